@@ -1,0 +1,41 @@
+"""The conditional patch discriminator: which patches of a picture look like the asked painting?
+
+PatchGAN (Isola et al. 2017, section 3.2.2) with a projection head for the condition (Miyato and
+Koyama 2018, eq. 3) and spectral normalisation (Miyato et al. 2018).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class PatchDiscriminator(nn.Module):
+    """forward: RGB (B, 3, H, W) in [0, 1] and style indices (B,) to logits (B, 1, H/8, W/8).
+
+    Above 0 leans to a real painting of that style. One logit sees a patch of 38 x 38 pixels.
+    """
+
+    def __init__(self, styles: int, width: int = 32) -> None:
+        super().__init__()
+        widths = (3, width, 2 * width, 4 * width)
+        self.convs = nn.ModuleList(
+            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.mix = spectral_norm(nn.Conv2d(4 * width, 4 * width, 3, padding=1))
+        self.score = spectral_norm(nn.Conv2d(4 * width, 1, 1))
+        self.embedding = nn.Embedding(styles, 4 * width)
+        nn.init.normal_(self.embedding.weight, std=0.05)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Patch logits; see the class."""
+        y = x * 2 - 1
+        for conv in self.convs:
+            y = F.leaky_relu(conv(y), 0.2)
+        y = F.leaky_relu(self.mix(y), 0.2)
+        projection = torch.einsum("bchw,bc->bhw", y, self.embedding(style))[:, None]
+        logits: Tensor = self.score(y) + projection
+        return logits

@@ -1,0 +1,206 @@
+"""The conditional generator: one network for every style, a style code as an input.
+
+A style code is a flat float vector; `CodeLayout` says which layer reads which numbers. Switching or
+mixing styles therefore changes an input of the compiled network and never the network.
+
+Shape of the network (`h`, `w` multiples of 8, `c0, c1, c2` from `GeneratorConfig.widths`):
+
+    RGB -> pixel unshuffle 2 -> conv c0 (1/2) -> conv c1 (1/4) -> conv c2 (1/8) -> blocks
+        -> 1x1 c1, bilinear x2, + skip -> conv c1 (1/4) -> up c0 (1/2), + skip -> up 3 + detail (1/1)
+
+Sources: conditional instance normalisation, Dumoulin et al. 2017, eq. 5; depthwise block after
+ConvNeXt (Liu et al. 2022, fig. 4); bilinear resize before convolution against checkerboards, Odena
+et al. 2016, folded here into a convolution at the low resolution (see `UpsampleConv`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NORM_EPS = 1e-5
+SIZE_MULTIPLE = 8
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Everything that fixes the architecture; stored in the manifest beside the weights.
+
+    widths: channels at 1/2, 1/4 and 1/8 of the frame size.
+    blocks: residual blocks at 1/8.
+    expansion: channels inside a block, as a multiple of `widths[2]`.
+    kernel: side of the depthwise kernel in a block (odd).
+    """
+
+    widths: tuple[int, int, int] = (12, 24, 80)
+    blocks: int = 4
+    expansion: int = 2
+    kernel: int = 5
+
+    def create(self) -> Generator:
+        """Build the network with fresh weights."""
+        return Generator(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> GeneratorConfig:
+        """Inverse of `to_json`. Raises TypeError on unknown keys."""
+        c0, c1, c2 = values["widths"]
+        return cls(**{**values, "widths": (int(c0), int(c1), int(c2))})
+
+
+@dataclass(frozen=True)
+class CodeLayout:
+    """Which slice of the style code each conditional layer reads: scale first, then shift."""
+
+    names: tuple[str, ...]
+    channels: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Numbers in one style code."""
+        return 2 * sum(self.channels)
+
+    def split(self, code: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Map a code (B, size) to {layer: (scale, shift)}, each (B, C, 1, 1)."""
+        parts = torch.split(code, [c for c in self.channels for _ in range(2)], dim=1)
+        shaped = [p[:, :, None, None] for p in parts]
+        return {n: (shaped[2 * i], shaped[2 * i + 1]) for i, n in enumerate(self.names)}
+
+    def neutral(self) -> Tensor:
+        """The code (size,) with scale 1 and shift 0 everywhere."""
+        ones_then_zeros = [torch.cat([torch.ones(c), torch.zeros(c)]) for c in self.channels]
+        return torch.cat(ones_then_zeros)
+
+
+def _modulate(x: Tensor, affine: tuple[Tensor, Tensor]) -> Tensor:
+    """Conditional instance normalisation: `scale * (x - mean) / std + shift`, statistics in fp32."""
+    scale, shift = affine
+    normalised = F.instance_norm(x.float(), eps=NORM_EPS).to(x.dtype)
+    return normalised * scale + shift
+
+
+class UpsampleConv(nn.Module):
+    """Bilinear x2 followed by a 3x3 convolution, computed at the *low* resolution.
+
+    Both are linear and every output phase (x mod 2, y mod 2) reads a 3x3 window of the input, so the
+    pair equals one 3x3 convolution to 4x the channels and a pixel shuffle. All four phases share one
+    kernel, which is what a free pixel-shuffle head lacks and why it draws grids.
+    """
+
+    fold: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        conv = nn.Conv2d(in_channels, out_channels, 3)
+        assert conv.bias is not None
+        self.weight = nn.Parameter(conv.weight.detach().clone())
+        self.bias = nn.Parameter(conv.bias.detach().clone())
+        # Row p, column k, tap t: weight of low-resolution neighbour t-1 under tap k of phase p.
+        taps = torch.zeros(2, 3, 3)
+        for phase in range(2):
+            for k in range(3):
+                position = (phase + k - 1 - 0.5) / 2  # high-resolution centre in low-res pixels
+                left = int(torch.floor(torch.tensor(position)))
+                right_share = position - left
+                taps[phase, k, left + 1] += 1 - right_share
+                if right_share:
+                    taps[phase, k, left + 2] += right_share
+        self.register_buffer("fold", taps, persistent=False)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight (4*C_out, C_in, 3, 3) and bias (4*C_out,) of the equal low-resolution convolution."""
+        out_channels, in_channels = self.weight.shape[:2]
+        weight = torch.einsum("pky,qlx,oikl->opqiyx", self.fold, self.fold, self.weight)
+        return weight.reshape(4 * out_channels, in_channels, 3, 3), self.bias.repeat_interleave(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, h, w) -> (B, C_out, 2h, 2w)."""
+        weight, bias = self.folded()
+        return F.pixel_shuffle(F.conv2d(x, weight, bias, padding=1), 2)
+
+
+class Block(nn.Module):
+    """Residual block: depthwise k x k, 1x1 expand, conditional norm, ReLU, 1x1 project."""
+
+    def __init__(self, channels: int, expansion: int, kernel: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.expand = nn.Conv2d(channels, expansion * channels, 1)
+        self.project = nn.Conv2d(expansion * channels, channels, 1)
+
+    def forward(self, x: Tensor, affine: tuple[Tensor, Tensor]) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        y = F.relu(_modulate(self.expand(self.depthwise(x)), affine))
+        return x + self.project(y)
+
+
+class Generator(nn.Module):
+    """Photo and style code in, painting out.
+
+    forward: RGB (B, 3, H, W) float in [0, 1], H and W multiples of 8, and code (B, layout.size) to
+    (B, 3, H, W), in [0, 1] but for small overshoots (trained against, clipped by `FrameGenerator`).
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        c0, c1, c2 = config.widths
+        self.config = config
+        self.stem = nn.Conv2d(12, c0, 3, padding=1)
+        self.down1 = nn.Conv2d(c0, c1, 3, stride=2, padding=1)
+        self.down2 = nn.Conv2d(c1, c2, 3, stride=2, padding=1)
+        self.blocks = nn.ModuleList(
+            Block(c2, config.expansion, config.kernel) for _ in range(config.blocks)
+        )
+        self.neck = nn.Conv2d(c2, c1, 1)
+        self.merge = nn.Conv2d(c1, c1, 3, padding=1)
+        self.up1 = UpsampleConv(c1, c0)
+        self.up2 = UpsampleConv(c0, 3)
+        self.layout = CodeLayout(
+            ("down1", "down2", *(f"block{i}" for i in range(config.blocks)), "merge", "up1", "detail"),
+            (c1, c2, *[config.expansion * c2] * config.blocks, c1, c0, 3),
+        )
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """Stylize; see the class."""
+        at = self.layout.split(code)
+        u = F.pixel_unshuffle(x, 2)
+        half = F.relu(self.stem(u))
+        quarter = F.relu(_modulate(self.down1(half), at["down1"]))
+        y = F.relu(_modulate(self.down2(quarter), at["down2"]))
+        for i, block in enumerate(self.blocks):
+            y = block(y, at[f"block{i}"])
+        y = F.interpolate(self.neck(y), scale_factor=2.0, mode="bilinear", align_corners=False)
+        y = F.relu(_modulate(self.merge(y + quarter), at["merge"]))
+        y = F.relu(_modulate(self.up1(y) + half, at["up1"]))
+        gain, offset = at["detail"]
+        weight, bias = self.up2.folded()
+        phases = F.conv2d(y, weight, bias, padding=1) + u * gain.repeat_interleave(4, dim=1)
+        return F.pixel_shuffle(phases, 2) + offset
+
+
+class FrameGenerator(nn.Module):
+    """The generator as engines run it: uint8 frames in and out, the conversion inside the graph.
+
+    forward: RGB (B, H, W, 3) uint8, H and W multiples of 8, and code (B, size) float32
+    to RGB (B, H, W, 3) uint8, rounded to nearest.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, frames: Tensor, code: Tensor) -> Tensor:
+        """Stylize whole frames; see the class."""
+        dtype = self.generator.stem.weight.dtype
+        x = frames.permute(0, 3, 1, 2).to(dtype) / 255
+        y = self.generator(x, code.to(dtype)) * 255
+        return y.float().round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Training: data, losses, one step, the loop, checkpoints and contact sheets."""

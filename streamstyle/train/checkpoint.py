@@ -1,0 +1,86 @@
+"""Checkpoints: all tensors of a run in one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from streamstyle.errors import ModelError
+
+CHECKPOINT_VERSION = 1
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file beside `path`, then rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    # clone: safetensors refuses tensors that share memory.
+    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part, metadata)
+    os.replace(part, path)
+
+
+def _optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{prefix}.{index}.{key}": torch.as_tensor(value)
+        for index, slots in state.items()
+        for key, value in slots.items()
+    }
+
+
+def _load_optimizer(optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor]) -> None:
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(prefix + "."):
+            index, key = name.removeprefix(prefix + ".").split(".", 1)
+            slots.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+
+
+def save_checkpoint(
+    path: Path,
+    step: int,
+    options: dict[str, Any],
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, Optimizer],
+) -> None:
+    """Store modules and optimizers after `step` finished steps."""
+    tensors = {f"{m}.{k}": v for m, module in modules.items() for k, v in module.state_dict().items()}
+    for name, optimizer in optimizers.items():
+        tensors |= _optimizer_tensors(optimizer, name)
+    about = {"version": CHECKPOINT_VERSION, "step": step, "options": options}
+    save_tensors(path, tensors, {"streamstyle": json.dumps(about)})
+
+
+def load_checkpoint(
+    path: Path,
+    options: dict[str, Any],
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, Optimizer],
+) -> int:
+    """Restore what `save_checkpoint` stored and return the number of finished steps.
+
+    Raises ModelError where the file is damaged or was written with other options.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["streamstyle"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except Exception as error:  # safetensors raises its own type, KeyError and OSError
+        raise ModelError(f"cannot resume from {path}: {error}") from error
+    if about["version"] != CHECKPOINT_VERSION or about["options"] != options:
+        raise ModelError(f"{path} was written with other options; train into another folder")
+    for name, module in modules.items():
+        own = {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}
+        module.load_state_dict(own)
+    for name, optimizer in optimizers.items():
+        _load_optimizer(optimizer, name, tensors)
+    return int(about["step"])

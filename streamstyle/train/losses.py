@@ -1,0 +1,76 @@
+"""Training losses: each one function on tensors, with its formula and source.
+
+Pictures are RGB (B, 3, H, W) float, nominally in [0, 1]. Every function returns a scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_EPS = 1e-8
+
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrix (B, C, C) of features (B, C, h, w), divided by h*w (Gatys et al. 2016, eq. 3)."""
+    flat = features.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def style_loss(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+    """Relative Gram error, mean over layers and batch: |G_o - G_s|_F^2 / |G_s|_F^2.
+
+    output: {layer: features (B, C, h, w)}; target: {layer: Gram matrices (B, C, C)}. Gatys et al. 2016,
+    eq. 4, divided by the target's norm so that no layer outweighs the others.
+    """
+    per_layer = [
+        (gram(output[name]) - g).square().sum((1, 2)) / (g.square().sum((1, 2)) + _EPS)
+        for name, g in target.items()
+    ]
+    return torch.stack(per_layer).mean()
+
+
+def content_loss(output: Tensor, content: Tensor) -> Tensor:
+    """Relative squared feature error |F_o - F_c|^2 / |F_c|^2 (Johnson et al. 2016, eq. 2)."""
+    error = (output - content).square().sum((1, 2, 3))
+    return (error / (content.square().sum((1, 2, 3)) + _EPS)).mean()
+
+
+def total_variation(x: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels (anisotropic; Mahendran and Vedaldi 2015)."""
+    dx = x[..., :, 1:] - x[..., :, :-1]
+    dy = x[..., 1:, :] - x[..., :-1, :]
+    return dx.square().mean() + dy.square().mean()
+
+
+def range_loss(x: Tensor) -> Tensor:
+    """Mean squared distance to [0, 1]: clipping must not hide a drifting output."""
+    return (x - x.clamp(0, 1)).square().mean()
+
+
+def temporal_loss(output_next: Tensor, output_warped: Tensor, mask: Tensor) -> Tensor:
+    """Mean |O_{t+1} - W O_t| over pixels that exist in both frames.
+
+    The warp is exact because the motion was synthesised (after the feature-free part of ReCoNet's
+    temporal loss, Gao et al. 2018, eq. 5). mask: (B, 1, H, W) in {0, 1}.
+    """
+    error = (output_next - output_warped).abs() * mask
+    return error.sum() / (mask.sum() * output_next.shape[1] + _EPS)
+
+
+def generator_hinge(fake_logits: Tensor) -> Tensor:
+    """-E[D(fake)] (Lim and Ye 2017, eq. 3)."""
+    return -fake_logits.mean()
+
+
+def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """E[max(0, 1 - D(real))] + E[max(0, 1 + D(fake))] (Lim and Ye 2017, eq. 4)."""
+    return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
+
+
+def identity_loss(output: Tensor, content: Tensor) -> Tensor:
+    """Mean absolute difference: the code `original` reproduces the photo."""
+    return (output - content).abs().mean()

@@ -1,0 +1,246 @@
+"""One training step of the GAN, readable from top to bottom."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from streamstyle.nets.discriminator import PatchDiscriminator
+from streamstyle.nets.features import SqueezeNetFeatures
+from streamstyle.nets.generator import Generator, GeneratorConfig
+from streamstyle.train import losses
+from streamstyle.train.data import Batch, Motion, resize_to_area, to_tensor
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term of the generator's loss."""
+
+    style: float = 1.0
+    content: float = 1.0
+    variation: float = 1.0
+    adversarial: float = 0.03
+    temporal: float = 2.0
+    identity: float = 8.0
+    range: float = 10.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of a base training run; stored in checkpoints and in the manifest.
+
+    crop: side of a training crop in pixels, a multiple of 32. style_side: paintings are resized to about
+    style_side^2 pixels, which sets the size of the strokes. adversarial_from: first step with the
+    discriminator in the loss. ema: decay of the averaged weights, per step.
+    """
+
+    generator: GeneratorConfig = GeneratorConfig()
+    weights: LossWeights = LossWeights()
+    steps: int = 8000
+    batch: int = 4
+    crop: int = 224
+    style_side: int = 448
+    learning_rate: float = 1e-3
+    code_learning_rate: float = 2e-3
+    discriminator_learning_rate: float = 4e-4
+    adversarial_from: int = 300
+    ema: float = 0.998
+    seed: int = 0
+    style_layers: tuple[str, ...] = ("conv1", "fire2", "fire3", "fire5", "fire7")
+    content_layer: str = "fire4"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a manifest or a checkpoint."""
+        plain = asdict(self)
+        plain["style_layers"] = list(self.style_layers)
+        plain["generator"]["widths"] = list(self.generator.widths)
+        return plain
+
+
+class StyleCodes(nn.Module):
+    """One trainable code per style, the last one for `original`; weight: (S + 1, layout.size)."""
+
+    def __init__(self, generator: Generator, styles: int) -> None:
+        super().__init__()
+        neutral = generator.layout.neutral()
+        self.weight = nn.Parameter(neutral + 0.1 * torch.randn(styles + 1, neutral.numel()))
+
+    def forward(self, style: Tensor) -> Tensor:
+        """Codes (B, size) of style indices (B,)."""
+        return self.weight[style]
+
+
+class StyleTargets:
+    """Gram matrices of every painting, full size and half size: what `style_loss` compares with."""
+
+    def __init__(
+        self,
+        features: SqueezeNetFeatures,
+        paintings: Sequence[NDArray[np.uint8]],
+        layers: Sequence[str],
+    ) -> None:
+        self.layers = tuple(layers)
+        self.grams: list[dict[str, Tensor]] = []
+        for scale in (1, 2):
+            per_painting: list[dict[str, Tensor]] = []
+            for painting in paintings:
+                x = F.avg_pool2d(to_tensor(painting)[None], scale)
+                with torch.no_grad():
+                    taps = features(x, self.layers)
+                per_painting.append({n: losses.gram(taps[n])[0] for n in self.layers})
+            self.grams.append(
+                {n: torch.stack([p[n] for p in per_painting]) for n in self.layers}
+            )
+
+    def of(self, style: Tensor, scale_index: int) -> dict[str, Tensor]:
+        """{layer: (B, C, C)} for style indices (B,), at full (0) or half (1) size."""
+        return {n: g[style] for n, g in self.grams[scale_index].items()}
+
+
+def resize_paintings(
+    pictures: Sequence[NDArray[np.uint8]], config: TrainConfig
+) -> tuple[NDArray[np.uint8], ...]:
+    """Bring paintings to the scale whose strokes the network shall learn."""
+    resized = (resize_to_area(p, config.style_side) for p in pictures)
+    return tuple(r for r in resized)
+
+
+class GanState:
+    """Networks and optimizers of a run, with their averaged copies."""
+
+    def __init__(self, config: TrainConfig, styles: int) -> None:
+        torch.manual_seed(config.seed)
+        self.generator = config.generator.create()
+        self.codes = StyleCodes(self.generator, styles)
+        self.discriminator = PatchDiscriminator(styles + 1)
+        self.averaged = nn.ModuleList([self.generator, self.codes])
+        self.averaged = copy.deepcopy(self.averaged).requires_grad_(False)
+        self.generator_optimizer = torch.optim.Adam(
+            [
+                {"params": self.generator.parameters(), "lr": config.learning_rate},
+                {"params": self.codes.parameters(), "lr": config.code_learning_rate},
+            ],
+            betas=(0.5, 0.99),
+        )
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), lr=config.discriminator_learning_rate, betas=(0.5, 0.99)
+        )
+        for optimizer in self.optimizers().values():
+            for group in optimizer.param_groups:
+                group["base_lr"] = group["lr"]
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Everything with weights, by name."""
+        return {
+            "generator": self.generator,
+            "codes": self.codes,
+            "discriminator": self.discriminator,
+            "averaged": self.averaged,
+        }
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Both optimizers, by name."""
+        return {
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+
+    def set_learning_rate_(self, share: float) -> None:
+        """Scale every learning rate to `share` of its configured value."""
+        for optimizer in self.optimizers().values():
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * share
+
+    @torch.no_grad()
+    def average_(self, decay: float) -> None:
+        """Move the averaged copies towards the trained weights."""
+        trained = nn.ModuleList([self.generator, self.codes])
+        for slow, fast in zip(self.averaged.parameters(), trained.parameters(), strict=True):
+            slow.lerp_(fast, 1 - decay)
+
+
+def generator_losses(
+    state: GanState,
+    batch: Batch,
+    motion: Motion,
+    noise: Tensor,
+    features: SqueezeNetFeatures,
+    targets: StyleTargets,
+    config: TrainConfig,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Unweighted loss terms and the output (B, 3, S, S).
+
+    motion and noise (b, 3, S, S) make the next frame of the first b samples for the temporal term.
+    """
+    original = targets.grams[0][config.style_layers[0]].shape[0]
+    painted = batch.style != original
+    pairs = noise.shape[0]
+    next_frame = (motion.warp(batch.content[:pairs]) + noise).clamp(0, 1)
+    both = state.generator(
+        torch.cat([batch.content, next_frame]),
+        state.codes(torch.cat([batch.style, batch.style[:pairs]])),
+    )
+    output, output_next = both[: len(batch.style)], both[len(batch.style) :]
+    terms = {
+        "temporal": losses.temporal_loss(output_next, motion.warp(output[:pairs]), motion.mask),
+        "range": losses.range_loss(output),
+    }
+    if not painted.all():
+        terms["identity"] = losses.identity_loss(output[~painted], batch.content[~painted])
+    if painted.any():
+        out, style = output[painted], batch.style[painted]
+        taps = features(out, config.style_layers)
+        half = features(F.avg_pool2d(out, 2), config.style_layers)
+        with torch.no_grad():
+            content = features(batch.content[painted], [config.content_layer])
+        full_style = losses.style_loss(taps, targets.of(style, 0))
+        half_style = losses.style_loss(half, targets.of(style, 1))
+        terms["style"] = (full_style + half_style) / 2
+        terms["content"] = losses.content_loss(
+            taps[config.content_layer], content[config.content_layer]
+        )
+        terms["variation"] = losses.total_variation(out)
+    return terms, output
+
+
+def train_step(
+    state: GanState,
+    batch: Batch,
+    motion: Motion,
+    noise: Tensor,
+    features: SqueezeNetFeatures,
+    targets: StyleTargets,
+    config: TrainConfig,
+    *,
+    step: int,
+) -> dict[str, float]:
+    """Update discriminator and generator once; returns the loss terms and D's accuracy."""
+    adversarial = step >= config.adversarial_from
+    terms, output = generator_losses(state, batch, motion, noise, features, targets, config)
+    accuracy = float("nan")
+    if adversarial:
+        real = state.discriminator(batch.painting, batch.style)
+        fake = state.discriminator(output.detach(), batch.style)
+        accuracy = float(((real > 0).float().mean() + (fake < 0).float().mean()) / 2)
+        state.discriminator_optimizer.zero_grad(set_to_none=True)
+        losses.discriminator_hinge(real, fake).backward()
+        state.discriminator_optimizer.step()
+        state.discriminator.requires_grad_(False)
+        terms["adversarial"] = losses.generator_hinge(state.discriminator(output, batch.style))
+    weights = asdict(config.weights)
+    total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    state.generator_optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    state.discriminator.requires_grad_(True)
+    nn.utils.clip_grad_norm_([*state.generator.parameters(), *state.codes.parameters()], 5.0)
+    state.generator_optimizer.step()
+    state.average_(min(config.ema, (1 + step) / (10 + step)))
+    return {name: float(term.detach()) for name, term in terms.items()} | {"d_accuracy": accuracy}
