@@ -73,9 +73,7 @@ class SqueezeNetFeatures(nn.Module):
         raise ModelError(f"unknown feature layer {sorted(wanted - set(taps))}")
 
 
-def _frozen_conv(
-    weights: dict[str, Tensor], name: str, *, stride: int = 1, padding: int = 0
-) -> nn.Conv2d:
+def _frozen_conv(weights: dict[str, Tensor], name: str, *, stride: int = 1, padding: int = 0) -> nn.Conv2d:
     weight = weights[f"{name}.weight"]
     c_out, c_in, k, _ = weight.shape
     conv = nn.Conv2d(c_in, c_out, k, stride=stride, padding=padding)

@@ -157,9 +157,7 @@ class Generator(nn.Module):
         self.stem = nn.Conv2d(12, c0, 3, padding=1)
         self.down1 = nn.Conv2d(c0, c1, 3, stride=2, padding=1)
         self.down2 = nn.Conv2d(c1, c2, 3, stride=2, padding=1)
-        self.blocks = nn.ModuleList(
-            Block(c2, config.expansion, config.kernel) for _ in range(config.blocks)
-        )
+        self.blocks = nn.ModuleList(Block(c2, config.expansion, config.kernel) for _ in range(config.blocks))
         self.neck = nn.Conv2d(c2, c1, 1)
         self.merge = nn.Conv2d(c1, c1, 3, padding=1)
         self.up1 = UpsampleConv(c1, c0)

@@ -96,9 +96,7 @@ class StyleTargets:
                 with torch.no_grad():
                     taps = features(x, self.layers)
                 per_painting.append({n: losses.gram(taps[n])[0] for n in self.layers})
-            self.grams.append(
-                {n: torch.stack([p[n] for p in per_painting]) for n in self.layers}
-            )
+            self.grams.append({n: torch.stack([p[n] for p in per_painting]) for n in self.layers})
 
     def of(self, style: Tensor, scale_index: int) -> dict[str, Tensor]:
         """{layer: (B, C, C)} for style indices (B,), at full (0) or half (1) size."""
@@ -197,16 +195,14 @@ def generator_losses(
         terms["identity"] = losses.identity_loss(output[~painted], batch.content[~painted])
     if painted.any():
         out, style = output[painted], batch.style[painted]
-        taps = features(out, config.style_layers)
+        taps = features(out, (*config.style_layers, config.content_layer))
         half = features(F.avg_pool2d(out, 2), config.style_layers)
         with torch.no_grad():
             content = features(batch.content[painted], [config.content_layer])
         full_style = losses.style_loss(taps, targets.of(style, 0))
         half_style = losses.style_loss(half, targets.of(style, 1))
         terms["style"] = (full_style + half_style) / 2
-        terms["content"] = losses.content_loss(
-            taps[config.content_layer], content[config.content_layer]
-        )
+        terms["content"] = losses.content_loss(taps[config.content_layer], content[config.content_layer])
         terms["variation"] = losses.total_variation(out)
     return terms, output
 

@@ -1,0 +1,220 @@
+"""The data that crosses rooms, and the seams between them. Data only: nothing here does work.
+
+A picture is always `uint8` RGB, shape (H, W, 3), C-contiguous, on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture: TypeAlias = NDArray[np.uint8]
+Pending: TypeAlias = Callable[[], Picture]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One video frame with its place in time.
+
+    pixels: the picture, upright (rotation is applied by the source). Nobody writes to a source's
+    pixels; after `process` nobody writes to a styled frame's either.
+    index: counts decoded frames from 0; a dropped frame shows as a gap.
+    pts, duration: in units of `time_base` seconds, as the source had them; duration 0 means unknown.
+    captured_at: `time.monotonic()` when the source had decoded the frame.
+    """
+
+    pixels: Picture
+    index: int
+    pts: int
+    time_base: Fraction
+    duration: int
+    captured_at: float
+
+    @property
+    def time(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What is known of a source once it is open.
+
+    url: what the user named; sinks copy the sound from there. width, height: of upright frames.
+    rate: average frames per second (None: unknown). frames: number of frames, 0 where unknown.
+    sample_aspect_ratio: of upright frames. matrix: "bt709", "bt601" or "bt2020", as tagged or, where
+    untagged, 709 from 720 lines up. audio_streams: how many audio streams the source has.
+    """
+
+    url: str
+    width: int
+    height: int
+    rate: Fraction | None
+    time_base: Fraction
+    frames: int
+    sample_aspect_ratio: Fraction
+    matrix: str
+    audio_streams: int
+
+
+@dataclass(frozen=True)
+class MediaReport:
+    """What a source or sink has to say at the end: counters by name and sentences for people."""
+
+    counters: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A context manager that yields frames in presentation order. Starts no thread.
+
+    Raises SourceError where the input cannot be opened, or nothing of it can be decoded. Packets that
+    do not decode are skipped and counted in `report().counters["corrupt_packets"]`.
+    """
+
+    @property
+    def info(self) -> StreamInfo:
+        """Valid inside the `with` block."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def report(self) -> MediaReport:
+        """Counters so far."""
+
+
+class Sink(Protocol):
+    """Takes frames in order, from one thread. Never alters a frame. Raises SinkError."""
+
+    def write(self, frame: Frame) -> None:
+        """Take one frame."""
+
+    def close(self, *, complete: bool) -> None:
+        """Finish the output. `complete` is False when the run failed: nothing half-written may pose
+        as a whole file then."""
+
+    def report(self) -> MediaReport:
+        """Counters so far."""
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
+    in_flight: how many frames to keep started so that the engine never idles."""
+
+    name: str
+    precision: str
+    device: str
+    in_flight: int
+
+
+class Engine(Protocol):
+    """The compiled generator at one frame size. Deterministic; no fallback inside."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What runs, and where."""
+
+    def start(self, pixels: Picture, code: NDArray[np.float32]) -> Pending:
+        """Begin to stylize one picture with a style code (size,); the returned call waits for the
+        result, a new picture of the same shape that the caller owns. Raises EngineError."""
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+
+
+class Kind(StrEnum):
+    """What can be wrong with a styled frame."""
+
+    FLICKER = "flicker"
+    POP = "pop"
+    DRIFT = "drift"
+    TEXTURE = "texture"
+
+
+@dataclass(frozen=True)
+class AnomalyMap:
+    """What the detector says of one frame.
+
+    scores, thresholds: per kind, the frame's score and the level above which it is flagged.
+    kinds: the flagged kinds, worst (score / threshold) first.
+    tiles: bool (rows, cols), the flagged tiles. tile_score: float32 (rows, cols), signed excess of the
+    tile in 0..1 luma (positive: brightened more than the input explains).
+    luma_gain: float32 (rows, cols), factor that undoes the excess of each tile; 1 where not flagged.
+    chroma_offset: float32 (rows, cols, 2), what to add to (Cr, Cb) in 0..255 units; 0 where not flagged.
+    drift: float32 (2,), the (a, b) shift of the styled colours against the shot's colour map, in CIE Lab
+    units; 0 where not flagged.
+    cut: the input cut here. event: the input itself changed abruptly (strobe, exposure step) somewhere.
+    """
+
+    scores: Mapping[Kind, float]
+    thresholds: Mapping[Kind, float]
+    kinds: tuple[Kind, ...]
+    tiles: NDArray[np.bool_]
+    tile_score: NDArray[np.float32]
+    luma_gain: NDArray[np.float32]
+    chroma_offset: NDArray[np.float32]
+    drift: NDArray[np.float32]
+    cut: bool = False
+    event: bool = False
+
+    @property
+    def flagged(self) -> bool:
+        """Is anything to repair?"""
+        return bool(self.kinds)
+
+
+@dataclass(frozen=True)
+class Action:
+    """What the corrector did: its name ("none", "tile gain", "colour re-match" ...) and figures."""
+
+    name: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+class Detector(Protocol):
+    """Compares each styled frame with the previous ones, referenced to the input."""
+
+    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
+        """Judge the next frame. Both pictures (H, W, 3), same size as each other; neither is kept."""
+
+    def commit(self, styled: Picture) -> Mapping[Kind, float]:
+        """Take the frame as it leaves (corrected or not) as the new past; returns its scores."""
+
+    def reset(self) -> None:
+        """Forget the past: after a cut, a gap, a change of size or style."""
+
+
+class Corrector(Protocol):
+    """Repairs the flagged regions of a styled frame."""
+
+    def correct_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
+        """In place; bit for bit the identity where nothing is flagged."""
+
+
+@dataclass(frozen=True)
+class StyleEntry:
+    """One style of a bundle, as `styles list` shows it. code: float32 (size,)."""
+
+    name: str
+    title: str
+    artist: str
+    year: str
+    licence: str
+    code: NDArray[np.float32]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
