@@ -130,6 +130,10 @@ class Engine(Protocol):
     def spec(self) -> EngineSpec:
         """What runs, and where."""
 
+    @property
+    def busy_seconds(self) -> float:
+        """Engine time used so far: finished frames / busy_seconds is what the engine alone can do."""
+
     def start(self, pixels: Picture, code: NDArray[np.float32]) -> Pending:
         """Begin to stylize one picture with a style code (size,); the returned call waits for the
         result, a new picture of the same shape that the caller owns. Raises EngineError."""

@@ -6,6 +6,8 @@ Koyama 2018, eq. 3) and spectral normalisation (Miyato et al. 2018).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,8 +24,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = (3, width, 2 * width, 4 * width)
         self.convs = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
-            for a, b in zip(widths, widths[1:], strict=False)
+            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in pairwise(widths)
         )
         self.mix = spectral_norm(nn.Conv2d(4 * width, 4 * width, 3, padding=1))
         self.score = spectral_norm(nn.Conv2d(4 * width, 1, 1))

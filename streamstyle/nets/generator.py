@@ -6,7 +6,7 @@ mixing styles therefore changes an input of the compiled network and never the n
 Shape of the network (`h`, `w` multiples of 8, `c0, c1, c2` from `GeneratorConfig.widths`):
 
     RGB -> pixel unshuffle 2 -> conv c0 (1/2) -> conv c1 (1/4) -> conv c2 (1/8) -> blocks
-        -> 1x1 c1, bilinear x2, + skip -> conv c1 (1/4) -> up c0 (1/2), + skip -> up 3 + detail (1/1)
+        -> 1x1 c1, bilinear x2, + skip -> conv c1 (1/4) -> up c0 (1/2) -> up 3, + gain * RGB (1/1)
 
 Sources: conditional instance normalisation, Dumoulin et al. 2017, eq. 5; depthwise block after
 ConvNeXt (Liu et al. 2022, fig. 4); bilinear resize before convolution against checkerboards, Odena
@@ -88,6 +88,17 @@ def _modulate(x: Tensor, affine: tuple[Tensor, Tensor]) -> Tensor:
     return normalised * scale + shift
 
 
+def _conv(c_in: int, c_out: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """A convolution that repeats the edge pixels: zeros would draw a frame around flat pictures."""
+    return nn.Conv2d(
+        c_in, c_out, kernel, stride, kernel // 2, groups=groups, padding_mode="replicate"
+    )
+
+
+def _edge_pad(x: Tensor) -> Tensor:
+    return F.pad(x, (1, 1, 1, 1), mode="replicate")
+
+
 class UpsampleConv(nn.Module):
     """Bilinear x2 followed by a 3x3 convolution, computed at the *low* resolution.
 
@@ -125,7 +136,7 @@ class UpsampleConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, h, w) -> (B, C_out, 2h, 2w)."""
         weight, bias = self.folded()
-        return F.pixel_shuffle(F.conv2d(x, weight, bias, padding=1), 2)
+        return F.pixel_shuffle(F.conv2d(_edge_pad(x), weight, bias), 2)
 
 
 class Block(nn.Module):
@@ -133,14 +144,15 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, expansion: int, kernel: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.depthwise = _conv(channels, channels, kernel, groups=channels)
         self.expand = nn.Conv2d(channels, expansion * channels, 1)
         self.project = nn.Conv2d(expansion * channels, channels, 1)
 
     def forward(self, x: Tensor, affine: tuple[Tensor, Tensor]) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
         y = F.relu(_modulate(self.expand(self.depthwise(x)), affine))
-        return x + self.project(y)
+        projected: Tensor = self.project(y)
+        return x + projected
 
 
 class Generator(nn.Module):
@@ -154,12 +166,12 @@ class Generator(nn.Module):
         super().__init__()
         c0, c1, c2 = config.widths
         self.config = config
-        self.stem = nn.Conv2d(12, c0, 3, padding=1)
-        self.down1 = nn.Conv2d(c0, c1, 3, stride=2, padding=1)
-        self.down2 = nn.Conv2d(c1, c2, 3, stride=2, padding=1)
+        self.stem = _conv(12, c0, 3)
+        self.down1 = _conv(c0, c1, 3, stride=2)
+        self.down2 = _conv(c1, c2, 3, stride=2)
         self.blocks = nn.ModuleList(Block(c2, config.expansion, config.kernel) for _ in range(config.blocks))
         self.neck = nn.Conv2d(c2, c1, 1)
-        self.merge = nn.Conv2d(c1, c1, 3, padding=1)
+        self.merge = _conv(c1, c1, 3)
         self.up1 = UpsampleConv(c1, c0)
         self.up2 = UpsampleConv(c0, 3)
         self.layout = CodeLayout(
@@ -171,17 +183,16 @@ class Generator(nn.Module):
         """Stylize; see the class."""
         at = self.layout.split(code)
         u = F.pixel_unshuffle(x, 2)
-        half = F.relu(self.stem(u))
-        quarter = F.relu(_modulate(self.down1(half), at["down1"]))
+        quarter = F.relu(_modulate(self.down1(F.relu(self.stem(u))), at["down1"]))
         y = F.relu(_modulate(self.down2(quarter), at["down2"]))
         for i, block in enumerate(self.blocks):
             y = block(y, at[f"block{i}"])
         y = F.interpolate(self.neck(y), scale_factor=2.0, mode="bilinear", align_corners=False)
         y = F.relu(_modulate(self.merge(y + quarter), at["merge"]))
-        y = F.relu(_modulate(self.up1(y) + half, at["up1"]))
+        y = F.relu(_modulate(self.up1(y), at["up1"]))
         gain, offset = at["detail"]
         weight, bias = self.up2.folded()
-        phases = F.conv2d(y, weight, bias, padding=1) + u * gain.repeat_interleave(4, dim=1)
+        phases = F.conv2d(_edge_pad(y), weight, bias) + u * gain.repeat_interleave(4, dim=1)
         return F.pixel_shuffle(phases, 2) + offset
 
 
@@ -200,5 +211,5 @@ class FrameGenerator(nn.Module):
         """Stylize whole frames; see the class."""
         dtype = self.generator.stem.weight.dtype
         x = frames.permute(0, 3, 1, 2).to(dtype) / 255
-        y = self.generator(x, code.to(dtype)) * 255
+        y: Tensor = self.generator(x, code.to(dtype)) * 255
         return y.float().round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     part = path.with_name(path.name + ".part")
     # clone: safetensors refuses tensors that share memory.
     save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part, metadata)
-    os.replace(part, path)
+    part.replace(path)
 
 
 def _optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -73,7 +72,7 @@ def load_checkpoint(
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["streamstyle"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except Exception as error:  # safetensors raises its own type, KeyError and OSError
         raise ModelError(f"cannot resume from {path}: {error}") from error
     if about["version"] != CHECKPOINT_VERSION or about["options"] != options:

@@ -103,6 +103,19 @@ def random_crop(
     return cut[:, ::-1] if rng.random() < 0.5 else cut
 
 
+def center_squares(photos: PictureFolder, count: int, side: int) -> list[NDArray[np.uint8]]:
+    """`count` photos spread over the folder, cut square and resized: RGB uint8 (side, side, 3)."""
+    squares = []
+    for i in np.linspace(0, len(photos.pictures) - 1, count).round().astype(int):
+        h, w = photos.pictures[i].shape[:2]
+        cut = min(h, w)
+        top, left = (h - cut) // 2, (w - cut) // 2
+        square = photos.pictures[i][top : top + cut, left : left + cut]
+        resized = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
+        squares.append(resized.astype(np.uint8, copy=False))
+    return squares
+
+
 @dataclass(frozen=True)
 class Batch:
     """One step's input: photos and paintings (B, 3, S, S) in [0, 1], style indices (B,)."""

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
 from streamstyle.train.data import PictureFolder, draw_batch, draw_motion
+from streamstyle.train.options import TrainConfig
 from streamstyle.train.report import contact_sheet, write_picture
 from streamstyle.train.step import (
     GanState,
     StyleTargets,
-    TrainConfig,
     resize_paintings,
     train_step,
 )
@@ -98,6 +98,6 @@ def train_base(
         if done % save_every == 0 or done == config.steps:
             save_checkpoint(checkpoint, done, options, state.modules(), state.optimizers())
             if sheet_photos:
-                sheet = contact_sheet(state.averaged[0], state.averaged[1].weight, sheet_photos)
+                sheet = contact_sheet(*state.averaged_network(), sheet_photos)
                 write_picture(folder / "sheet.png", sheet)
     return state

@@ -9,20 +9,20 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from streamstyle.errors import SinkError
-from streamstyle.nets.generator import FrameGenerator
+from streamstyle.nets.generator import FrameGenerator, Generator
 
 
 def contact_sheet(
-    generator: nn.Module, codes: Tensor, photos: Sequence[NDArray[np.uint8]]
+    generator: Generator, codes: Tensor, photos: Sequence[NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
     """A row per photo: the photo, then one picture per code (S, size). RGB uint8.
 
     Photos: RGB uint8, all of one size, sides multiples of 8.
     """
-    frame_generator = FrameGenerator(generator)  # type: ignore[arg-type]
+    frame_generator = FrameGenerator(generator)
     rows = []
     with torch.no_grad():
         for photo in photos:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -15,63 +14,28 @@ from torch.nn import functional as F
 
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import SqueezeNetFeatures
-from streamstyle.nets.generator import Generator, GeneratorConfig
+from streamstyle.nets.generator import Generator
 from streamstyle.train import losses
 from streamstyle.train.data import Batch, Motion, resize_to_area, to_tensor
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weight of each term of the generator's loss."""
-
-    style: float = 1.0
-    content: float = 1.0
-    variation: float = 1.0
-    adversarial: float = 0.03
-    temporal: float = 2.0
-    identity: float = 8.0
-    range: float = 10.0
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Options of a base training run; stored in checkpoints and in the manifest.
-
-    crop: side of a training crop in pixels, a multiple of 32. style_side: paintings are resized to about
-    style_side^2 pixels, which sets the size of the strokes. adversarial_from: first step with the
-    discriminator in the loss. ema: decay of the averaged weights, per step.
-    """
-
-    generator: GeneratorConfig = GeneratorConfig()
-    weights: LossWeights = LossWeights()
-    steps: int = 8000
-    batch: int = 4
-    crop: int = 224
-    style_side: int = 448
-    learning_rate: float = 1e-3
-    code_learning_rate: float = 2e-3
-    discriminator_learning_rate: float = 4e-4
-    adversarial_from: int = 300
-    ema: float = 0.998
-    seed: int = 0
-    style_layers: tuple[str, ...] = ("conv1", "fire2", "fire3", "fire5", "fire7")
-    content_layer: str = "fire4"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a manifest or a checkpoint."""
-        plain = asdict(self)
-        plain["style_layers"] = list(self.style_layers)
-        plain["generator"]["widths"] = list(self.generator.widths)
-        return plain
+from streamstyle.train.options import TrainConfig
 
 
 class StyleCodes(nn.Module):
-    """One trainable code per style, the last one for `original`; weight: (S + 1, layout.size)."""
+    """One trainable code per style, the last one for `original`; weight: (S + 1, layout.size).
+
+    The direct path from the photo starts closed for styles (else training settles near the photo) and
+    open for `original`, which needs little more than it.
+    """
 
     def __init__(self, generator: Generator, styles: int) -> None:
         super().__init__()
-        neutral = generator.layout.neutral()
-        self.weight = nn.Parameter(neutral + 0.1 * torch.randn(styles + 1, neutral.numel()))
+        layout = generator.layout
+        codes = layout.neutral() + 0.1 * torch.randn(styles + 1, layout.size)
+        gain, offset = layout.split(codes)["detail"]
+        gain[:styles].zero_()
+        gain[styles:].fill_(1)
+        offset.zero_()
+        self.weight = nn.Parameter(codes)
 
     def forward(self, style: Tensor) -> Tensor:
         """Codes (B, size) of style indices (B,)."""
@@ -119,8 +83,8 @@ class GanState:
         self.generator = config.generator.create()
         self.codes = StyleCodes(self.generator, styles)
         self.discriminator = PatchDiscriminator(styles + 1)
-        self.averaged = nn.ModuleList([self.generator, self.codes])
-        self.averaged = copy.deepcopy(self.averaged).requires_grad_(False)
+        trained = nn.ModuleList([self.generator, self.codes])
+        self.averaged = copy.deepcopy(trained).requires_grad_(False)
         self.generator_optimizer = torch.optim.Adam(
             [
                 {"params": self.generator.parameters(), "lr": config.learning_rate},
@@ -156,6 +120,13 @@ class GanState:
         for optimizer in self.optimizers().values():
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * share
+
+    def averaged_network(self) -> tuple[Generator, Tensor]:
+        """The averaged generator and its codes (S + 1, size): what ships."""
+        generator, codes = self.averaged
+        assert isinstance(generator, Generator)
+        assert isinstance(codes, StyleCodes)
+        return generator, codes.weight
 
     @torch.no_grad()
     def average_(self, decay: float) -> None:
@@ -227,14 +198,14 @@ def train_step(
         fake = state.discriminator(output.detach(), batch.style)
         accuracy = float(((real > 0).float().mean() + (fake < 0).float().mean()) / 2)
         state.discriminator_optimizer.zero_grad(set_to_none=True)
-        losses.discriminator_hinge(real, fake).backward()
+        losses.discriminator_hinge(real, fake).backward()  # type: ignore[no-untyped-call]
         state.discriminator_optimizer.step()
         state.discriminator.requires_grad_(False)
         terms["adversarial"] = losses.generator_hinge(state.discriminator(output, batch.style))
     weights = asdict(config.weights)
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
     state.generator_optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    total.backward()  # type: ignore[no-untyped-call]
     state.discriminator.requires_grad_(True)
     nn.utils.clip_grad_norm_([*state.generator.parameters(), *state.codes.parameters()], 5.0)
     state.generator_optimizer.step()

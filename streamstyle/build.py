@@ -1,0 +1,224 @@
+"""From settings to a run: the only place that knows every room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.config import RunConfig
+from streamstyle.engines.open import open_engine
+from streamstyle.flow import FlowReport, Stop
+from streamstyle.flow import run as run_flow
+from streamstyle.media.open import open_sink, open_source
+from streamstyle.process import Process
+from streamstyle.styles.bundle import load_bundle
+from streamstyle.styles.mix import style_code
+from streamstyle.telemetry import EventLog, StageTimer
+from streamstyle.temporal.corrector import RepairCorrector
+from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.types import Engine, Frame, MediaReport, Sink, Source, StreamInfo
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run: urls and limits; settings of how are in `RunConfig`.
+
+    frames, duration (seconds of the source): where to stop; None runs to the end.
+    """
+
+    source: str
+    sinks: tuple[str, ...]
+    events: Path | None = None
+    frames: int | None = None
+    duration: float | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State after one more frame. total: expected frames, 0 where unknown."""
+
+    frames: int
+    total: int
+    flagged: int
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a finished run did; `to_json` is what `--json` prints."""
+
+    job: Job
+    info: StreamInfo
+    style: str
+    strength: float
+    engine: dict[str, Any]
+    frames_in: int
+    frames_out: int
+    dropped: int
+    seconds: float
+    stages: dict[str, dict[str, float]]
+    flagged_frames: int
+    anomalies: dict[str, int]
+    source_report: MediaReport
+    sink_reports: tuple[MediaReport, ...]
+    interrupted: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: sentences from the source and the sinks."""
+        return tuple(n for r in (self.source_report, *self.sink_reports) for n in r.notes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, stable names."""
+        return {
+            "source": self.job.source,
+            "output": list(self.job.sinks),
+            "events": None if self.job.events is None else str(self.job.events),
+            "size": [self.info.width, self.info.height],
+            "style": self.style,
+            "strength": self.strength,
+            "engine": self.engine,
+            "frames_in": self.frames_in,
+            "frames_out": self.frames_out,
+            "dropped": self.dropped,
+            "seconds": round(self.seconds, 3),
+            "fps": round(self.frames_out / self.seconds, 2) if self.seconds else 0.0,
+            "stages": self.stages,
+            "flagged_frames": self.flagged_frames,
+            "anomalies": self.anomalies,
+            "source_counters": dict(self.source_report.counters),
+            "sink_counters": [dict(r.counters) for r in self.sink_reports],
+            "notes": list(self.notes),
+            "interrupted": self.interrupted,
+        }
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network and the code that a run uses, before the frame size is known."""
+
+    open_engine: Callable[[int, int], Engine]
+    code: NDArray[np.float32]
+
+
+def load_model(config: RunConfig) -> Model:
+    """Load the bundled network and the code that `config` asks for. Raises ConfigError, ModelError."""
+    bundle = load_bundle()
+    code = style_code(bundle, config.style, config.strength)
+    architecture, weights = bundle.manifest.architecture, bundle.weights
+
+    def open_for(height: int, width: int) -> Engine:
+        return open_engine(config.engine, architecture, weights, height, width)
+
+    return Model(open_for, code)
+
+
+def run_job(
+    job: Job,
+    config: RunConfig,
+    *,
+    stop: Stop,
+    on_progress: Callable[[Progress], None],
+    clock: Callable[[], float],
+    model: Model | None = None,
+) -> RunSummary:
+    """Run one job to its end. Raises the first StreamStyleError of any stage.
+
+    clock: seconds, monotonic. model: another network than the bundled one.
+    """
+    model = model or load_model(config)
+    with ExitStack() as stack:
+        source: Source = stack.enter_context(open_source(job.source))
+        info = source.info
+        engine = model.open_engine(info.height, info.width)
+        stack.callback(engine.close)
+        events = stack.enter_context(EventLog(job.events))
+        sinks = open_sinks(job, info, config)
+        detector = SignedExcessDetector() if config.correct == "repair" else None
+        process = Process(engine, model.code, detector, RepairCorrector(), events)
+        total = _expected_frames(job, info)
+        frames_out = 0
+
+        def on_frame() -> None:
+            nonlocal frames_out
+            frames_out += 1
+            on_progress(Progress(frames_out, total, events.flagged_frames))
+
+        started = clock()
+        flow = run_flow(
+            _limited(source, job),
+            process,
+            sinks,
+            stop=stop,
+            on_frame=on_frame,
+            capacity=config.queue,
+        )
+        return RunSummary(
+            job=job,
+            info=info,
+            style=config.style,
+            strength=config.strength,
+            engine=vars(engine.spec),
+            frames_in=flow.captured,
+            frames_out=frames_out,
+            dropped=flow.dropped,
+            seconds=clock() - started,
+            stages=_stages(flow, process, engine, frames_out, job),
+            flagged_frames=events.flagged_frames,
+            anomalies=dict(events.by_kind),
+            source_report=source.report(),
+            sink_reports=tuple(sink.report() for sink in sinks),
+            interrupted=stop.requested,
+        )
+
+
+def open_sinks(job: Job, info: StreamInfo, config: RunConfig) -> list[Sink]:
+    """Open every sink; where one cannot be opened, those before it are closed again."""
+    sinks: list[Sink] = []
+    try:
+        for url in job.sinks:
+            sinks.append(open_sink(url, info, crf=config.crf, preset=config.preset))
+    except BaseException:
+        for sink in sinks:
+            sink.close(complete=False)
+        raise
+    return sinks
+
+
+def _limited(source: Source, job: Job) -> Iterator[Frame]:
+    first: float | None = None
+    for frame in islice(source, job.frames):
+        first = frame.time if first is None else first
+        if job.duration is not None and frame.time - first >= job.duration:
+            return
+        yield frame
+
+
+def _expected_frames(job: Job, info: StreamInfo) -> int:
+    limits: Sequence[int] = [
+        *([info.frames] if info.frames else []),
+        *([job.frames] if job.frames is not None else []),
+        *([round(job.duration * info.rate)] if job.duration is not None and info.rate else []),
+    ]
+    return min(limits, default=0)
+
+
+def _stages(
+    flow: FlowReport, process: Process, engine: Engine, frames: int, job: Job
+) -> dict[str, dict[str, float]]:
+    timers: Iterable[tuple[str, StageTimer]] = [
+        ("decode", flow.capture),
+        ("detect", process.detect_timer),
+        ("correct", process.correct_timer),
+        *((f"write {url}", timer) for url, timer in zip(job.sinks, flow.sinks, strict=True)),
+    ]
+    stages = {name: timer.summary() for name, timer in timers}
+    busy = engine.busy_seconds
+    stages["stylize"] = {"fps": round(frames / busy, 1)} if busy else {}
+    return {name: summary for name, summary in stages.items() if summary}

@@ -1,0 +1,49 @@
+"""The command line: arguments in, exit code out. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from streamstyle.cli import run, styles, train
+from streamstyle.errors import ConfigError, StreamStyleError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="streamstyle", description="Video in a painter's style, at frame rate and without flicker."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    run.add_command(commands)
+    styles.add_command(commands)
+    train.add_command(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except ConfigError as error:
+        print(f"streamstyle: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except StreamStyleError as error:
+        print(f"streamstyle: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is left to say to it.
+        sys.stdout = None
+        return EXIT_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""`streamstyle run SOURCE SINK...`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamstyle.build import Progress, RunSummary
+    from streamstyle.flow import Stop
+
+EXIT_INTERRUPTED = 130
+
+
+def add_command(commands: Any) -> None:
+    """Declare `run` and its options."""
+    parser = commands.add_parser(
+        "run",
+        help="stylize a video, repair it on the way, write it with its sound",
+        description="SOURCE is a file or test: (a rendered scene with sound). SINK is a file (.mp4, .mkv, "
+        ".webm, .mov) or null:. Several sinks may be named.",
+    )
+    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument("sinks", metavar="SINK", nargs="+")
+    parser.add_argument("--style", metavar="NAME", help="NAME, or a mix: NAME:0.7,OTHER:0.3")
+    parser.add_argument("--strength", type=float, metavar="0..1", help="0 is the original, 1 the full style")
+    parser.add_argument("--engine", metavar="NAME", help="auto, openvino or torch")
+    parser.add_argument("--correct", metavar="MODE", help="off, or repair (the default)")
+    parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
+    parser.add_argument(
+        "--duration", type=_positive_float, metavar="S", help="stop after S seconds of source"
+    )
+    parser.add_argument("--frames", type=_positive_int, metavar="N", help="stop after N frames")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
+    parser.set_defaults(command=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run the job and print its summary."""
+    from streamstyle.build import Job, run_job
+    from streamstyle.config import RunConfig, load_config
+    from streamstyle.flow import Stop
+
+    # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
+    named = ("style", "strength", "engine", "correct")
+    given = [(name, getattr(arguments, name)) for name in named]
+    shorthands = [f"{name}={json.dumps(value)}" for name, value in given if value is not None]
+    config = load_config(RunConfig, arguments.config, [*arguments.set, *shorthands])
+    job = Job(
+        arguments.source,
+        tuple(arguments.sinks),
+        events=arguments.events,
+        frames=arguments.frames,
+        duration=arguments.duration,
+    )
+    stop = Stop()
+    with stopping_on_signals(stop), progress_bar() as on_progress:
+        summary = run_job(job, config, stop=stop, on_progress=on_progress, clock=time.monotonic)
+    if arguments.json:
+        print(json.dumps(summary.to_json()))
+    else:
+        print(summary_text(summary))
+    return EXIT_INTERRUPTED if summary.interrupted else 0
+
+
+@contextmanager
+def stopping_on_signals(stop: Stop) -> Iterator[None]:
+    """SIGINT and SIGTERM finish the output; a second SIGINT gives up at once."""
+
+    def on_signal(number: int, _frame: object) -> None:
+        if stop.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.request()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """Frames, fps, ETA and flagged frames on stderr, where it is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(unit=" frames", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+
+        def on_progress(progress: Progress) -> None:
+            bar.total = progress.total or None
+            bar.set_postfix_str(f"{progress.flagged} flagged", refresh=False)
+            bar.update(progress.frames - bar.n)
+
+        yield on_progress
+
+
+def summary_text(summary: RunSummary) -> str:
+    """The summary for people."""
+    values = summary.to_json()
+    engine = values["engine"]
+    anomalies = ", ".join(f"{n} {kind}" for kind, n in summary.anomalies.items()) or "none"
+    lines = [
+        f"{'interrupted after' if summary.interrupted else 'done:'} {summary.frames_out} frames of "
+        f"{summary.frames_in} in {summary.seconds:.1f} s, {values['fps']:.1f} fps "
+        f"at {summary.info.width}x{summary.info.height}",
+        f"style     {summary.style}" + (f" at {summary.strength:g}" if summary.strength < 1 else ""),
+        f"engine    {engine['name']} {engine['precision']} on {engine['device']}",
+        f"anomalies {summary.flagged_frames} flagged frames: {anomalies}",
+        "fps alone " + ", ".join(f"{name} {stage['fps']:.0f}" for name, stage in summary.stages.items()),
+        *(f"output    {url}" for url in summary.job.sinks),
+        *([f"events    {summary.job.events}"] if summary.job.events else []),
+        *(f"note      {note}" for note in summary.notes),
+    ]
+    return "\n".join(lines)
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+def _positive_float(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value

@@ -1,0 +1,96 @@
+"""Typed settings from presets, files and `--set`; unknown keys are errors with the nearest name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import yaml
+
+from streamstyle.errors import ConfigError, nearest
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One `streamstyle run`.
+
+    style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, openvino or torch.
+    correct: off (neither detect nor correct) or repair. queue: frames that each channel holds.
+    crf: constant rate factor of the encoder, 0 (lossless) .. 51. preset: of x264.
+    """
+
+    style: str = "starry-night"
+    strength: float = 1.0
+    engine: str = "auto"
+    correct: Literal["off", "repair"] = "repair"
+    queue: int = 8
+    crf: int = 20
+    preset: str = "veryfast"
+
+
+def load_config(kind: type[C], path: Path | None, assignments: Iterable[str]) -> C:
+    """Settings of dataclass `kind`: its defaults, then the YAML file, then `a.b=c` assignments.
+
+    Raises ConfigError for a file that cannot be read, an unknown key or a value that does not fit.
+    """
+    values: dict[str, Any] = {} if path is None else _read_yaml(path)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set wants name=value, not '{assignment}'")
+        _assign(values, key.strip().split("."), _parse_yaml(text, assignment))
+    _check_keys(kind, values, prefix="")
+    try:
+        return msgspec.convert(values, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"a setting does not fit: {_in_our_words(str(error))}") from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the config {path} is not UTF-8 text") from error
+    values = _parse_yaml(text, str(path))
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(k, str) for k in values):
+        raise ConfigError(f"the config {path} must be a mapping of names to values")
+    return values
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _assign(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {'.'.join(keys)}: {key} is not a group of settings")
+        values = inner
+    values[keys[-1]] = value
+
+
+def _check_keys(kind: Any, values: Mapping[str, Any], *, prefix: str) -> None:
+    known = {f.name: f.default for f in fields(kind)}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"unknown setting '{prefix}{key}'{nearest(key, known)}")
+        if is_dataclass(known[key]) and isinstance(value, dict):
+            _check_keys(known[key], value, prefix=f"{prefix}{key}.")
+
+
+def _in_our_words(message: str) -> str:
+    return re.sub(r" - at `\$\.?(.*)`$", r" (at \1)", message)

@@ -1,0 +1,1 @@
+"""Engines: the compiled generator behind one small protocol (`streamstyle.types.Engine`)."""

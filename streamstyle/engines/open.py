@@ -1,0 +1,41 @@
+"""Which engines there are, and which one `auto` takes. The only place that knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.engines.network import frame_generator
+from streamstyle.engines.openvino_engine import OpenVinoEngine
+from streamstyle.engines.torch_engine import TorchEngine
+from streamstyle.errors import ConfigError, nearest
+from streamstyle.nets.generator import FrameGenerator
+from streamstyle.types import Engine
+
+ENGINES: dict[str, Callable[[FrameGenerator, int, int], Engine]] = {
+    "openvino": OpenVinoEngine,
+    "torch": TorchEngine,
+}
+_AUTO = "openvino"
+
+
+def open_engine(
+    name: str,
+    architecture: Mapping[str, Any],
+    weights: Mapping[str, NDArray[np.generic]],
+    height: int,
+    width: int,
+) -> Engine:
+    """Open the engine `name` ("auto": the fastest on a CPU) for frames of `height` x `width`.
+
+    architecture, weights: of a style bundle's generator. Raises ConfigError for an unknown name and
+    EngineError where the engine cannot be had; never falls back to another one.
+    """
+    chosen = _AUTO if name == "auto" else name
+    if chosen not in ENGINES:
+        known = ("auto", *ENGINES)
+        raise ConfigError(f"unknown engine '{name}'{nearest(name, known)}; known are {', '.join(known)}")
+    return ENGINES[chosen](frame_generator(architecture, weights), height, width)

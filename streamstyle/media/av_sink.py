@@ -1,0 +1,253 @@
+"""Video files out: encoded with PyAV, at the source's time stamps, with the source's sound."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import cv2  # noqa: F401  # before av: the other order makes OpenCV windows hang on Linux
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.stream import VideoStream
+
+from streamstyle.errors import ConfigError, SinkError
+from streamstyle.media.audio import AudioTrack, PcmTrack, file_tracks
+from streamstyle.media.colour import MATRICES, from_rgb
+from streamstyle.media.container import HOSTILE, open_input, sink_error
+from streamstyle.media.formats import OutputFormat, format_of
+from streamstyle.media.scene import SOUND_RATE, is_scene, parse_scene, scene_sound
+from streamstyle.types import Frame, MediaReport, StreamInfo
+
+SOUND_LEAD = Fraction(1, 5)  # seconds of sound ahead of the video, so that players need not wait
+KEY_SECONDS = 1  # a killed process loses at most this much, and players seek to this grid
+
+# The container's own business; copying them would describe the source's container.
+_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+
+
+class FileSink:
+    """Writes one file as a Sink: H.264 in .mp4, .mov and .mkv, VP9 in .webm.
+
+    `info` describes the frames that will come; the sound, if any, is taken from `info.url`. A killed
+    process leaves a file that plays to about its last second. `quality` is the encoder's CRF (lower is
+    better and bigger; None: 18 for H.264, 24 for VP9).
+
+    Counters: `frames`, `video_packets`, `audio_packets_copied`, `audio_packets_encoded`.
+    """
+
+    def __init__(self, path: str, info: StreamInfo, *, quality: int | None = None) -> None:
+        self._path = Path(path)
+        self._info = info
+        self._format = format_of(self._path.suffix)
+        _check_writable(self._path, info.url)
+        self._options = dict(self._format.video_options)
+        if quality is not None:
+            self._options["crf"] = str(quality)
+        self._counts: Counter[str] = Counter()
+        self._notes: list[str] = []
+        self._output: _Output | None = None
+        self._closed = False
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame; its pixels are only read, and not kept. Raises SinkError."""
+        if self._closed:
+            raise SinkError(f"{self._path} is closed: no frame can follow.")
+        if frame.pixels.shape != (self._info.height, self._info.width, 3):
+            height, width = frame.pixels.shape[:2]
+            raise SinkError(
+                f"A frame of {width}x{height} does not fit {self._path}, which was opened for "
+                f"{self._info.width}x{self._info.height}: open another output."
+            )
+        try:
+            if self._output is None:
+                self._output = _Output(self._path, self._format, self._options, self._info, frame, self._notes)
+            self._output.write(frame)
+        except HOSTILE as error:
+            raise sink_error(str(self._path), error) from error
+        self._counts["frames"] += 1
+
+    def close(self, *, complete: bool) -> None:
+        """Finish the file. After a failed run it is kept as `<stem>.partial<suffix>`; a file without a
+        frame is removed. Raises SinkError, but not while it cleans up after a failed run."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._output is None:
+            self._path.unlink(missing_ok=True)
+            self._notes.append(f"No frame came, so {self._path} was not written.")
+            return
+        try:
+            self._output.finish()
+        except HOSTILE as error:
+            self._set_apart()
+            if complete:
+                raise sink_error(str(self._path), error) from error
+        else:
+            if not complete:
+                self._set_apart()
+
+    def report(self) -> MediaReport:
+        """Counters so far."""
+        counts = {"frames": 0, "video_packets": 0, "audio_packets_copied": 0, "audio_packets_encoded": 0}
+        counts |= dict(self._counts)
+        for more in self._output.counts() if self._output else ():
+            for name, count in more.items():
+                counts[name] += count
+        return MediaReport(counters=counts, notes=tuple(self._notes))
+
+    def _set_apart(self) -> None:
+        """Nothing half-written may pose as a whole file."""
+        if not self._path.exists():
+            return
+        partial = self._path.with_name(f"{self._path.stem}.partial{self._path.suffix}")
+        self._path.replace(partial)
+        self._notes.append(f"The run did not finish: what was written is kept as {partial}.")
+
+
+class _Output:
+    """The open container with its streams. Errors leave it as PyAV raises them."""
+
+    def __init__(
+        self,
+        path: Path,
+        format_: OutputFormat,
+        options: dict[str, str],
+        info: StreamInfo,
+        first: Frame,
+        notes: list[str],
+    ) -> None:
+        self._container: OutputContainer = av.open(
+            f"file:{path}", "w", format=format_.muxer, options=format_.options(info.time_base)
+        )
+        self._info = info
+        self._reformatter = VideoReformatter()
+        self._shift = _shift_to_zero(first, notes)
+        self._stream = _video_stream(self._container, format_, options, info, notes)
+        self._tracks = _sound(self._container, format_, info, self._shift, notes)
+        self._durations: dict[int, int] = {}
+        self._last_pts: int | None = None
+        self._last_key: Fraction | None = None
+        self._end = Fraction(0)
+        self._video_packets = 0
+
+    def write(self, frame: Frame) -> None:
+        time = frame.pts * frame.time_base + self._shift
+        pts = round(time / self._info.time_base)
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise ValueError("frames must come in order of their time stamps")
+        self._last_pts = pts
+        picture = from_rgb(self._reformatter, frame.pixels, self._info.matrix, self._pixel_format())
+        picture.pts = pts
+        picture.time_base = self._info.time_base
+        if self._last_key is None or time - self._last_key >= KEY_SECONDS:
+            picture.pict_type = PictureType.I
+            self._last_key = time
+        duration = frame.duration * frame.time_base or _usual_duration(self._info)
+        self._durations[pts] = round(duration / self._info.time_base)
+        self._end = time + duration
+        self._mux_video(self._stream.encode(picture))
+        for track in self._tracks:
+            self._container.mux(list(track.advance(time + SOUND_LEAD)))
+
+    def finish(self) -> None:
+        """Flush the encoder and the sound, write the trailer; whatever fails, everything is closed."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._container.close)
+            for track in self._tracks:
+                stack.callback(track.close)
+            self._mux_video(self._stream.encode(None))
+            for track in self._tracks:
+                self._container.mux(list(track.finish(self._end)))
+
+    def counts(self) -> Iterable[dict[str, int]]:
+        yield {"video_packets": self._video_packets}
+        for track in self._tracks:
+            yield track.counts
+
+    def _mux_video(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            # Encoders forget durations, and the last frame's cannot be told from its successor.
+            packet.duration = self._durations.pop(packet.pts or 0, packet.duration)
+            self._container.mux(packet)
+            self._video_packets += 1
+
+    def _pixel_format(self) -> str:
+        return self._stream.codec_context.pix_fmt or "yuv420p"
+
+
+def _check_writable(path: Path, source: str) -> None:
+    """Say now what would otherwise fail only with the first encoded frame."""
+    if path.is_dir():
+        raise SinkError(f"{path} is a directory: name a file in it.")
+    with contextlib.suppress(OSError):
+        if path.samefile(source):
+            raise ConfigError(f"{path} is the input itself and would be destroyed: name another output.")
+    existed = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise sink_error(str(path), error) from error
+
+
+def _shift_to_zero(first: Frame, notes: list[str]) -> Fraction:
+    """Seconds to add to every time: containers cut away what is shown before zero."""
+    start = first.pts * first.time_base
+    if start >= 0:
+        return Fraction(0)
+    notes.append(f"The video began {float(-start):.3f} s before zero: everything was shifted by as much.")
+    return -start
+
+
+def _video_stream(
+    container: OutputContainer,
+    format_: OutputFormat,
+    options: dict[str, str],
+    info: StreamInfo,
+    notes: list[str],
+) -> VideoStream:
+    stream: VideoStream = container.add_stream(format_.video, rate=info.rate or 30, options=options)
+    context = stream.codec_context
+    context.width, context.height = info.width, info.height
+    context.pix_fmt = "yuv420p"
+    if format_.video == "libx264" and (info.width % 2 or info.height % 2):
+        # H.264 crops 4:2:0 in steps of two pixels, so only 4:4:4 keeps an odd size exactly.
+        context.pix_fmt = "yuv444p"
+        notes.append(
+            f"The odd size {info.width}x{info.height} is stored as 4:4:4, which some hardware players "
+            f"do not show: an even size or .webm plays everywhere."
+        )
+    matrix = MATRICES[info.matrix]
+    context.color_range = ColorRange.MPEG
+    context.colorspace = matrix.tag
+    context.color_primaries = matrix.primaries
+    context.color_trc = matrix.transfer
+    context.sample_aspect_ratio = info.sample_aspect_ratio
+    context.time_base = info.time_base
+    return stream
+
+
+def _sound(
+    container: OutputContainer, format_: OutputFormat, info: StreamInfo, shift: Fraction, notes: list[str]
+) -> list[AudioTrack]:
+    if is_scene(info.url):
+        samples = scene_sound(parse_scene(info.url).seconds)
+        return [PcmTrack(container, samples, SOUND_RATE, shift, format_.sound_encoder)]
+    if not Path(info.url).is_file():
+        return []
+    with open_input(info.url) as source:
+        tags = {key: value for key, value in source.metadata.items() if key.lower() not in _OWN_TAGS}
+    container.metadata.update(tags)
+    return file_tracks(container, format_, info.url, shift, notes)
+
+
+def _usual_duration(info: StreamInfo) -> Fraction:
+    return 1 / info.rate if info.rate else Fraction(0)

@@ -1,0 +1,270 @@
+"""Video files in: decoded with PyAV, upright, in RGB, with the file's own time stamps."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from types import TracebackType
+from typing import Self
+
+import cv2
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from streamstyle.errors import SourceError
+from streamstyle.media.colour import matrix_name, to_rgb
+from streamstyle.media.container import HOSTILE, open_input, picture_stream
+from streamstyle.types import Frame, MediaReport, Picture, StreamInfo
+
+MAX_PIXELS = 2**26  # 8192 x 8192: a damaged header must not ask for all memory
+READ_FAILURES = 32  # after so many in a row the rest of a file is taken for lost
+MISSING_SECONDS = Fraction(1, 2)  # a file that ends this much before its declared end was cut off
+
+_UPRIGHT = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+class FileSource:
+    """One local file as a Source. Everything is read once, from the start.
+
+    Counters: `frames`; `corrupt_packets` (did not decode, or only with parts concealed);
+    `concealed_frames` (of these, shown all the same); `truncated` (0 or 1); `guessed_pts`,
+    `repaired_pts` (time stamps that were missing, or not after the previous frame's).
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._counts: Counter[str] = Counter()
+        self._notes: list[str] = []
+        self._reformatter = VideoReformatter()
+        self._container: InputContainer | None = None
+        self._info: StreamInfo | None = None
+        self._frames: Iterator[Frame] = iter(())
+        self._first: Frame | None = None
+        self._read_to = Fraction(0)
+
+    @property
+    def info(self) -> StreamInfo:
+        """Valid inside the `with` block."""
+        if self._info is None:
+            raise SourceError(f"{self._path} is not open: enter its `with` block first.")
+        return self._info
+
+    def __enter__(self) -> Self:
+        container = open_input(self._path)
+        try:
+            self._open(container)
+        except BaseException:
+            container.close()
+            raise
+        self._container = container
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._frames = iter(())
+        self._first = None
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
+        yield from self._frames
+
+    def report(self) -> MediaReport:
+        """Counters so far."""
+        always = {"frames": 0, "corrupt_packets": 0, "truncated": 0}
+        return MediaReport(counters=always | dict(self._counts), notes=tuple(self._notes))
+
+    def _open(self, container: InputContainer) -> None:
+        stream = picture_stream(container)
+        if stream is None:
+            raise SourceError(f"{self._path} holds no video stream: name a file with moving pictures.")
+        if stream.codec_context is None:
+            raise SourceError(
+                f"{self._path} uses a video codec that this FFmpeg cannot decode: convert it to H.264 first."
+            )
+        try:
+            stream.thread_type = "AUTO"
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            decoded = self._decoded(container, stream)
+            head = next(decoded, None)
+            if head is None:
+                raise SourceError(
+                    f"No frame of {self._path} can be decoded: the file is damaged or its codec "
+                    f"({stream.codec_context.name}) is not supported."
+                )
+            self._info = _describe(self._path, container, stream, head)
+            self._frames = self._upright(head, decoded)
+        except HOSTILE as error:
+            raise SourceError(f"{self._path} cannot be decoded: its headers are damaged.") from error
+        self._first = next(self._frames, None)
+        if self._first is None:
+            raise SourceError(f"No frame of {self._path} can be converted to RGB: the file is damaged.")
+
+    def _packets(self, container: InputContainer) -> Iterator[Packet]:
+        """All streams' packets: the others tell how far the file really reaches."""
+        failures = 0
+        packets = container.demux()
+        while failures < READ_FAILURES:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    self._note_early_end(container)
+                    return
+                if packet.dts is not None and packet.time_base:
+                    end = (packet.dts + (packet.duration or 0)) * packet.time_base
+                    self._read_to = max(self._read_to, end)
+            except HOSTILE:
+                failures += 1
+                self._counts["corrupt_packets"] += 1
+                packets = container.demux()
+                continue
+            failures = 0
+            if packet.size:
+                yield packet
+        self._note_truncated("the rest cannot be read")
+
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        """Decoded frames in presentation order; what does not decode is counted."""
+        for packet in self._packets(container):
+            if packet.stream_index == stream.index:
+                yield from self._decode(stream, packet)
+        yield from self._decode(stream, None)
+
+    def _decode(self, stream: VideoStream, packet: Packet | None) -> list[av.VideoFrame]:
+        try:
+            frames = stream.decode(packet)  # type: ignore[arg-type]  # stubs know one stream type only
+        except EOFError:
+            return []
+        except HOSTILE:
+            self._counts["corrupt_packets"] += 1
+            return []
+        concealed = sum(frame.is_corrupt for frame in frames)
+        if concealed:
+            self._counts["corrupt_packets"] += concealed
+            self._counts["concealed_frames"] += concealed
+        return frames
+
+    def _upright(self, head: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[Frame]:
+        """Frames as promised to the world, the given head first."""
+        info = self.info
+        turn = _turn(head)
+        last: int | None = None
+        step = _step(info)
+        frame: av.VideoFrame | None = head
+        while frame is not None:
+            try:
+                pixels = to_rgb(self._reformatter, frame, info.matrix, head.width, head.height)
+            except HOSTILE:
+                self._counts["corrupt_packets"] += 1
+            else:
+                last = self._place(frame.pts, last, step)
+                step = frame.duration or step
+                self._counts["frames"] += 1
+                yield Frame(
+                    pixels=_turned(pixels, turn),
+                    index=self._counts["frames"] - 1,
+                    pts=last,
+                    time_base=info.time_base,
+                    duration=max(frame.duration or 0, 0),
+                    captured_at=time.monotonic(),
+                )
+            frame = next(rest, None)
+
+    def _place(self, pts: int | None, last: int | None, step: int) -> int:
+        """The frame's own time stamp, or the best that keeps frames in order."""
+        if pts is None:
+            self._counts["guessed_pts"] += 1
+            return 0 if last is None else last + step
+        if last is not None and pts <= last:
+            self._counts["repaired_pts"] += 1
+            return last + 1
+        return pts
+
+    def _note_early_end(self, container: InputContainer) -> None:
+        """Compare how far the packets reached with what the header promised."""
+        declared = _declared_end(container)
+        if self._read_to < declared - MISSING_SECONDS:
+            self._note_truncated(f"{float(declared):.1f} s were declared")
+
+    def _note_truncated(self, detail: str) -> None:
+        self._counts["truncated"] = 1
+        self._notes.append(
+            f"{self._path} is cut off: it ends after {float(self._read_to):.1f} s, {detail}."
+        )
+
+
+def _describe(path: str, container: InputContainer, stream: VideoStream, head: av.VideoFrame) -> StreamInfo:
+    width, height = head.width, head.height
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    aspect = aspect if aspect > 0 else Fraction(1)
+    if _turn(head) in {90, 270}:
+        width, height, aspect = height, width, 1 / aspect
+    rate = stream.average_rate or stream.guessed_rate
+    rate = rate if rate and rate > 0 else None
+    time_base = stream.time_base
+    if not time_base or time_base <= 0:
+        raise ValueError("a video stream without a time base")
+    return StreamInfo(
+        url=path,
+        width=width,
+        height=height,
+        rate=rate,
+        time_base=time_base,
+        frames=_frame_count(container, stream, rate),
+        sample_aspect_ratio=aspect,
+        matrix=matrix_name(head.colorspace, head.height),
+        audio_streams=len(container.streams.audio),
+    )
+
+
+def _frame_count(container: InputContainer, stream: VideoStream, rate: Fraction | None) -> int:
+    if stream.frames > 0:
+        return stream.frames
+    if stream.duration and stream.time_base:
+        seconds = stream.duration * stream.time_base
+    else:
+        seconds = Fraction((container.duration or 0) - _first_in_matroska(container), av.time_base)
+    return max(round(seconds * rate), 0) if rate else 0
+
+
+def _declared_end(container: InputContainer) -> Fraction:
+    """Where the header says that the file ends, in seconds; 0 where FFmpeg only guesses it from the bit rate."""
+    if not container.duration or not any(name in container.format.name for name in ("mp4", "matroska")):
+        return Fraction(0)
+    start = (container.start_time or 0) - _first_in_matroska(container)
+    return Fraction(start + container.duration, av.time_base)
+
+
+def _first_in_matroska(container: InputContainer) -> int:
+    """The start in microseconds where `duration` includes it: Matroska counts from zero, mp4 from the start."""
+    return (container.start_time or 0) if "matroska" in container.format.name else 0
+
+
+def _step(info: StreamInfo) -> int:
+    """One frame's worth of time, in units of the time base."""
+    return max(round(1 / (info.rate * info.time_base)), 1) if info.rate else 1
+
+
+def _turn(frame: av.VideoFrame) -> int:
+    """Degrees counterclockwise to the upright picture, to the nearest quarter turn."""
+    return round(frame.rotation / 90) * 90 % 360
+
+
+def _turned(pixels: Picture, turn: int) -> Picture:
+    if turn == 0:
+        return pixels
+    turned: Picture = cv2.rotate(pixels, _UPRIGHT[turn])  # type: ignore[assignment]
+    return turned

@@ -1,0 +1,92 @@
+"""Opening media files for reading and writing, and what FFmpeg's errors mean for people."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from streamstyle.errors import SinkError, SourceError
+
+# What PyAV raises on damaged files is wide: beside FFmpeg's errors also these, from its own property code.
+HOSTILE = (
+    av.FFmpegError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+# Without a list, FFmpeg also follows playlists to other files and hosts, and takes text files for ANSI art.
+READABLE = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,mxf,nut,gif,apng,"
+    "h264,hevc,ivf,obu,m4v,dv,rm,yuv4mpegpipe,png_pipe,jpeg_pipe,webp_pipe,mp3,wav,flac,aac,w64,aiff"
+)
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def open_input(path: str) -> InputContainer:
+    """Open a local media file. Raises SourceError with what is wrong and what to do."""
+    file = Path(path)
+    try:
+        if file.is_dir():
+            raise SourceError(f"{path} is a directory: name one video file in it.")
+        if file.is_file() and file.stat().st_size == 0:
+            raise SourceError(f"{path} is empty: it holds no media at all.")
+        return av.open(
+            f"file:{path}",
+            "r",
+            container_options={"format_whitelist": READABLE, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except HOSTILE as error:
+        raise SourceError(_why_not_opened(path, error)) from error
+
+
+def _why_not_opened(path: str, error: BaseException) -> str:
+    code = getattr(error, "errno", None)
+    if code == errno.ENOENT:
+        return f"{path} does not exist: check the spelling and the folder."
+    if code in _NOT_ALLOWED:
+        return f"{path} may not be read: check its permissions."
+    return (
+        f"{path} is not a media file that can be read: it is of another kind, or damaged or cut off "
+        f"before its index ({reason(error)})."
+    )
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """The first stream of moving pictures: not the cover art of a song. None where there is none."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    return None
+
+
+def sink_error(path: str, error: BaseException) -> SinkError:
+    """What failed while `path` was opened, written or finished."""
+    code = getattr(error, "errno", None)
+    if code in _NO_ROOM:
+        return SinkError(f"There is no room left to write {path}: free some space or name another folder.")
+    if code in _NOT_ALLOWED:
+        return SinkError(f"{path} may not be written: check the permissions of the file and its folder.")
+    if code == errno.ENOENT:
+        return SinkError(f"The folder of {path} does not exist: create it first.")
+    return SinkError(f"{path} could not be written: {reason(error)}.")
+
+
+def reason(error: BaseException) -> str:
+    """FFmpeg's own words, without the call that failed."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).rstrip(".")

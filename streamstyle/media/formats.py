@@ -1,0 +1,85 @@
+"""The containers that can be written: one table from file suffix to muxer, codecs and options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from streamstyle.errors import ConfigError, nearest
+
+# A player that finds a file half-written can show it up to the last half second.
+_SURVIVES_KILL = {
+    "movflags": "hybrid_fragmented+delay_moov",
+    "frag_duration": "500000",
+    # Only an edit list keeps a start other than zero, and negative sound, where they were.
+    "use_editlist": "1",
+}
+_EVERYWHERE = {
+    "flush_packets": "1",
+    "avoid_negative_ts": "disabled",  # the alternative shifts the video whenever the sound begins earlier
+    "max_interleave_delta": "1000000",  # a sound track that ends early must not hold the video back
+}
+
+# B-frames would put decoding order into mp4's frame durations and the last frames into a long queue.
+_H264 = {"preset": "veryfast", "crf": "18", "bf": "0", "forced-idr": "1"}
+_VP9 = {"deadline": "realtime", "cpu-used": "7", "crf": "24", "b": "0", "row-mt": "1"}
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """muxer, video: FFmpeg's names. sound: codecs that this container may hold and players know in it
+    (None: whatever the muxer takes). sound_encoder: for the other codecs."""
+
+    muxer: str
+    muxer_options: Mapping[str, str]
+    video: str
+    video_options: Mapping[str, str]
+    sound: frozenset[str] | None
+    sound_encoder: str
+
+    def options(self, time_base: Fraction) -> dict[str, str]:
+        """What to open the muxer with, for video with this time base."""
+        options = _EVERYWHERE | dict(self.muxer_options)
+        scale = time_base.denominator
+        if self.muxer in {"mp4", "mov"} and scale < 2**31:
+            while scale < 10_000:  # coarser, and sound could not be placed
+                scale *= 2
+            options |= {"video_track_timescale": str(scale), "movie_timescale": str(scale)}
+        return options
+
+
+FORMATS = {
+    ".mp4": OutputFormat(
+        "mp4",
+        _SURVIVES_KILL,
+        "libx264",
+        _H264,
+        frozenset({"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}),
+        "aac",
+    ),
+    ".mov": OutputFormat(
+        "mov",
+        _SURVIVES_KILL,
+        "libx264",
+        _H264,
+        frozenset({"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}),
+        "aac",
+    ),
+    ".mkv": OutputFormat("matroska", {"cluster_time_limit": "500"}, "libx264", _H264, None, "aac"),
+    ".webm": OutputFormat(
+        "webm", {"cluster_time_limit": "500"}, "libvpx-vp9", _VP9, frozenset({"opus", "vorbis"}), "libopus"
+    ),
+}
+
+
+def format_of(suffix: str) -> OutputFormat:
+    """The format for a file suffix such as `.mp4`. Raises ConfigError."""
+    known = FORMATS.get(suffix.lower())
+    if known is None:
+        names = ", ".join(FORMATS)
+        raise ConfigError(
+            f"Video is written as {names}, not as '{suffix}'{nearest(suffix.lower(), FORMATS)}: "
+            f"end the output's name with one of these."
+        )
+    return known

@@ -1,0 +1,64 @@
+"""From what the user typed to a Source or a Sink: one table each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from streamstyle.errors import ConfigError, nearest
+from streamstyle.media.av_sink import FileSink
+from streamstyle.media.av_source import FileSource
+from streamstyle.media.null_sink import NullSink
+from streamstyle.media.scene import SceneSource, parse_scene
+from streamstyle.types import Sink, Source, StreamInfo
+
+_SOURCES: dict[str, Callable[[str], Source]] = {
+    "": FileSource,
+    "test": lambda url: SceneSource.of(parse_scene(url)),
+}
+
+_SINKS: dict[str, Callable[[str, StreamInfo, int | None], Sink]] = {
+    "": lambda path, info, quality: FileSink(path, info, quality=quality),
+    "null": lambda _path, _info, _quality: NullSink(),
+}
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
+
+
+def open_source(url: str) -> Source:
+    """The source for a path or `test:`; it opens when its `with` block is entered.
+
+    Raises ConfigError for a scheme that is not known.
+    """
+    scheme = _scheme(url)
+    if scheme not in _SOURCES:
+        raise ConfigError(
+            f"Nothing here reads '{scheme}:'{nearest(scheme, _named(_SOURCES))}: "
+            f"this version reads video files and `test:`."
+        )
+    return _SOURCES[scheme](url)
+
+
+def open_sink(url: str, info: StreamInfo, *, quality: int | None = None) -> Sink:
+    """The sink for a path or `null:`. `quality`: the encoder's CRF, None for its default.
+
+    Raises ConfigError for a scheme or suffix that is not known, SinkError where nothing can be written.
+    """
+    scheme = _scheme(url)
+    if scheme not in _SINKS:
+        raise ConfigError(
+            f"Nothing here writes '{scheme}:'{nearest(scheme, _named(_SINKS))}: "
+            f"this version writes video files and `null:`."
+        )
+    return _SINKS[scheme](url, info, quality)
+
+
+def _scheme(url: str) -> str:
+    """`test` of `test:`; empty for a path, which may hold a colon if it exists."""
+    match = _SCHEME.match(url)
+    return "" if match is None or Path(url).exists() else match[1].lower()
+
+
+def _named(table: dict[str, Callable[..., object]]) -> list[str]:
+    return [name for name in table if name]

@@ -1,0 +1,115 @@
+"""Load a bundle whole and verified, or raise. A bundle is a folder:
+
+manifest.json          architecture, styles, training record, SHA-256 of the files beside it
+generator.safetensors  `generator.*` (fp32), `codes` (S + 1, size) fp32, the last one `original`
+discriminator.safetensors  the conditional discriminator of the same training, fp16
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load
+
+from streamstyle.errors import ModelError
+from streamstyle.types import StyleEntry
+
+MANIFEST_VERSION = 1
+ORIGINAL = "original"
+BUNDLED = Path(__file__).parent / "lite"
+
+
+class StyleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One style in a manifest; its code is the row of the same position in `codes`."""
+
+    name: str
+    title: str
+    artist: str
+    year: str
+    licence: str
+    metrics: dict[str, float] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A bundle's manifest.json.
+
+    architecture: of the generator. sha256: of each weight file. training: options, data, losses.
+    """
+
+    version: int
+    name: str
+    architecture: dict[str, Any]
+    sha256: dict[str, str]
+    styles: list[StyleRecord]
+    training: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StyleBundle:
+    """A verified bundle in memory. weights: the generator's tensors by name, fp32."""
+
+    manifest: Manifest
+    weights: dict[str, NDArray[np.generic]]
+    styles: tuple[StyleEntry, ...]
+    original: NDArray[np.float32]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all styles, in the manifest's order."""
+        return tuple(style.name for style in self.styles)
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read and check a manifest alone (fast: no weights). Raises ModelError."""
+    path = folder / "manifest.json"
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError as error:
+        raise ModelError(f"no style bundle in {folder}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ModelError(f"the manifest {path} is damaged: {error}") from error
+    if manifest.version != MANIFEST_VERSION:
+        raise ModelError(
+            f"{path} has version {manifest.version}, this program reads version {MANIFEST_VERSION}"
+        )
+    return manifest
+
+
+def load_bundle(folder: Path = BUNDLED) -> StyleBundle:
+    """Load a bundle. Raises ModelError where a file is missing, damaged or does not fit."""
+    manifest = load_manifest(folder)
+    tensors = load(_verified(folder, "generator.safetensors", manifest))
+    try:
+        codes = np.asarray(tensors.pop("codes"), np.float32)
+    except KeyError as error:
+        raise ModelError(f"{folder} holds no style codes") from error
+    if codes.ndim != 2 or codes.shape[0] != len(manifest.styles) + 1:
+        raise ModelError(
+            f"{folder} names {len(manifest.styles)} styles but holds codes of shape {codes.shape}"
+        )
+    styles = tuple(
+        StyleEntry(r.name, r.title, r.artist, r.year, r.licence, codes[i], r.metrics)
+        for i, r in enumerate(manifest.styles)
+    )
+    weights = {
+        name.removeprefix("generator."): array
+        for name, array in tensors.items()
+        if name.startswith("generator.")
+    }
+    return StyleBundle(manifest, weights, styles, codes[-1])
+
+
+def _verified(folder: Path, name: str, manifest: Manifest) -> bytes:
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {folder / name}: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != manifest.sha256.get(name):
+        raise ModelError(f"{folder / name} is damaged: its hash is not the manifest's; install it again")
+    return data

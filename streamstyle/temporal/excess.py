@@ -1,0 +1,79 @@
+"""How each tile of a styled frame changed, and how much of that the input explains.
+
+Formulas: the signed excess of docs/temporal.md. All levels are 0..1 (one level of 255 is 1/255).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.temporal.motion import BackwardFlow, Picture, photometric_mask, warp
+from streamstyle.temporal.tiles import TileGrid, Tiles
+
+LEAST_TRUST = 0.25
+"""Tiles with less of their area in correspondence are not judged."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to one video between two frames, over the trusted pixels of each tile.
+
+    now, before: mean YCrCb, float32 (9, 12, 3), 0..1; `before` was warped onto `now`.
+    residue: float32 (9, 12), standard deviation inside the tile of the luma difference.
+    """
+
+    now: Tiles
+    before: Tiles
+    residue: Tiles
+
+    @property
+    def step(self) -> Tiles:
+        """Signed change of the means, (9, 12, 3)."""
+        return self.now - self.before
+
+
+class Correspondence:
+    """The pixels of a frame that are found again in the frame before, and tile statistics over them.
+
+    Made of two analysis pictures of the *input*, luma included, both uint8 YCrCb (h, w, 3).
+    trust: float32 (9, 12), share of each tile's pixels that correspond.
+    source: how the input changed.
+    """
+
+    def __init__(
+        self, grid: TileGrid, flow: BackwardFlow, now: Picture, before: Picture, tolerance: float
+    ) -> None:
+        self._grid = grid
+        self._positions = flow.positions(
+            np.ascontiguousarray(now[..., 0]), np.ascontiguousarray(before[..., 0])
+        )
+        warped = warp(before, self._positions)
+        self._mask = photometric_mask(now[..., 0], warped[..., 0], self._positions, tolerance)
+        self.trust = grid.mean(self._mask.astype(np.float32)) / np.float32(255)
+        self.source = self._change(now, warped)
+
+    def styled(self, now: Picture, before: Picture) -> Change:
+        """How the styled video changed between the same two frames (analysis pictures)."""
+        return self._change(now, warp(before, self._positions))
+
+    def _change(self, now: Picture, warped: Picture) -> Change:
+        share = np.maximum(self.trust, 1e-3) * np.float32(255)
+        here = self._masked(now)
+        there = self._masked(warped)
+        means_now = self._grid.mean(here) / share[..., None]
+        means_before = self._grid.mean(there) / share[..., None]
+        difference = cv2.subtract(
+            np.ascontiguousarray(here[..., 0]), np.ascontiguousarray(there[..., 0])
+        )
+        square = self._grid.mean(np.asarray(cv2.multiply(difference, difference), np.float32))
+        step = means_now[..., 0] - means_before[..., 0]
+        residue = np.sqrt(np.maximum(square / (share * np.float32(255)) - step * step, 0))
+        return Change(means_now, means_before, np.asarray(residue, np.float32))
+
+    def _masked(self, picture: Picture) -> NDArray[np.float32]:
+        """The picture as float32 0..255 with 0 outside the mask."""
+        return np.asarray(cv2.copyTo(picture, self._mask), np.float32)

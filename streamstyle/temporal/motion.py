@@ -1,0 +1,78 @@
+"""Analysis pictures, backward flow on the input, warping, and where the warp can be trusted.
+
+Everything temporal is judged on small *analysis pictures*: uint8 YCrCb (h, w, 3), full range, about
+320x180 whatever the size of the video.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.types import Picture
+
+LONG_SIDE = 320
+LEAST = (64, 36)  # width, height
+
+Positions = NDArray[np.float32]
+
+
+def analysis_size(height: int, width: int) -> tuple[int, int]:
+    """(h, w) of the analysis picture: aspect kept, long side at most 320, at least 64x36 and even."""
+    scale = min(1.0, LONG_SIDE / max(height, width))
+    h, w = round(height * scale), round(width * scale)
+    return max(LEAST[1], h - h % 2), max(LEAST[0], w - w % 2)
+
+
+def analysis_picture(picture: Picture, size: tuple[int, int]) -> Picture:
+    """RGB (H, W, 3) to YCrCb (h, w, 3), size = (h, w), by area average."""
+    height, width = size
+    if picture.shape[:2] != size:
+        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb), np.uint8)
+
+
+class BackwardFlow:
+    """Where each pixel of frame t was at t-1: dense inverse search (Kroeger et al. 2016), "ultrafast".
+
+    size: (h, w) of the analysis pictures. Each estimate starts from zero flow, so it depends on its two
+    pictures only.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        height, width = size
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        rows, columns = np.mgrid[:height, :width]
+        self._grid = np.stack([columns, rows], axis=-1).astype(np.float32)
+
+    def positions(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Positions:
+        """Lumas (h, w) to the (x, y) in `before` of every pixel of `now`, float32 (h, w, 2)."""
+        flow = self._search.calc(now, before, None)  # type: ignore[call-overload]
+        return np.asarray(cv2.add(flow, self._grid), np.float32)
+
+
+def warp(picture: NDArray[np.uint8], positions: Positions) -> NDArray[np.uint8]:
+    """Sample a picture (h, w) or (h, w, C) bilinearly at `positions`; edges are replicated."""
+    return np.asarray(
+        cv2.remap(picture, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),  # type: ignore[call-overload]
+        np.uint8,
+    )
+
+
+def photometric_mask(
+    now: NDArray[np.uint8], warped: NDArray[np.uint8], positions: Positions, tolerance: float
+) -> NDArray[np.uint8]:
+    """255 where the warped past explains the present up to a local change of brightness, else 0.
+
+    now, warped: luma (h, w). tolerance: in levels of 0..255. The local mean of the difference (over about
+    a tile) is taken off first: a light that is switched on changes brightness, not correspondence.
+    Pixels that came from outside the picture are 0.
+    """
+    height, width = now.shape
+    difference = cv2.subtract(now, warped, dtype=cv2.CV_16S)
+    local = cv2.blur(difference, (width // 10 | 1, height // 8 | 1))
+    odd = cv2.convertScaleAbs(cv2.subtract(difference, local))
+    mask = cv2.threshold(odd, tolerance, 255, cv2.THRESH_BINARY_INV)[1]
+    inside = cv2.inRange(positions, (-0.5, -0.5), (width - 0.5, height - 0.5))
+    return np.asarray(cv2.bitwise_and(mask, inside), np.uint8)

@@ -1,0 +1,74 @@
+"""Options of a base training run: what a YAML file may say, and what the manifest records."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from streamstyle.nets.generator import GeneratorConfig
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term of the generator's loss."""
+
+    style: float = 1.0
+    content: float = 1.0
+    variation: float = 1.0
+    adversarial: float = 0.03
+    temporal: float = 2.0
+    identity: float = 8.0
+    range: float = 10.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of a base training run; stored in checkpoints and in the manifest.
+
+    crop: side of a training crop in pixels, a multiple of 32. style_side: paintings are resized to about
+    style_side^2 pixels, which sets the size of the strokes. adversarial_from: first step with the
+    discriminator in the loss. ema: decay of the averaged weights, per step.
+    """
+
+    generator: GeneratorConfig = GeneratorConfig()
+    weights: LossWeights = LossWeights()
+    steps: int = 5000
+    batch: int = 4
+    crop: int = 224
+    style_side: int = 448
+    learning_rate: float = 1.5e-3
+    code_learning_rate: float = 2e-3
+    discriminator_learning_rate: float = 4e-4
+    adversarial_from: int = 300
+    ema: float = 0.998
+    seed: int = 0
+    style_layers: tuple[str, ...] = ("conv1", "fire2", "fire3", "fire5", "fire7")
+    content_layer: str = "fire4"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a manifest or a checkpoint."""
+        plain = asdict(self)
+        plain["style_layers"] = list(self.style_layers)
+        plain["generator"]["widths"] = list(self.generator.widths)
+        return plain
+
+
+@dataclass(frozen=True)
+class StylePicture:
+    """A painting to learn: file name in the folder of styles, and what the gallery says of it."""
+
+    picture: str
+    name: str
+    title: str
+    artist: str
+    year: str
+    licence: str = "public domain"
+
+
+@dataclass(frozen=True)
+class BaseTraining:
+    """A whole `train.yaml`: the bundle's name, its options and its styles."""
+
+    name: str = "lite"
+    options: TrainConfig = TrainConfig()
+    styles: tuple[StylePicture, ...] = ()

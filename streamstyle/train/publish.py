@@ -1,0 +1,127 @@
+"""From a finished run to a style bundle: weights, codes, and a manifest with measured figures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from streamstyle.metrics.colour_distance import sliced_wasserstein_lab
+from streamstyle.metrics.grid import grid_contrast
+from streamstyle.nets.features import SqueezeNetFeatures
+from streamstyle.nets.generator import FrameGenerator, Generator
+from streamstyle.styles.bundle import MANIFEST_VERSION, Manifest, StyleRecord
+from streamstyle.train import losses
+from streamstyle.train.checkpoint import save_tensors
+from streamstyle.train.data import PictureFolder, center_squares, to_tensor
+from streamstyle.train.options import BaseTraining
+from streamstyle.train.step import GanState, StyleTargets, resize_paintings
+
+_MEASURED_PHOTOS = 8
+_MEASURED_SIDE = 320
+
+
+def publish_bundle(
+    state: GanState,
+    training: BaseTraining,
+    photos: PictureFolder,
+    paintings: Sequence[NDArray[np.uint8]],
+    features: SqueezeNetFeatures,
+    folder: Path,
+) -> Manifest:
+    """Write the averaged network as a bundle into `folder` and return its manifest."""
+    generator, codes = state.averaged_network()
+    tensors = {f"generator.{name}": t for name, t in generator.state_dict().items()} | {"codes": codes}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_tensors(folder / "generator.safetensors", tensors, {})
+    save_tensors(folder / "discriminator.safetensors", _plain_half(state.discriminator), {})
+    measured = measure_styles(generator, codes, training, photos, paintings, features)
+    manifest = Manifest(
+        version=MANIFEST_VERSION,
+        name=training.name,
+        architecture=training.options.generator.to_json(),
+        sha256={
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in ("generator.safetensors", "discriminator.safetensors")
+        },
+        styles=[
+            StyleRecord(s.name, s.title, s.artist, s.year, s.licence, figures)
+            for s, figures in zip(training.styles, measured, strict=True)
+        ],
+        training=_training_record(training, photos),
+    )
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (folder / "manifest.json").write_bytes(text + b"\n")
+    return manifest
+
+
+def _training_record(training: BaseTraining, photos: PictureFolder) -> dict[str, Any]:
+    return {
+        "options": training.options.to_json(),
+        "styles": [style.picture for style in training.styles],
+        "content": list(photos.names),
+        "skipped": photos.skipped,
+    }
+
+
+def _plain_half(discriminator: nn.Module) -> dict[str, Tensor]:
+    """fp16 weights with the spectral norm already divided out."""
+    plain: dict[str, Tensor] = {}
+    for name, module in discriminator.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            plain[f"{name}.weight"] = module.weight.detach().half()
+            plain[f"{name}.bias"] = module.bias.detach().half()
+    embedding = discriminator.embedding
+    assert isinstance(embedding, nn.Embedding)
+    return plain | {"embedding.weight": embedding.weight.detach().half()}
+
+
+@torch.no_grad()
+def measure_styles(
+    generator: Generator,
+    codes: Tensor,
+    training: BaseTraining,
+    photos: PictureFolder,
+    paintings: Sequence[NDArray[np.uint8]],
+    features: SqueezeNetFeatures,
+) -> list[dict[str, float]]:
+    """Figures of each style, means over 8 photos at 320 x 320.
+
+    style_loss: relative Gram error at full size; photo_style_loss: the same of the photos themselves.
+    content_loss: relative feature error. colour_distance: sliced Wasserstein to the painting, in Lab.
+    grid_contrast: see `metrics.grid`.
+    """
+    layers = training.options.style_layers
+    content_layer = training.options.content_layer
+    scaled = resize_paintings(paintings, training.options)
+    targets = StyleTargets(features, scaled, layers)
+    network = FrameGenerator(generator)
+    squares = center_squares(photos, _MEASURED_PHOTOS, _MEASURED_SIDE)
+    content = torch.stack([to_tensor(square) for square in squares])
+    content_taps = features(content, (*layers, content_layer))
+    measured = []
+    for index, painting in enumerate(scaled):
+        frames = torch.from_numpy(np.stack(squares))
+        styled = network(frames, codes[index : index + 1].expand(len(squares), -1)).numpy()
+        x = torch.stack([to_tensor(picture) for picture in styled])
+        taps = features(x, (*layers, content_layer))
+        target = targets.of(torch.full((len(squares),), index), 0)
+        colour = [sliced_wasserstein_lab(picture, painting) for picture in styled]
+        grid = [grid_contrast(picture) for picture in styled]
+        figures = {
+            "style_loss": float(losses.style_loss(taps, target)),
+            "photo_style_loss": float(losses.style_loss(content_taps, target)),
+            "content_loss": float(losses.content_loss(taps[content_layer], content_taps[content_layer])),
+            "colour_distance": float(np.mean(colour)),
+            "grid_contrast": float(np.mean(grid)),
+        }
+        measured.append({name: round(value, 4) for name, value in figures.items()})
+    return measured
