@@ -183,7 +183,7 @@ def open_sinks(job: Job, info: StreamInfo, config: RunConfig) -> list[Sink]:
     sinks: list[Sink] = []
     try:
         for url in job.sinks:
-            sinks.append(open_sink(url, info, crf=config.crf, preset=config.preset))
+            sinks.append(open_sink(url, info, quality=config.quality))
     except BaseException:
         for sink in sinks:
             sink.close(complete=False)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -22,16 +22,15 @@ class RunConfig:
 
     style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, openvino or torch.
     correct: off (neither detect nor correct) or repair. queue: frames that each channel holds.
-    crf: constant rate factor of the encoder, 0 (lossless) .. 51. preset: of x264.
+    quality: the encoder's constant rate factor, 0 (best) .. 51; None leaves it to the container.
     """
 
     style: str = "starry-night"
     strength: float = 1.0
     engine: str = "auto"
     correct: Literal["off", "repair"] = "repair"
-    queue: int = 8
-    crf: int = 20
-    preset: str = "veryfast"
+    queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None
 
 
 def load_config(kind: type[C], path: Path | None, assignments: Iterable[str]) -> C:

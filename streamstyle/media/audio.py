@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
-import cv2  # noqa: F401  # before av: the other order makes OpenCV windows hang on Linux
 import av
 import numpy as np
 from av.audio.stream import AudioStream
@@ -31,10 +30,10 @@ class AudioTrack(Protocol):
     def counts(self) -> dict[str, int]:
         """Packets so far, by how they were made."""
 
-    def advance(self, until: Fraction) -> Iterator[Packet]:
+    def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
         """Packets, ready to be muxed, up to this output time in seconds."""
 
-    def finish(self, end: Fraction) -> Iterator[Packet]:
+    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
         """The remaining packets: all where the video went to its end, else up to `end` seconds."""
 
     def close(self) -> None:
@@ -49,34 +48,34 @@ class _Feed:
         self.stream = self.container.streams.audio[index]
         self._video = picture_stream(self.container)
         wanted = [self.stream] if self._video is None else [self.stream, self._video]
-        self._packets = self.container.demux(*wanted)
+        self._packets: Iterator[Packet[Any]] = self.container.demux(*wanted)
         self._shift = shift
-        self._waiting: Packet | None = None
+        self._waiting: Packet[Any] | None = None
         self.video_reached = Fraction(-1)
 
-    def until(self, time: Fraction) -> Iterator[Packet]:
+    def until(self, time: Fraction) -> Iterator[Packet[Any]]:
         while (packet := self._next()) is not None:
             if _start(packet) >= time:
                 self._waiting = packet
                 return
             yield packet
 
-    def rest(self, end: Fraction) -> list[Packet]:
+    def rest(self, end: Fraction) -> list[Packet[Any]]:
         """Everything to the end of the file if the video was used to its end, else up to `end`."""
-        packets: list[Packet] = []
+        packets: list[Packet[Any]] = []
         while self.video_reached <= end + TAIL_SECONDS and (packet := self._next()) is not None:
             packets.append(packet)
         if self.video_reached <= end + TAIL_SECONDS:
             return packets
         return [packet for packet in packets if _start(packet) < end]
 
-    def _next(self) -> Packet | None:
-        if self._waiting is not None:
-            packet, self._waiting = self._waiting, None
-            return packet
+    def _next(self) -> Packet[Any] | None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            return waiting
         while True:
             try:
-                packet = next(self._packets, None)
+                packet: Packet[Any] | None = next(self._packets, None)
             except HOSTILE:
                 return None  # the source, reading the same file, reports it
             if packet is None:
@@ -89,7 +88,7 @@ class _Feed:
             pts = packet.dts if packet.pts is None else packet.pts
             self.video_reached = max(self.video_reached, pts * packet.time_base + self._shift)
 
-    def _shifted(self, packet: Packet) -> None:
+    def _shifted(self, packet: Packet[Any]) -> None:
         assert packet.dts is not None
         ticks = round(self._shift / packet.time_base)
         pts = packet.dts if packet.pts is None else packet.pts
@@ -110,16 +109,16 @@ class CopyTrack:
     def counts(self) -> dict[str, int]:
         return {"audio_packets_copied": self._copied}
 
-    def advance(self, until: Fraction) -> Iterator[Packet]:
+    def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
         yield from map(self._redirected, self._feed.until(until))
 
-    def finish(self, end: Fraction) -> Iterator[Packet]:
+    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
         yield from map(self._redirected, self._feed.rest(end))
 
     def close(self) -> None:
         self._feed.container.close()
 
-    def _redirected(self, packet: Packet) -> Packet:
+    def _redirected(self, packet: Packet[Any]) -> Packet[Any]:
         if self._last_dts is not None and packet.dts is not None and packet.dts <= self._last_dts:
             # Muxers refuse time that stands still or runs back, which damaged files have.
             packet.dts = packet.pts = self._last_dts + 1
@@ -133,9 +132,7 @@ class EncodeTrack:
     """Decodes and encodes again, for codecs that the container cannot hold. Mono stays mono, more than
     two channels become stereo."""
 
-    def __init__(
-        self, output: OutputContainer, path: str, index: int, shift: Fraction, encoder: str
-    ) -> None:
+    def __init__(self, output: OutputContainer, path: str, index: int, shift: Fraction, encoder: str) -> None:
         self._feed = _Feed(path, index, shift)
         context = self._feed.stream.codec_context
         rate = _OPUS_RATE if encoder == "libopus" else min(context.sample_rate or 48_000, 48_000)
@@ -147,10 +144,10 @@ class EncodeTrack:
     def counts(self) -> dict[str, int]:
         return {"audio_packets_encoded": self._encoded}
 
-    def advance(self, until: Fraction) -> Iterator[Packet]:
+    def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
         yield from self._through(self._feed.until(until))
 
-    def finish(self, end: Fraction) -> Iterator[Packet]:
+    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
         yield from self._through(iter(self._feed.rest(end)))
         yield from self._counted(self._frames(None))
         yield from self._counted([None])
@@ -158,17 +155,17 @@ class EncodeTrack:
     def close(self) -> None:
         self._feed.container.close()
 
-    def _through(self, packets: Iterator[Packet]) -> Iterator[Packet]:
+    def _through(self, packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
         for packet in packets:
             yield from self._counted(self._frames(packet))
 
-    def _frames(self, packet: Packet | None) -> list[av.AudioFrame]:
+    def _frames(self, packet: Packet[Any] | None) -> list[av.AudioFrame]:
         try:
             return self._feed.stream.decode(packet)
         except HOSTILE:
             return []  # a damaged packet is a gap in the sound, no reason to lose the film
 
-    def _counted(self, frames: list[av.AudioFrame] | list[None]) -> Iterator[Packet]:
+    def _counted(self, frames: list[av.AudioFrame] | list[None]) -> Iterator[Packet[Any]]:
         for frame in frames:
             for packet in self._stream.encode(frame):
                 self._encoded += 1
@@ -197,7 +194,7 @@ class PcmTrack:
     def counts(self) -> dict[str, int]:
         return {"audio_packets_encoded": self._encoded}
 
-    def advance(self, until: Fraction) -> Iterator[Packet]:
+    def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
         wanted = min(round(until * self._rate) - self._first, len(self._samples))
         while self._done < wanted:
             chunk = self._samples[self._done : min(self._done + _CHUNK, wanted)]
@@ -208,14 +205,14 @@ class PcmTrack:
             self._done += len(chunk)
             yield from self._counted(frame)
 
-    def finish(self, end: Fraction) -> Iterator[Packet]:
+    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
         yield from self.advance(end)
         yield from self._counted(None)
 
     def close(self) -> None:
         """Nothing was opened."""
 
-    def _counted(self, frame: av.AudioFrame | None) -> Iterator[Packet]:
+    def _counted(self, frame: av.AudioFrame | None) -> Iterator[Packet[Any]]:
         for packet in self._stream.encode(frame):
             self._encoded += 1
             yield packet
@@ -248,13 +245,14 @@ def _codec(stream: AudioStream) -> str | None:
 
 
 def _encoder(output: OutputContainer, name: str, rate: int, layout: str) -> AudioStream:
-    stream: AudioStream = output.add_stream(name, rate=rate)
+    stream = output.add_stream(name, rate=rate)
+    assert isinstance(stream, AudioStream)
     stream.codec_context.layout = layout
     stream.codec_context.bit_rate = _BIT_RATE if layout == "stereo" else _BIT_RATE // 2
     stream.codec_context.time_base = Fraction(1, rate)
     return stream
 
 
-def _start(packet: Packet) -> Fraction:
+def _start(packet: Packet[Any]) -> Fraction:
     assert packet.dts is not None  # _Feed lets no other through
     return packet.dts * packet.time_base

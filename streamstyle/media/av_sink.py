@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-import cv2  # noqa: F401  # before av: the other order makes OpenCV windows hang on Linux
 import av
 from av.container import OutputContainer
 from av.packet import Packet
@@ -24,7 +24,6 @@ from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.scene import SOUND_RATE, is_scene, parse_scene, scene_sound
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
-SOUND_LEAD = Fraction(1, 5)  # seconds of sound ahead of the video, so that players need not wait
 KEY_SECONDS = 1  # a killed process loses at most this much, and players seek to this grid
 
 # The container's own business; copying them would describe the source's container.
@@ -66,7 +65,9 @@ class FileSink:
             )
         try:
             if self._output is None:
-                self._output = _Output(self._path, self._format, self._options, self._info, frame, self._notes)
+                self._output = _Output(
+                    self._path, self._format, self._options, self._info, frame, self._notes
+                )
             self._output.write(frame)
         except HOSTILE as error:
             raise sink_error(str(self._path), error) from error
@@ -79,7 +80,6 @@ class FileSink:
             return
         self._closed = True
         if self._output is None:
-            self._path.unlink(missing_ok=True)
             self._notes.append(f"No frame came, so {self._path} was not written.")
             return
         try:
@@ -104,6 +104,9 @@ class FileSink:
     def _set_apart(self) -> None:
         """Nothing half-written may pose as a whole file."""
         if not self._path.exists():
+            return
+        if not self._counts["frames"]:
+            self._path.unlink()
             return
         partial = self._path.with_name(f"{self._path.stem}.partial{self._path.suffix}")
         self._path.replace(partial)
@@ -153,7 +156,7 @@ class _Output:
         self._end = time + duration
         self._mux_video(self._stream.encode(picture))
         for track in self._tracks:
-            self._container.mux(list(track.advance(time + SOUND_LEAD)))
+            self._container.mux(list(track.advance(self._end)))
 
     def finish(self) -> None:
         """Flush the encoder and the sound, write the trailer; whatever fails, everything is closed."""
@@ -170,7 +173,7 @@ class _Output:
         for track in self._tracks:
             yield track.counts
 
-    def _mux_video(self, packets: list[Packet]) -> None:
+    def _mux_video(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
             # Encoders forget durations, and the last frame's cannot be told from its successor.
             packet.duration = self._durations.pop(packet.pts or 0, packet.duration)
@@ -214,7 +217,8 @@ def _video_stream(
     info: StreamInfo,
     notes: list[str],
 ) -> VideoStream:
-    stream: VideoStream = container.add_stream(format_.video, rate=info.rate or 30, options=options)
+    stream = container.add_stream(format_.video, rate=info.rate or 30, options=options)
+    assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height = info.width, info.height
     context.pix_fmt = "yuv420p"
@@ -224,6 +228,13 @@ def _video_stream(
         notes.append(
             f"The odd size {info.width}x{info.height} is stored as 4:4:4, which some hardware players "
             f"do not show: an even size or .webm plays everywhere."
+        )
+    if format_.video == "libvpx-vp9" and info.sample_aspect_ratio != 1:
+        # VP9 has no place for it, and PyAV no way to have the muxer write it.
+        aspect = info.sample_aspect_ratio
+        notes.append(
+            f"The pixel aspect {aspect.numerator}:{aspect.denominator} is lost in .webm, so the picture "
+            f"looks squeezed: .mp4 and .mkv keep it."
         )
     matrix = MATRICES[info.matrix]
     context.color_range = ColorRange.MPEG

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-import cv2
 import av
+import cv2
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.reformatter import VideoReformatter
@@ -113,10 +114,10 @@ class FileSource:
         if self._first is None:
             raise SourceError(f"No frame of {self._path} can be converted to RGB: the file is damaged.")
 
-    def _packets(self, container: InputContainer) -> Iterator[Packet]:
+    def _packets(self, container: InputContainer) -> Iterator[Packet[Any]]:
         """All streams' packets: the others tell how far the file really reaches."""
         failures = 0
-        packets = container.demux()
+        packets: Iterator[Packet[Any]] = container.demux()
         while failures < READ_FAILURES:
             try:
                 packet = next(packets, None)
@@ -143,9 +144,9 @@ class FileSource:
                 yield from self._decode(stream, packet)
         yield from self._decode(stream, None)
 
-    def _decode(self, stream: VideoStream, packet: Packet | None) -> list[av.VideoFrame]:
+    def _decode(self, stream: VideoStream, packet: Packet[Any] | None) -> list[av.VideoFrame]:
         try:
-            frames = stream.decode(packet)  # type: ignore[arg-type]  # stubs know one stream type only
+            frames = stream.decode(packet)
         except EOFError:
             return []
         except HOSTILE:
@@ -201,9 +202,7 @@ class FileSource:
 
     def _note_truncated(self, detail: str) -> None:
         self._counts["truncated"] = 1
-        self._notes.append(
-            f"{self._path} is cut off: it ends after {float(self._read_to):.1f} s, {detail}."
-        )
+        self._notes.append(f"{self._path} is cut off: it ends after {float(self._read_to):.1f} s, {detail}.")
 
 
 def _describe(path: str, container: InputContainer, stream: VideoStream, head: av.VideoFrame) -> StreamInfo:
@@ -233,15 +232,20 @@ def _describe(path: str, container: InputContainer, stream: VideoStream, head: a
 def _frame_count(container: InputContainer, stream: VideoStream, rate: Fraction | None) -> int:
     if stream.frames > 0:
         return stream.frames
+    told = re.fullmatch(r"(\d+):(\d\d):(\d\d\.?\d*)", stream.metadata.get("DURATION", ""))
     if stream.duration and stream.time_base:
         seconds = stream.duration * stream.time_base
+    elif told and "matroska" in container.format.name:
+        # The container's duration may be the sound's; muxers leave each stream's own end in this tag.
+        end = 3600 * int(told[1]) + 60 * int(told[2]) + Fraction(told[3])
+        seconds = end - (stream.start_time or 0) * (stream.time_base or 0)
     else:
         seconds = Fraction((container.duration or 0) - _first_in_matroska(container), av.time_base)
     return max(round(seconds * rate), 0) if rate else 0
 
 
 def _declared_end(container: InputContainer) -> Fraction:
-    """Where the header says that the file ends, in seconds; 0 where FFmpeg only guesses it from the bit rate."""
+    """Where the header says that the file ends, in seconds; 0 where FFmpeg would only guess."""
     if not container.duration or not any(name in container.format.name for name in ("mp4", "matroska")):
         return Fraction(0)
     start = (container.start_time or 0) - _first_in_matroska(container)
@@ -249,7 +253,7 @@ def _declared_end(container: InputContainer) -> Fraction:
 
 
 def _first_in_matroska(container: InputContainer) -> int:
-    """The start in microseconds where `duration` includes it: Matroska counts from zero, mp4 from the start."""
+    """The start in microseconds where `duration` includes it: only Matroska counts from zero."""
     return (container.start_time or 0) if "matroska" in container.format.name else 0
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2  # noqa: F401  # before av: the other order makes OpenCV windows hang on Linux
 import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
@@ -47,9 +46,7 @@ def is_full_range(frame: av.VideoFrame) -> bool:
     """Do the samples use all of 0..255? RGB and the old `yuvj` formats always do."""
     name = frame.format.name
     return (
-        frame.color_range == ColorRange.JPEG
-        or name.startswith(("yuvj", "pal8"))
-        or bool(frame.format.is_rgb)
+        frame.color_range == ColorRange.JPEG or name.startswith(("yuvj", "pal8")) or bool(frame.format.is_rgb)
     )
 
 

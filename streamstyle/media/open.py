@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from streamstyle.errors import ConfigError, nearest
@@ -60,5 +60,5 @@ def _scheme(url: str) -> str:
     return "" if match is None or Path(url).exists() else match[1].lower()
 
 
-def _named(table: dict[str, Callable[..., object]]) -> list[str]:
+def _named(table: Mapping[str, object]) -> list[str]:
     return [name for name in table if name]

@@ -90,9 +90,7 @@ def _modulate(x: Tensor, affine: tuple[Tensor, Tensor]) -> Tensor:
 
 def _conv(c_in: int, c_out: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """A convolution that repeats the edge pixels: zeros would draw a frame around flat pictures."""
-    return nn.Conv2d(
-        c_in, c_out, kernel, stride, kernel // 2, groups=groups, padding_mode="replicate"
-    )
+    return nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, padding_mode="replicate")
 
 
 def _edge_pad(x: Tensor) -> Tensor:
@@ -104,7 +102,7 @@ class UpsampleConv(nn.Module):
 
     Both are linear and every output phase (x mod 2, y mod 2) reads a 3x3 window of the input, so the
     pair equals one 3x3 convolution to 4x the channels and a pixel shuffle. All four phases share one
-    kernel, which is what a free pixel-shuffle head lacks and why it draws grids.
+    kernel: flat features give a flat picture, where a free pixel-shuffle head draws a grid.
     """
 
     fold: Tensor

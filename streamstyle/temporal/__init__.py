@@ -1,1 +1,1 @@
-"""What is wrong with a styled frame, and its repair: pure array functions and small state on NumPy and OpenCV."""
+"""What is wrong with a styled frame, and its repair: array functions and small state."""

@@ -5,14 +5,15 @@ Formulas: the signed excess of docs/temporal.md. All levels are 0..1 (one level 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.motion import BackwardFlow, Picture, photometric_mask, warp
+from streamstyle.temporal.motion import BackwardFlow, photometric_mask, warp
 from streamstyle.temporal.tiles import TileGrid, Tiles
+from streamstyle.types import Picture
 
 LEAST_TRUST = 0.25
 """Tiles with less of their area in correspondence are not judged."""
@@ -35,13 +36,17 @@ class Change:
         """Signed change of the means, (9, 12, 3)."""
         return self.now - self.before
 
+    def offset(self, chroma: NDArray[np.float32]) -> Change:
+        """The same change had (Cr, Cb) (2,), 0..1, been added to the present frame."""
+        return replace(self, now=self.now + np.array([0, *chroma], np.float32))
+
 
 class Correspondence:
     """The pixels of a frame that are found again in the frame before, and tile statistics over them.
 
     Made of two analysis pictures of the *input*, luma included, both uint8 YCrCb (h, w, 3).
     trust: float32 (9, 12), share of each tile's pixels that correspond.
-    source: how the input changed.
+    source: how the input changed. warped: the input's past on the present, uint8 YCrCb (h, w, 3).
     """
 
     def __init__(
@@ -51,24 +56,30 @@ class Correspondence:
         self._positions = flow.positions(
             np.ascontiguousarray(now[..., 0]), np.ascontiguousarray(before[..., 0])
         )
-        warped = warp(before, self._positions)
-        self._mask = photometric_mask(now[..., 0], warped[..., 0], self._positions, tolerance)
+        self.warped = warp(before, self._positions)
+        self._mask = photometric_mask(now[..., 0], self.warped[..., 0], self._positions, tolerance)
         self.trust = grid.mean(self._mask.astype(np.float32)) / np.float32(255)
-        self.source = self._change(now, warped)
+        self._styled_before: Picture | None = None
+        self.source = self._change(now, self._past(self.warped))
 
     def styled(self, now: Picture, before: Picture) -> Change:
         """How the styled video changed between the same two frames (analysis pictures)."""
-        return self._change(now, warp(before, self._positions))
+        if before is not self._styled_before:
+            self._styled_before = before
+            self._styled_past = self._past(warp(before, self._positions))
+        return self._change(now, self._styled_past)
 
-    def _change(self, now: Picture, warped: Picture) -> Change:
+    def _past(self, warped: Picture) -> tuple[NDArray[np.float32], Tiles]:
+        """Masked picture and its sums over tiles; the same for every present."""
+        masked = self._masked(warped)
+        return masked, self._grid.mean(masked)
+
+    def _change(self, now: Picture, past: tuple[NDArray[np.float32], Tiles]) -> Change:
         share = np.maximum(self.trust, 1e-3) * np.float32(255)
-        here = self._masked(now)
-        there = self._masked(warped)
+        here, (there, before) = self._masked(now), past
         means_now = self._grid.mean(here) / share[..., None]
-        means_before = self._grid.mean(there) / share[..., None]
-        difference = cv2.subtract(
-            np.ascontiguousarray(here[..., 0]), np.ascontiguousarray(there[..., 0])
-        )
+        means_before = before / share[..., None]
+        difference = cv2.subtract(np.ascontiguousarray(here[..., 0]), np.ascontiguousarray(there[..., 0]))
         square = self._grid.mean(np.asarray(cv2.multiply(difference, difference), np.float32))
         step = means_now[..., 0] - means_before[..., 0]
         residue = np.sqrt(np.maximum(square / (share * np.float32(255)) - step * step, 0))

@@ -15,7 +15,8 @@ from streamstyle.types import Picture
 LONG_SIDE = 320
 LEAST = (64, 36)  # width, height
 
-Positions = NDArray[np.float32]
+Positions = tuple[NDArray[np.int16], NDArray[np.uint16]]
+"""Where to sample, as OpenCV's fixed-point map: whole pixels (h, w, 2) and 1/32 pixel table index (h, w)."""
 
 
 def analysis_size(height: int, width: int) -> tuple[int, int]:
@@ -47,15 +48,16 @@ class BackwardFlow:
         self._grid = np.stack([columns, rows], axis=-1).astype(np.float32)
 
     def positions(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Positions:
-        """Lumas (h, w) to the (x, y) in `before` of every pixel of `now`, float32 (h, w, 2)."""
+        """Lumas (h, w) to where every pixel of `now` was in `before`."""
         flow = self._search.calc(now, before, None)  # type: ignore[call-overload]
-        return np.asarray(cv2.add(flow, self._grid), np.float32)
+        whole, part = cv2.convertMaps(cv2.add(flow, self._grid), None, cv2.CV_16SC2)  # type: ignore[call-overload]
+        return np.asarray(whole, np.int16), np.asarray(part, np.uint16)
 
 
 def warp(picture: NDArray[np.uint8], positions: Positions) -> NDArray[np.uint8]:
     """Sample a picture (h, w) or (h, w, C) bilinearly at `positions`; edges are replicated."""
     return np.asarray(
-        cv2.remap(picture, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),  # type: ignore[call-overload]
+        cv2.remap(picture, *positions, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
         np.uint8,
     )
 
@@ -74,5 +76,5 @@ def photometric_mask(
     local = cv2.blur(difference, (width // 10 | 1, height // 8 | 1))
     odd = cv2.convertScaleAbs(cv2.subtract(difference, local))
     mask = cv2.threshold(odd, tolerance, 255, cv2.THRESH_BINARY_INV)[1]
-    inside = cv2.inRange(positions, (-0.5, -0.5), (width - 0.5, height - 0.5))
+    inside = cv2.inRange(positions[0], (0, 0, 0, 0), (width - 1, height - 1, 0, 0))
     return np.asarray(cv2.bitwise_and(mask, inside), np.uint8)

@@ -22,7 +22,7 @@ class TileGrid:
         height, width = values.shape[:2]
         strips = (self._down @ values.reshape(height, -1)).reshape(ROWS, width, -1)
         means = np.matmul(self._across, strips)
-        return means[..., 0] if values.ndim == 2 else means
+        return np.asarray(means[..., 0] if values.ndim == 2 else means, np.float32)
 
 
 def _membership(pixels: int, tiles: int) -> NDArray[np.float32]:

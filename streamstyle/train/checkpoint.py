@@ -23,6 +23,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     part = path.with_name(path.name + ".part")
     # clone: safetensors refuses tensors that share memory.
     save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part, metadata)
+    part.chmod(0o644)  # safetensors writes for the owner alone
     part.replace(path)
 
 

@@ -61,6 +61,19 @@ def temporal_loss(output_next: Tensor, output_warped: Tensor, mask: Tensor) -> T
     return error.sum() / (mask.sum() * output_next.shape[1] + _EPS)
 
 
+def grid_loss(x: Tensor) -> Tensor:
+    """Var / mean^2 over the 16 pixel phases (x mod 4, y mod 4) of the batch's mean |Laplacian|.
+
+    0 where fine detail does not depend on the pixel grid; the differentiable sibling of
+    `metrics.grid.grid_contrast`. Sides must be multiples of 4.
+    """
+    kernel = x.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
+    luma = x.mean(dim=1, keepdim=True)
+    detail = F.conv2d(F.pad(luma, (1, 1, 1, 1), mode="replicate"), kernel).abs()
+    phases = F.pixel_unshuffle(detail, 4).mean(dim=(0, 2, 3))
+    return phases.var() / (phases.mean().square() + _EPS)
+
+
 def generator_hinge(fake_logits: Tensor) -> Tensor:
     """-E[D(fake)] (Lim and Ye 2017, eq. 3)."""
     return -fake_logits.mean()

@@ -13,12 +13,13 @@ class LossWeights:
     """Weight of each term of the generator's loss."""
 
     style: float = 1.0
-    content: float = 1.0
+    content: float = 0.6
     variation: float = 1.0
     adversarial: float = 0.03
     temporal: float = 2.0
     identity: float = 8.0
     range: float = 10.0
+    grid: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class TrainConfig:
     weights: LossWeights = LossWeights()
     steps: int = 5000
     batch: int = 4
-    crop: int = 224
+    crop: int = 192
     style_side: int = 448
     learning_rate: float = 1.5e-3
     code_learning_rate: float = 2e-3

@@ -23,23 +23,28 @@ from streamstyle.train.options import TrainConfig
 class StyleCodes(nn.Module):
     """One trainable code per style, the last one for `original`; weight: (S + 1, layout.size).
 
-    The direct path from the photo starts closed for styles (else training settles near the photo) and
-    open for `original`, which needs little more than it.
+    The direct path from the photo stays closed for styles, which would settle for a tinted photo
+    otherwise; `original` needs little more than that path.
     """
+
+    trained: Tensor
 
     def __init__(self, generator: Generator, styles: int) -> None:
         super().__init__()
         layout = generator.layout
         codes = layout.neutral() + 0.1 * torch.randn(styles + 1, layout.size)
+        trained = torch.ones_like(codes)
         gain, offset = layout.split(codes)["detail"]
-        gain[:styles].zero_()
         gain[styles:].fill_(1)
         offset.zero_()
+        for of_styles in (gain[:styles], layout.split(trained)["detail"][0][:styles]):
+            of_styles.zero_()
         self.weight = nn.Parameter(codes)
+        self.register_buffer("trained", trained, persistent=False)
 
     def forward(self, style: Tensor) -> Tensor:
-        """Codes (B, size) of style indices (B,)."""
-        return self.weight[style]
+        """Codes (B, size) of style indices (B,); no gradient reaches the closed path's numbers."""
+        return self.weight[style] * self.trained[style]
 
 
 class StyleTargets:
@@ -175,6 +180,7 @@ def generator_losses(
         terms["style"] = (full_style + half_style) / 2
         terms["content"] = losses.content_loss(taps[config.content_layer], content[config.content_layer])
         terms["variation"] = losses.total_variation(out)
+        terms["grid"] = losses.grid_loss(out)
     return terms, output
 
 

@@ -1,0 +1,196 @@
+"""The source `test:`: a short film that needs no file, painted here, with a little tune.
+
+Two views and one hard cut between them, slow pans, clouds, moving water and sails: many edges and
+colours to paint with, and everything that makes a stylization flicker if it wants to.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.errors import ConfigError, nearest
+from streamstyle.media.lavender import Lavender
+from streamstyle.media.seaside import Seaside
+from streamstyle.types import Frame, MediaReport, StreamInfo
+
+SOUND_RATE = 48_000
+
+_BEAT = 0.3  # seconds
+# One bar of eight notes per chord, in semitones above A3; the melody above it in the same unit.
+_CHORDS = ((3, 7, 10), (-2, 2, 5), (0, 3, 7), (-4, 0, 3))
+_MELODY = (
+    (19, None, 22, 19, 15, None, 17, 19),
+    (14, None, 17, None, 22, 19, 17, 14),
+    (15, None, 19, 15, 12, None, 15, 17),
+    (12, 15, 17, None, 20, 19, 15, None),
+)
+
+
+@dataclass(frozen=True)
+class SceneRequest:
+    """seconds: length of the film. size: (width, height). rate: frames per second."""
+
+    seconds: float = 8.0
+    size: tuple[int, int] = (640, 360)
+    rate: Fraction = Fraction(30)
+
+
+def is_scene(url: str) -> bool:
+    """Does this url name the scene?"""
+    return url.lower().startswith("test:")
+
+
+def parse_scene(url: str) -> SceneRequest:
+    """`test:?seconds=8&size=640x360&rate=30`, each part optional. Raises ConfigError."""
+    query = url[len("test:") :]
+    if query and not query.startswith("?"):
+        raise ConfigError(f"'{url}' cannot be read: write options as test:?seconds=8&size=640x360&rate=30.")
+    given = dict(parse_qsl(query[1:], keep_blank_values=True))
+    for name in given:
+        if name not in {"seconds", "size", "rate"}:
+            known = nearest(name, ("seconds", "size", "rate"))
+            raise ConfigError(f"test: has no option '{name}'{known}: it takes seconds, size and rate.")
+    default = SceneRequest()
+    try:
+        width, height = map(int, given["size"].lower().split("x")) if "size" in given else default.size
+        rate = Fraction(given["rate"]) if "rate" in given else default.rate
+        request = SceneRequest(float(given.get("seconds", default.seconds)), (width, height), rate)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ConfigError(
+            f"'{url}' cannot be read: write options as test:?seconds=8&size=640x360&rate=30."
+        ) from error
+    _check(request)
+    return request
+
+
+class SceneSource:
+    """The film as a Source: same arguments, same pixels. Starts no thread and never fails."""
+
+    def __init__(
+        self, seconds: float = 8.0, size: tuple[int, int] = (640, 360), rate: Fraction | int = 30
+    ) -> None:
+        self._request = SceneRequest(seconds, size, Fraction(rate))
+        _check(self._request)
+        self._total = max(round(seconds * self._request.rate), 1)
+        self._views: tuple[Seaside, Lavender] | None = None
+        self._frames = 0
+
+    @classmethod
+    def of(cls, request: SceneRequest) -> Self:
+        """The source of a parsed url."""
+        return cls(request.seconds, request.size, request.rate)
+
+    @property
+    def info(self) -> StreamInfo:
+        """Valid inside the `with` block."""
+        seconds, (width, height), rate = self._request.seconds, self._request.size, self._request.rate
+        return StreamInfo(
+            url=f"test:?seconds={seconds:g}&size={width}x{height}&rate={rate}",
+            width=width,
+            height=height,
+            rate=rate,
+            time_base=1 / rate,
+            frames=self._total,
+            sample_aspect_ratio=Fraction(1),
+            matrix="bt709",
+            audio_streams=1,
+        )
+
+    def __enter__(self) -> Self:
+        seconds, (width, height) = self._request.seconds, self._request.size
+        self._views = (Seaside(width, height, seconds / 2), Lavender(width, height, seconds / 2))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._views = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        while self._views is not None and self._frames < self._total:
+            index = self._frames
+            self._frames += 1
+            first, second = self._views
+            cut = self._total // 2
+            moment = float((index if index < cut else index - cut) / self._request.rate)
+            yield Frame(
+                pixels=(first if index < cut else second).draw(moment),
+                index=index,
+                pts=index,
+                time_base=1 / self._request.rate,
+                duration=1,
+                captured_at=time.monotonic(),
+            )
+
+    def report(self) -> MediaReport:
+        """Counters so far."""
+        return MediaReport(counters={"frames": self._frames, "corrupt_packets": 0, "truncated": 0})
+
+
+def scene_sound(seconds: float) -> NDArray[np.float32]:
+    """The film's tune: float32 (samples, 2) in -1..1 at 48 kHz, faded in and out."""
+    total = round(seconds * SOUND_RATE)
+    sound = np.zeros((total, 2), np.float32)
+    for beat in range(int(seconds / _BEAT) + 1):
+        bar, step = divmod(beat, 8)
+        chord = _CHORDS[bar % len(_CHORDS)]
+        at = beat * _BEAT
+        if step == 0:
+            _play_(sound, at, chord[0] - 12, 0.30, 2.4, 0.5)
+        _play_(sound, at, chord[(0, 1, 2, 1)[step % 4]], 0.13, 0.7, 0.3 + 0.1 * (step % 4))
+        note = _MELODY[bar % len(_MELODY)][step]
+        if note is not None:
+            _play_(sound, at, note, 0.22, 1.1, 0.62 - 0.04 * (step % 4))
+    fade = np.minimum(np.arange(total), np.arange(total)[::-1]) / (0.4 * SOUND_RATE)
+    sound *= np.clip(fade, 0, 1).astype(np.float32)[:, None]
+    return np.clip(sound, -1, 1)
+
+
+def _play_(
+    sound: NDArray[np.float32], at: float, semitones: int, loud: float, ring: float, right: float
+) -> None:
+    """Add one plucked note. right: from 0, all in the left channel, to 1."""
+    first = round(at * SOUND_RATE)
+    note = _note(semitones, ring)[: max(len(sound) - first, 0)]
+    sides = np.array([math.cos(right * math.pi / 2), math.sin(right * math.pi / 2)], np.float32)
+    sound[first : first + len(note)] += loud * note[:, None] * sides
+
+
+@functools.lru_cache(maxsize=64)
+def _note(semitones: int, ring: float) -> NDArray[np.float32]:
+    """One note at full loudness: overtones that die sooner the higher they are."""
+    length = round(2.2 * ring * SOUND_RATE)
+    moment = np.arange(length) / SOUND_RATE
+    pitch = 220.0 * 2 ** (semitones / 12)
+    tone = np.exp(moment * complex(-1 / ring, 2 * math.pi * pitch))
+    overtones = tone * (1.0 + tone * (0.42 + tone * (0.2 + tone * 0.1)))
+    attack = np.minimum(moment / 0.006, 1)  # not quite at once, or every note would click
+    end = np.minimum(np.arange(length)[::-1] / 400, 1)
+    note: NDArray[np.float32] = (0.5 * overtones.imag * np.exp(-0.6 * moment / ring) * attack * end).astype(
+        np.float32
+    )
+    return note
+
+
+def _check(request: SceneRequest) -> None:
+    width, height = request.size
+    if not (64 <= width <= 4096 and 64 <= height <= 4096):
+        raise ConfigError(f"test: cannot be {width}x{height}: choose sides from 64 to 4096.")
+    if not 0 < request.seconds <= 3600:
+        raise ConfigError(f"test: cannot last {request.seconds:g} s: choose up to 3600.")
+    if not 1 <= request.rate <= 240:
+        raise ConfigError(f"test: cannot run at {request.rate} frames per second: choose 1 to 240.")

@@ -1,0 +1,143 @@
+"""Repairs of a flagged frame, in place: tile gain for flicker and pops, colour re-match for drift.
+
+Both come down to `RGB' = (1 + gain) RGB + offset` with fields that are exactly 0 away from the flagged
+tiles, so what is not flagged keeps its bytes. No pixel of the past is copied: no ghosts, no blur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.temporal.colour import CHROMA_TO_RGB, chroma_of_shift
+from streamstyle.temporal.tiles import Tiles
+from streamstyle.types import Action, AnomalyMap, Kind, Picture
+
+NO_ACTION = Action("none")
+
+
+@dataclass(frozen=True)
+class TileField:
+    """What to do to each tile: gain float32 (rows, cols), added to 1; offset float32 (rows, cols, 3), RGB
+    levels of 0..255. Exactly 0 means untouched."""
+
+    gain: Tiles
+    offset: Tiles
+
+    def __add__(self, other: TileField) -> TileField:
+        return TileField(self.gain + other.gain, self.offset + other.offset)
+
+    @property
+    def touched(self) -> NDArray[np.bool_]:
+        """bool (rows, cols)."""
+        return np.asarray((self.gain != 0) | np.any(self.offset != 0, axis=-1), np.bool_)
+
+
+def tile_gain(styled: Picture, anomaly: AnomalyMap) -> TileField:  # noqa: ARG001
+    """Flicker and pops: the gains and offsets of the map, smoothed over the flagged tiles."""
+    chroma = _smoothed(anomaly.chroma_offset, anomaly.tiles)
+    gain = _smoothed(anomaly.luma_gain[..., None] - np.float32(1), anomaly.tiles)[..., 0]
+    return TileField(gain, np.asarray(chroma @ CHROMA_TO_RGB.T, np.float32))
+
+
+def colour_rematch(styled: Picture, anomaly: AnomalyMap) -> TileField:
+    """Drift: one chroma offset for the whole frame that takes the (a, b) shift off again."""
+    chroma = chroma_of_shift(np.asarray(cv2.mean(styled)[:3]), -anomaly.drift)
+    offset = np.broadcast_to(CHROMA_TO_RGB @ chroma, (*anomaly.tiles.shape, 3))
+    return TileField(np.zeros(anomaly.tiles.shape, np.float32), offset.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A name for the log, and how to make the field."""
+
+    name: str
+    field: Callable[[Picture, AnomalyMap], TileField]
+
+
+TILE_GAIN = Repair("tile gain", tile_gain)
+COLOUR_REMATCH = Repair("colour re-match", colour_rematch)
+REPAIRS: Mapping[Kind, Repair] = {
+    Kind.FLICKER: TILE_GAIN,
+    Kind.POP: TILE_GAIN,
+    Kind.DRIFT: COLOUR_REMATCH,
+}
+
+
+class RepairCorrector:
+    """Implements `Corrector`: for every flagged kind its repair, all applied in one pass.
+
+    Kinds without a repair (texture) are reported by the detector and left alone. Keeps no state.
+    """
+
+    def __init__(self, repairs: Mapping[Kind, Repair] = REPAIRS) -> None:
+        self._repairs = dict(repairs)
+
+    def correct_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
+        """Repair in place; bit for bit the identity beyond half a tile around the flagged tiles.
+
+        Returns an Action: the names of the repairs joined by " + ", or "none" (also where every flagged
+        kind has no repair), with the share of tiles touched, the mean gain of those and the largest
+        offset in RGB levels.
+        """
+        chosen = list(dict.fromkeys(self._repairs[k] for k in anomaly.kinds if k in self._repairs))
+        if not chosen:
+            return NO_ACTION
+        fields = [repair.field(styled, anomaly) for repair in chosen]
+        total = sum(fields[1:], start=fields[0])
+        touched = total.touched
+        if not touched.any():
+            return NO_ACTION
+        apply_(styled, total)
+        figures = {
+            "tiles": float(touched.mean()),
+            "gain": 1 + float(total.gain[touched].mean()),
+            "offset": float(np.abs(total.offset).max()),
+        }
+        return Action(" + ".join(repair.name for repair in chosen), figures)
+
+
+def apply_(picture: Picture, field: TileField) -> None:
+    """`(1 + gain) RGB + offset` in place, fields interpolated between tile centres, rounded to nearest.
+
+    Only the rows and columns within half a tile of a touched tile are read or written.
+    """
+    height, width = picture.shape[:2]
+    rows, columns = field.gain.shape
+    touched = field.touched
+    top, bottom = _extent(np.any(touched, axis=1), height / rows, height)
+    left, right = _extent(np.any(touched, axis=0), width / columns, width)
+    region = picture[top:bottom, left:right]
+    window = (slice(top, bottom), slice(left, right))
+    gain = cv2.merge([np.float32(1) + _upsampled(field.gain, (height, width))[window]] * 3)
+    if not field.offset.any():
+        region[...] = cv2.multiply(region, gain, dtype=cv2.CV_8U)
+        return
+    offset = np.ascontiguousarray(_upsampled(field.offset, (height, width))[window])
+    region[...] = cv2.add(cv2.multiply(region, gain, dtype=cv2.CV_32F), offset, dtype=cv2.CV_8U)
+
+
+def _extent(touched: NDArray[np.bool_], pitch: float, length: int) -> tuple[int, int]:
+    """First and last + 1 pixel within half a tile of the touched tiles."""
+    index = np.flatnonzero(touched)
+    return max(0, int((index[0] - 0.5) * pitch)), min(length, int((index[-1] + 1.5) * pitch) + 1)
+
+
+def _upsampled(tiles: Tiles, size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(tiles, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _smoothed(values: Tiles, flagged: NDArray[np.bool_]) -> Tiles:
+    """(rows, cols, C): weighted mean with the flagged neighbours (1 2 1), exactly 0 elsewhere."""
+    member = flagged.astype(np.float32)
+    kernel = np.array([0.25, 0.5, 0.25], np.float32)
+    weight = cv2.sepFilter2D(member, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
+    inside = np.ascontiguousarray(values * member[..., None])
+    total = cv2.sepFilter2D(inside, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
+    total = np.asarray(total, np.float32).reshape(values.shape)
+    weight = np.asarray(weight, np.float32)[..., None]
+    return np.where(flagged[..., None], total / np.maximum(weight, np.float32(1e-6)), np.float32(0))

@@ -1,0 +1,147 @@
+"""Slow colour drift: the styled colours against the shot's own input-to-output colour map.
+
+`(a, b)_out = C phi(Lab_in)` with phi = (L, a, b, L^2, a^2, b^2, La, Lb, 1), fitted on the first 24 frames
+of a shot at 32x18; the statistic is the median residual over the pixels whose input colour the fit knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+TERMS = 9
+RIDGE = 1e-4
+KNOWN = 2.0
+"""A colour is known if its leverage is below this multiple of the mean leverage of the fitted pixels."""
+
+LEAST_KNOWN = 0.25
+"""With a smaller share of known colours the frame says nothing about drift."""
+
+
+@dataclass(frozen=True)
+class DriftConfig:
+    """fit_frames: length of the fit. flag, release: dE in (a, b) above which drift is flagged, and below
+    which it ends. fade_frames: frames over which the repair comes and goes. hold_frames: after so many
+    frames the colours are the style's own, and the map is fitted again. smoothing: weight of the newest
+    residual.
+    """
+
+    fit_frames: int = 24
+    flag: float = 2.8
+    release: float = 1.2
+    fade_frames: int = 15
+    hold_frames: int = 1800
+    smoothing: float = 0.35
+
+
+class ColourMap:
+    """Least squares in normal form: `add` pixels, `solve` once, then `residual`."""
+
+    def __init__(self) -> None:
+        self._moments: NDArray[np.float64] = np.zeros((TERMS, TERMS))
+        self._products: NDArray[np.float64] = np.zeros((TERMS, 2))
+        self._pixels = 0
+        self._coefficients: NDArray[np.float64] = np.zeros((TERMS, 2))
+        self._precision: NDArray[np.float64] = np.eye(TERMS)
+
+    def add(self, source: NDArray[np.float32], styled: NDArray[np.float32]) -> None:
+        """Take pixels of one frame, Lab (n, 3) each."""
+        terms = _phi(source)
+        self._moments += np.asarray(terms.T @ terms, np.float64)
+        self._products += np.asarray(terms.T @ styled[:, 1:], np.float64)
+        self._pixels += len(source)
+
+    def solve(self) -> None:
+        """Fit the map to everything added so far (at least one frame)."""
+        moments = self._moments / self._pixels + RIDGE * np.eye(TERMS)
+        self._precision = np.linalg.inv(moments)
+        self._coefficients = self._precision @ (self._products / self._pixels)
+
+    def residual(
+        self, source: NDArray[np.float32], styled: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], float]:
+        """Median (a, b) of styled minus mapped source, float32 (2,), and the share of known pixels."""
+        terms = _phi(source)
+        leverage = np.einsum("ni,ij,nj->n", terms, self._precision, terms, optimize=True)
+        known = leverage < KNOWN * TERMS
+        share = float(known.mean())
+        if share < LEAST_KNOWN:
+            return np.zeros(2, np.float32), share
+        rest = styled[known, 1:] - terms[known] @ self._coefficients
+        return np.median(rest, axis=0).astype(np.float32), share
+
+
+def _phi(lab: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Lab (n, 3) to the nine terms (n, 9), scaled to about -1..1 for conditioning."""
+    light, a, b = (lab.astype(np.float64) / (50.0, 50.0, 50.0) - (1.0, 0.0, 0.0)).T
+    return np.stack([light, a, b, light**2, a**2, b**2, light * a, light * b, np.ones_like(light)], axis=1)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Where a shot stands: the smoothed residual (2,) in Lab units, its norm `level`, `share` of the repair
+    that is faded in (0..1), `active` while flagged, `held` frames since it was, `blind` frames without
+    enough known colours."""
+
+    residual: NDArray[np.float32]
+    level: float = 0.0
+    share: float = 0.0
+    active: bool = False
+    held: int = 0
+    blind: int = 0
+
+    @property
+    def shift(self) -> NDArray[np.float32]:
+        """(a, b) to take off the styled colours now."""
+        return np.asarray(self.residual * np.float32(self.share), np.float32)
+
+
+STEADY = Drift(np.zeros(2, np.float32))
+
+
+class DriftWatch:
+    """Follows one shot. `judge` has no effect; `learn` takes the same frame in."""
+
+    def __init__(self, config: DriftConfig) -> None:
+        self._config = config
+        self.restart()
+
+    def restart(self) -> None:
+        """A new shot: fit again."""
+        self._map = ColourMap()
+        self._fitted = 0
+        self._drift = STEADY
+
+    def judge(self, source: NDArray[np.float32], styled: NDArray[np.float32]) -> Drift:
+        """State after this frame; Lab pixels (n, 3) of the input and of the uncorrected styled frame."""
+        config = self._config
+        if self._fitted < config.fit_frames:
+            return self._drift
+        measured, known = self._map.residual(source, styled)
+        before = self._drift
+        if known < LEAST_KNOWN:
+            return self._faded(replace(before, active=False, blind=before.blind + 1))
+        residual = before.residual + np.float32(config.smoothing) * (measured - before.residual)
+        level = float(np.hypot(*residual))
+        active = level > (config.release if before.active else config.flag)
+        held = before.held + 1 if active else 0
+        return self._faded(replace(before, residual=residual, level=level, active=active, held=held, blind=0))
+
+    def learn(self, source: NDArray[np.float32], styled: NDArray[np.float32], drift: Drift) -> None:
+        """Take the frame in; `drift` is what `judge` said of it."""
+        config = self._config
+        if self._fitted < config.fit_frames:
+            self._map.add(source, styled)
+            self._fitted += 1
+            if self._fitted == config.fit_frames:
+                self._map.solve()
+            return
+        self._drift = drift
+        if drift.held > config.hold_frames or drift.blind > config.fit_frames:
+            self.restart()
+
+    def _faded(self, drift: Drift) -> Drift:
+        step = (1 if drift.active else -1) / self._config.fade_frames
+        return replace(drift, share=min(1.0, max(0.0, drift.share + step)))

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from streamstyle.errors import SinkError, SourceError
+from streamstyle.flow import Cancelled, Channel, Stop, run
+from streamstyle.types import Frame, MediaReport
+
+
+def frames(count: int) -> Iterator[Frame]:
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    for i in range(count):
+        yield Frame(pixels, i, i, Fraction(1, 30), 1, 0.0)
+
+
+def unchanged(stream: Iterable[Frame]) -> Iterator[Frame]:
+    yield from stream
+
+
+class Recorder:
+    """A sink that keeps indices, may wait for a gate and may fail at a frame."""
+
+    def __init__(self, *, gate: threading.Event | None = None, fail_at: int | None = None) -> None:
+        self.indices: list[int] = []
+        self.complete: bool | None = None
+        self._gate = gate
+        self._fail_at = fail_at
+
+    def write(self, frame: Frame) -> None:
+        if self._gate is not None:
+            assert self._gate.wait(30)
+        if frame.index == self._fail_at:
+            raise SinkError("the disk is full")
+        self.indices.append(frame.index)
+
+    def close(self, *, complete: bool) -> None:
+        assert self.complete is None, "closed twice"
+        self.complete = complete
+
+    def report(self) -> MediaReport:
+        return MediaReport()
+
+
+def test_a_lossless_channel_keeps_everything_in_order() -> None:
+    channel = Channel[int](2, "lossless")
+
+    def write() -> None:
+        for i in range(100):
+            channel.put(i)
+        channel.end()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert list(channel) == list(range(100))
+    writer.join()
+    assert (channel.accepted, channel.dropped) == (100, 0)
+
+
+def test_a_latest_channel_drops_the_oldest_and_counts_it() -> None:
+    channel = Channel[int](2, "latest")
+    for i in range(10):
+        channel.put(i)
+    channel.end()
+    assert list(channel) == [8, 9]
+    assert channel.dropped == 8
+
+
+def test_cancelling_wakes_a_waiting_writer() -> None:
+    channel = Channel[int](1, "lossless")
+    channel.put(0)
+    waiting = threading.Event()
+    seen: list[type[BaseException]] = []
+
+    def write() -> None:
+        waiting.set()
+        try:
+            channel.put(1)
+        except Cancelled as error:
+            seen.append(type(error))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    waiting.wait()
+    channel.cancel()
+    writer.join(30)
+    assert seen == [Cancelled]
+    with pytest.raises(Cancelled):
+        next(iter(channel))
+
+
+def test_every_sink_gets_every_frame_and_is_closed_as_complete() -> None:
+    sinks = [Recorder(), Recorder()]
+    count = 0
+
+    def on_frame() -> None:
+        nonlocal count
+        count += 1
+
+    report = run(frames(50), unchanged, sinks, stop=Stop(), on_frame=on_frame, capacity=2)
+    assert count == report.captured == 50
+    assert report.dropped == 0
+    for sink in sinks:
+        assert sink.indices == list(range(50))
+        assert sink.complete is True
+
+
+def test_live_slow_sink_does_not_slow_the_other() -> None:
+    gate = threading.Event()
+    slow, fast = Recorder(gate=gate), Recorder()
+
+    def counted(stream: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in stream:
+            yield frame
+            if frame.index == 99:
+                # Every frame is handed out while the slow sink still holds its first.
+                gate.set()
+
+    run(frames(100), counted, [slow, fast], stop=Stop(), on_frame=int, policy="latest", capacity=200)
+    assert fast.indices == slow.indices == list(range(100))
+
+
+def test_a_full_latest_channel_before_a_blocked_sink_drops_and_never_waits() -> None:
+    gate = threading.Event()
+    slow = Recorder(gate=gate)
+
+    def last_opens_the_gate(stream: Iterable[Frame]) -> Iterator[Frame]:
+        yield from frames(100)
+        gate.set()
+        yield from stream
+
+    report = run(
+        frames(0), last_opens_the_gate, [slow], stop=Stop(), on_frame=int, policy="latest", capacity=1
+    )
+    assert slow.indices[-1] == 99
+    assert len(slow.indices) + report.dropped == 100
+
+
+@pytest.mark.parametrize("place", ["source", "process", "sink"])
+def test_the_first_error_reaches_the_caller_and_every_thread_has_ended(place: str) -> None:
+    def source() -> Iterator[Frame]:
+        yield from frames(20)
+        if place == "source":
+            raise SourceError("unplugged")
+        yield from frames(10_000)
+
+    def process(stream: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in stream:
+            if place == "process" and frame.index == 10:
+                raise ValueError("a bug")
+            yield frame
+
+    sinks = [Recorder(fail_at=5 if place == "sink" else None), Recorder()]
+    expected = {"source": SourceError, "process": ValueError, "sink": SinkError}[place]
+    before = threading.active_count()
+    with pytest.raises(expected) as caught:
+        run(source(), process, sinks, stop=Stop(), on_frame=int, capacity=2)
+    assert threading.active_count() == before
+    assert caught.tb is not None
+    assert [sink.complete for sink in sinks] == [False, False]
+
+
+def test_stopping_ends_the_source_and_completes_the_sinks() -> None:
+    stop = Stop()
+    sink = Recorder()
+
+    def process(stream: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in stream:
+            if frame.index == 7:
+                stop.request()
+            yield frame
+
+    run(frames(10**9), process, [sink], stop=stop, on_frame=int, capacity=2)
+    assert sink.complete is True
+    assert sink.indices == list(range(len(sink.indices)))
+    assert len(sink.indices) < 20

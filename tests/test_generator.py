@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from streamstyle.metrics.grid import grid_contrast
+from streamstyle.nets.discriminator import PatchDiscriminator
+from streamstyle.nets.generator import FrameGenerator, GeneratorConfig, UpsampleConv
+
+SMALL = GeneratorConfig(widths=(8, 8, 16), blocks=1)
+
+
+def test_upsample_conv_equals_bilinear_resize_then_convolution() -> None:
+    layer = UpsampleConv(5, 3)
+    x = torch.randn(2, 5, 9, 11)
+    resized = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    expected = F.conv2d(resized, layer.weight, layer.bias, padding=1)
+    inner = (..., slice(2, -2), slice(2, -2))
+    torch.testing.assert_close(layer(x)[inner], expected[inner])
+
+
+def test_upsample_conv_draws_no_grid_on_flat_features_and_a_free_pixel_shuffle_head_does() -> None:
+    torch.manual_seed(0)
+    features = torch.ones(1, 4, 32, 32)
+    head = torch.nn.Conv2d(4, 12, 3, padding=1, padding_mode="replicate")
+    assert torch.all(UpsampleConv(4, 3)(features).std(dim=(2, 3)) < 1e-6)
+    assert torch.all(F.pixel_shuffle(head(features), 2).std(dim=(2, 3)) > 0.01)
+
+
+@pytest.mark.parametrize("phase", [(0, 0), (1, 2), (3, 3)])
+def test_grid_contrast_sees_a_faint_grid(phase: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).integers(60, 180, (128, 128, 3)).astype(np.uint8)
+    gridded = picture.copy()
+    gridded[phase[0] :: 4, phase[1] :: 4] += 60
+    assert grid_contrast(picture) < 0.1
+    assert grid_contrast(gridded) > 0.3
+
+
+def test_a_code_is_split_into_scale_and_shift_of_every_layer() -> None:
+    layout = SMALL.create().layout
+    at = layout.split(layout.neutral()[None])
+    assert layout.size == 2 * sum(layout.channels)
+    for scale, shift in at.values():
+        assert torch.all(scale == 1)
+        assert torch.all(shift == 0)
+
+
+def test_each_code_of_a_batch_applies_to_its_own_picture() -> None:
+    torch.manual_seed(0)
+    generator = SMALL.create().eval()
+    x = torch.rand(2, 3, 32, 40)
+    codes = generator.layout.neutral() + 0.5 * torch.randn(2, generator.layout.size)
+    with torch.no_grad():
+        together = generator(x, codes)
+        apart = torch.cat([generator(x[i : i + 1], codes[i : i + 1]) for i in range(2)])
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(codes[0], codes[1])
+
+
+def test_flat_pictures_get_no_frame_at_their_edges() -> None:
+    torch.manual_seed(0)
+    generator = GeneratorConfig().create().eval()
+    x = torch.full((1, 3, 64, 64), 0.7)
+    with torch.no_grad():
+        y = generator(x, generator.layout.neutral()[None])
+    assert float(y.std(dim=(2, 3)).max()) < 1e-4
+
+
+def test_frames_are_rounded_and_clipped_not_wrapped() -> None:
+    generator = SMALL.create().eval()
+    for parameter in generator.parameters():
+        torch.nn.init.zeros_(parameter)
+    code = torch.zeros(1, generator.layout.size)
+    code[0, -3:] = torch.tensor([1.7, -0.4, 100.6 / 255])  # the offset of the direct path
+    frames = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8)
+    styled = FrameGenerator(generator)(frames, code)
+    assert styled.dtype == torch.uint8
+    assert styled[0, 3, 5].tolist() == [255, 0, 101]
+
+
+def test_the_direct_path_alone_is_the_identity() -> None:
+    generator = SMALL.create().eval()
+    torch.nn.init.zeros_(generator.up2.weight)
+    torch.nn.init.zeros_(generator.up2.bias)
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 24, 32, 3), np.uint8))
+    code = generator.layout.neutral()[None]
+    assert torch.equal(FrameGenerator(generator)(frames, code), frames)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (72, 104)])
+def test_the_discriminator_judges_patches_by_style(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(3).eval()
+    x = torch.rand(2, 3, *size)
+    first, second = (discriminator(x, torch.tensor([s, s])) for s in (0, 1))
+    assert first.shape == (2, 1, size[0] // 8, size[1] // 8)
+    assert not torch.allclose(first, second)
+
+
+def test_a_config_survives_its_manifest() -> None:
+    config = GeneratorConfig(widths=(8, 16, 32), blocks=2, kernel=7)
+    assert GeneratorConfig.from_json(config.to_json()) == config

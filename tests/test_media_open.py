@@ -1,0 +1,120 @@
+"""Names to sources and sinks, and the contract that all of them keep."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_files import TICK, card, info_of, make_video
+
+from streamstyle.errors import ConfigError, SinkError, SourceError
+from streamstyle.media.av_sink import FileSink
+from streamstyle.media.av_source import FileSource
+from streamstyle.media.null_sink import NullSink
+from streamstyle.media.open import open_sink, open_source
+from streamstyle.media.scene import SceneSource
+from streamstyle.types import Frame, Sink, Source
+
+SOURCES: dict[str, Callable[[Path], Source]] = {
+    "mp4": lambda folder: FileSource(str(make_video(folder / "in.mp4"))),
+    "mkv": lambda folder: FileSource(str(make_video(folder / "in.mkv", audio=["libopus"]))),
+    "turned": lambda folder: FileSource(str(make_video(folder / "in.mov", rotation=90))),
+    "scene": lambda folder: SceneSource(1.2, (96, 64), 10),
+}
+
+SINKS: dict[str, Callable[[Path], Sink]] = {
+    **{
+        suffix: lambda folder, suffix=suffix: FileSink(str(folder / f"out.{suffix}"), info_of())
+        for suffix in ("mp4", "mov", "mkv", "webm")
+    },
+    "null": lambda folder: NullSink(),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_keeps_the_contract(tmp_path: Path, name: str) -> None:
+    source = SOURCES[name](tmp_path)
+    threads = threading.active_count()
+    with source as opened:
+        assert opened is source
+        info = source.info
+        frames = list(source)
+        assert threading.active_count() == threads
+    assert len(frames) == info.frames == 12
+    assert [frame.index for frame in frames] == list(range(12))
+    for frame in frames:
+        assert frame.pixels.shape == (info.height, info.width, 3)
+        assert frame.pixels.dtype == np.uint8
+        assert frame.pixels.flags.c_contiguous
+        assert frame.time_base == info.time_base
+        assert frame.duration >= 0
+    for one, two in zip(frames, frames[1:], strict=False):
+        assert one.pts < two.pts
+        assert one.captured_at <= two.captured_at
+        assert not np.shares_memory(one.pixels, two.pixels)
+    assert info.matrix in {"bt601", "bt709", "bt2020"}
+    assert info.rate is not None
+    assert info.rate > 0
+    assert info.sample_aspect_ratio == 1
+    counters = source.report().counters
+    assert (counters["frames"], counters["corrupt_packets"], counters["truncated"]) == (12, 0, 0)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_can_be_left_early(tmp_path: Path, name: str) -> None:
+    with SOURCES[name](tmp_path) as source:
+        for frame in source:
+            if frame.index == 3:
+                break
+    assert list(source) == []
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("name", SINKS)
+def test_every_sink_keeps_the_contract(tmp_path: Path, name: str, complete: bool) -> None:
+    sink = SINKS[name](tmp_path)
+    pixels = card()
+    pixels.flags.writeable = False
+    for i in range(5):
+        sink.write(Frame(pixels, i, 512 * i, TICK, 512, 0.0))
+    assert sink.report().counters["frames"] == 5
+    sink.close(complete=complete)
+    sink.close(complete=complete)
+    with pytest.raises(SinkError, match="is closed"):
+        sink.write(Frame(pixels, 5, 512 * 5, TICK, 512, 0.0))
+    assert sink.report().counters["frames"] == 5
+
+
+def test_names_find_their_source_and_sink(tmp_path: Path) -> None:
+    assert isinstance(open_source("clip.mp4"), FileSource)
+    assert isinstance(open_source("test:"), SceneSource)
+    assert isinstance(open_sink("null:", info_of()), NullSink)
+    assert isinstance(open_sink(str(tmp_path / "a.webm"), info_of()), FileSink)
+
+
+@pytest.mark.parametrize("url", ["rtsp://camera/1", "webcam:0", "https://example.org/a.mp4"])
+def test_an_unknown_scheme_says_what_this_version_reads(url: str) -> None:
+    with pytest.raises(ConfigError, match="reads video files and `test:`"):
+        open_source(url)
+
+
+def test_an_unknown_output_scheme_says_what_this_version_writes() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'null'.*writes video files and `null:`"):
+        open_sink("nul:", info_of())
+
+
+def test_an_existing_file_with_a_colon_in_its_name_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_video(tmp_path / "take:1.mkv", frames=2)
+    monkeypatch.chdir(tmp_path)
+    with open_source("take:1.mkv") as source:
+        assert len(list(source)) == 2
+
+
+def test_info_outside_the_block_is_an_error_that_says_so() -> None:
+    with pytest.raises(SourceError, match="`with` block"):
+        _ = FileSource("clip.mp4").info

@@ -1,0 +1,117 @@
+"""The heart, with a stand-in engine: what leaves, in which order, and what is repaired."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from streamstyle.errors import SinkError
+from streamstyle.process import Process
+from streamstyle.telemetry import EVENT_SCHEMA, EventLog
+from streamstyle.temporal.corrector import RepairCorrector
+from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.types import EngineSpec, Frame, Pending, Picture
+
+SIZE = (180, 320)
+CODE = np.zeros(4, np.float32)
+
+
+def panning_scene(count: int) -> Iterator[Frame]:
+    """A blurred noise picture that moves by 2 pixels a frame."""
+    rng = np.random.default_rng(3)
+    world = cv2.GaussianBlur(
+        rng.integers(0, 256, (SIZE[0], SIZE[1] + 2 * count, 3)).astype(np.uint8), (0, 0), 3
+    )
+    world = cv2.normalize(world, None, 20, 235, cv2.NORM_MINMAX)
+    for i in range(count):
+        pixels = np.ascontiguousarray(world[:, 2 * i : 2 * i + SIZE[1]])
+        yield Frame(pixels, i, i, Fraction(1, 30), 1, 0.0)
+
+
+class ToneEngine:
+    """A stylizer that any test can reckon: a tone curve, brightened by `gain` at chosen frames."""
+
+    spec = EngineSpec("tone", "fp32", "cpu", in_flight=3)
+    busy_seconds = 0.0
+
+    def __init__(self, gains: dict[int, float] | None = None) -> None:
+        self._gains = gains or {}
+        self.started = 0
+
+    def start(self, pixels: Picture, code: NDArray[np.float32]) -> Pending:
+        gain = self._gains.get(self.started, 1.0)
+        self.started += 1
+        toned = 40 + 0.7 * pixels.astype(np.float32)
+        return lambda: (toned * gain).round().clip(0, 255).astype(np.uint8)
+
+    def close(self) -> None:
+        pass
+
+
+def run(
+    engine: ToneEngine, count: int, log: Path | None = None, *, repair: bool = True
+) -> tuple[list[Frame], EventLog]:
+    detector = SignedExcessDetector() if repair else None
+    with EventLog(log) as events:
+        process = Process(engine, CODE, detector, RepairCorrector(), events)
+        return list(process(panning_scene(count))), events
+
+
+def test_every_frame_leaves_once_in_order_with_its_timing() -> None:
+    styled, _ = run(ToneEngine(), 20)
+    assert [f.index for f in styled] == list(range(20))
+    assert [f.pts for f in styled] == list(range(20))
+
+
+def test_a_clean_clip_leaves_bit_identical_and_unflagged() -> None:
+    styled, events = run(ToneEngine(), 90)
+    plain, _ = run(ToneEngine(), 90, repair=False)
+    assert events.flagged_frames == 0
+    for a, b in zip(styled, plain, strict=True):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+
+
+def test_planted_flicker_is_flagged_logged_and_reduced(tmp_path: Path) -> None:
+    planted = {50: 1.06, 52: 0.94, 54: 1.06, 70: 0.94}
+    log = tmp_path / "events.jsonl"
+    repaired, events = run(ToneEngine(planted), 90, log)
+    injected, _ = run(ToneEngine(planted), 90, repair=False)
+    clean, _ = run(ToneEngine(), 90, repair=False)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {line["index"] for line in lines} >= set(planted)
+    assert events.flagged_frames == len(lines)
+
+    def error(frames: list[Frame]) -> float:
+        return sum(
+            float(np.mean((frames[i].pixels.astype(np.float64) - clean[i].pixels) ** 2)) for i in planted
+        )
+
+    assert 1 - error(repaired) / error(injected) > 0.7
+    event = next(line for line in lines if line["index"] == 50)
+    assert event["schema"] == EVENT_SCHEMA
+    assert event["time"] == pytest.approx(50 / 30, abs=1e-4)
+    assert event["kinds"][0] in {"flicker", "pop"}
+    assert event["tiles"]
+    assert event["scores"][event["kinds"][0]] > event["thresholds"][event["kinds"][0]]
+    assert event["scores_after"][event["kinds"][0]] < event["scores"][event["kinds"][0]]
+    assert event["action"] != "none"
+
+
+def test_an_event_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="No such file"):
+        EventLog(tmp_path / "missing" / "events.jsonl")
+
+
+def test_a_full_disk_under_the_event_log_is_told() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(SinkError, match="No space left"):
+        run(ToneEngine({50: 1.1}), 60, full)

@@ -1,0 +1,58 @@
+"""The main job on the real clips: every frame, every pts, every audio packet; and the odd files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import CLIPS, ODD, needs_clips
+from test_cli import audio_packet_hashes, frames_of
+
+from streamstyle.cli.main import main
+from streamstyle.media.open import open_source
+
+STYLES = ("starry-night", "great-wave", "udnie", "scream")
+SECONDS = "1.0"
+
+
+@needs_clips
+@pytest.mark.parametrize("clip", CLIPS, ids=lambda p: p.name)
+def test_real_clip_keeps_frames_and_pts_while_it_is_painted(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.mkv"
+    style = STYLES[CLIPS.index(clip) % len(STYLES)]
+    assert main(["run", str(clip), str(out), "--style", style, "--duration", SECONDS, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    styled = frames_of(str(out))
+    assert len(styled) == summary["frames_out"] == summary["frames_in"] > 0
+    with open_source(str(clip)) as source:
+        frames = [frame for frame, _ in zip(source, styled, strict=False)]
+    # Matroska counts in milliseconds.
+    assert [t for t, _ in styled] == pytest.approx([f.time for f in frames], abs=0.0011)
+    assert styled[0][1].shape == frames[0].pixels.shape
+    assert np.abs(styled[0][1].astype(int) - frames[0].pixels).mean() > 5
+
+
+@needs_clips
+def test_real_clip_sound_is_copied_packet_by_packet(tmp_path: Path) -> None:
+    clip = next(c for c in CLIPS if c.name == "film_friday_1940.mp4")
+    out = tmp_path / "out.mp4"
+    assert main(["run", str(clip), str(out), "--frames", "10"]) == 0
+    copied = audio_packet_hashes(str(out))
+    assert copied
+    assert copied == audio_packet_hashes(str(clip))[: len(copied)]
+
+
+@needs_clips
+@pytest.mark.parametrize("clip", ODD, ids=lambda p: p.name)
+def test_odd_real_clip_is_painted_at_its_own_size_or_told(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    assert main(["run", str(clip), str(out), "--style", "great-wave", "--frames", "20"]) == 0
+    styled = frames_of(str(out))
+    source = frames_of(str(clip))[: len(styled)]
+    assert 0 < len(styled) <= 20
+    assert styled[0][1].shape == source[0][1].shape
+    assert [t for t, _ in styled] == pytest.approx([t for t, _ in source], abs=1e-6)

@@ -1,0 +1,103 @@
+"""The corrector: exact where nothing is flagged, right where something is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from streamstyle.metrics.repair import repaired_share
+from streamstyle.temporal.corrector import RepairCorrector
+from streamstyle.temporal.detector import neutral
+from streamstyle.types import AnomalyMap, Kind, Picture
+
+
+def picture(height: int = 180, width: int = 320, seed: int = 0) -> Picture:
+    rng = np.random.default_rng(seed)
+    small = rng.integers(20, 220, (9, 16, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def flagged(
+    kind: Kind, tiles: np.ndarray, gain: float = 1.0, chroma: tuple[float, float] = (0, 0)
+) -> AnomalyMap:
+    calm = neutral()
+    return AnomalyMap(
+        scores={**calm.scores, kind: 2.0},
+        thresholds=calm.thresholds,
+        kinds=(kind,),
+        tiles=tiles,
+        tile_score=calm.tile_score,
+        luma_gain=np.where(tiles, gain, 1).astype(np.float32),
+        chroma_offset=np.where(tiles[..., None], np.float32(chroma), 0).astype(np.float32),
+        drift=calm.drift,
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3))))
+def test_a_neutral_map_is_the_identity(anything: Picture) -> None:
+    repaired = anything.copy()
+    assert RepairCorrector().correct_(repaired, neutral()).name == "none"
+    assert np.array_equal(repaired, anything)
+
+
+@settings(max_examples=25, deadline=None)
+@given(hnp.arrays(np.bool_, (9, 12)), st.floats(0.7, 1.4), st.integers(36, 200), st.integers(64, 300))
+def test_pixels_beyond_one_tile_of_the_flagged_ones_keep_their_bytes(
+    tiles: np.ndarray, gain: float, height: int, width: int
+) -> None:
+    before = picture(height, width)
+    after = before.copy()
+    RepairCorrector().correct_(after, flagged(Kind.POP, tiles, gain, (5, -3)))
+    near = cv2.dilate(tiles.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    rows, columns = np.arange(height) * 9 // height, np.arange(width) * 12 // width
+    far = ~near[rows[:, None], columns]
+    assert np.array_equal(after[far], before[far])
+
+
+def test_a_known_gain_on_the_whole_frame_is_undone_to_the_rounding() -> None:
+    clean = picture()
+    hit = np.rint(np.clip(clean * 1.05, 0, 255)).astype(np.uint8)
+    safe = hit < 255
+    fixed = hit.copy()
+    action = RepairCorrector().correct_(fixed, flagged(Kind.FLICKER, np.ones((9, 12), bool), 1 / 1.05))
+    assert action.name == "tile gain"
+    assert np.abs(fixed.astype(int) - clean)[safe].max() <= 1
+    assert repaired_share(fixed, hit, clean) > 0.95
+
+
+def test_results_round_to_nearest() -> None:
+    frame = np.full((36, 64, 3), 101, np.uint8)
+    RepairCorrector().correct_(frame, flagged(Kind.POP, np.ones((9, 12), bool), 0.996))
+    assert np.all(frame == 101)  # 100.596
+
+
+def test_a_chroma_offset_moves_chroma_and_leaves_luma() -> None:
+    frame = np.full((90, 160, 3), 120, np.uint8)
+    RepairCorrector().correct_(frame, flagged(Kind.POP, np.ones((9, 12), bool), 1.0, (10, -6)))
+    luma, red, blue = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)[45, 80]
+    assert (abs(int(luma) - 120) <= 1, abs(int(red) - 138) <= 1, abs(int(blue) - 122) <= 1) == (True,) * 3
+
+
+def test_drift_is_taken_off_in_lab() -> None:
+    frame = picture()
+    drift = np.array([5, -4], np.float32)
+    anomaly = flagged(Kind.DRIFT, np.zeros((9, 12), bool))
+    anomaly = AnomalyMap(**{**anomaly.__dict__, "drift": drift})
+    fixed = frame.copy()
+    assert RepairCorrector().correct_(fixed, anomaly).name == "colour re-match"
+    lab = [cv2.cvtColor(f.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[..., 1:] for f in (frame, fixed)]
+    moved = np.median((lab[1] - lab[0]).reshape(-1, 2), axis=0)
+    assert np.hypot(*(moved + drift)) < 0.35 * np.hypot(*drift)
+
+
+def test_texture_has_no_repair_yet_and_says_so() -> None:
+    frame = picture()
+    after = frame.copy()
+    assert (
+        RepairCorrector().correct_(after, flagged(Kind.TEXTURE, np.ones((9, 12), bool), 0.9)).name == "none"
+    )
+    assert np.array_equal(frame, after)

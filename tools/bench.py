@@ -1,0 +1,200 @@
+"""Benchmarks on real clips; the last line of output is one JSON document.
+
+python3 tools/bench.py pipeline    640x360 film to film with sound, against the classic network
+python3 tools/bench.py clips       frames, pts and sound of every clip, through the whole pipeline
+python3 tools/bench.py memory      peak memory on a 1080p film
+python3 tools/bench.py startup     how long --help takes
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import environment
+
+ROOT = environment.ROOT
+DATA = Path(os.environ.get("STREAMSTYLE_DATA", ROOT.parent / "shared" / "data"))
+CLIPS = DATA / "video" / "clips"
+STYLE = "starry-night"
+
+
+def main() -> int:
+    """Run the asked benchmark."""
+    environment.enter()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", choices=["pipeline", "clips", "memory", "startup"])
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = {"pipeline": pipeline, "clips": clips, "memory": memory, "startup": startup}
+        result = chosen[arguments.what](Path(folder), arguments.repeats)
+    print(json.dumps({"benchmark": arguments.what, **machine(), **result}))
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    import openvino
+    import torch
+
+    model = "unknown"
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((li.split(":", 1)[1].strip() for li in lines if li.startswith("model name")), model)
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "openvino": openvino.__version__.split("-")[0],
+    }
+
+
+def resized_clip(clip: Path, out: Path, width: int, height: int, frames: int) -> Path:
+    """A copy of a real clip at another size, with its sound, nearly lossless."""
+    from dataclasses import replace
+
+    import cv2
+
+    from streamstyle.media.open import open_sink, open_source
+
+    with open_source(str(clip)) as source:
+        sink = open_sink(str(out), replace(source.info, width=width, height=height), quality=12)
+        for frame in source:
+            if frame.index == frames:
+                break
+            small = cv2.resize(frame.pixels, (width, height), interpolation=cv2.INTER_AREA)
+            sink.write(replace(frame, pixels=small))
+        sink.close(complete=True)
+    return out
+
+
+def run_once(source: Path, out: Path, *, correct: str = "repair", **options: Any) -> dict[str, Any]:
+    """One job through the product's own code, engine built beforehand as `run` does."""
+    from streamstyle.build import Job, run_job
+    from streamstyle.config import RunConfig
+    from streamstyle.flow import Stop
+
+    config = RunConfig(style=STYLE, correct=correct)  # type: ignore[arg-type]
+    frames = options.pop("frames", None)
+    job = Job(str(source), (str(out),), frames=frames)
+    summary = run_job(job, config, stop=Stop(), on_progress=lambda _: None, clock=time.monotonic, **options)
+    return summary.to_json()
+
+
+def pipeline(folder: Path, repeats: int) -> dict[str, Any]:
+    """fps of film to film with detection, repair, sound and x264 veryfast; ratio to the peer."""
+    import numpy as np
+    from classic_network import ClassicEngine
+
+    from streamstyle.build import Model
+
+    clip = resized_clip(CLIPS / "sam2_02_cups.mp4", folder / "clip.mp4", 640, 360, 300)
+    peer = Model(lambda _height, _width: ClassicEngine(), np.zeros(1, np.float32))
+    ours, peers, plain = [], [], []
+    for _ in range(repeats):
+        ours.append(run_once(clip, folder / "ours.mp4"))
+        plain.append(run_once(clip, folder / "plain.mp4", correct="off"))
+        peers.append(run_once(clip, folder / "peer.mp4", model=peer, frames=12))
+        print(f"ours {ours[-1]['fps']}, correct off {plain[-1]['fps']}, peer {peers[-1]['fps']} fps")
+    fps, peer_fps = (statistics.median(r["fps"] for r in results) for results in (ours, peers))
+    plain_fps = statistics.median(r["fps"] for r in plain)
+    last = ours[-1]
+    return {
+        "clip": "sam2_02_cups.mp4 at 640x360, 300 frames, AAC",
+        "engine": last["engine"],
+        "fps": fps,
+        "fps_correct_off": plain_fps,
+        "peer_fps": peer_fps,
+        "ratio_to_peer": round(fps / peer_fps, 1),
+        "stages": last["stages"],
+        "flagged_frames": last["flagged_frames"],
+    }
+
+
+def clips(folder: Path, _repeats: int) -> dict[str, Any]:
+    """Every clip whole: frames in and out, largest difference of pts, sound packets."""
+    import hashlib
+
+    import av
+    import cv2  # noqa: F401 - before av
+
+    def times(path: Path) -> list[float]:
+        with av.open(str(path)) as container:
+            return [float(f.pts * f.time_base) for f in container.decode(video=0)]
+
+    def sound(path: Path) -> list[str]:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                return []
+            return [
+                hashlib.sha256(bytes(p)).hexdigest()
+                for p in container.demux(container.streams.audio)
+                if p.size
+            ]
+
+    rows = []
+    for clip in sorted(CLIPS.glob("*")):
+        # WebM's sound is Vorbis, which mp4 would have to re-encode.
+        out = folder / f"{clip.stem}.{'mkv' if clip.suffix == '.webm' else 'mp4'}"
+        result = run_once(clip, out)
+        before, after = times(clip), times(out)
+        row = {
+            "clip": clip.name,
+            "frames_in": len(before),
+            "frames_out": len(after),
+            "largest_pts_difference_s": round(
+                max(abs(a - b) for a, b in zip(before, after, strict=False)), 6
+            ),
+            "sound_packets": len(sound(clip)),
+            "sound_equal": sound(out) == sound(clip),
+            "flagged_frames": result["flagged_frames"],
+            "anomalies": result["anomalies"],
+            "fps": result["fps"],
+        }
+        rows.append(row)
+        print(row)
+        out.unlink()
+    return {
+        "clips": rows,
+        "all_frames": all(r["frames_in"] == r["frames_out"] for r in rows),
+        "all_sound_equal": all(r["sound_equal"] for r in rows),
+        "largest_pts_difference_s": max(r["largest_pts_difference_s"] for r in rows),
+    }
+
+
+def memory(folder: Path, _repeats: int) -> dict[str, Any]:
+    """Peak resident memory of the whole program on a 1920x1080 film."""
+    clip = resized_clip(CLIPS / "sam2_02_cups.mp4", folder / "clip.mp4", 1920, 1080, 120)
+    watch = (
+        "import resource, sys; from streamstyle.cli.main import main; code = main(sys.argv[1:]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", watch, "run", str(clip), str(folder / "out.mp4"), "--style", STYLE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    print(done.stdout)
+    return {"size": "1920x1080", "peak_gib": round(int(done.stdout.split()[-1]) / 2**20, 3)}
+
+
+def startup(_folder: Path, repeats: int) -> dict[str, Any]:
+    """Median seconds of `streamstyle --help`."""
+    seconds = []
+    for _ in range(max(5, repeats)):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "streamstyle", "--help"], capture_output=True, check=True)
+        seconds.append(time.perf_counter() - started)
+    return {"help_seconds": round(statistics.median(seconds), 3)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

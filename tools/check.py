@@ -1,0 +1,53 @@
+"""Set up and pass everything: format, lint, types, tests. What CI runs, and what you run.
+
+python3 tools/check.py [PYTEST ARGUMENTS]
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import environment
+
+ROOT = environment.ROOT
+DATA = Path(os.environ.get("STREAMSTYLE_DATA", ROOT.parent / "shared" / "data"))
+RESULTS = ROOT / "build" / "tests.xml"
+REAL_CLIP_TESTS = "real_clip"
+
+
+def main() -> int:
+    """Run every check; the first failure decides the exit code."""
+    environment.enter(extra="dev")
+    chosen = sys.argv[1:]
+    for command in (["ruff", "format", "--check"], ["ruff", "check"], ["mypy"]):
+        print("$", *command, flush=True)
+        done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False)
+        if done.returncode:
+            return done.returncode
+    # One thread per worker: two workers that each start two threads only wait for each other.
+    threads = {"OMP_NUM_THREADS": "1"}
+    tests = ["pytest", "-n", "2", "--durations", "10", f"--junitxml={RESULTS}", *chosen]
+    print("$", *tests, flush=True)
+    done = subprocess.run([sys.executable, "-m", *tests], cwd=ROOT, env=os.environ | threads, check=False)
+    if done.returncode == 0 and not chosen and DATA.is_dir():
+        return check_real_clips()
+    return done.returncode
+
+
+def check_real_clips() -> int:
+    """With the clips at hand, tests of real clips must have run and none may have been skipped."""
+    cases = [c for c in ElementTree.parse(RESULTS).iter("testcase") if REAL_CLIP_TESTS in c.get("name", "")]
+    skipped = [c.get("name") for c in cases if c.find("skipped") is not None]
+    if not cases or skipped:
+        print(f"{DATA} is there, but its clips were not tested: {skipped or 'no such test ran'}")
+        return 1
+    print(f"{len(cases)} tests ran on the clips of {DATA.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
