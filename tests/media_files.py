@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2  # noqa: F401
 import numpy as np
 import pytest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_every_source_keeps_the_contract(tmp_path: Path, name: str) -> None:
         assert frame.pixels.flags.c_contiguous
         assert frame.time_base == info.time_base
         assert frame.duration >= 0
-    for one, two in zip(frames, frames[1:], strict=False):
+    for one, two in itertools.pairwise(frames):
         assert one.pts < two.pts
         assert one.captured_at <= two.captured_at
         assert not np.shares_memory(one.pixels, two.pixels)
@@ -102,7 +103,7 @@ def test_an_unknown_scheme_says_what_this_version_reads(url: str) -> None:
 
 
 def test_an_unknown_output_scheme_says_what_this_version_writes() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'null'.*writes video files and `null:`"):
+    with pytest.raises(ConfigError, match=r"did you mean 'null'.*writes video files and `null:`"):
         open_sink("nul:", info_of())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def test_the_same_url_gives_the_same_pixels() -> None:
 
 def test_it_moves_smoothly_and_cuts_once_halfway() -> None:
     shown = [picture.astype(np.int16) for picture in pictures("test:?seconds=2&size=160x90&rate=20")]
-    change = [np.abs(b - a).mean() for a, b in zip(shown, shown[1:], strict=False)]
+    change = [np.abs(b - a).mean() for a, b in itertools.pairwise(shown)]
     assert int(np.argmax(change)) == 19
     calm = [value for i, value in enumerate(change) if i != 19]
     assert min(calm) > 0.2
@@ -46,7 +48,7 @@ def test_any_size_can_be_painted(size: tuple[int, int]) -> None:
 def test_clouds_pass_the_end_of_their_layer_without_a_jump() -> None:
     with SceneSource(400, (160, 90), 1) as source:
         shown = [frame.pixels[:30].astype(np.int16) for frame, _ in zip(source, range(200), strict=False)]
-    change = [np.abs(b - a).mean() for a, b in zip(shown, shown[1:], strict=False)]
+    change = [np.abs(b - a).mean() for a, b in itertools.pairwise(shown)]
     assert max(change) < 6 * float(np.median(change)) + 2
 
 

@@ -194,7 +194,7 @@ def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\.mp4, \.mov, \.mkv, \.webm.*did you mean '\.mp4'"):
         FileSink(str(tmp_path / "out.mp5"), info_of())
-    with pytest.raises(SinkError, match="folder of .* does not exist"):
+    with pytest.raises(SinkError, match=r"folder of .* does not exist"):
         FileSink(str(tmp_path / "no" / "out.mp4"), info_of())
     (tmp_path / "dir.mp4").mkdir()
     with pytest.raises(SinkError, match="is a directory"):
@@ -244,17 +244,27 @@ KILLED = """
     import os, signal, sys
     from media_files import frames_at, info_of
     from streamstyle.media.av_sink import FileSink
-    sink = FileSink(sys.argv[1], info_of())
+    sink = FileSink(sys.argv[1], info_of(url=sys.argv[2]))
     for frame in frames_at([127_995 + 512 * i for i in range(150)]):
         sink.write(frame)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
-def test_a_killed_process_leaves_a_file_that_plays(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "url"),
+    [
+        (".mp4", "none"),
+        (".mp4", "test:?seconds=20"),
+        (".mov", "none"),
+        (".mkv", "test:?seconds=9"),
+        (".webm", "none"),
+    ],
+)
+def test_a_killed_process_leaves_a_file_that_plays(tmp_path: Path, suffix: str, url: str) -> None:
+    """With sound, without it, and with sound that ends long before the video."""
     path = tmp_path / f"out{suffix}"
-    assert in_a_child(KILLED, str(path)).returncode == -9
+    assert in_a_child(KILLED, str(path), url).returncode == -9
     frames, _ = decoded(path)
     assert 150 - len(frames) <= 60  # the encoder's queue and one key-frame interval
     start = Fraction(127_995, 15360)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def test_a_change_of_size_is_scaled_to_the_first_size(tmp_path: Path) -> None:
     frames, _ = read(path)
     assert len(frames) == 12
     assert {frame.pixels.shape for frame in frames} == {(64, 96, 3)}
-    assert all(a.pts < b.pts for a, b in zip(frames, frames[1:], strict=False))
+    assert all(a.pts < b.pts for a, b in itertools.pairwise(frames))
 
 
 def test_a_damaged_middle_is_counted_and_decoding_goes_on(tmp_path: Path) -> None:

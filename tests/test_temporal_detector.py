@@ -8,7 +8,7 @@ the clips here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,15 @@ REAL = ["handheld_rabbit.mp4", "nature_flower.mp4", "sam2_04_coffee.mp4", "stree
 STEPS = {Kind.FLICKER, Kind.POP}
 
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no clips in {CLIPS}")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small pictures on shared cores: waiting for a second thread costs more than it gives."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(before)
 
 
 def stylize(frame: Picture) -> Picture:

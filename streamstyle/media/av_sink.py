@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.audio import AudioTrack, PcmTrack, file_tracks
 from streamstyle.media.colour import MATRICES, from_rgb
-from streamstyle.media.container import HOSTILE, open_input, sink_error
+from streamstyle.media.container import UNWRITABLE, open_input, sink_error
 from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.scene import SOUND_RATE, is_scene, parse_scene, scene_sound
 from streamstyle.types import Frame, MediaReport, StreamInfo
@@ -69,7 +69,7 @@ class FileSink:
                     self._path, self._format, self._options, self._info, frame, self._notes
                 )
             self._output.write(frame)
-        except HOSTILE as error:
+        except UNWRITABLE as error:
             raise sink_error(str(self._path), error) from error
         self._counts["frames"] += 1
 
@@ -84,7 +84,7 @@ class FileSink:
             return
         try:
             self._output.finish()
-        except HOSTILE as error:
+        except UNWRITABLE as error:
             self._set_apart()
             if complete:
                 raise sink_error(str(self._path), error) from error

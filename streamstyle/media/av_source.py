@@ -10,8 +10,10 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
 
+import cv2  # first: the other order makes OpenCV's windows hang on Linux
+
+# isort: split
 import av
-import cv2
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.reformatter import VideoReformatter

@@ -26,6 +26,9 @@ HOSTILE = (
     ValueError,
 )
 
+# Encoders and muxers are asked for what we chose, so they fail in fewer ways.
+UNWRITABLE = (av.FFmpegError, MemoryError, OSError, ValueError)
+
 # Without a list, FFmpeg also follows playlists to other files and hosts, and takes text files for ANSI art.
 READABLE = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,mxf,nut,gif,apng,"

@@ -16,6 +16,10 @@ RIDGE = 1e-4
 KNOWN = 2.0
 """A colour is known if its leverage is below this multiple of the mean leverage of the fitted pixels."""
 
+EXPOSURE = 0.08
+"""Change of the input's mean lightness since the fit, in units of 50 L, from which the map is not trusted:
+the same colours under another exposure are other colours."""
+
 LEAST_KNOWN = 0.25
 """With a smaller share of known colours the frame says nothing about drift."""
 
@@ -56,14 +60,18 @@ class ColourMap:
     def solve(self) -> None:
         """Fit the map to everything added so far (at least one frame)."""
         moments = self._moments / self._pixels + RIDGE * np.eye(TERMS)
-        self._precision = np.linalg.inv(moments)
-        self._coefficients = self._precision @ (self._products / self._pixels)
+        self._precision = np.asarray(np.linalg.inv(moments), np.float64)
+        slopes = self._precision @ (self._products / self._pixels)
+        self._coefficients = np.asarray(slopes, np.float64)
 
     def residual(
         self, source: NDArray[np.float32], styled: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], float]:
         """Median (a, b) of styled minus mapped source, float32 (2,), and the share of known pixels."""
         terms = _phi(source)
+        light = float(self._moments[0, -1]) / self._pixels
+        if abs(float(terms[:, 0].mean()) - light) > EXPOSURE:
+            return np.zeros(2, np.float32), 0.0
         leverage = np.einsum("ni,ij,nj->n", terms, self._precision, terms, optimize=True)
         known = leverage < KNOWN * TERMS
         share = float(known.mean())
