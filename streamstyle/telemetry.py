@@ -106,7 +106,8 @@ class EventLog:
         self._file = None
         if path is not None:
             try:
-                self._file = path.open("wb")
+                # Unbuffered: a line that a full disk refused must not come back when the log is closed.
+                self._file = path.open("wb", buffering=0)
             except OSError as error:
                 raise SinkError(f"cannot write the event log {path}: {error.strerror}") from error
 
@@ -129,8 +130,10 @@ class EventLog:
             self.by_kind[kind] = self.by_kind.get(kind, 0) + 1
         if self._file is None:
             return
+        line = msgspec.json.encode(event) + b"\n"
         try:
-            self._file.write(msgspec.json.encode(event) + b"\n")
-            self._file.flush()
+            written = self._file.write(line)
         except OSError as error:
             raise SinkError(f"cannot write the event log {self._path}: {error.strerror}") from error
+        if written != len(line):
+            raise SinkError(f"cannot write the event log {self._path}: the disk took half a line; free space")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections import deque
 from types import ModuleType
 from typing import Any
@@ -104,4 +105,10 @@ def _convert(ov: ModuleType, network: FrameGenerator, size: tuple[int, int]) -> 
     code_size = network.generator.layout.size
     example = (torch.zeros(1, height, width, 3, dtype=torch.uint8), torch.zeros(1, code_size))
     shapes = [ov.PartialShape([1, height, width, 3]), ov.PartialShape([1, code_size])]
-    return ov.convert_model(network, example_input=example, input=shapes)
+    with warnings.catch_warnings():
+        # OpenVINO's converter uses torch.jit.trace, which torch deprecates. Its other way in,
+        # torch.export, converts slower and gives a graph of twice the cost. Checks of shapes become
+        # constants in a trace, which is right: the graph is of one shape.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        return ov.convert_model(network, example_input=example, input=shapes)

@@ -72,7 +72,7 @@ def load_manifest(folder: Path) -> Manifest:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except OSError as error:
         raise ModelError(f"no style bundle in {folder}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"the manifest {path} is damaged: {error}") from error
     if manifest.version != MANIFEST_VERSION:
         raise ModelError(

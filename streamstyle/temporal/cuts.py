@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamstyle.temporal.motion import luma_of
 from streamstyle.types import Picture
 
 LEAST_TRUST = 0.78
@@ -16,7 +17,7 @@ FLAT = 4.0
 
 def small_luma(picture: Picture) -> NDArray[np.float32]:
     """Analysis picture YCrCb (h, w, 3) to luma (36, 64), float32 0..255."""
-    return np.asarray(cv2.resize(picture, (64, 36), interpolation=cv2.INTER_AREA)[..., 0], np.float32)
+    return np.asarray(cv2.resize(luma_of(picture), (64, 36), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

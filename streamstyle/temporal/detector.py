@@ -49,10 +49,11 @@ class Past:
 
 @dataclass(frozen=True)
 class Pending:
-    """A frame between `detect` and `commit`."""
+    """A frame between `detect` and `commit`. styled: its uncorrected analysis picture, once compared."""
 
     source: Picture
     small: NDArray[np.float32]
+    styled: Picture | None
     past: Past | None
     matched: Correspondence | None
     change: Change | None
@@ -63,6 +64,11 @@ class Pending:
     kind: Kind | None
     cut: bool
     flash: bool
+
+    @property
+    def repairs_drift(self) -> bool:
+        """Does the colour re-match change this frame?"""
+        return self.drift is not None and self.drift.share > 0
 
 
 @dataclass
@@ -143,10 +149,16 @@ class SignedExcessDetector:
         if pending is None:
             raise RuntimeError("commit needs the detect of the same frame before it")
         self._pending = None
-        left = analysis_picture(styled, self._size)
+        if pending.styled is not None and not (pending.kind or pending.repairs_drift):
+            left = pending.styled  # nothing to repair: the frame leaves as it was judged
+        else:
+            left = analysis_picture(styled, self._size)
         scores: dict[Kind, float] = dict.fromkeys(Kind, 0.0)
         if pending.matched and pending.change and pending.verdict and pending.past and pending.drift:
-            after = self._judge.verdict(pending.matched, pending.matched.styled(left, pending.past.styled))
+            after = pending.verdict
+            if left is not pending.styled:
+                change = pending.matched.styled(left, pending.past.styled)
+                after = self._judge.verdict(pending.matched, change)
             scores[pending.kind or Kind.POP] = after.step
             scores[Kind.TEXTURE] = after.texture
             scores[Kind.DRIFT] = pending.drift.level * (1 - pending.drift.share)
@@ -163,7 +175,7 @@ class SignedExcessDetector:
         self, now: Picture, small: NDArray[np.float32], past: Past | None, *, cut: bool, flash: bool
     ) -> Pending:
         none = np.zeros(2, np.float32)
-        return Pending(now, small, past, None, None, None, None, None, none, None, cut, flash)
+        return Pending(now, small, None, past, None, None, None, None, None, none, None, cut, flash)
 
     def _compare(
         self,
@@ -184,7 +196,9 @@ class SignedExcessDetector:
         change = matched.styled(raw, past.styled).offset(chroma / np.float32(255))
         verdict = self._judge.verdict(matched, change)
         kind = self._steps.judge(verdict.sign, self._config.flicker_frames) if verdict.sign else None
-        return Pending(now, small, past, matched, change, verdict, drift, labs, chroma, kind, False, flash)
+        return Pending(
+            now, small, raw, past, matched, change, verdict, drift, labs, chroma, kind, False, flash
+        )
 
     def _learn(self, pending: Pending, matched: Correspondence, change: Change, verdict: Verdict) -> None:
         self._remedy.learn(verdict)

@@ -72,7 +72,7 @@ class ColourMap:
         light = float(self._moments[0, -1]) / self._pixels
         if abs(float(terms[:, 0].mean()) - light) > EXPOSURE:
             return np.zeros(2, np.float32), 0.0
-        leverage = np.einsum("ni,ij,nj->n", terms, self._precision, terms, optimize=True)
+        leverage = ((terms @ self._precision) * terms).sum(axis=1)
         known = leverage < KNOWN * TERMS
         share = float(known.mean())
         if share < LEAST_KNOWN:

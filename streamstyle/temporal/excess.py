@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.motion import BackwardFlow, photometric_mask, warp
+from streamstyle.temporal.motion import BackwardFlow, luma_of, photometric_mask, warp
 from streamstyle.temporal.tiles import TileGrid, Tiles
 from streamstyle.types import Picture
 
@@ -53,12 +53,11 @@ class Correspondence:
         self, grid: TileGrid, flow: BackwardFlow, now: Picture, before: Picture, tolerance: float
     ) -> None:
         self._grid = grid
-        self._positions = flow.positions(
-            np.ascontiguousarray(now[..., 0]), np.ascontiguousarray(before[..., 0])
-        )
+        luma = luma_of(now)
+        self._positions = flow.positions(luma, luma_of(before))
         self.warped = warp(before, self._positions)
-        self._mask = photometric_mask(now[..., 0], self.warped[..., 0], self._positions, tolerance)
-        self.trust = grid.mean(self._mask.astype(np.float32)) / np.float32(255)
+        self._mask = photometric_mask(luma, luma_of(self.warped), self._positions, tolerance)
+        self.trust = grid.mean(self._mask) / np.float32(255)
         self._styled_before: Picture | None = None
         self.source = self._change(now, self._past(self.warped))
 
@@ -69,22 +68,23 @@ class Correspondence:
             self._styled_past = self._past(warp(before, self._positions))
         return self._change(now, self._styled_past)
 
-    def _past(self, warped: Picture) -> tuple[NDArray[np.float32], Tiles]:
-        """Masked picture and its sums over tiles; the same for every present."""
+    def _past(self, warped: Picture) -> tuple[Picture, Tiles]:
+        """Masked picture and its means over tiles; the same for every present."""
         masked = self._masked(warped)
         return masked, self._grid.mean(masked)
 
-    def _change(self, now: Picture, past: tuple[NDArray[np.float32], Tiles]) -> Change:
+    def _change(self, now: Picture, past: tuple[Picture, Tiles]) -> Change:
         share = np.maximum(self.trust, 1e-3) * np.float32(255)
         here, (there, before) = self._masked(now), past
         means_now = self._grid.mean(here) / share[..., None]
         means_before = before / share[..., None]
-        difference = cv2.subtract(np.ascontiguousarray(here[..., 0]), np.ascontiguousarray(there[..., 0]))
-        square = self._grid.mean(np.asarray(cv2.multiply(difference, difference), np.float32))
+        # The square does not mind the sign that a difference of uint8 loses.
+        distance = cv2.absdiff(luma_of(here), luma_of(there))
+        square = self._grid.mean_square(np.asarray(distance, np.uint8))
         step = means_now[..., 0] - means_before[..., 0]
         residue = np.sqrt(np.maximum(square / (share * np.float32(255)) - step * step, 0))
         return Change(means_now, means_before, np.asarray(residue, np.float32))
 
-    def _masked(self, picture: Picture) -> NDArray[np.float32]:
-        """The picture as float32 0..255 with 0 outside the mask."""
-        return np.asarray(cv2.copyTo(picture, self._mask), np.float32)
+    def _masked(self, picture: Picture) -> Picture:
+        """The picture with 0 outside the mask."""
+        return np.asarray(cv2.copyTo(picture, self._mask), np.uint8)

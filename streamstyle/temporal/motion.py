@@ -34,6 +34,11 @@ def analysis_picture(picture: Picture, size: tuple[int, int]) -> Picture:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb), np.uint8)
 
 
+def luma_of(picture: Picture) -> NDArray[np.uint8]:
+    """Analysis picture (h, w, 3) to its luma (h, w)."""
+    return np.asarray(cv2.extractChannel(picture, 0), np.uint8)
+
+
 class BackwardFlow:
     """Where each pixel of frame t was at t-1: dense inverse search (Kroeger et al. 2016), "ultrafast".
 

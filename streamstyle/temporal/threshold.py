@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
-
 WINDOW = 96
 WARM_UP = 6
 
@@ -22,14 +20,12 @@ class RunningThreshold:
         self._floor = floor
         self._multiple = multiple
         self._scores: deque[float] = deque(maxlen=WINDOW)
-
-    @property
-    def value(self) -> float:
+        self.value = 2 * floor
         """The level above which the next score is flagged."""
-        if len(self._scores) < WARM_UP:
-            return 2 * self._floor
-        return max(self._floor, self._multiple * float(np.quantile(list(self._scores), 0.8)))
 
     def learn(self, score: float) -> None:
         """Take one more score as normal."""
         self._scores.append(min(score, self.value))
+        if len(self._scores) >= WARM_UP:
+            quantile = sorted(self._scores)[round(0.8 * (len(self._scores) - 1))]
+            self.value = max(self._floor, self._multiple * quantile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,22 +12,25 @@ Tiles = NDArray[np.float32]
 
 
 class TileGrid:
-    """9x12 tiles over pictures of one size (h, w), at least 9x12 pixels."""
+    """9x12 tiles over uint8 pictures of one size (h, w), at least 9x12 pixels, by integral images."""
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self._down = _membership(size[0], ROWS)
-        self._across = _membership(size[1], COLUMNS)
+        # Pixel i belongs to tile i * tiles // pixels, so a tile begins at the ceiling of its share.
+        rows = -(-np.arange(ROWS + 1) * size[0] // ROWS)
+        columns = -(-np.arange(COLUMNS + 1) * size[1] // COLUMNS)
+        self._corners = np.ix_(rows, columns)
+        self._area = np.outer(np.diff(rows), np.diff(columns)).astype(np.float64)
 
-    def mean(self, values: NDArray[np.float32]) -> Tiles:
-        """Values (h, w) or (h, w, C) to their means over each tile, (9, 12) or (9, 12, C)."""
-        height, width = values.shape[:2]
-        strips = (self._down @ values.reshape(height, -1)).reshape(ROWS, width, -1)
-        means = np.matmul(self._across, strips)
-        return np.asarray(means[..., 0] if values.ndim == 2 else means, np.float32)
+    def mean(self, values: NDArray[np.uint8]) -> Tiles:
+        """Values (h, w) or (h, w, C) to their means over each tile, float32 (9, 12) or (9, 12, C)."""
+        return self._means(cv2.integral(values))
 
+    def mean_square(self, values: NDArray[np.uint8]) -> Tiles:
+        """Values (h, w) to the means of their squares over each tile, float32 (9, 12)."""
+        return self._means(cv2.integral2(values)[1])
 
-def _membership(pixels: int, tiles: int) -> NDArray[np.float32]:
-    """Averaging matrix (tiles, pixels): each pixel belongs to the tile that holds its centre."""
-    owner = np.arange(pixels) * tiles // pixels
-    member = (owner == np.arange(tiles)[:, None]).astype(np.float32)
-    return np.asarray(member / member.sum(axis=1, keepdims=True), np.float32)
+    def _means(self, integral: NDArray[np.generic]) -> Tiles:
+        corners = integral[self._corners].astype(np.float64)
+        sums = np.diff(np.diff(corners, axis=0), axis=1)
+        area = self._area if sums.ndim == 2 else self._area[..., None]
+        return np.asarray(sums / area, np.float32)
