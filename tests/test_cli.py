@@ -136,7 +136,7 @@ def test_the_event_log_has_a_line_per_flagged_frame(
     ("arguments", "code", "said"),
     [
         (["missing.mp4", "out.mp4"], 1, "missing.mp4"),
-        ([".", "out.mp4"], 1, "folder"),
+        ([".", "out.mp4"], 1, "directory"),
         (["text.mp4", "out.mp4"], 1, "text.mp4"),
         (["empty.mp4", "out.mp4"], 1, "empty.mp4"),
         ([SCENE, "out.mp4", "--style", "stary-night"], 2, "did you mean 'starry-night'"),

@@ -16,7 +16,7 @@ from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.open import open_sink, open_source
-from streamstyle.media.scene import SceneSource
+from streamstyle.media.scene.film import SceneSource
 from streamstyle.types import Frame, Sink, Source
 
 SOURCES: dict[str, Callable[[Path], Source]] = {

@@ -9,7 +9,7 @@ import pytest
 
 from streamstyle.errors import ConfigError
 from streamstyle.media.open import open_source
-from streamstyle.media.scene import SOUND_RATE, SceneSource, scene_sound
+from streamstyle.media.scene.film import SOUND_RATE, SceneSource, scene_sound
 from streamstyle.types import Picture
 
 
@@ -46,10 +46,17 @@ def test_any_size_can_be_painted(size: tuple[int, int]) -> None:
 
 
 def test_clouds_pass_the_end_of_their_layer_without_a_jump() -> None:
-    with SceneSource(400, (160, 90), 1) as source:
+    with SceneSource(40, (160, 90), 10) as source:
         shown = [frame.pixels[:30].astype(np.int16) for frame, _ in zip(source, range(200), strict=False)]
     change = [np.abs(b - a).mean() for a, b in itertools.pairwise(shown)]
     assert max(change) < 6 * float(np.median(change)) + 2
+
+
+def test_an_hour_long_film_cuts_every_twenty_seconds() -> None:
+    with SceneSource(3600, (160, 90), 1) as source:
+        shown = [frame.pixels.astype(np.int16) for frame, _ in zip(source, range(60), strict=False)]
+    change = [np.abs(b - a).mean() for a, b in itertools.pairwise(shown)]
+    assert set(np.argsort(change)[-2:].tolist()) == {19, 39}
 
 
 def test_the_url_is_read_and_told_again() -> None:

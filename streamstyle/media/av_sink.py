@@ -21,7 +21,7 @@ from streamstyle.media.audio import AudioTrack, PcmTrack, file_tracks
 from streamstyle.media.colour import MATRICES, from_rgb
 from streamstyle.media.container import UNWRITABLE, open_input, sink_error
 from streamstyle.media.formats import OutputFormat, format_of
-from streamstyle.media.scene import SOUND_RATE, is_scene, parse_scene, scene_sound
+from streamstyle.media.scene.film import SOUND_RATE, is_scene, parse_scene, scene_sound
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 KEY_SECONDS = 1  # a killed process loses at most this much, and players seek to this grid

@@ -10,7 +10,7 @@ from streamstyle.errors import ConfigError, nearest
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.null_sink import NullSink
-from streamstyle.media.scene import SceneSource, parse_scene
+from streamstyle.media.scene.film import SceneSource, parse_scene
 from streamstyle.types import Sink, Source, StreamInfo
 
 _SOURCES: dict[str, Callable[[str], Source]] = {

@@ -48,7 +48,7 @@ class GeneratorConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a manifest."""
-        return asdict(self)
+        return asdict(self) | {"widths": list(self.widths)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> GeneratorConfig:

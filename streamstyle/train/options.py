@@ -50,7 +50,7 @@ class TrainConfig:
         """Plain values for a manifest or a checkpoint."""
         plain = asdict(self)
         plain["style_layers"] = list(self.style_layers)
-        plain["generator"]["widths"] = list(self.generator.widths)
+        plain["generator"] = self.generator.to_json()
         return plain
 
 

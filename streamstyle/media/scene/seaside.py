@@ -8,7 +8,18 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from streamstyle.media.paint import Colour, Layer, Sheet, blend, clouds, glow, gradient, noise, ridge, stamp_
+from streamstyle.media.scene.paint import (
+    Colour,
+    Layer,
+    Sheet,
+    blend,
+    clouds,
+    glow,
+    gradient,
+    noise,
+    ridge,
+    stamp_,
+)
 from streamstyle.types import Picture
 
 SHORE = 0.62  # where land meets water

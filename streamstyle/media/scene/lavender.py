@@ -8,8 +8,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.media.paint import Colour, Layer, Sheet, blend, clouds, glow, gradient, noise, ridge, stamp_
-from streamstyle.media.seaside import house, tree
+from streamstyle.media.scene.paint import (
+    Colour,
+    Layer,
+    Sheet,
+    blend,
+    clouds,
+    glow,
+    gradient,
+    noise,
+    ridge,
+    stamp_,
+)
+from streamstyle.media.scene.seaside import house, tree
 from streamstyle.types import Picture
 
 HORIZON = 0.56

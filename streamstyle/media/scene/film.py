@@ -1,6 +1,6 @@
 """The source `test:`: a short film that needs no file, painted here, with a little tune.
 
-Two views and one hard cut between them, slow pans, clouds, moving water and sails: many edges and
+Two views with hard cuts between them, slow pans, clouds, moving water and sails: many edges and
 colours to paint with, and everything that makes a stylization flicker if it wants to.
 """
 
@@ -20,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import ConfigError, nearest
-from streamstyle.media.lavender import Lavender
-from streamstyle.media.seaside import Seaside
+from streamstyle.media.scene.lavender import Lavender
+from streamstyle.media.scene.seaside import Seaside
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 SOUND_RATE = 48_000
+
+_LONGEST_SHOT = 20  # seconds; a view's painted world is as wide as its pan is long
 
 _BEAT = 0.3  # seconds
 # One bar of eight notes per chord, in semitones above A3; the melody above it in the same unit.
@@ -83,6 +85,7 @@ class SceneSource:
         self._request = SceneRequest(seconds, size, Fraction(rate))
         _check(self._request)
         self._total = max(round(seconds * self._request.rate), 1)
+        self._shot = min(-(-self._total // 2), round(_LONGEST_SHOT * self._request.rate))
         self._views: tuple[Seaside, Lavender] | None = None
         self._frames = 0
 
@@ -108,8 +111,9 @@ class SceneSource:
         )
 
     def __enter__(self) -> Self:
-        seconds, (width, height) = self._request.seconds, self._request.size
-        self._views = (Seaside(width, height, seconds / 2), Lavender(width, height, seconds / 2))
+        width, height = self._request.size
+        seconds = float(self._shot / self._request.rate)
+        self._views = (Seaside(width, height, seconds), Lavender(width, height, seconds))
         return self
 
     def __exit__(
@@ -124,11 +128,9 @@ class SceneSource:
         while self._views is not None and self._frames < self._total:
             index = self._frames
             self._frames += 1
-            first, second = self._views
-            cut = self._total // 2
-            moment = float((index if index < cut else index - cut) / self._request.rate)
+            shot, frame = divmod(index, self._shot)
             yield Frame(
-                pixels=(first if index < cut else second).draw(moment),
+                pixels=self._views[shot % 2].draw(float(frame / self._request.rate)),
                 index=index,
                 pts=index,
                 time_base=1 / self._request.rate,

@@ -1,0 +1,1 @@
+"""The scene that streamstyle renders itself: `test:`."""
