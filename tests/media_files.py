@@ -1,23 +1,15 @@
-"""Small media files for the media tests, made with PyAV, and where real clips may lie."""
+"""Small media files for the media tests, made with PyAV."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-import pytest
 
 from streamstyle.types import Frame, Picture, StreamInfo
-
-DATA = Path(os.environ.get("STREAMSTYLE_DATA") or Path(__file__).parents[2] / "shared" / "data")
-CLIPS = sorted((DATA / "video" / "clips").glob("*")) if DATA.is_dir() else []
-ODD = DATA / "video" / "odd"
-
-needs_clips = pytest.mark.skipif(not CLIPS, reason="real clips are not here: set STREAMSTYLE_DATA")
 
 TICK = Fraction(1, 15360)
 PATCHES = ((200, 40, 40), (40, 180, 60), (40, 60, 200), (230, 200, 60), (128, 128, 128), (240, 240, 240))

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import av
 import pytest
-from media_files import CLIPS, ODD, audio_packets, needs_clips
+from clips import CLIPS, ODD, clip_named, needs_clips
+from media_files import audio_packets
 
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.open import open_sink, open_source
 
 pytestmark = needs_clips
-
-ODD_FILES = sorted(ODD.glob("*")) if ODD.is_dir() else []
 
 
 def by_name(path: Path) -> str:
@@ -42,7 +41,7 @@ def test_each_clip_is_read_in_order_from_its_first_time_stamp(clip: Path) -> Non
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_clip_goes_round_with_frames_times_and_sound(tmp_path: Path, name: str, suffix: str) -> None:
-    clip = next(path for path in CLIPS if path.name == name)
+    clip = clip_named(name)
     target = tmp_path / f"out{suffix}"
     with open_source(str(clip)) as source:
         sink = open_sink(str(target), source.info)
@@ -61,7 +60,7 @@ def test_a_clip_goes_round_with_frames_times_and_sound(tmp_path: Path, name: str
         assert len(mine) > 40
 
 
-@pytest.mark.parametrize("path", ODD_FILES, ids=by_name)
+@pytest.mark.parametrize("path", ODD, ids=by_name)
 def test_each_odd_file_goes_round_exactly(tmp_path: Path, path: Path) -> None:
     target = tmp_path / "out.mp4"
     with open_source(str(path)) as source:
@@ -79,11 +78,10 @@ def test_each_odd_file_goes_round_exactly(tmp_path: Path, path: Path) -> None:
     assert after.matrix == before.matrix
 
 
-@pytest.mark.skipif(not ODD_FILES, reason="odd files are not here: set STREAMSTYLE_DATA")
 def test_damage_in_real_files_is_counted() -> None:
-    with FileSource(str(ODD / "corrupt_bytes_flower.mp4")) as source:
+    with FileSource(str(clip_named("corrupt_bytes_flower.mp4"))) as source:
         assert len(list(islice(source, 60))) == 60
     assert source.report().counters["corrupt_packets"] > 0
-    with FileSource(str(ODD / "truncated_flower.webm")) as source:
+    with FileSource(str(clip_named("truncated_flower.webm"))) as source:
         assert len(list(source)) > 80
     assert source.report().counters["truncated"] == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import CLIPS, ODD, needs_clips
+from clips import CLIPS, ODD, clip_named, needs_clips
 from test_cli import audio_packet_hashes, frames_of
 
 from streamstyle.cli.main import main
@@ -38,7 +38,7 @@ def test_real_clip_keeps_frames_and_pts_while_it_is_painted(
 
 @needs_clips
 def test_real_clip_sound_is_copied_packet_by_packet(tmp_path: Path) -> None:
-    clip = next(c for c in CLIPS if c.name == "film_friday_1940.mp4")
+    clip = clip_named("film_friday_1940.mp4")
     out = tmp_path / "out.mp4"
     assert main(["run", str(clip), str(out), "--frames", "10"]) == 0
     copied = audio_packet_hashes(str(out))

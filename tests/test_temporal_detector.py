@@ -7,29 +7,24 @@ the clips here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from clips import clip_named, needs_clips
 
 from streamstyle.metrics.repair import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
-DATA = Path(os.environ.get("STREAMSTYLE_DATA", Path(__file__).parents[2] / "shared" / "data"))
-CLIPS = DATA / "video" / "clips"
 HEIGHT, WIDTH = 180, 320
 MIX = np.array([[0.8, 0.3, -0.15], [0.1, 0.75, 0.2], [0.25, -0.1, 0.9]], np.float32)
 REAL = ["handheld_rabbit.mp4", "nature_flower.mp4", "sam2_04_coffee.mp4", "street_car_detection.mp4"]
 STEPS = {Kind.FLICKER, Kind.POP}
-
-needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no clips in {CLIPS}")
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +66,7 @@ def pan(frames: int, seed: int = 1, speed: int = 2) -> list[Picture]:
 def clip(name: str, frames: int) -> tuple[Picture, ...]:
     import av  # noqa: PLC0415  (after cv2)
 
-    with av.open(str(CLIPS / name)) as container:
+    with av.open(str(clip_named(name))) as container:
         decoded = (f for f, _ in zip(container.decode(video=0), range(frames), strict=False))
         return tuple(f.reformat(width=640, height=360, format="rgb24").to_ndarray() for f in decoded)
 

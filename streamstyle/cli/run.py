@@ -97,7 +97,8 @@ def progress_bar() -> Iterator[Any]:
     with tqdm(unit=" frames", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
 
         def on_progress(progress: Progress) -> None:
-            bar.total = progress.total or None
+            if progress.frames == 1:
+                bar.reset(progress.total or None)  # loading is no part of the pace
             bar.set_postfix_str(f"{progress.flagged} flagged", refresh=False)
             bar.update(progress.frames - bar.n)
 
