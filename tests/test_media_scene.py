@@ -9,7 +9,8 @@ import pytest
 
 from streamstyle.errors import ConfigError
 from streamstyle.media.open import open_source
-from streamstyle.media.scene.film import SOUND_RATE, SceneSource, scene_sound
+from streamstyle.media.scene.film import SceneSource
+from streamstyle.media.scene.sound import SOUND_RATE, Tune
 from streamstyle.types import Picture
 
 
@@ -85,11 +86,21 @@ def test_a_wrong_option_says_what_is_right(url: str, words: str) -> None:
 
 
 def test_the_tune_is_stereo_neither_silent_nor_clipped() -> None:
-    sound = scene_sound(4.0)
+    sound = Tune(4.0)[:]
     assert sound.shape == (4 * SOUND_RATE, 2)
     assert sound.dtype == np.float32
     assert 0.2 < np.abs(sound).max() < 0.95
     assert np.abs(sound[0]).max() < 1e-3
     assert np.abs(sound[-1]).max() < 1e-3
     assert not np.allclose(sound[:, 0], sound[:, 1])
-    assert np.array_equal(sound, scene_sound(4.0))
+    assert np.array_equal(sound, Tune(4.0)[:])
+
+
+def test_a_long_tune_repeats_without_a_click_and_an_hour_costs_no_more() -> None:
+    short, hour = Tune(60), Tune(3600)
+    assert hour.samples == 3600 * SOUND_RATE
+    np.testing.assert_array_equal(hour[SOUND_RATE : 50 * SOUND_RATE], short[SOUND_RATE : 50 * SOUND_RATE])
+    seam = 20 * round(9.6 * SOUND_RATE)
+    at_seam = np.abs(np.diff(hour[seam - 2000 : seam + 2000], axis=0)).max()
+    elsewhere = np.abs(np.diff(hour[seam + 2000 : seam + 40_000], axis=0)).max()
+    assert at_seam < 1.2 * elsewhere

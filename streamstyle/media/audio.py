@@ -11,10 +11,10 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
-from numpy.typing import NDArray
 
 from streamstyle.media.container import HOSTILE, open_input, picture_stream
 from streamstyle.media.formats import OutputFormat
+from streamstyle.media.scene.sound import SOUND_RATE, Tune
 
 TAIL_SECONDS = 1  # video packets this far beyond the last written frame tell that the run was cut short
 _CHUNK = 1024
@@ -173,34 +173,26 @@ class EncodeTrack:
 
 
 class PcmTrack:
-    """Encodes samples (n, 2), float32 in -1..1, that begin at `shift` seconds."""
+    """Encodes the scene's tune, which begins at `shift` seconds."""
 
-    def __init__(
-        self,
-        output: OutputContainer,
-        samples: NDArray[np.float32],
-        rate: int,
-        shift: Fraction,
-        encoder: str,
-    ) -> None:
-        self._samples = samples
-        self._rate = rate
-        self._first = round(shift * rate)
+    def __init__(self, output: OutputContainer, tune: Tune, shift: Fraction, encoder: str) -> None:
+        self._tune = tune
+        self._first = round(shift * SOUND_RATE)
         self._done = 0
         self._encoded = 0
-        self._stream = _encoder(output, encoder, rate, "stereo")
+        self._stream = _encoder(output, encoder, SOUND_RATE, "stereo")
 
     @property
     def counts(self) -> dict[str, int]:
         return {"audio_packets_encoded": self._encoded}
 
     def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
-        wanted = min(round(until * self._rate) - self._first, len(self._samples))
+        wanted = min(round(until * SOUND_RATE) - self._first, self._tune.samples)
         while self._done < wanted:
-            chunk = self._samples[self._done : min(self._done + _CHUNK, wanted)]
+            chunk = self._tune[self._done : min(self._done + _CHUNK, wanted)]
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(chunk.T), format="fltp", layout="stereo")
-            frame.sample_rate = self._rate
-            frame.time_base = Fraction(1, self._rate)
+            frame.sample_rate = SOUND_RATE
+            frame.time_base = Fraction(1, SOUND_RATE)
             frame.pts = self._first + self._done
             self._done += len(chunk)
             yield from self._counted(frame)

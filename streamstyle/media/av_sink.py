@@ -21,7 +21,8 @@ from streamstyle.media.audio import AudioTrack, PcmTrack, file_tracks
 from streamstyle.media.colour import MATRICES, from_rgb
 from streamstyle.media.container import UNWRITABLE, open_input, sink_error
 from streamstyle.media.formats import OutputFormat, format_of
-from streamstyle.media.scene.film import SOUND_RATE, is_scene, parse_scene, scene_sound
+from streamstyle.media.scene.film import is_scene, parse_scene
+from streamstyle.media.scene.sound import Tune
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 KEY_SECONDS = 1  # a killed process loses at most this much, and players seek to this grid
@@ -250,8 +251,8 @@ def _sound(
     container: OutputContainer, format_: OutputFormat, info: StreamInfo, shift: Fraction, notes: list[str]
 ) -> list[AudioTrack]:
     if is_scene(info.url):
-        samples = scene_sound(parse_scene(info.url).seconds)
-        return [PcmTrack(container, samples, SOUND_RATE, shift, format_.sound_encoder)]
+        tune = Tune(parse_scene(info.url).seconds)
+        return [PcmTrack(container, tune, shift, format_.sound_encoder)]
     if not Path(info.url).is_file():
         return []
     with open_input(info.url) as source:

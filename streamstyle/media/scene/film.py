@@ -6,8 +6,6 @@ colours to paint with, and everything that makes a stylization flicker if it wan
 
 from __future__ import annotations
 
-import functools
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,27 +14,12 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl
 
-import numpy as np
-from numpy.typing import NDArray
-
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.media.scene.lavender import Lavender
 from streamstyle.media.scene.seaside import Seaside
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
-SOUND_RATE = 48_000
-
 _LONGEST_SHOT = 20  # seconds; a view's painted world is as wide as its pan is long
-
-_BEAT = 0.3  # seconds
-# One bar of eight notes per chord, in semitones above A3; the melody above it in the same unit.
-_CHORDS = ((3, 7, 10), (-2, 2, 5), (0, 3, 7), (-4, 0, 3))
-_MELODY = (
-    (19, None, 22, 19, 15, None, 17, 19),
-    (14, None, 17, None, 22, 19, 17, 14),
-    (15, None, 19, 15, 12, None, 15, 17),
-    (12, 15, 17, None, 20, 19, 15, None),
-)
 
 
 @dataclass(frozen=True)
@@ -141,51 +124,6 @@ class SceneSource:
     def report(self) -> MediaReport:
         """Counters so far."""
         return MediaReport(counters={"frames": self._frames, "corrupt_packets": 0, "truncated": 0})
-
-
-def scene_sound(seconds: float) -> NDArray[np.float32]:
-    """The film's tune: float32 (samples, 2) in -1..1 at 48 kHz, faded in and out."""
-    total = round(seconds * SOUND_RATE)
-    sound = np.zeros((total, 2), np.float32)
-    for beat in range(int(seconds / _BEAT) + 1):
-        bar, step = divmod(beat, 8)
-        chord = _CHORDS[bar % len(_CHORDS)]
-        at = beat * _BEAT
-        if step == 0:
-            _play_(sound, at, chord[0] - 12, 0.30, 2.4, 0.5)
-        _play_(sound, at, chord[(0, 1, 2, 1)[step % 4]], 0.13, 0.7, 0.3 + 0.1 * (step % 4))
-        note = _MELODY[bar % len(_MELODY)][step]
-        if note is not None:
-            _play_(sound, at, note, 0.22, 1.1, 0.62 - 0.04 * (step % 4))
-    fade = np.minimum(np.arange(total), np.arange(total)[::-1]) / (0.4 * SOUND_RATE)
-    sound *= np.clip(fade, 0, 1).astype(np.float32)[:, None]
-    return np.clip(sound, -1, 1)
-
-
-def _play_(
-    sound: NDArray[np.float32], at: float, semitones: int, loud: float, ring: float, right: float
-) -> None:
-    """Add one plucked note. right: from 0, all in the left channel, to 1."""
-    first = round(at * SOUND_RATE)
-    note = _note(semitones, ring)[: max(len(sound) - first, 0)]
-    sides = np.array([math.cos(right * math.pi / 2), math.sin(right * math.pi / 2)], np.float32)
-    sound[first : first + len(note)] += loud * note[:, None] * sides
-
-
-@functools.lru_cache(maxsize=64)
-def _note(semitones: int, ring: float) -> NDArray[np.float32]:
-    """One note at full loudness: overtones that die sooner the higher they are."""
-    length = round(2.2 * ring * SOUND_RATE)
-    moment = np.arange(length) / SOUND_RATE
-    pitch = 220.0 * 2 ** (semitones / 12)
-    tone = np.exp(moment * complex(-1 / ring, 2 * math.pi * pitch))
-    overtones = tone * (1.0 + tone * (0.42 + tone * (0.2 + tone * 0.1)))
-    attack = np.minimum(moment / 0.006, 1)  # not quite at once, or every note would click
-    end = np.minimum(np.arange(length)[::-1] / 400, 1)
-    note: NDArray[np.float32] = (0.5 * overtones.imag * np.exp(-0.6 * moment / ring) * attack * end).astype(
-        np.float32
-    )
-    return note
 
 
 def _check(request: SceneRequest) -> None:
