@@ -1,6 +1,7 @@
 """Benchmarks on real clips; the last line of output is one JSON document.
 
 python3 tools/bench.py pipeline    640x360 film to film with sound, against the classic network
+python3 tools/bench.py engine      each engine alone on the frames of a 640x360 film
 python3 tools/bench.py clips       frames, pts and sound of every clip, through the whole pipeline
 python3 tools/bench.py memory      peak memory on a 1080p film
 python3 tools/bench.py startup     how long --help takes
@@ -32,11 +33,17 @@ def main() -> int:
     """Run the asked benchmark."""
     environment.enter()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["pipeline", "clips", "memory", "startup"])
+    parser.add_argument("what", choices=["pipeline", "engine", "clips", "memory", "startup"])
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        chosen = {"pipeline": pipeline, "clips": clips, "memory": memory, "startup": startup}
+        chosen = {
+            "pipeline": pipeline,
+            "engine": engine,
+            "clips": clips,
+            "memory": memory,
+            "startup": startup,
+        }
         result = chosen[arguments.what](Path(folder), arguments.repeats)
     print(json.dumps({"benchmark": arguments.what, **machine(), **result}))
     return 0
@@ -88,8 +95,15 @@ def run_once(source: Path, out: Path, *, correct: str = "repair", **options: Any
     config = RunConfig(style=STYLE, correct=correct)  # type: ignore[arg-type]
     frames = options.pop("frames", None)
     job = Job(str(source), (str(out),), frames=frames)
-    summary = run_job(job, config, stop=Stop(), on_progress=lambda _: None, clock=time.monotonic, **options)
-    return summary.to_json()
+    moments: list[float] = []
+
+    def clock() -> float:
+        moments.append(time.process_time())
+        return time.monotonic()
+
+    summary = run_job(job, config, stop=Stop(), on_progress=lambda _: None, clock=clock, **options)
+    cpu_seconds = moments[-1] - moments[0]
+    return summary.to_json() | {"cpu_ms_per_frame": round(1e3 * cpu_seconds / summary.frames_out, 1)}
 
 
 def pipeline(folder: Path, repeats: int) -> dict[str, Any]:
@@ -117,9 +131,50 @@ def pipeline(folder: Path, repeats: int) -> dict[str, Any]:
         "fps_correct_off": plain_fps,
         "peer_fps": peer_fps,
         "ratio_to_peer": round(fps / peer_fps, 1),
+        "cpu_ms_per_frame": last["cpu_ms_per_frame"],
+        "cpu_ms_per_frame_correct_off": plain[-1]["cpu_ms_per_frame"],
         "stages": last["stages"],
         "flagged_frames": last["flagged_frames"],
     }
+
+
+def engine(folder: Path, repeats: int) -> dict[str, Any]:
+    """fps and CPU time of each engine alone, as many frames in flight as it asks for."""
+    from collections import deque
+
+    from streamstyle.build import load_model
+    from streamstyle.config import RunConfig
+    from streamstyle.media.open import open_source
+
+    clip = resized_clip(CLIPS / "sam2_02_cups.mp4", folder / "clip.mp4", 640, 360, 100)
+    with open_source(str(clip)) as source:
+        frames = [frame.pixels for frame in source]
+    results = {}
+    for name in ("openvino", "torch"):
+        model = load_model(RunConfig(style=STYLE, engine=name))
+        opened = model.open_engine(360, 640)
+        opened.start(frames[0], model.code)()
+        walls, cpus = [], []
+        for _ in range(repeats):
+            wall, cpu = time.perf_counter(), time.process_time()
+            pending: deque[Any] = deque()
+            for pixels in frames:
+                pending.append(opened.start(pixels, model.code))
+                if len(pending) > opened.spec.in_flight:
+                    pending.popleft()()
+            while pending:
+                pending.popleft()()
+            walls.append((time.perf_counter() - wall) / len(frames))
+            cpus.append((time.process_time() - cpu) / len(frames))
+        fps, cpu_ms = 1 / statistics.median(walls), 1e3 * statistics.median(cpus)
+        results[name] = {
+            "precision": opened.spec.precision,
+            "fps": round(fps, 1),
+            "cpu_ms_per_frame": round(cpu_ms, 1),
+        }
+        print(name, results[name])
+        opened.close()
+    return {"clip": "sam2_02_cups.mp4 at 640x360", "engines": results}
 
 
 def clips(folder: Path, _repeats: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import environment
 
 SOURCE = "test:?seconds=10"
-STYLE = "starry-night"
+STYLE = "composition-vii"
 SHEET_COLUMNS = 4
 
 
