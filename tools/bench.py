@@ -2,6 +2,7 @@
 
 python3 tools/bench.py pipeline    640x360 film to film with sound, against the classic network
 python3 tools/bench.py engine      each engine alone on the frames of a 640x360 film
+python3 tools/bench.py detector    detector and corrector alone on a painted 640x360 film
 python3 tools/bench.py clips       frames, pts and sound of every clip, through the whole pipeline
 python3 tools/bench.py memory      peak memory on a 1080p film
 python3 tools/bench.py startup     how long --help takes
@@ -33,17 +34,11 @@ def main() -> int:
     """Run the asked benchmark."""
     environment.enter()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["pipeline", "engine", "clips", "memory", "startup"])
+    parser.add_argument("what", choices=["pipeline", "engine", "detector", "clips", "memory", "startup"])
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        chosen = {
-            "pipeline": pipeline,
-            "engine": engine,
-            "clips": clips,
-            "memory": memory,
-            "startup": startup,
-        }
+        chosen = {f.__name__: f for f in (pipeline, engine, detector, clips, memory, startup)}
         result = chosen[arguments.what](Path(folder), arguments.repeats)
     print(json.dumps({"benchmark": arguments.what, **machine(), **result}))
     return 0
@@ -175,6 +170,49 @@ def engine(folder: Path, repeats: int) -> dict[str, Any]:
         print(name, results[name])
         opened.close()
     return {"clip": "sam2_02_cups.mp4 at 640x360", "engines": results}
+
+
+def detector(folder: Path, repeats: int) -> dict[str, Any]:
+    """Median milliseconds of detect, commit and a correction of the whole frame, on one thread."""
+    import cv2
+    import numpy as np
+
+    from streamstyle.media.open import open_source
+    from streamstyle.temporal.corrector import RepairCorrector
+    from streamstyle.temporal.detector import SignedExcessDetector
+
+    cv2.setNumThreads(1)
+    clip = resized_clip(CLIPS / "sam2_02_cups.mp4", folder / "clip.mp4", 640, 360, 100)
+    run_once(clip, folder / "painted.mkv", correct="off")
+    films = []
+    for path in (clip, folder / "painted.mkv"):
+        with open_source(str(path)) as source:
+            films.append([frame.pixels for frame in source])
+    seconds: dict[str, list[float]] = {"detect": [], "commit": [], "correct": []}
+    flagged = 0
+    for _ in range(repeats):
+        judge, corrector = SignedExcessDetector(), RepairCorrector()
+        for index, (pixels, painted) in enumerate(zip(*films, strict=True)):
+            # Every tenth frame is brightened by 8 %, so that there is something to correct.
+            styled = (
+                np.minimum(painted * np.float32(1.08), 255).astype(np.uint8)
+                if index % 10 == 9
+                else painted.copy()
+            )
+            started = time.perf_counter()
+            anomaly = judge.detect(pixels, styled)
+            detected = time.perf_counter()
+            corrector.correct_(styled, anomaly)
+            corrected = time.perf_counter()
+            judge.commit(styled)
+            if anomaly.flagged:
+                flagged += 1
+                seconds["correct"].append(corrected - detected)
+            else:
+                seconds["detect"].append(detected - started)
+                seconds["commit"].append(time.perf_counter() - corrected)
+    medians = {f"{name}_ms": round(1e3 * statistics.median(s), 2) for name, s in seconds.items()}
+    return {"clip": "sam2_02_cups.mp4 at 640x360", "corrected_frames": flagged, **medians}
 
 
 def clips(folder: Path, _repeats: int) -> dict[str, Any]:
