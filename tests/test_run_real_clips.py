@@ -56,3 +56,16 @@ def test_odd_real_clip_is_painted_at_its_own_size_or_told(clip: Path, tmp_path: 
     assert 0 < len(styled) <= 20
     assert styled[0][1].shape == source[0][1].shape
     assert [t for t, _ in styled] == pytest.approx([t for t, _ in source], abs=1e-6)
+
+
+@needs_clips
+def test_corrupt_packets_of_a_real_clip_are_skipped_counted_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = clip_named("corrupt_bytes_flower.mp4")
+    assert main(["run", str(clip), str(tmp_path / "out.mp4"), "--frames", "60", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    corrupt = summary["source_counters"]["corrupt_packets"]
+    assert corrupt > 0
+    assert any(note.startswith(f"{corrupt} packets of") for note in summary["notes"])
+    assert summary["frames_out"] == 60

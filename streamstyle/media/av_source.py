@@ -87,8 +87,15 @@ class FileSource:
 
     def report(self) -> MediaReport:
         """Counters so far."""
-        always = {"frames": 0, "corrupt_packets": 0, "truncated": 0}
-        return MediaReport(counters=always | dict(self._counts), notes=tuple(self._notes))
+        counters = {"frames": 0, "corrupt_packets": 0, "truncated": 0} | dict(self._counts)
+        notes = list(self._notes)
+        if counters["corrupt_packets"]:
+            concealed = self._counts["concealed_frames"]
+            notes.append(
+                f"{counters['corrupt_packets']} packets of {self._path} are corrupt: {concealed} of their "
+                f"frames are shown with parts concealed, the rest was skipped."
+            )
+        return MediaReport(counters=counters, notes=tuple(notes))
 
     def _open(self, container: InputContainer) -> None:
         stream = picture_stream(container)
