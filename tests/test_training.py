@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError, ModelError
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.nets.generator import GeneratorConfig
@@ -30,8 +33,7 @@ TINY = TrainConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def features() -> SqueezeNetFeatures:
+def random_feature_weights() -> dict[str, torch.Tensor]:
     """The real architecture with small random weights: nothing here judges beauty."""
     torch.manual_seed(0)
     shapes = {"conv1": (96, 3, 7)}
@@ -49,7 +51,12 @@ def features() -> SqueezeNetFeatures:
     for name, (c_out, c_before, k) in shapes.items():
         weights[f"{name}.weight"] = torch.randn(c_out, c_before, k, k) * (2 / (c_before * k * k)) ** 0.5
         weights[f"{name}.bias"] = torch.zeros(c_out)
-    return SqueezeNetFeatures(weights)
+    return weights
+
+
+@pytest.fixture(scope="module")
+def features() -> SqueezeNetFeatures:
+    return SqueezeNetFeatures(random_feature_weights())
 
 
 def smooth_pictures(count: int, side: int) -> tuple[np.ndarray, ...]:
@@ -130,6 +137,34 @@ def test_a_finished_run_becomes_a_bundle_that_loads(features: SqueezeNetFeatures
     assert set(manifest.styles[0].metrics) >= {"style_loss", "colour_distance", "grid_contrast"}
     _, codes = state.averaged_network()
     np.testing.assert_array_equal(bundle.styles[1].code, codes[1].numpy())
+
+
+def test_the_command_trains_and_publishes_a_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, names in (("content", ["a", "b"]), ("styles", ["one", "two"])):
+        (tmp_path / folder).mkdir()
+        for name, pixels in zip(names, smooth_pictures(2, 96), strict=True):
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), pixels)
+    (tmp_path / "content" / "broken.jpg").write_bytes(b"no picture")
+    save_file(random_feature_weights(), tmp_path / "f.safetensors")
+    styles = [
+        {"picture": f"{n}.png", "name": n, "title": n, "artist": "A Painter", "year": "1900"}
+        for n in ("one", "two")
+    ]
+    config = {"name": "tiny", "options": TINY.to_json() | {"steps": 4}, "styles": styles}
+    (tmp_path / "train.yaml").write_text(json.dumps(config))
+    arguments = ["train", "base", "--config", "train.yaml", "--content", "content", "--styles", "styles"]
+    arguments += ["--features", "f.safetensors", "-o", "out", "--set", "options.steps=2"]
+    located = [str(tmp_path / a) if (tmp_path / a).exists() or a == "out" else a for a in arguments]
+    assert main(located) == 0
+    said = capsys.readouterr()
+    assert "skipped broken.jpg" in said.err
+    assert "2/2" in said.err
+    bundle = load_bundle(tmp_path / "out" / "bundle")
+    assert bundle.names == ("one", "two")
+    assert bundle.manifest.training["options"]["steps"] == 2
+    assert read_picture(tmp_path / "out" / "sheet.png").shape == (4 * 320, 4 * 320, 3)
 
 
 def test_bad_pictures_are_skipped_and_listed(tmp_path: Path) -> None:
