@@ -55,7 +55,7 @@ def machine() -> dict[str, Any]:
         model = next((li.split(":", 1)[1].strip() for li in lines if li.startswith("model name")), model)
     return {
         "cpu": model,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "openvino": openvino.__version__.split("-")[0],

@@ -46,7 +46,7 @@ class OpenVinoEngine:
     ) -> None:
         ov = import_openvino()
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = threads or _usable_cpus()
         self._streams = min(2, threads)
         core = ov.Core()
         bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -98,6 +98,13 @@ class OpenVinoEngine:
     def close(self) -> None:
         """Drop the idle requests."""
         self._idle.clear()
+
+
+def _usable_cpus() -> int:
+    """Processors that this process may run on; systems without affinity: all of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _convert(ov: ModuleType, network: FrameGenerator, size: tuple[int, int]) -> Any:
