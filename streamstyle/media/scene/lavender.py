@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from streamstyle.media.scene.paint import (
     Colour,
     Layer,
+    Range,
     Sheet,
     blend,
     clouds,
     glow,
     gradient,
+    hills,
     noise,
     ridge,
     stamp_,
@@ -27,6 +29,11 @@ HORIZON = 0.56
 PAN = 0.03  # picture heights per second at the far edge of the field
 _NEARER = 5.0  # how much faster the near edge of the field passes
 
+_HILLS: tuple[Range, ...] = (
+    (61, 0.42, 0.07, (150, 104, 156)),
+    (62, 0.48, 0.05, (116, 78, 136)),
+    (63, 0.53, 0.025, (82, 72, 110)),
+)
 _SKY = (
     (0.0, (58, 62, 132)),
     (0.22, (128, 92, 160)),
@@ -53,7 +60,7 @@ class Lavender:
         self._clouds = _evening(clouds(9, round(1.7 * width), round(0.5 * height), height, 0.12)).endless(
             width
         )
-        self._hills = _hills(height, world)
+        self._hills = hills(height, world, HORIZON, _HILLS, 0.06 * noise(64, 60, 300, 20))
         self._farm = _farm(height, world)
         self._field = _field(width, height, PAN * seconds * _NEARER)
         self._balloons = [_balloon(height, size, colours) for _, _, size, colours in _BALLOONS]
@@ -124,18 +131,6 @@ def _evening(layer: Layer) -> Layer:
     """The same clouds in the light of a low sun: rose above, violet below."""
     warm = layer.colour.astype(np.float32) * np.array([1.0, 0.72, 0.7], np.float32)
     return Layer(np.clip(warm, 0, 255).astype(np.uint8), layer.keep, layer.top)
-
-
-def _hills(unit: int, world: float) -> Layer:
-    sheet = Sheet(unit, world, HORIZON - 0.3 + 0.01, 0.3)
-    for seed, top, rough, colour in (
-        (61, 0.42, 0.07, (150, 104, 156)),
-        (62, 0.48, 0.05, (116, 78, 136)),
-        (63, 0.53, 0.025, (82, 72, 110)),
-    ):
-        sheet.polygon([(0, 1), *ridge(seed, world, top, rough), (world, 1)], colour)
-    sheet.shade(1 + 0.06 * noise(64, 60, 300, 20))
-    return sheet.layer()
 
 
 def _farm(unit: int, world: float) -> Layer:

@@ -19,6 +19,8 @@ from streamstyle.types import Picture
 Colour: TypeAlias = tuple[int, int, int]
 Point: TypeAlias = tuple[float, float]
 Map: TypeAlias = NDArray[np.float32]
+Range: TypeAlias = tuple[int, float, float, Colour]
+"""A range of hills: seed, height of its tops, roughness, colour."""
 
 _FINER = 2  # layers are drawn this much larger, then averaged down: smooth edges at no cost per frame
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
@@ -206,3 +208,12 @@ def clouds(seed: int, columns: int, rows: int, unit: int, size: float) -> Layer:
     lit = np.clip(1.12 - 0.75 * above + 0.22 * (shape - 0.4), 0, 1)
     colour = blend(np.full((rows, columns, 3), (150, 164, 200), np.float32), (255, 251, 240), lit)
     return layer_of(colour, 0.94 * density**0.8, 0)
+
+
+def hills(unit: int, world: float, foot: float, ranges: Sequence[Range], grain: Map) -> Layer:
+    """Ranges of hills, the farthest first, down to height `foot`; grain: lightness to add, around 0."""
+    sheet = Sheet(unit, world, foot - 0.3 + 0.01, 0.3)
+    for seed, top, rough, colour in ranges:
+        sheet.polygon([(0, 1), *ridge(seed, world, top, rough), (world, 1)], colour)
+    sheet.shade(1 + grain)
+    return sheet.layer()

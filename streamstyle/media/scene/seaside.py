@@ -11,11 +11,13 @@ import numpy as np
 from streamstyle.media.scene.paint import (
     Colour,
     Layer,
+    Range,
     Sheet,
     blend,
     clouds,
     glow,
     gradient,
+    hills,
     noise,
     ridge,
     stamp_,
@@ -25,6 +27,11 @@ from streamstyle.types import Picture
 SHORE = 0.62  # where land meets water
 PAN = 0.035  # picture heights that the nearest land slides in a second
 
+_HILLS: tuple[Range, ...] = (
+    (21, 0.47, 0.07, (140, 160, 196)),
+    (22, 0.53, 0.05, (112, 146, 172)),
+    (23, 0.575, 0.025, (96, 146, 140)),
+)
 _SKY = ((0.0, (38, 104, 178)), (0.3, (94, 164, 214)), (0.5, (186, 214, 222)), (0.62, (255, 222, 176)))
 _WATER = ((0.0, (120, 178, 186)), (0.35, (42, 128, 152)), (1.0, (10, 62, 104)))
 _WALLS: tuple[Colour, ...] = (
@@ -51,7 +58,7 @@ class Seaside:
             clouds(6, round(1.9 * width), round(0.36 * height), height, 0.22).endless(width),
         )
         self._land = (
-            (0.15, _far_hills(height, world)),
+            (0.15, hills(height, world, SHORE, _HILLS, 0.05 * noise(24, 60, 300, 20))),
             (0.4, _fields(height, world)),
             (1.0, _village(height, world, width / height)),
         )
@@ -150,18 +157,6 @@ def _sky(width: int, height: int, sun: tuple[float, float]) -> Picture:
     sky = blend(sky, (255, 236, 190), 0.9 * glow(height, width, sun, 0.16 * height))
     disc = np.clip(0.055 * height - np.sqrt(1 / glow(height, width, sun, 1.0) - 1) + 0.5, 0, 1)
     return np.clip(blend(sky, (255, 252, 232), disc), 0, 255).astype(np.uint8)
-
-
-def _far_hills(unit: int, world: float) -> Layer:
-    sheet = Sheet(unit, world, SHORE - 0.3 + 0.01, 0.3)
-    for seed, top, rough, colour in (
-        (21, 0.47, 0.07, (140, 160, 196)),
-        (22, 0.53, 0.05, (112, 146, 172)),
-        (23, 0.575, 0.025, (96, 146, 140)),
-    ):
-        sheet.polygon([(0, 1), *ridge(seed, world, top, rough), (world, 1)], colour)
-    sheet.shade(1 + 0.05 * noise(24, 60, 300, 20))
-    return sheet.layer()
 
 
 def _fields(unit: int, world: float) -> Layer:
