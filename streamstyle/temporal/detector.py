@@ -66,9 +66,14 @@ class Pending:
     flash: bool
 
     @property
-    def repairs_drift(self) -> bool:
-        """Does the colour re-match change this frame?"""
-        return self.drift is not None and self.drift.share > 0
+    def flagged(self) -> set[Kind]:
+        """The kinds that were found, which the corrector may have changed the frame for."""
+        found = {self.kind} if self.kind else set()
+        if self.drift is not None and self.drift.share > 0:
+            found.add(Kind.DRIFT)
+        if self.verdict is not None and self.verdict.texture > 1:
+            found.add(Kind.TEXTURE)
+        return found
 
 
 @dataclass
@@ -149,8 +154,8 @@ class SignedExcessDetector:
         if pending is None:
             raise RuntimeError("commit needs the detect of the same frame before it")
         self._pending = None
-        if pending.styled is not None and not (pending.kind or pending.repairs_drift):
-            left = pending.styled  # nothing to repair: the frame leaves as it was judged
+        if pending.styled is not None and not pending.flagged:
+            left = pending.styled  # a corrector is the identity here: the frame leaves as it was judged
         else:
             left = analysis_picture(styled, self._size)
         scores: dict[Kind, float] = dict.fromkeys(Kind, 0.0)
@@ -216,11 +221,8 @@ class SignedExcessDetector:
         scores = {**dict.fromkeys(Kind, 0.0), step_kind: verdict.step, Kind.TEXTURE: verdict.texture}
         scores[Kind.DRIFT] = drift.level
         thresholds = {**dict.fromkeys(Kind, 1.0), Kind.DRIFT: flag}
-        flagged = {Kind.DRIFT} if drift.share > 0 else set()
-        flagged |= {pending.kind} if pending.kind else set()
-        flagged |= {Kind.TEXTURE} if verdict.texture > 1 else set()
         gain, offset = self._remedy.tiles(matched, change, verdict, self._judge.gain)
-        worst = sorted(flagged, key=lambda kind: -scores[kind] / thresholds[kind])
+        worst = sorted(pending.flagged, key=lambda kind: -scores[kind] / thresholds[kind])
         return AnomalyMap(
             scores=scores,
             thresholds=thresholds,

@@ -76,8 +76,7 @@ def resize_paintings(
     pictures: Sequence[NDArray[np.uint8]], config: TrainConfig
 ) -> tuple[NDArray[np.uint8], ...]:
     """Bring paintings to the scale whose strokes the network shall learn."""
-    resized = (resize_to_area(p, config.style_side) for p in pictures)
-    return tuple(r for r in resized)
+    return tuple(resize_to_area(picture, config.style_side) for picture in pictures)
 
 
 class GanState:
