@@ -11,7 +11,6 @@ from streamstyle.errors import ConfigError, StreamStyleError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"streamstyle: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return run.EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is left to say to it.
         sys.stdout = None

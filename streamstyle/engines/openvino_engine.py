@@ -37,16 +37,14 @@ def import_openvino() -> ModuleType:
 class OpenVinoEngine:
     """One compiled graph per frame size; the style code is an input of it.
 
-    threads: CPU threads for inference, by default all that this process may use. Two streams of half
-    the threads each give more frames per second than one of all.
+    Uses all processors that this process may run on, in two streams: two frames at once on half of them
+    each give more frames per second than one after the other on all.
     """
 
-    def __init__(
-        self, network: FrameGenerator, height: int, width: int, *, threads: int | None = None
-    ) -> None:
+    def __init__(self, network: FrameGenerator, height: int, width: int) -> None:
         ov = import_openvino()
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
-        threads = threads or _usable_cpus()
+        threads = _usable_cpus()
         self._streams = min(2, threads)
         core = ov.Core()
         bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -111,7 +109,7 @@ def _convert(ov: ModuleType, network: FrameGenerator, size: tuple[int, int]) -> 
     height, width = size
     code_size = network.generator.layout.size
     # The trace runs the network once. A small frame serves: sizes are recorded as operations, and OpenVINO
-    # then fixes them to `shapes`. At 1080p a full frame took 4 s and 0.8 GB more.
+    # then fixes them to `shapes`. At 1080p a full frame took seconds and 0.8 GB more.
     side = 8 * SIZE_MULTIPLE
     example = (torch.zeros(1, side, side, 3, dtype=torch.uint8), torch.zeros(1, code_size))
     shapes = [ov.PartialShape([1, height, width, 3]), ov.PartialShape([1, code_size])]

@@ -17,19 +17,15 @@ from streamstyle.types import EngineSpec, Pending, Picture
 class TorchEngine:
     """Runs each frame to its end in `start`: one in flight."""
 
-    def __init__(self, network: FrameGenerator, height: int, width: int, *, device: str = "cpu") -> None:
-        try:
-            self._device = torch.device(device)
-            self._network = network.to(self._device)
-        except (RuntimeError, AssertionError) as error:
-            raise EngineError(f"torch cannot use the device {device!r}: {error}") from error
+    def __init__(self, network: FrameGenerator, height: int, width: int) -> None:
+        self._network = network
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._busy_seconds = 0.0
 
     @property
     def spec(self) -> EngineSpec:
-        """Always fp32."""
-        return EngineSpec("torch", "fp32", str(self._device), in_flight=1)
+        """Always fp32 on the CPU."""
+        return EngineSpec("torch", "fp32", "cpu", in_flight=1)
 
     @property
     def busy_seconds(self) -> float:
@@ -40,11 +36,11 @@ class TorchEngine:
         """See `streamstyle.types.Engine`."""
         started = time.perf_counter()
         # from_numpy refuses read-only arrays with a warning; the copy is small beside the network.
-        frames = torch.from_numpy(self._padding.pad(pixels).copy())[None].to(self._device)
-        codes = torch.from_numpy(code.copy())[None].to(self._device)
+        frames = torch.from_numpy(self._padding.pad(pixels).copy())[None]
+        codes = torch.from_numpy(code.copy())[None]
         try:
             with torch.inference_mode():
-                styled = self._network(frames, codes)[0].cpu().numpy()
+                styled = self._network(frames, codes)[0].numpy()
         except RuntimeError as error:
             raise EngineError(f"the torch engine failed on a frame: {error}") from error
         result = self._padding.crop(styled)
