@@ -123,6 +123,31 @@ class EngineSpec:
     in_flight: int
 
 
+@dataclass(frozen=True)
+class Look:
+    """How to paint a frame: two styles and where each of them holds.
+
+    codes: float32 (2, size). mask: uint8 (H, W), 0 paints with the first code, 255 with the second, between
+    them a mix inside the network; None is the first code everywhere. All of it may change with every frame.
+    """
+
+    codes: NDArray[np.float32]
+    mask: NDArray[np.uint8] | None = None
+
+
+class Region(Protocol):
+    """Says where in a frame another style holds."""
+
+    def mask(self, frame: Frame) -> NDArray[np.uint8]:
+        """uint8 (H, W) for this frame: 255 inside, 0 outside, soft between.
+
+        Raises SourceError, EngineError.
+        """
+
+    def close(self) -> None:
+        """Free what the region holds."""
+
+
 class Engine(Protocol):
     """The compiled generator at one frame size. Deterministic; no fallback inside."""
 
@@ -134,9 +159,9 @@ class Engine(Protocol):
     def busy_seconds(self) -> float:
         """Engine time used so far: finished frames / busy_seconds is what the engine alone can do."""
 
-    def start(self, pixels: Picture, code: NDArray[np.float32]) -> Pending:
-        """Begin to stylize one picture with a style code (size,); the returned call waits for the
-        result, a new picture of the same shape that the caller owns. Raises EngineError."""
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """Begin to stylize one picture; the returned call waits for the result, a new picture of the same
+        shape that the caller owns. Raises EngineError."""
 
     def close(self) -> None:
         """Free what the engine holds."""

@@ -16,14 +16,20 @@ ALLOWED = {
     "config": {"types", "errors"},
     "telemetry": {"types", "errors"},
     "process": {"types", "errors", "telemetry"},
-    "metrics": {"types", "errors"},
+    "metrics": {"types", "errors", "nets"},
+    "page": {"types", "errors"},
+    "regions": {"types", "errors"},
+    "explain": {"types", "errors", "page", "nets", "metrics", "styles"},
     "media": {"types", "errors"},
     "temporal": {"types", "errors"},
     "nets": {"types", "errors"},
     "styles": {"types", "errors"},
     "engines": {"types", "errors", "nets"},
     "flow": {"types", "errors", "telemetry"},
-    "train": {"types", "errors", "config", "telemetry", "media", "nets", "temporal", "metrics", "styles"},
+    "train": {
+        *("types", "errors", "config", "telemetry", "page"),
+        *("media", "nets", "temporal", "metrics", "styles"),
+    },
 }
 ANYTHING = {"build", "cli", "__main__", "__init__"}
 
@@ -38,7 +44,7 @@ ONLY_IN = {
     "tensorrt": {"engines"},
     "torch_tensorrt": {"engines"},
     "onnx": {"engines"},
-    "torch": {"nets", "engines", "train"},
+    "torch": {"nets", "engines", "train", "metrics", "explain"},
     "pickle": set(),
 }
 

@@ -31,18 +31,22 @@ def add_command(commands: Any) -> None:
 
 def train_base(arguments: argparse.Namespace) -> int:
     """Train, resume or finish a base run and publish its bundle."""
+    import torch
+
     from streamstyle.config import load_config
     from streamstyle.nets.features import SqueezeNetFeatures
-    from streamstyle.train.data import center_squares, read_folder, read_picture
+    from streamstyle.train.data import center_squares, hold_out, read_folder, read_picture
     from streamstyle.train.loop import train_base as train
     from streamstyle.train.options import BaseTraining
     from streamstyle.train.publish import publish_bundle
 
     training = load_config(BaseTraining, arguments.config, arguments.set)
     features = SqueezeNetFeatures.load(arguments.features)
+    features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     photos = read_folder(arguments.content, min_side=training.options.crop)
     for name, reason in photos.skipped.items():
         print(f"skipped {name}: {reason}", file=sys.stderr)
+    photos, held_out = hold_out(photos, training.held_out)
     paintings = [read_picture(arguments.styles / style.picture) for style in training.styles]
     state = train(
         training.options,
@@ -51,9 +55,10 @@ def train_base(arguments: argparse.Namespace) -> int:
         features,
         arguments.out,
         report=_print_progress,
-        sheet_photos=center_squares(photos, 4, 320),
+        sheet_photos=center_squares(held_out, 4, 320),
     )
-    manifest = publish_bundle(state, training, photos, paintings, features, arguments.out / "bundle")
+    folder = arguments.out / "bundle"
+    manifest = publish_bundle(state, training, photos, held_out, paintings, features, folder)
     for style in manifest.styles:
         print(style.name, style.metrics)
     return 0

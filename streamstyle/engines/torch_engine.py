@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
-from streamstyle.nets.generator import SIZE_MULTIPLE, FrameGenerator
+from streamstyle.nets.generator import FrameGenerator
+from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import EngineSpec, Pending, Picture
 
 

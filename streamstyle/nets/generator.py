@@ -5,8 +5,12 @@ mixing styles therefore changes an input of the compiled network and never the n
 
 Shape of the network (`h`, `w` multiples of 8, `c0, c1, c2` from `GeneratorConfig.widths`):
 
-    RGB -> pixel unshuffle 2 -> conv c0 (1/2) -> conv c1 (1/4) -> conv c2 (1/8) -> blocks
+    RGB -> pixel unshuffle 2 -> conv c0 (1/2) -> conv c1 (1/4) -> conv c2 (1/8), + canvas -> blocks
         -> 1x1 c1, bilinear x2, + skip -> conv c1 (1/4) -> up c0 (1/2) -> up 3, + gain * RGB (1/1)
+
+The canvas is a fixed field of noise at 1/8 of the size (`canvas`). A wall or a sky gives the network nothing
+to paint strokes from; the canvas does, and because it does not change from frame to frame the strokes stand
+still. It also keeps the normalisation from amplifying the sensor noise of a uniform picture.
 
 Sources: conditional instance normalisation, Dumoulin et al. 2017, eq. 5; depthwise block after
 ConvNeXt (Liu et al. 2022, fig. 4); bilinear resize before convolution against checkerboards, Odena
@@ -17,14 +21,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-NORM_EPS = 1e-5
-SIZE_MULTIPLE = 8
+from streamstyle.nets.noise import CANVAS_CHANNELS, canvas
+
+NORM_EPS = 1e-3
+
+Affine: TypeAlias = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -69,11 +78,25 @@ class CodeLayout:
         """Numbers in one style code."""
         return 2 * sum(self.channels)
 
-    def split(self, code: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def split(self, code: Tensor) -> dict[str, Affine]:
         """Map a code (B, size) to {layer: (scale, shift)}, each (B, C, 1, 1)."""
         parts = torch.split(code, [c for c in self.channels for _ in range(2)], dim=1)
         shaped = [p[:, :, None, None] for p in parts]
         return {n: (shaped[2 * i], shaped[2 * i + 1]) for i, n in enumerate(self.names)}
+
+    def blend(self, codes: Tensor, masks: Mapping[str, Tensor]) -> dict[str, Affine]:
+        """Codes (B, 2, size) and, per layer, a mask (B, 1, h, w) in [0, 1] to {layer: (scale, shift)}.
+
+        Each (B, C, h, w): where the mask is 0 those of the first code, where it is 1 of the second.
+        """
+        first, second = self.split(codes[:, 0]), self.split(codes[:, 1])
+        return {
+            name: (
+                first[name][0] + (second[name][0] - first[name][0]) * masks[name],
+                first[name][1] + (second[name][1] - first[name][1]) * masks[name],
+            )
+            for name in self.names
+        }
 
     def neutral(self) -> Tensor:
         """The code (size,) with scale 1 and shift 0 everywhere."""
@@ -81,7 +104,7 @@ class CodeLayout:
         return torch.cat(ones_then_zeros)
 
 
-def _modulate(x: Tensor, affine: tuple[Tensor, Tensor]) -> Tensor:
+def _modulate(x: Tensor, affine: Affine) -> Tensor:
     """Conditional instance normalisation: `scale * (x - mean) / std + shift`, statistics in fp32."""
     scale, shift = affine
     normalised = F.instance_norm(x.float(), eps=NORM_EPS).to(x.dtype)
@@ -146,7 +169,7 @@ class Block(nn.Module):
         self.expand = nn.Conv2d(channels, expansion * channels, 1)
         self.project = nn.Conv2d(expansion * channels, channels, 1)
 
-    def forward(self, x: Tensor, affine: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, affine: Affine) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
         y = F.relu(_modulate(self.expand(self.depthwise(x)), affine))
         projected: Tensor = self.project(y)
@@ -154,10 +177,11 @@ class Block(nn.Module):
 
 
 class Generator(nn.Module):
-    """Photo and style code in, painting out.
+    """Photo, style code and canvas in, painting out.
 
-    forward: RGB (B, 3, H, W) float in [0, 1], H and W multiples of 8, and code (B, layout.size) to
-    (B, 3, H, W), in [0, 1] but for small overshoots (trained against, clipped by `FrameGenerator`).
+    forward: RGB (B, 3, H, W) float in [0, 1], H and W multiples of 8, code (B, layout.size) and canvas
+    (B, CANVAS_CHANNELS, H/8, W/8) to (B, 3, H, W), in [0, 1] but for small overshoots (trained against,
+    clipped by `FrameGenerator`).
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -167,6 +191,9 @@ class Generator(nn.Module):
         self.stem = _conv(12, c0, 3)
         self.down1 = _conv(c0, c1, 3, stride=2)
         self.down2 = _conv(c1, c2, 3, stride=2)
+        self.weave = nn.Conv2d(CANVAS_CHANNELS, c2, 1, bias=False)
+        with torch.no_grad():
+            self.weave.weight.mul_(0.1)  # of the size of what the photo gives there at first
         self.blocks = nn.ModuleList(Block(c2, config.expansion, config.kernel) for _ in range(config.blocks))
         self.neck = nn.Conv2d(c2, c1, 1)
         self.merge = _conv(c1, c1, 3)
@@ -177,15 +204,14 @@ class Generator(nn.Module):
             (c1, c2, *[config.expansion * c2] * config.blocks, c1, c0, 3),
         )
 
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+    def forward(self, x: Tensor, code: Tensor, canvas: Tensor) -> Tensor:
         """Stylize; see the class."""
-        return F.pixel_shuffle(self.phases(F.pixel_unshuffle(x, 2), code), 2)
+        return F.pixel_shuffle(self.phases(F.pixel_unshuffle(x, 2), self.layout.split(code), canvas), 2)
 
-    def phases(self, u: Tensor, code: Tensor) -> Tensor:
-        """The same on pixel-unshuffled pictures: (B, 12, H/2, W/2) in and out."""
-        at = self.layout.split(code)
+    def phases(self, u: Tensor, at: Mapping[str, Affine], canvas: Tensor) -> Tensor:
+        """The same on pixel-unshuffled pictures, (B, 12, H/2, W/2) in and out, with the code laid out."""
         quarter = F.relu(_modulate(self.down1(F.relu(self.stem(u))), at["down1"]))
-        y = F.relu(_modulate(self.down2(quarter), at["down2"]))
+        y = F.relu(_modulate(self.down2(quarter) + self.weave(canvas), at["down2"]))
         for i, block in enumerate(self.blocks):
             y = block(y, at[f"block{i}"])
         y = F.interpolate(self.neck(y), scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -195,19 +221,27 @@ class Generator(nn.Module):
         weight, bias = self.up2.folded()
         return F.conv2d(_edge_pad(y), weight, bias) + (u * gain + offset)
 
+    def masks(self, mask: Tensor) -> dict[str, Tensor]:
+        """A mask (B, 1, H/2, W/2) averaged down to the size of each conditional layer."""
+        quarter = F.avg_pool2d(mask, 2)
+        eighth = F.avg_pool2d(quarter, 2)
+        sizes = {"down1": quarter, "merge": quarter, "up1": mask, "detail": mask}
+        return {name: sizes.get(name, eighth) for name in self.layout.names}
+
 
 class FrameGenerator(nn.Module):
     """The generator as engines run it: uint8 frames in and out, the conversion inside the graph.
 
-    forward: RGB (B, H, W, 3) uint8, H and W multiples of 8, and code (B, size) float32
-    to RGB (B, H, W, 3) uint8, rounded to nearest.
+    forward: RGB (B, H, W, 3) uint8, H and W multiples of 8, codes (B, 2, size) float32, mask
+    (B, 1, H/2, W/2) uint8 (0: the first code, 255: the second) and canvas (B, CANVAS_CHANNELS, H/8, W/8)
+    float32 to RGB (B, H, W, 3) uint8, rounded to nearest.
     """
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, frames: Tensor, code: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor) -> Tensor:
         """Stylize whole frames; see the class.
 
         Pixels are shuffled as uint8: a quarter of the memory traffic of doing it in float.
@@ -216,6 +250,22 @@ class FrameGenerator(nn.Module):
         h, w = height // 2, width // 2
         u = frames.reshape(b, h, 2, w, 2, 3).permute(0, 5, 2, 4, 1, 3).reshape(b, 12, h, w)
         dtype = self.generator.stem.weight.dtype
-        y = self.generator.phases(u.to(dtype) / 255, code.to(dtype)) * 255
+        masks = self.generator.masks(mask.to(dtype) / 255)
+        at = self.generator.layout.blend(codes.to(dtype), masks)
+        y = self.generator.phases(u.to(dtype) / 255, at, canvas.to(dtype)) * 255
         styled = y.float().round().clamp(0, 255).to(torch.uint8)
         return styled.reshape(b, 3, 2, 2, h, w).permute(0, 4, 2, 5, 3, 1).reshape(b, height, width, 3)
+
+
+@torch.no_grad()
+def paint(
+    generator: Generator, pictures: NDArray[np.uint8], code: Tensor, *, seed: int = 0
+) -> NDArray[np.uint8]:
+    """Stylize RGB uint8 pictures (B, H, W, 3), H and W multiples of 8, with one code (size,)."""
+    frames = torch.from_numpy(np.ascontiguousarray(pictures)).to(code.device)
+    b, height, width, _ = frames.shape
+    field = torch.from_numpy(canvas(height, width, seed)).to(code.device)
+    mask = frames.new_zeros(b, 1, height // 2, width // 2)
+    codes = code.expand(b, 2, -1)
+    styled: Tensor = FrameGenerator(generator)(frames, codes, mask, field.expand(b, -1, -1, -1))
+    return styled.cpu().numpy()

@@ -6,6 +6,7 @@ Every draw is a function of (seed, step), so a resumed run sees what an unbroken
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from streamstyle.errors import ConfigError
+from streamstyle.nets.noise import CANVAS_CHANNELS, SIZE_MULTIPLE, coloured_noise
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -81,15 +83,33 @@ def read_folder(folder: Path, *, min_side: int) -> PictureFolder:
     return PictureFolder(tuple(pictures), tuple(names), skipped)
 
 
+def hold_out(photos: PictureFolder, count: int) -> tuple[PictureFolder, PictureFolder]:
+    """Split off `count` photos, spread evenly over the names: (to train on, to measure with)."""
+    kept = set(np.linspace(0, len(photos.names) - 1, count).round().astype(int).tolist())
+
+    def chosen(indices: Sequence[int], skipped: dict[str, str]) -> PictureFolder:
+        pictures = tuple(photos.pictures[i] for i in indices)
+        return PictureFolder(pictures, tuple(photos.names[i] for i in indices), skipped)
+
+    rest = [i for i in range(len(photos.names)) if i not in kept]
+    return chosen(rest, photos.skipped), chosen(sorted(kept), {})
+
+
 def to_tensor(picture: NDArray[np.uint8]) -> Tensor:
     """RGB uint8 (H, W, 3) to float (3, H, W) in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255
 
 
 def random_crop(
-    picture: NDArray[np.uint8], crop: int, rng: np.random.Generator, *, max_zoom: float
+    picture: NDArray[np.uint8],
+    crop: int,
+    rng: np.random.Generator,
+    *,
+    max_zoom: float,
+    max_angle: float = 0.0,
 ) -> NDArray[np.uint8]:
-    """A random square of the picture, zoomed out by up to `max_zoom`, flipped half of the time.
+    """A random square of the picture, zoomed out by up to `max_zoom`, flipped half of the time, and half of
+    the time turned by up to `max_angle` degrees.
 
     Returns RGB uint8 (crop, crop, 3). The picture's short side must be at least `crop`.
     """
@@ -98,9 +118,25 @@ def random_crop(
     side = min(side, h, w)
     y, x = int(rng.integers(0, h - side + 1)), int(rng.integers(0, w - side + 1))
     cut = picture[y : y + side, x : x + side]
+    if max_angle and rng.random() < 0.5:
+        turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.uniform(-max_angle, max_angle), 1.0)
+        turned = cv2.warpAffine(cut, turn, (side, side), borderMode=cv2.BORDER_REFLECT_101)
+        cut = turned.astype(np.uint8, copy=False)
     if side != crop:
         cut = cv2.resize(cut, (crop, crop), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return cut[:, ::-1] if rng.random() < 0.5 else cut
+
+
+def vary_colour(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Exposure, contrast, saturation and white balance changed a little; half of the time not at all."""
+    if rng.random() < 0.5:
+        return picture
+    x = picture.astype(np.float32)
+    grey = x.mean(axis=2, keepdims=True)
+    x = grey + (x - grey) * rng.uniform(0.5, 1.4)
+    x = (x - 128) * rng.uniform(0.7, 1.2) + 128 + rng.uniform(-30, 30)
+    balanced: NDArray[np.float32] = x * rng.uniform(0.93, 1.07, 3).astype(np.float32)
+    return balanced.clip(0, 255).astype(np.uint8)
 
 
 def center_squares(photos: PictureFolder, count: int, side: int) -> list[NDArray[np.uint8]]:
@@ -118,11 +154,18 @@ def center_squares(photos: PictureFolder, count: int, side: int) -> list[NDArray
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's input: photos and paintings (B, 3, S, S) in [0, 1], style indices (B,)."""
+    """One step's input: photos and paintings (B, 3, S, S) in [0, 1], style indices (B,), canvases
+    (B, CANVAS_CHANNELS, S/8, S/8); photo (B,): False where `content` is coloured noise."""
 
     content: Tensor
     painting: Tensor
     style: Tensor
+    canvas: Tensor
+    photo: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on `device`."""
+        return Batch(*(t.to(device) for t in vars(self).values()))
 
 
 def draw_batch(
@@ -131,44 +174,73 @@ def draw_batch(
     *,
     size: int,
     crop: int,
+    noise_share: float,
     rng: np.random.Generator,
 ) -> Batch:
-    """Draw `size` photos, and for each a style (balanced) and a crop of that painting.
+    """Draw `size` photos, and for each a style (balanced), a crop of that painting and a canvas.
 
     Style index `len(paintings)` stands for `original`, whose painting is the photo itself.
     """
     styles = rng.permutation(len(paintings) + 1)[:size]
     if size > len(styles):
         styles = np.concatenate([styles, rng.integers(0, len(paintings) + 1, size - len(styles))])
+    photo = (rng.random(size) >= noise_share) | (styles == len(paintings))
     content = [
-        random_crop(photos.pictures[i], crop, rng, max_zoom=1.6)
-        for i in rng.integers(0, len(photos.pictures), size)
+        vary_colour(random_crop(photos.pictures[i], crop, rng, max_zoom=1.6, max_angle=8), rng)
+        if is_photo
+        else coloured_noise(crop, crop, rng)
+        for i, is_photo in zip(rng.integers(0, len(photos.pictures), size), photo, strict=True)
     ]
     painting = [
         random_crop(paintings[s], crop, rng, max_zoom=1.2) if s < len(paintings) else content[k]
         for k, s in enumerate(styles)
     ]
+    cells = crop // SIZE_MULTIPLE
+    canvases = rng.standard_normal((size, CANVAS_CHANNELS, cells, cells), dtype=np.float32)
     return Batch(
         torch.stack([to_tensor(c) for c in content]),
         torch.stack([to_tensor(p) for p in painting]),
         torch.from_numpy(styles.astype(np.int64)),
+        torch.from_numpy(canvases),
+        torch.from_numpy(photo),
     )
 
 
 @dataclass(frozen=True)
-class Motion:
-    """A synthetic camera motion: sampling grid (B, H, W, 2) and where it stays inside (B, 1, H, W)."""
+class NextFrame:
+    """How the next frame of a synthetic clip differs from this one: motion, exposure and sensor noise.
+
+    grid: sampling grid (B, H, W, 2) of the camera's motion. mask: (B, 1, H, W), 1 where it stays inside.
+    gain: (B, 1, 1, 1) exposure. noise: (B, 3, H, W), added at the end.
+    """
 
     grid: Tensor
     mask: Tensor
+    gain: Tensor
+    noise: Tensor
 
     def warp(self, x: Tensor) -> Tensor:
         """Sample (B, C, H, W) along the motion, bilinear, edge replicated."""
         return F.grid_sample(x, self.grid, mode="bilinear", padding_mode="border", align_corners=False)
 
+    def of_moving(self, frame: Tensor) -> Tensor:
+        """The frame (B, 3, H, W) after motion, exposure and noise."""
+        return (self.warp(frame) * self.gain + self.noise).clamp(0, 1)
 
-def draw_motion(batch: int, side: int, rng: np.random.Generator) -> Motion:
-    """Small random shift (up to 6 %), rotation (2 degrees) and zoom (4 %), exact by construction."""
+    def of_still(self, frame: Tensor) -> Tensor:
+        """The frame (B, 3, H, W) after exposure and noise, from a camera at rest."""
+        return (frame * self.gain + self.noise).clamp(0, 1)
+
+    def to(self, device: torch.device) -> NextFrame:
+        """The same on `device`."""
+        return NextFrame(*(t.to(device) for t in vars(self).values()))
+
+
+def draw_next_frame(batch: int, side: int, rng: np.random.Generator) -> NextFrame:
+    """Shift up to 6 %, rotation 2 degrees, zoom 4 %, exposure 10 % (half of the time), noise up to 4/255.
+
+    The flow is exact by construction.
+    """
     angle = np.radians(rng.uniform(-2, 2, batch))
     zoom = rng.uniform(0.96, 1.04, batch)
     shift = rng.uniform(-0.06, 0.06, (batch, 2))
@@ -178,4 +250,9 @@ def draw_motion(batch: int, side: int, rng: np.random.Generator) -> Motion:
     theta[:, :, 2] = shift
     grid = F.affine_grid(torch.from_numpy(theta), [batch, 1, side, side], align_corners=False)
     inside = (grid.abs() < 1).all(dim=-1, keepdim=True).permute(0, 3, 1, 2)
-    return Motion(grid, inside.float())
+    gain = np.where(rng.random(batch) < 0.5, rng.uniform(0.9, 1.1, batch), 1.0).astype(np.float32)
+    sigma = rng.uniform(0, 4 / 255, (batch, 1, 1, 1))
+    noise = (sigma * rng.standard_normal((batch, 3, side, side))).astype(np.float32)
+    return NextFrame(
+        grid, inside.float(), torch.from_numpy(gain)[:, None, None, None], torch.from_numpy(noise)
+    )

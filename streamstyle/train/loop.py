@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
-from streamstyle.train.data import PictureFolder, draw_batch, draw_motion
+from streamstyle.train.data import PictureFolder, draw_batch, draw_next_frame
 from streamstyle.train.options import TrainConfig
 from streamstyle.train.report import contact_sheet, write_picture
 from streamstyle.train.step import (
@@ -26,7 +25,6 @@ from streamstyle.train.step import (
 )
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
-_TEMPORAL_PAIRS = 2
 _WARM_UP_STEPS = 100
 _FINAL_RATE = 0.05
 
@@ -78,14 +76,12 @@ def train_base(
     started = time.perf_counter()
     for step in range(first, config.steps):
         rng = np.random.default_rng([config.seed, step])
-        batch = draw_batch(photos, scaled, size=config.batch, crop=config.crop, rng=rng)
-        pairs = min(_TEMPORAL_PAIRS, config.batch)
-        motion = draw_motion(pairs, config.crop, rng)
-        noise = rng.normal(0, 3 / 255, (pairs, 3, config.crop, config.crop)).astype(np.float32)
-        state.set_learning_rate_(learning_rate_share(step, config.steps))
-        terms = train_step(
-            state, batch, motion, torch.from_numpy(noise), features, targets, config, step=step
+        batch = draw_batch(
+            photos, scaled, size=config.batch, crop=config.crop, noise_share=config.noise_share, rng=rng
         )
+        change = draw_next_frame(1, config.crop, rng)
+        state.set_learning_rate_(learning_rate_share(step, config.steps))
+        terms = train_step(state, batch, change, features, targets, config, step=step)
         for name, value in terms.items():
             if not math.isnan(value):
                 smoothed[name] = 0.98 * smoothed.get(name, value) + 0.02 * value

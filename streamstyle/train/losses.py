@@ -51,13 +51,27 @@ def range_loss(x: Tensor) -> Tensor:
     return (x - x.clamp(0, 1)).square().mean()
 
 
-def temporal_loss(output_next: Tensor, output_warped: Tensor, mask: Tensor) -> Tensor:
-    """Mean |O_{t+1} - W O_t| over pixels that exist in both frames.
+def no_flow_loss(output: Tensor, output_next: Tensor, frame: Tensor, frame_next: Tensor) -> Tensor:
+    """Mean |(O_{t+1} - O_t) - (I_{t+1} - I_t)|: the painting changes as much as the photo does.
 
-    The warp is exact because the motion was synthesised (after the feature-free part of ReCoNet's
-    temporal loss, Gao et al. 2018, eq. 5). mask: (B, 1, H, W) in {0, 1}.
+    For pairs without motion (noise, exposure). Needs no flow, hence the name; "Consistent Video Style
+    Transfer via Relaxation and Regularization", Wang et al. 2020, section III-C, in L1.
     """
-    error = (output_next - output_warped).abs() * mask
+    return ((output_next - output) - (frame_next - frame)).abs().mean()
+
+
+def luminance_warp_loss(
+    output_next: Tensor, output_warped: Tensor, frame_next: Tensor, frame_warped: Tensor, mask: Tensor
+) -> Tensor:
+    """Mean |(O_{t+1} - W O_t) - Y(I_{t+1} - W I_t)| over pixels that exist in both frames.
+
+    ReCoNet's output-level temporal loss (Gao et al. 2018, eq. 7), in L1: a brighter photo may make the
+    painting brighter, by as much, in every channel. The warp W is exact because the motion was
+    synthesised. Y: BT.709 relative luminance. mask: (B, 1, H, W) in {0, 1}.
+    """
+    weights = output_next.new_tensor([0.2126, 0.7152, 0.0722])[None, :, None, None]
+    brighter = ((frame_next - frame_warped) * weights).sum(dim=1, keepdim=True)
+    error = ((output_next - output_warped) - brighter).abs() * mask
     return error.sum() / (mask.sum() * output_next.shape[1] + _EPS)
 
 

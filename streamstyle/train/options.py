@@ -13,10 +13,11 @@ class LossWeights:
     """Weight of each term of the generator's loss."""
 
     style: float = 1.0
-    content: float = 0.6
+    content: float = 0.45
     variation: float = 1.0
     adversarial: float = 0.03
-    temporal: float = 2.0
+    luminance_warp: float = 2.0
+    no_flow: float = 2.0
     identity: float = 8.0
     range: float = 10.0
     grid: float = 5.0
@@ -25,6 +26,9 @@ class LossWeights:
 @dataclass(frozen=True)
 class TrainConfig:
     """Options of a base training run; stored in checkpoints and in the manifest.
+
+    batch: photos of a step on each process. noise_share: how many of them are coloured noise instead, from
+    which the network learns to paint a style's texture without a photo.
 
     crop: side of a training crop in pixels, a multiple of 32. style_side: paintings are resized to about
     style_side^2 pixels, which sets the size of the strokes. adversarial_from: first step with the
@@ -36,7 +40,8 @@ class TrainConfig:
     steps: int = 5000
     batch: int = 4
     crop: int = 192
-    style_side: int = 448
+    style_side: int = 512
+    noise_share: float = 0.06
     learning_rate: float = 1.5e-3
     code_learning_rate: float = 2e-3
     discriminator_learning_rate: float = 4e-4
@@ -68,8 +73,12 @@ class StylePicture:
 
 @dataclass(frozen=True)
 class BaseTraining:
-    """A whole `train.yaml`: the bundle's name, its options and its styles."""
+    """A whole `train.yaml`: the bundle's name, its options and its styles.
+
+    held_out: how many of the photos are kept out of training, to measure with.
+    """
 
     name: str = "lite"
+    held_out: int = 20
     options: TrainConfig = TrainConfig()
     styles: tuple[StylePicture, ...] = ()

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from streamstyle.metrics.colour_distance import sliced_wasserstein_lab
 from streamstyle.metrics.grid import grid_contrast
 from streamstyle.nets.features import SqueezeNetFeatures
-from streamstyle.nets.generator import FrameGenerator, Generator
+from streamstyle.nets.generator import Generator, paint
 from streamstyle.styles.bundle import MANIFEST_VERSION, Manifest, StyleRecord
 from streamstyle.train import losses
 from streamstyle.train.checkpoint import save_tensors
@@ -33,17 +33,21 @@ def publish_bundle(
     state: GanState,
     training: BaseTraining,
     photos: PictureFolder,
+    held_out: PictureFolder,
     paintings: Sequence[NDArray[np.uint8]],
     features: SqueezeNetFeatures,
     folder: Path,
 ) -> Manifest:
-    """Write the averaged network as a bundle into `folder` and return its manifest."""
+    """Write the averaged network as a bundle into `folder` and return its manifest.
+
+    photos: trained on. held_out: measured on.
+    """
     generator, codes = state.averaged_network()
     tensors = {f"generator.{name}": t for name, t in generator.state_dict().items()} | {"codes": codes}
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(folder / "generator.safetensors", tensors, {})
     save_tensors(folder / "discriminator.safetensors", _plain_half(state.discriminator), {})
-    measured = measure_styles(generator, codes, training, photos, paintings, features)
+    measured = measure_styles(generator, codes, training, held_out, paintings, features)
     manifest = Manifest(
         version=MANIFEST_VERSION,
         name=training.name,
@@ -56,18 +60,21 @@ def publish_bundle(
             StyleRecord(s.name, s.title, s.artist, s.year, s.licence, figures)
             for s, figures in zip(training.styles, measured, strict=True)
         ],
-        training=_training_record(training, photos),
+        training=_training_record(training, photos, held_out),
     )
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (folder / "manifest.json").write_bytes(text + b"\n")
     return manifest
 
 
-def _training_record(training: BaseTraining, photos: PictureFolder) -> dict[str, Any]:
+def _training_record(
+    training: BaseTraining, photos: PictureFolder, held_out: PictureFolder
+) -> dict[str, Any]:
     return {
         "options": training.options.to_json(),
         "styles": [style.picture for style in training.styles],
         "content": list(photos.names),
+        "held_out": list(held_out.names),
         "skipped": photos.skipped,
     }
 
@@ -93,7 +100,7 @@ def measure_styles(
     paintings: Sequence[NDArray[np.uint8]],
     features: SqueezeNetFeatures,
 ) -> list[dict[str, float]]:
-    """Figures of each style, means over 8 photos at 320 x 320.
+    """Figures of each style, means over 8 held-out photos at 320 x 320.
 
     style_loss: relative Gram error at full size; photo_style_loss: the same of the photos themselves.
     content_loss: relative feature error. colour_distance: sliced Wasserstein to the painting, in Lab.
@@ -103,14 +110,12 @@ def measure_styles(
     content_layer = training.options.content_layer
     scaled = resize_paintings(paintings, training.options)
     targets = StyleTargets(features, scaled, layers)
-    network = FrameGenerator(generator)
     squares = center_squares(photos, _MEASURED_PHOTOS, _MEASURED_SIDE)
     content = torch.stack([to_tensor(square) for square in squares])
     content_taps = features(content, (*layers, content_layer))
     measured = []
     for index, painting in enumerate(scaled):
-        frames = torch.from_numpy(np.stack(squares))
-        styled = network(frames, codes[index : index + 1].expand(len(squares), -1)).numpy()
+        styled = paint(generator, np.stack(squares), codes[index])
         x = torch.stack([to_tensor(picture) for picture in styled])
         taps = features(x, (*layers, content_layer))
         target = targets.of(torch.full((len(squares),), index), 0)

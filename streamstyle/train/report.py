@@ -7,12 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from streamstyle.errors import SinkError
-from streamstyle.nets.generator import FrameGenerator, Generator
+from streamstyle.nets.generator import Generator, paint
 
 
 def contact_sheet(
@@ -22,14 +21,9 @@ def contact_sheet(
 
     Photos: RGB uint8, all of one size, sides multiples of 8.
     """
-    frame_generator = FrameGenerator(generator)
-    rows = []
-    with torch.no_grad():
-        for photo in photos:
-            frames = torch.from_numpy(np.ascontiguousarray(photo))[None]
-            styled = [frame_generator(frames, code[None])[0].numpy() for code in codes]
-            rows.append(np.hstack([photo, *styled]))
-    return np.vstack(rows)
+    frames = np.stack(photos)
+    columns = [np.vstack(list(frames)), *(np.vstack(list(paint(generator, frames, code))) for code in codes)]
+    return np.hstack(columns)
 
 
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:

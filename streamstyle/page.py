@@ -1,0 +1,129 @@
+"""Self-contained HTML pages: pictures and plots inside the file, no script, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.errors import SinkError
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884;
+        --ink: light-dark(#222, #ddd); --paper: light-dark(#fff, #161616) }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2rem auto; padding: 0 1rem;
+       color: var(--ink); background: var(--paper) }
+h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } p { max-width: 75ch }
+table { border-collapse: collapse } th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line) }
+th { text-align: left } td.number { text-align: right; font-variant-numeric: tabular-nums }
+img { max-width: 100%; height: auto; display: block } figure { margin: 0 }
+figcaption { font-size: .85rem; opacity: .8 }
+.row { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)) }
+svg { width: 100%; height: auto } svg text { fill: currentColor; font-size: 11px }
+"""
+# Okabe and Ito 2008: distinguishable with colour-blind eyes.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#a0522d", "#777777")
+
+
+def page(title: str, body: Sequence[str]) -> str:
+    """A whole document around blocks of HTML. Only `title` is escaped here."""
+    name = html.escape(title)
+    blocks = "\n".join(body)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{name}</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{name}</h1>{blocks}</body></html>\n"
+    )
+
+
+def heading(text: str) -> str:
+    """A section's heading."""
+    return f"<h2>{html.escape(text)}</h2>"
+
+
+def paragraph(text: str) -> str:
+    """A paragraph of plain text."""
+    return f"<p>{html.escape(text)}</p>"
+
+
+def figure(picture: NDArray[np.uint8], caption: str, *, quality: int = 88) -> str:
+    """RGB uint8 (H, W, 3) as a JPEG inside the page, with a caption."""
+    ok, data = cv2.imencode(
+        ".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    if not ok:
+        raise SinkError("cannot encode a picture of the page")
+    source = "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    text = html.escape(caption)
+    return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+
+
+def row(figures: Sequence[str]) -> str:
+    """Figures beside each other, wrapping."""
+    return f'<div class="row">{"".join(figures)}</div>'
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
+    """A table; numbers are set right, with four significant digits."""
+    head = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
+    lines = ["".join(_cell(value) for value in values) for values in rows]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: str | float) -> str:
+    if isinstance(value, str):
+        return f"<td>{html.escape(value)}</td>"
+    return f'<td class="number">{value:.4g}</td>'
+
+
+def curves(series: Mapping[str, Sequence[tuple[float, float]]], *, x_label: str, height: int = 220) -> str:
+    """Lines in one SVG plot: {name: (x, y) points}. Empty series are left out."""
+    drawn = {name: points for name, points in series.items() if len(points)}
+    if not drawn:
+        return paragraph("nothing to plot")
+    xs = [x for points in drawn.values() for x, _ in points]
+    ys = [y for points in drawn.values() for _, y in points]
+    (x0, x1), (y0, y1) = _span(xs), _span(ys)
+    width, left, bottom = 760, 60, 34
+
+    def place(x: float, y: float) -> str:
+        px = left + (x - x0) / (x1 - x0) * (width - left - 10)
+        py = height - bottom - (y - y0) / (y1 - y0) * (height - bottom - 22)
+        return f"{px:.1f},{py:.1f}"
+
+    parts = [
+        f'<rect x="{left}" y="22" width="{width - left - 10}" height="{height - bottom - 22}" '
+        'fill="none" stroke="#8886"/>',
+        f'<text x="{left - 6}" y="30" text-anchor="end">{y1:.3g}</text>',
+        f'<text x="{left - 6}" y="{height - bottom}" text-anchor="end">{y0:.3g}</text>',
+        f'<text x="{left}" y="{height - 16}">{x0:.6g}</text>',
+        f'<text x="{width - 10}" y="{height - 16}" text-anchor="end">{html.escape(x_label)} {x1:.6g}</text>',
+    ]
+    for i, (name, points) in enumerate(drawn.items()):
+        colour = COLOURS[i % len(COLOURS)]
+        line = " ".join(place(x, y) for x, y in points)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        parts.append(f'<text x="{left + 110 * i}" y="14" style="fill:{colour}">{html.escape(name)}</text>')
+    return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write the page beside `path`, then rename it into place. Raises SinkError."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror}") from error
