@@ -21,6 +21,9 @@ class RunConfig:
     """One `streamstyle run`.
 
     style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, openvino or torch.
+    network: lite or full, the bundled networks.
+    region: where another style holds (see `streamstyle.regions.spec`), None for nowhere. region_style: the
+    style there, as `style`. region_feather: width in pixels of the passage between the two.
     correct: off (neither detect nor correct) or repair. queue: frames that each channel holds.
     quality: the encoder's constant rate factor, 0 (best) .. 51; None leaves it to the container.
     """
@@ -28,6 +31,10 @@ class RunConfig:
     style: str = "starry-night"
     strength: float = 1.0
     engine: str = "auto"
+    network: str = "lite"
+    region: str | None = None
+    region_style: str = "original"
+    region_feather: Annotated[float, msgspec.Meta(ge=0, le=512)] = 24.0
     correct: Literal["off", "repair"] = "repair"
     queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None

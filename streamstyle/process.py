@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamstyle.telemetry import EventLog, StageTimer, describe
-from streamstyle.types import Corrector, Detector, Engine, Frame, Pending, Picture
+from streamstyle.types import Corrector, Detector, Engine, Frame, Look, Pending, Picture
 
 
 class Process:
@@ -19,37 +18,48 @@ class Process:
 
     As many frames are in flight in the engine as it asks for; results are taken back in order, which
     the detector needs. Without a detector frames leave as the engine made them.
+
+    look: how to paint a frame, asked once for each, in order. The detector forgets its past where the style
+    codes change: the new style is no flicker of the old one.
     """
 
     def __init__(
         self,
         engine: Engine,
-        code: NDArray[np.float32],
+        look: Callable[[Frame], Look],
         detector: Detector | None,
         corrector: Corrector,
         events: EventLog,
     ) -> None:
         self._engine = engine
-        self._code = code
+        self._look = look
         self._detector = detector
         self._corrector = corrector
         self._events = events
+        self._committed: Look | None = None
+        self.look_timer = StageTimer()
         self.detect_timer = StageTimer()
         self.correct_timer = StageTimer()
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Styled frames, one for each source frame."""
-        pending: deque[tuple[Frame, Pending]] = deque()
+        pending: deque[tuple[Frame, Look, Pending]] = deque()
         for frame in frames:
-            pending.append((frame, self._engine.start(frame.pixels, self._code)))
+            started = time.perf_counter()
+            look = self._look(frame)
+            self.look_timer.add(time.perf_counter() - started)
+            pending.append((frame, look, self._engine.start(frame.pixels, look)))
             if len(pending) > self._engine.spec.in_flight:
                 yield self._finish(*pending.popleft())
         while pending:
             yield self._finish(*pending.popleft())
 
-    def _finish(self, frame: Frame, wait: Pending) -> Frame:
+    def _finish(self, frame: Frame, look: Look, wait: Pending) -> Frame:
         styled = wait()
         if self._detector is not None:
+            if self._committed is not None and _codes_differ(look, self._committed):
+                self._detector.reset()
+            self._committed = look
             self._repair_(frame, styled, self._detector)
         return replace(frame, pixels=styled)
 
@@ -64,3 +74,7 @@ class Process:
         self.correct_timer.add(corrected - detected)
         if anomaly.flagged:
             self._events.add(describe(frame, anomaly, action, after))
+
+
+def _codes_differ(a: Look, b: Look) -> bool:
+    return a.codes is not b.codes and not np.array_equal(a.codes, b.codes)

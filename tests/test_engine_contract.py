@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.network import frame_generator
 from streamstyle.engines.open import ENGINES, open_engine
+from streamstyle.engines.openvino_engine import import_openvino
+from streamstyle.engines.padding import Padding
 from streamstyle.errors import ConfigError, EngineError, ModelError
+from streamstyle.nets.generator import GeneratorConfig
+from streamstyle.nets.noise import canvas
 from streamstyle.styles.bundle import load_bundle
-from streamstyle.types import Engine, Picture
+from streamstyle.types import Engine, Look, Picture
 
 SIZES = [(64, 64), (120, 160), (95, 131), (360, 640)]
 
@@ -34,9 +43,43 @@ def psnr(a: Picture, b: Picture) -> float:
     return float("inf") if error == 0 else 10 * np.log10(255**2 / error)
 
 
+@dataclass(frozen=True)
+class Network:
+    """A small network with fresh weights, and codes that paint differently."""
+
+    architecture: Mapping[str, Any]
+    weights: Mapping[str, NDArray[np.generic]]
+    codes: NDArray[np.float32]
+
+    @classmethod
+    def fresh(cls) -> Network:
+        torch.manual_seed(0)
+        generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create()
+        codes = generator.layout.neutral() + 0.2 * torch.randn(5, generator.layout.size)
+        weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
+        return cls(generator.config.to_json(), weights, codes.numpy())
+
+    def open(self, name: str, height: int, width: int) -> Engine:
+        return open_engine(name, self.architecture, self.weights, height, width)
+
+    def reference(self, pixels: Picture, look: Look) -> Picture:
+        """Torch eager fp32 on the padded picture, cropped; the mask halved by plain averaging."""
+        height, width = pixels.shape[:2]
+        edges = ((0, -height % 8), (0, -width % 8))
+        padded = np.pad(pixels, (*edges, (0, 0)), mode="edge")
+        mask = np.zeros((height, width), np.uint8) if look.mask is None else look.mask
+        quads = np.pad(mask, edges, mode="edge").reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
+        half = quads.mean(axis=(1, 3)).round().astype(np.uint8)
+        arrays = (padded, look.codes, half[None], canvas(*padded.shape[:2]))
+        network = frame_generator(self.architecture, self.weights)
+        with torch.no_grad():
+            styled = network(*(torch.from_numpy(array)[None] for array in arrays))[0]
+        return styled[:height, :width].numpy()
+
+
 @pytest.fixture(scope="module")
-def bundle():  # type: ignore[no-untyped-def]
-    return load_bundle()
+def network() -> Network:
+    return Network.fresh()
 
 
 @pytest.fixture(params=sorted(ENGINES))
@@ -44,35 +87,67 @@ def engine_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def opened(name: str, bundle, height: int, width: int) -> Engine:  # type: ignore[no-untyped-def]
-    return open_engine(name, bundle.manifest.architecture, bundle.weights, height, width)
+def still(code: NDArray[np.float32]) -> Look:
+    return Look(np.stack([code, code]))
 
 
-def reference(bundle, pixels: Picture, code: NDArray[np.float32]) -> Picture:  # type: ignore[no-untyped-def]
-    """Torch eager fp32 on the padded picture, cropped."""
-    height, width = pixels.shape[:2]
-    padded = np.pad(pixels, ((0, -height % 8), (0, -width % 8), (0, 0)), mode="edge")
-    network = frame_generator(bundle.manifest.architecture, bundle.weights)
-    with torch.no_grad():
-        styled = network(torch.from_numpy(padded)[None], torch.from_numpy(code)[None])[0]
-    return styled[:height, :width].numpy()
+def soft_disc(height: int, width: int, x: float = 0.5) -> NDArray[np.uint8]:
+    """A round mask with a soft edge, its centre at `x` of the width."""
+    rows, columns = np.mgrid[:height, :width]
+    distance = np.hypot(rows - height / 2, columns - x * width)
+    return (255 * (height / 3 + 4 - distance) / 8).clip(0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_every_style_matches_torch_eager_fp32(engine_name: str, bundle, size: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]
-    engine = opened(engine_name, bundle, *size)
+def test_every_bundled_style_matches_torch_eager_fp32(engine_name: str, size: tuple[int, int]) -> None:
+    bundle = load_bundle()
+    bundled = Network(bundle.manifest.architecture, bundle.weights, bundle.original)
+    engine = bundled.open(engine_name, *size)
     pixels = picture(*size)
     for style in bundle.styles:
-        styled = engine.start(pixels, style.code)()
+        styled = engine.start(pixels, still(style.code))()
         assert styled.shape == pixels.shape
         assert styled.dtype == np.uint8
-        assert psnr(styled, reference(bundle, pixels, style.code)) >= 40
+        assert psnr(styled, bundled.reference(pixels, still(style.code))) >= 40
     engine.close()
 
 
-def test_results_keep_their_order_and_code_with_several_frames_in_flight(engine_name: str, bundle) -> None:  # type: ignore[no-untyped-def]
-    engine = opened(engine_name, bundle, 64, 96)
-    jobs = [(picture(64, 96, seed), bundle.styles[seed % len(bundle.styles)].code) for seed in range(12)]
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_masked_frames_match_torch_eager_fp32(
+    engine_name: str, network: Network, size: tuple[int, int]
+) -> None:
+    engine = network.open(engine_name, *size)
+    pixels = picture(*size)
+    for mask in (None, soft_disc(*size), np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)):
+        look = Look(network.codes[:2], mask)
+        assert psnr(engine.start(pixels, look)(), network.reference(pixels, look)) >= 40
+    engine.close()
+
+
+@pytest.mark.parametrize("size", [(64, 96), (95, 131)], ids=str)
+def test_mask_0_is_the_first_code_and_mask_255_the_second(
+    engine_name: str, network: Network, size: tuple[int, int]
+) -> None:
+    engine = network.open(engine_name, *size)
+    pixels, both = picture(*size), network.codes[:2]
+    first, second = (engine.start(pixels, still(code))() for code in both)
+    nowhere, everywhere = (np.full(size, value, np.uint8) for value in (0, 255))
+    np.testing.assert_array_equal(engine.start(pixels, Look(both, nowhere))(), first)
+    np.testing.assert_array_equal(engine.start(pixels, Look(both))(), first)
+    assert psnr(engine.start(pixels, Look(both, everywhere))(), second) >= 50
+    assert psnr(first, second) < 30
+    engine.close()
+
+
+def test_results_keep_their_order_and_look_with_several_frames_in_flight(
+    engine_name: str, network: Network
+) -> None:
+    engine = network.open(engine_name, 64, 96)
+    jobs = []
+    for seed in range(12):
+        codes = network.codes[[seed % 5, (seed + 2) % 5]]
+        mask = None if seed % 3 == 0 else soft_disc(64, 96, seed / 12)
+        jobs.append((picture(64, 96, seed), Look(codes, mask)))
     alone = [engine.start(*job)() for job in jobs]
     pending = []
     together = []
@@ -83,54 +158,103 @@ def test_results_keep_their_order_and_code_with_several_frames_in_flight(engine_
     together += [wait() for wait in pending]
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_array_equal(a, b)
+    assert all(psnr(a, b) < 40 for a, b in pairwise(alone))
     engine.close()
 
 
-def test_the_input_is_untouched_and_the_result_belongs_to_the_caller(engine_name: str, bundle) -> None:  # type: ignore[no-untyped-def]
-    engine = opened(engine_name, bundle, 64, 64)
-    pixels = picture(64, 64)
-    pixels.flags.writeable = False
+def test_changing_codes_and_mask_compiles_nothing(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    ov = import_openvino()
+    compiled = []
+    compile_model = ov.Core.compile_model
+
+    def counting(self: Any, *arguments: Any) -> Any:
+        compiled.append(arguments)
+        return compile_model(self, *arguments)
+
+    monkeypatch.setattr(ov.Core, "compile_model", counting)
+    engine = network.open("openvino", 64, 96)
+    for i in range(10):
+        look = Look(network.codes[[i % 5, (i + 1) % 5]], soft_disc(64, 96, i / 10) if i % 2 else None)
+        engine.start(picture(64, 96), look)()
+    assert len(compiled) == 1
+    engine.close()
+
+
+def test_a_still_look_is_prepared_once() -> None:
+    conditioning = Conditioning(Padding.to_multiple(95, 131, 8), 6)
+    look = Look(np.zeros((2, 6), np.float32), soft_disc(95, 131))
+    once = conditioning.of(look)
+    assert all(a is b for a, b in zip(once, conditioning.of(look), strict=True))
+    assert once[1].shape == (1, 1, 48, 68)
+    unmasked = [conditioning.of(Look(np.full((2, 6), i, np.float32)))[1] for i in range(2)]
+    assert unmasked[0] is unmasked[1]
+
+
+@pytest.mark.parametrize(
+    ("codes", "mask"), [((1, 0), None), ((2, -1), None), ((2, 0), (64, 95)), ((2, 0), (32, 48))]
+)
+def test_a_look_that_does_not_fit_is_refused(
+    engine_name: str, network: Network, codes: tuple[int, int], mask: tuple[int, int] | None
+) -> None:
+    engine = network.open(engine_name, 64, 96)
+    count, missing = codes
+    short = np.zeros((count, network.codes.shape[1] + missing), np.float32)
+    with pytest.raises(EngineError, match=r"codes of|a mask of"):
+        engine.start(picture(64, 96), Look(short, None if mask is None else np.zeros(mask, np.uint8)))
+    engine.close()
+
+
+def test_the_input_is_untouched_and_the_result_belongs_to_the_caller(
+    engine_name: str, network: Network
+) -> None:
+    engine = network.open(engine_name, 64, 64)
+    pixels, mask = picture(64, 64), soft_disc(64, 64)
+    for array in (pixels, mask):
+        array.flags.writeable = False
     before = pixels.copy()
-    first = engine.start(pixels, bundle.styles[0].code)()
+    look = Look(network.codes[:2], mask)
+    first = engine.start(pixels, look)()
     kept = first.copy()
     first[:] = 0
-    np.testing.assert_array_equal(engine.start(pixels, bundle.styles[0].code)(), kept)
+    np.testing.assert_array_equal(engine.start(pixels, look)(), kept)
     np.testing.assert_array_equal(pixels, before)
     assert first.flags.writeable
     engine.close()
 
 
-def test_an_engine_says_what_it_is_and_how_long_it_was_busy(engine_name: str, bundle) -> None:  # type: ignore[no-untyped-def]
-    engine = opened(engine_name, bundle, 64, 64)
+def test_an_engine_says_what_it_is_and_how_long_it_was_busy(engine_name: str, network: Network) -> None:
+    engine = network.open(engine_name, 64, 64)
     assert engine.spec.name == engine_name
     assert engine.spec.precision in {"fp32", "bf16", "fp16"}
     assert engine.spec.in_flight >= 1
     assert engine.busy_seconds == 0
-    engine.start(picture(64, 64), bundle.styles[0].code)()
+    engine.start(picture(64, 64), still(network.codes[0]))()
     assert engine.busy_seconds > 0
     engine.close()
 
 
-def test_auto_takes_openvino_on_a_cpu(bundle) -> None:  # type: ignore[no-untyped-def]
-    engine = opened("auto", bundle, 64, 64)
+def test_auto_takes_openvino_on_a_cpu(network: Network) -> None:
+    engine = network.open("auto", 64, 64)
     assert engine.spec.name == "openvino"
     engine.close()
 
 
-def test_an_unknown_engine_names_the_nearest(bundle) -> None:  # type: ignore[no-untyped-def]
+def test_an_unknown_engine_names_the_nearest(network: Network) -> None:
     with pytest.raises(ConfigError, match="did you mean 'openvino'"):
-        opened("opnvino", bundle, 64, 64)
+        network.open("opnvino", 64, 64)
 
 
-def test_weights_that_do_not_fit_are_refused(bundle) -> None:  # type: ignore[no-untyped-def]
+def test_weights_that_do_not_fit_are_refused(network: Network) -> None:
     with pytest.raises(ModelError, match="do not fit"):
-        frame_generator(bundle.manifest.architecture | {"blocks": 1}, bundle.weights)
+        frame_generator({**network.architecture, "blocks": 2}, network.weights)
 
 
-def test_a_missing_openvino_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch, bundle) -> None:  # type: ignore[no-untyped-def]
+def test_a_missing_openvino_is_told_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, network: Network
+) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(EngineError, match="pip install openvino"):
-        opened("openvino", bundle, 64, 64)
+        network.open("openvino", 64, 64)
 
 
 _WATCHED_RUN = """
@@ -138,11 +262,13 @@ import sys
 seen = []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(("socket.", "os.fork")) else None)
 import numpy as np
-from streamstyle.engines.open import open_engine
-from streamstyle.styles.bundle import load_bundle
-bundle = load_bundle()
-engine = open_engine("openvino", bundle.manifest.architecture, bundle.weights, 64, 64)
-engine.start(np.zeros((64, 64, 3), np.uint8), bundle.original)()
+from streamstyle.engines.openvino_engine import OpenVinoEngine
+from streamstyle.nets.generator import FrameGenerator, GeneratorConfig
+from streamstyle.types import Look
+generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create().requires_grad_(False)
+engine = OpenVinoEngine(FrameGenerator(generator).eval(), 64, 64)
+code = generator.layout.neutral().numpy()
+engine.start(np.zeros((64, 64, 3), np.uint8), Look(np.stack([code, code])))()
 sys.exit(f"phoned home: {seen}" if seen else 0)
 """
 

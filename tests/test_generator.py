@@ -7,9 +7,23 @@ from torch.nn import functional as F
 
 from streamstyle.metrics.grid import grid_contrast
 from streamstyle.nets.discriminator import PatchDiscriminator
-from streamstyle.nets.generator import FrameGenerator, GeneratorConfig, UpsampleConv
+from streamstyle.nets.generator import FrameGenerator, Generator, GeneratorConfig, UpsampleConv
+from streamstyle.nets.noise import CANVAS_CHANNELS, canvas
 
 SMALL = GeneratorConfig(widths=(8, 8, 16), blocks=1)
+
+
+def painted(
+    generator: Generator, frames: torch.Tensor, codes: torch.Tensor, mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Frames (1, H, W, 3) uint8 through `FrameGenerator`, on its canvas. codes: (2, size)."""
+    height, width = frames.shape[1:3]
+    mask = torch.zeros(1, 1, height // 2, width // 2, dtype=torch.uint8) if mask is None else mask
+    with torch.no_grad():
+        styled: torch.Tensor = FrameGenerator(generator)(
+            frames, codes[None], mask, torch.from_numpy(canvas(height, width))[None]
+        )
+    return styled
 
 
 def test_upsample_conv_equals_bilinear_resize_then_convolution() -> None:
@@ -52,19 +66,20 @@ def test_each_code_of_a_batch_applies_to_its_own_picture() -> None:
     generator = SMALL.create().eval()
     x = torch.rand(2, 3, 32, 40)
     codes = generator.layout.neutral() + 0.5 * torch.randn(2, generator.layout.size)
+    field = torch.from_numpy(canvas(32, 40))[None].expand(2, -1, -1, -1)
     with torch.no_grad():
-        together = generator(x, codes)
-        apart = torch.cat([generator(x[i : i + 1], codes[i : i + 1]) for i in range(2)])
+        together = generator(x, codes, field)
+        apart = torch.cat([generator(x[i : i + 1], codes[i : i + 1], field[:1]) for i in range(2)])
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(codes[0], codes[1])
 
 
-def test_flat_pictures_get_no_frame_at_their_edges() -> None:
+def test_flat_pictures_on_a_flat_canvas_get_no_frame_at_their_edges() -> None:
     torch.manual_seed(0)
     generator = GeneratorConfig().create().eval()
     x = torch.full((1, 3, 64, 64), 0.7)
     with torch.no_grad():
-        y = generator(x, generator.layout.neutral()[None])
+        y = generator(x, generator.layout.neutral()[None], torch.zeros(1, CANVAS_CHANNELS, 8, 8))
     assert float(y.std(dim=(2, 3)).max()) < 1e-4
 
 
@@ -72,10 +87,10 @@ def test_frames_are_rounded_and_clipped_not_wrapped() -> None:
     generator = SMALL.create().eval()
     for parameter in generator.parameters():
         torch.nn.init.zeros_(parameter)
-    code = torch.zeros(1, generator.layout.size)
-    code[0, -3:] = torch.tensor([1.7, -0.4, 100.6 / 255])  # the offset of the direct path
+    codes = torch.zeros(2, generator.layout.size)
+    codes[0, -3:] = torch.tensor([1.7, -0.4, 100.6 / 255])  # the offset of the direct path
     frames = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8)
-    styled = FrameGenerator(generator)(frames, code)
+    styled = painted(generator, frames, codes)
     assert styled.dtype == torch.uint8
     assert styled[0, 3, 5].tolist() == [255, 0, 101]
 
@@ -85,8 +100,26 @@ def test_the_direct_path_alone_is_the_identity() -> None:
     torch.nn.init.zeros_(generator.up2.weight)
     torch.nn.init.zeros_(generator.up2.bias)
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 24, 32, 3), np.uint8))
-    code = generator.layout.neutral()[None]
-    assert torch.equal(FrameGenerator(generator)(frames, code), frames)
+    codes = generator.layout.neutral().expand(2, -1)
+    assert torch.equal(painted(generator, frames, codes), frames)
+
+
+def test_a_mask_of_0_paints_with_the_first_code_and_of_255_with_the_second() -> None:
+    torch.manual_seed(0)
+    generator = SMALL.create().eval()
+    frames = torch.randint(0, 256, (1, 32, 40, 3), dtype=torch.uint8)
+    first, second = generator.layout.neutral() + 0.5 * torch.randn(2, generator.layout.size)
+    both = torch.stack([first, second])
+    mask = torch.full((1, 1, 16, 20), 255, dtype=torch.uint8)
+    assert torch.equal(painted(generator, frames, both), painted(generator, frames, first.expand(2, -1)))
+    inside = painted(generator, frames, both, mask).int() - painted(generator, frames, second.expand(2, -1))
+    assert inside.abs().max() <= 1  # first + (second - first) is second but for the last bit
+    assert not torch.equal(first, second)
+
+
+def test_a_smaller_frame_gets_the_top_left_part_of_the_canvas() -> None:
+    np.testing.assert_array_equal(canvas(64, 96), canvas(128, 160)[:, :8, :12])
+    assert not np.array_equal(canvas(64, 96, seed=1), canvas(64, 96))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (72, 104)])

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from streamstyle.errors import SinkError
 from streamstyle.process import Process
 from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
-from streamstyle.types import EngineSpec, Frame, Pending, Picture
+from streamstyle.types import EngineSpec, Frame, Look, Pending, Picture
 
 SIZE = (180, 320)
-CODE = np.zeros(4, np.float32)
+LOOK = Look(np.zeros((2, 4), np.float32))
 
 
 def panning_scene(count: int) -> Iterator[Frame]:
@@ -44,9 +43,11 @@ class ToneEngine:
     def __init__(self, gains: dict[int, float] | None = None) -> None:
         self._gains = gains or {}
         self.started = 0
+        self.looks: list[Look] = []
 
-    def start(self, pixels: Picture, code: NDArray[np.float32]) -> Pending:
-        gain = self._gains.get(self.started, 1.0)
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        self.looks.append(look)
+        gain = self._gains.get(self.started, 1.0) * (1 + float(look.codes[0, 0]))
         self.started += 1
         toned = 40 + 0.7 * pixels.astype(np.float32)
         return lambda: (toned * gain).round().clip(0, 255).astype(np.uint8)
@@ -56,11 +57,16 @@ class ToneEngine:
 
 
 def run(
-    engine: ToneEngine, count: int, log: Path | None = None, *, repair: bool = True
+    engine: ToneEngine,
+    count: int,
+    log: Path | None = None,
+    *,
+    repair: bool = True,
+    look: Callable[[Frame], Look] = lambda _: LOOK,
 ) -> tuple[list[Frame], EventLog]:
     detector = SignedExcessDetector() if repair else None
     with EventLog(log) as events:
-        process = Process(engine, CODE, detector, RepairCorrector(), events)
+        process = Process(engine, look, detector, RepairCorrector(), events)
         return list(process(panning_scene(count))), events
 
 
@@ -102,6 +108,25 @@ def test_planted_flicker_is_flagged_logged_and_reduced(tmp_path: Path) -> None:
     assert event["scores"][event["kinds"][0]] > event["thresholds"][event["kinds"][0]]
     assert event["scores_after"][event["kinds"][0]] < event["scores"][event["kinds"][0]]
     assert event["action"] != "none"
+
+
+def test_each_frame_is_painted_with_the_look_that_was_asked_for_it() -> None:
+    given = [Look(np.full((2, 4), i, np.float32)) for i in range(12)]
+    engine = ToneEngine()
+    styled, _ = run(engine, 12, look=lambda frame: given[frame.index], repair=False)
+    assert [frame.index for frame in styled] == list(range(12))
+    assert all(a is b for a, b in zip(engine.looks, given, strict=True))
+
+
+def test_a_change_of_style_is_no_anomaly() -> None:
+    before, after = (Look(np.full((2, 4), value, np.float32)) for value in (0.0, 0.15))
+    switched, events = run(ToneEngine(), 90, look=lambda frame: before if frame.index < 60 else after)
+    plain, _ = run(ToneEngine(), 90, look=lambda frame: before if frame.index < 60 else after, repair=False)
+    assert events.flagged_frames == 0
+    for a, b in zip(switched, plain, strict=True):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+    _, same_jump = run(ToneEngine(dict.fromkeys(range(60, 90), 1.15)), 90)
+    assert same_jump.flagged_frames > 0
 
 
 def test_an_event_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -69,3 +69,21 @@ def test_corrupt_packets_of_a_real_clip_are_skipped_counted_and_told(
     assert corrupt > 0
     assert any(note.startswith(f"{corrupt} packets of") for note in summary["notes"])
     assert summary["frames_out"] == 60
+
+
+@needs_clips
+def test_a_region_of_a_real_clip_keeps_its_original_and_the_rest_is_painted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = clip_named("sam2_02_cups.mp4")
+    out = tmp_path / "out.mkv"
+    region = ["--region", "rect:0,0,50%,100%", "--region-feather", "8"]
+    assert main(["run", str(clip), str(out), "--style", "scream", "--frames", "5", "--json", *region]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["region"], summary["region_style"]) == ("rect:0,0,50%,100%", "original")
+    assert summary["stages"]["region"]["fps"] > 0
+    with open_source(str(clip)) as source:
+        pairs = zip(source, frames_of(str(out)), strict=False)
+        changed = np.mean([np.abs(a.pixels.astype(int) - b).mean(axis=(0, 2)) for a, (_, b) in pairs], axis=0)
+    middle = changed.size // 2
+    assert changed[: middle - 32].mean() < 0.5 * changed[middle + 32 :].mean()

@@ -31,7 +31,16 @@ def add_command(commands: Any) -> None:
     parser.add_argument("sinks", metavar="SINK", nargs="+")
     parser.add_argument("--style", metavar="NAME", help="NAME, or a mix: NAME:0.7,OTHER:0.3")
     parser.add_argument("--strength", type=float, metavar="0..1", help="0 is the original, 1 the full style")
+    parser.add_argument(
+        "--region",
+        metavar="SPEC",
+        help="paint a part otherwise: rect:x,y,w,h, file:MASK, chroma:RRGGBB[,tolerance] or "
+        "onnx:MODEL[,class]; lengths in pixels or percent",
+    )
+    parser.add_argument("--region-style", metavar="NAME", help="the style there (default: original)")
+    parser.add_argument("--region-feather", type=float, metavar="PX", help="width of its soft edge")
     parser.add_argument("--engine", metavar="NAME", help="auto, openvino or torch")
+    parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
     parser.add_argument("--correct", metavar="MODE", help="off, or repair (the default)")
     parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
     parser.add_argument(
@@ -51,7 +60,10 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.flow import Stop
 
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
-    named = ("style", "strength", "engine", "correct")
+    named = (
+        *("style", "strength", "region", "region_style", "region_feather"),
+        *("engine", "network", "correct"),
+    )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [f"{name}={json.dumps(value)}" for name, value in given if value is not None]
     config = load_config(RunConfig, arguments.config, [*arguments.set, *shorthands])
@@ -115,6 +127,7 @@ def summary_text(summary: RunSummary) -> str:
         f"{summary.frames_in} in {summary.seconds:.1f} s, {values['fps']:.1f} fps "
         f"at {summary.info.width}x{summary.info.height}",
         f"style     {summary.style}" + (f" at {summary.strength:g}" if summary.strength < 1 else ""),
+        *([f"region    {summary.region} in {summary.region_style}"] if summary.region else []),
         f"engine    {engine['name']} {engine['precision']} on {engine['device']}",
         f"anomalies {summary.flagged_frames} flagged frames: {anomalies}",
         "fps alone " + ", ".join(f"{name} {stage['fps']:.0f}" for name, stage in summary.stages.items()),

@@ -9,15 +9,14 @@ from collections import deque
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
 from streamstyle.nets.generator import FrameGenerator
-from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Pending, Picture
+from streamstyle.nets.noise import CANVAS_CHANNELS, SIZE_MULTIPLE
+from streamstyle.types import EngineSpec, Look, Pending, Picture
 
 
 def import_openvino() -> ModuleType:
@@ -36,7 +35,7 @@ def import_openvino() -> ModuleType:
 
 
 class OpenVinoEngine:
-    """One compiled graph per frame size; the style code is an input of it.
+    """One compiled graph per frame size; style codes, mask and canvas are inputs of it.
 
     Uses all processors that this process may run on, in two streams: two frames at once on half of them
     each give more frames per second than one after the other on all.
@@ -45,6 +44,7 @@ class OpenVinoEngine:
     def __init__(self, network: FrameGenerator, height: int, width: int) -> None:
         ov = import_openvino()
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
+        self._conditioning = Conditioning(self._padding, network.generator.layout.size)
         threads = _usable_cpus()
         self._streams = min(2, threads)
         core = ov.Core()
@@ -76,11 +76,13 @@ class OpenVinoEngine:
         """See `streamstyle.types.Engine`."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, code: NDArray[np.float32]) -> Pending:
+    def start(self, pixels: Picture, look: Look) -> Pending:
         """See `streamstyle.types.Engine`."""
         request = self._idle.popleft() if self._idle else self._compiled.create_infer_request()
         # share_inputs: no copy in; the request keeps the arrays alive until its next start.
-        request.start_async({0: self._padding.pad(pixels)[None], 1: code[None]}, share_inputs=True)
+        codes, mask = self._conditioning.of(look)
+        inputs = {0: self._padding.pad(pixels)[None], 1: codes, 2: mask, 3: self._conditioning.canvas}
+        request.start_async(inputs, share_inputs=True)
 
         def wait() -> Picture:
             try:
@@ -106,14 +108,26 @@ def _usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _convert(ov: ModuleType, network: FrameGenerator, size: tuple[int, int]) -> Any:
+def _input_shapes(size: tuple[int, int], code_size: int) -> list[tuple[list[int], torch.dtype]]:
+    """Of frames, codes, mask and canvas, as `FrameGenerator.forward` takes them."""
     height, width = size
+    return [
+        ([1, height, width, 3], torch.uint8),
+        ([1, 2, code_size], torch.float32),
+        ([1, 1, height // 2, width // 2], torch.uint8),
+        ([1, CANVAS_CHANNELS, height // SIZE_MULTIPLE, width // SIZE_MULTIPLE], torch.float32),
+    ]
+
+
+def _convert(ov: ModuleType, network: FrameGenerator, size: tuple[int, int]) -> Any:
     code_size = network.generator.layout.size
     # The trace runs the network once. A small frame serves: sizes are recorded as operations, and OpenVINO
     # then fixes them to `shapes`. At 1080p a full frame took seconds and 0.8 GB more.
     side = 8 * SIZE_MULTIPLE
-    example = (torch.zeros(1, side, side, 3, dtype=torch.uint8), torch.zeros(1, code_size))
-    shapes = [ov.PartialShape([1, height, width, 3]), ov.PartialShape([1, code_size])]
+    example = tuple(
+        torch.zeros(shape, dtype=dtype) for shape, dtype in _input_shapes((side, side), code_size)
+    )
+    shapes = [ov.PartialShape(shape) for shape, _ in _input_shapes(size, code_size)]
     with warnings.catch_warnings():
         # OpenVINO's converter uses torch.jit.trace, which torch deprecates. Its other way in,
         # torch.export, converts slower and gives a graph of twice the cost. Torch's checks of

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from streamstyle.types import Picture
 
@@ -29,8 +30,9 @@ class Padding:
         """(height, width) that the network sees."""
         return self.height + self.bottom, self.width + self.right
 
-    def pad(self, pixels: Picture) -> Picture:
-        """(height, width, 3) to the padded size; the same array where nothing is to add."""
+    def pad(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture (height, width, 3) or mask (height, width) to the padded size; the same array where
+        nothing is to add."""
         if not self.bottom and not self.right:
             return pixels
         padded = cv2.copyMakeBorder(pixels, 0, self.bottom, 0, self.right, cv2.BORDER_REPLICATE)

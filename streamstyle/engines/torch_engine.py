@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
 from streamstyle.nets.generator import FrameGenerator
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Pending, Picture
+from streamstyle.types import EngineSpec, Look, Pending, Picture
 
 
 class TorchEngine:
@@ -21,6 +20,8 @@ class TorchEngine:
     def __init__(self, network: FrameGenerator, height: int, width: int) -> None:
         self._network = network
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
+        self._conditioning = Conditioning(self._padding, network.generator.layout.size)
+        self._canvas = torch.from_numpy(self._conditioning.canvas)
         self._busy_seconds = 0.0
 
     @property
@@ -33,15 +34,15 @@ class TorchEngine:
         """See `streamstyle.types.Engine`."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, code: NDArray[np.float32]) -> Pending:
+    def start(self, pixels: Picture, look: Look) -> Pending:
         """See `streamstyle.types.Engine`."""
         started = time.perf_counter()
         # from_numpy refuses read-only arrays with a warning; the copy is small beside the network.
         frames = torch.from_numpy(self._padding.pad(pixels).copy())[None]
-        codes = torch.from_numpy(code.copy())[None]
+        codes, mask = map(torch.from_numpy, self._conditioning.of(look))
         try:
             with torch.inference_mode():
-                styled = self._network(frames, codes)[0].numpy()
+                styled = self._network(frames, codes, mask, self._canvas)[0].numpy()
         except RuntimeError as error:
             raise EngineError(f"the torch engine failed on a frame: {error}") from error
         result = self._padding.crop(styled)

@@ -1,0 +1,57 @@
+"""What the network reads besides the frame: two style codes, the mask between them, the canvas."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.engines.padding import Padding
+from streamstyle.errors import EngineError
+from streamstyle.nets.noise import canvas
+from streamstyle.types import Look
+
+
+class Conditioning:
+    """Turns looks into inputs for frames of one size; a look that stays costs nothing per frame.
+
+    canvas: float32 (1, CANVAS_CHANNELS, H/8, W/8) of the padded size, the same for every frame.
+    """
+
+    def __init__(self, padding: Padding, code_size: int) -> None:
+        self._padding = padding
+        self._code_size = code_size
+        height, width = padding.padded_size
+        self.canvas: NDArray[np.float32] = canvas(height, width)[None]
+        self._no_mask = np.zeros((1, 1, height // 2, width // 2), np.uint8)
+        self._look: Look | None = None
+        self._inputs: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
+
+    def of(self, look: Look) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """codes float32 (1, 2, size) and mask uint8 (1, 1, H/2, W/2) of the padded size.
+
+        The arrays are never written to again: a frame that is still in flight keeps what it began with.
+        Raises EngineError where the look does not fit the network or the frame.
+        """
+        if self._inputs is None or look is not self._look:
+            self._inputs = self._codes(look.codes), self._halved(look.mask)
+            self._look = look
+        return self._inputs
+
+    def _codes(self, codes: NDArray[np.float32]) -> NDArray[np.float32]:
+        if codes.shape != (2, self._code_size):
+            raise EngineError(f"the network reads two codes of {self._code_size} numbers, not {codes.shape}")
+        return np.array(codes[None], np.float32, order="C")
+
+    def _halved(self, mask: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """Padded as the frame is, then averaged over 2x2 pixels."""
+        if mask is None:
+            return self._no_mask
+        if mask.shape != (self._padding.height, self._padding.width):
+            raise EngineError(
+                f"a mask of {mask.shape} does not fit frames of {(self._padding.height, self._padding.width)}"
+            )
+        padded = self._padding.pad(mask)
+        height, width = padded.shape
+        half = cv2.resize(padded, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        return half.astype(np.uint8, copy=False)[None, None]

@@ -1,0 +1,1 @@
+"""Regions: where in a frame another style holds (`streamstyle.types.Region`)."""
