@@ -14,17 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.config import RunConfig
+from streamstyle.engines.foreign_engine import Contract, ForeignEngine
 from streamstyle.engines.open import open_engine
+from streamstyle.engines.segmentation import OnnxRegion
+from streamstyle.errors import ConfigError
 from streamstyle.flow import FlowReport, Stop
 from streamstyle.flow import run as run_flow
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.process import Process
-from streamstyle.styles.bundle import load_bundle
-from streamstyle.styles.mix import style_code
+from streamstyle.regions.open import open_region
+from streamstyle.regions.spec import parse_region
+from streamstyle.styles.bundle import ORIGINAL, load_bundle, network_folder
+from streamstyle.styles.foreign import asked_model, load_foreign, model_names
+from streamstyle.styles.mix import look_codes
 from streamstyle.telemetry import EventLog, StageTimer
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
-from streamstyle.types import Engine, Frame, MediaReport, Sink, Source, StreamInfo
+from streamstyle.types import Engine, Frame, Look, MediaReport, Region, Sink, Source, StreamInfo
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class RunSummary:
     info: StreamInfo
     style: str
     strength: float
+    region: str | None
+    region_style: str
     engine: dict[str, Any]
     frames_in: int
     frames_out: int
@@ -84,6 +92,8 @@ class RunSummary:
             "size": [self.info.width, self.info.height],
             "style": self.style,
             "strength": self.strength,
+            "region": self.region,
+            "region_style": self.region_style if self.region else None,
             "engine": self.engine,
             "frames_in": self.frames_in,
             "frames_out": self.frames_out,
@@ -102,22 +112,89 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class Model:
-    """The network and the code that a run uses, before the frame size is known."""
+    """The network and the two codes (2, size) that a run uses, before the frame size is known."""
 
     open_engine: Callable[[int, int], Engine]
-    code: NDArray[np.float32]
+    codes: NDArray[np.float32]
 
 
 def load_model(config: RunConfig) -> Model:
-    """Load the bundled network and the code that `config` asks for. Raises ConfigError, ModelError."""
-    bundle = load_bundle()
-    code = style_code(bundle, config.style, config.strength)
+    """Load the network and the codes, or the imported model, that `config` asks for.
+
+    Raises ConfigError, ModelError.
+    """
+    imported = model_names()
+    name = asked_model(config.style, imported)
+    if name is not None:
+        return _imported_model(name, config)
+    if config.region is not None and asked_model(config.region_style, imported):
+        raise ConfigError("a region cannot be painted by an imported model; name a style of the network")
+    bundle = load_bundle(network_folder(config.network))
+    inside = None if config.region is None else config.region_style
+    codes = look_codes(bundle, config.style, inside, config.strength)
     architecture, weights = bundle.manifest.architecture, bundle.weights
 
     def open_for(height: int, width: int) -> Engine:
         return open_engine(config.engine, architecture, weights, height, width)
 
-    return Model(open_for, code)
+    return Model(open_for, codes)
+
+
+def _imported_model(name: str, config: RunConfig) -> Model:
+    if config.region is not None:
+        raise ConfigError(f"'{name}' is an imported model and cannot paint regions; leave --region out")
+    if config.engine not in {"auto", "openvino"}:
+        raise ConfigError(f"'{name}' is an imported model and runs on openvino only; leave --engine out")
+    if not 0 <= config.strength <= 1:
+        raise ConfigError(f"strength must lie in 0..1, not {config.strength:g}")
+    foreign = load_foreign(name)
+    contract = Contract.from_json(foreign.manifest.contract)
+
+    def open_for(height: int, width: int) -> Engine:
+        return ForeignEngine(foreign.manifest.kind, foreign.data, contract, height, width, config.strength)
+
+    return Model(open_for, np.zeros((2, 0), np.float32))
+
+
+def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
+    """What opens the region for a height and width; None where none is asked for.
+
+    Raises ConfigError at once for a region that cannot be read; the opener raises SourceError, EngineError,
+    and ConfigError for a region that does not fit the frame.
+    """
+    if config.region is None:
+        if config.region_style != ORIGINAL:
+            raise ConfigError("a region style needs a region: say where with --region")
+        return None
+    spec = parse_region(config.region)
+
+    def open_for(height: int, width: int) -> Region:
+        return open_region(
+            spec,
+            height,
+            width,
+            feather=config.region_feather,
+            open_film=open_source,
+            open_segmentation=lambda s, h, w: OnnxRegion(s.path, s.category, s.scale, h, w),
+        )
+
+    return open_for
+
+
+def looks(codes: NDArray[np.float32], region: Region | None) -> Callable[[Frame], Look]:
+    """How each frame is painted; as long as the region's mask stays, so does the look."""
+    still = Look(codes)
+    if region is None:
+        return lambda _: still
+
+    def of(frame: Frame) -> Look:
+        nonlocal still
+        mask = region.mask(frame)
+        if mask is not still.mask:
+            still = Look(codes, mask)
+        return still
+
+    return of
 
 
 def run_job(
@@ -135,16 +212,20 @@ def run_job(
     """
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
+    open_for = region_opener(config)
     model = model or load_model(config)
     with ExitStack() as stack:
         source: Source = stack.enter_context(open_source(job.source))
         info = source.info
         engine = model.open_engine(info.height, info.width)
         stack.callback(engine.close)
+        region = None if open_for is None else open_for(info.height, info.width)
+        if region is not None:
+            stack.callback(region.close)
         events = stack.enter_context(EventLog(job.events))
         sinks = open_sinks(job, info, config)
         detector = SignedExcessDetector() if config.correct == "repair" else None
-        process = Process(engine, model.code, detector, RepairCorrector(), events)
+        process = Process(engine, looks(model.codes, region), detector, RepairCorrector(), events)
         total = _expected_frames(job, info)
         frames_out = 0
 
@@ -167,12 +248,14 @@ def run_job(
             info=info,
             style=config.style,
             strength=config.strength,
+            region=config.region,
+            region_style=config.region_style,
             engine=vars(engine.spec),
             frames_in=flow.captured,
             frames_out=frames_out,
             dropped=flow.dropped,
             seconds=clock() - started,
-            stages=_stages(flow, process, engine, frames_out, job),
+            stages=_stages(flow, process, engine, frames_out, job, regional=region is not None),
             flagged_frames=events.flagged_frames,
             anomalies=dict(events.by_kind),
             source_report=source.report(),
@@ -213,10 +296,11 @@ def _expected_frames(job: Job, info: StreamInfo) -> int:
 
 
 def _stages(
-    flow: FlowReport, process: Process, engine: Engine, frames: int, job: Job
+    flow: FlowReport, process: Process, engine: Engine, frames: int, job: Job, *, regional: bool
 ) -> dict[str, dict[str, float]]:
     timers: Iterable[tuple[str, StageTimer]] = [
         ("decode", flow.capture),
+        *([("region", process.look_timer)] if regional else []),
         ("detect", process.detect_timer),
         ("correct", process.correct_timer),
         *((f"write {url}", timer) for url, timer in zip(job.sinks, flow.sinks, strict=True)),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamstyle.errors import ConfigError, ModelError
 from streamstyle.styles.bundle import BUNDLED, load_bundle, load_manifest
-from streamstyle.styles.mix import parse_mix, style_code
+from streamstyle.styles.mix import look_codes, parse_mix, style_code
 
 
 @pytest.fixture
@@ -81,11 +81,23 @@ def test_strength_mixes_with_the_original() -> None:
     np.testing.assert_array_equal(style_code(bundle, style.name, 1.0), style.code)
 
 
+def test_a_look_holds_the_style_outside_first_and_the_style_inside_second() -> None:
+    bundle = load_bundle()
+    a, b = bundle.names[:2]
+    both = look_codes(bundle, a, f"{b}:1,original:1", 0.5)
+    assert both.dtype == np.float32
+    np.testing.assert_array_equal(both[0], style_code(bundle, a, 0.5))
+    np.testing.assert_array_equal(both[1], style_code(bundle, f"{b}:1,original:1", 0.5))
+    np.testing.assert_array_equal(*look_codes(bundle, a, None))
+
+
 def test_an_unknown_style_names_the_nearest() -> None:
     bundle = load_bundle()
     known = bundle.names[0]
     with pytest.raises(ConfigError, match=f"did you mean '{known}'"):
         style_code(bundle, known[:-1])
+    with pytest.raises(ConfigError, match=f"did you mean '{known}'"):
+        look_codes(bundle, known, known[:-1])
 
 
 @pytest.mark.parametrize("text", ["", ":1", "a:", "a:x", "a:-1", "a:nan", "a:inf", "a:0", "a,,b", "a:1e999"])

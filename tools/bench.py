@@ -109,7 +109,7 @@ def pipeline(folder: Path, repeats: int) -> dict[str, Any]:
     from streamstyle.build import Model
 
     clip = resized_clip(CLIPS / "sam2_02_cups.mp4", folder / "clip.mp4", 640, 360, 300)
-    peer = Model(lambda _height, _width: ClassicEngine(), np.zeros(1, np.float32))
+    peer = Model(lambda _height, _width: ClassicEngine(), np.zeros((2, 0), np.float32))
     ours, peers, plain = [], [], []
     for _ in range(repeats):
         ours.append(run_once(clip, folder / "ours.mp4"))
@@ -140,6 +140,7 @@ def engine(folder: Path, repeats: int) -> dict[str, Any]:
     from streamstyle.build import load_model
     from streamstyle.config import RunConfig
     from streamstyle.media.open import open_source
+    from streamstyle.types import Look
 
     clip = resized_clip(CLIPS / "sam2_02_cups.mp4", folder / "clip.mp4", 640, 360, 100)
     with open_source(str(clip)) as source:
@@ -147,14 +148,15 @@ def engine(folder: Path, repeats: int) -> dict[str, Any]:
     results = {}
     for name in ("openvino", "torch"):
         model = load_model(RunConfig(style=STYLE, engine=name))
+        look = Look(model.codes)
         opened = model.open_engine(360, 640)
-        opened.start(frames[0], model.code)()
+        opened.start(frames[0], look)()
         walls, cpus = [], []
         for _ in range(repeats):
             wall, cpu = time.perf_counter(), time.process_time()
             pending: deque[Any] = deque()
             for pixels in frames:
-                pending.append(opened.start(pixels, model.code))
+                pending.append(opened.start(pixels, look))
                 if len(pending) > opened.spec.in_flight:
                     pending.popleft()()
             while pending:

@@ -29,13 +29,16 @@ def main() -> None:
     from streamstyle.engines.open import open_engine
     from streamstyle.styles.bundle import load_bundle
     from streamstyle.train.data import read_picture
+    from streamstyle.types import Look
 
     bundle = load_bundle()
     engine = open_engine("torch", bundle.manifest.architecture, bundle.weights, WORK[1], WORK[0])
     rows = []
     for path in arguments.pictures:
         pixels = _cover(read_picture(path), WORK)
-        painted = [engine.start(pixels, style.code)() for style in bundle.styles]
+        painted = [
+            engine.start(pixels, Look(np.stack([style.code, style.code])))() for style in bundle.styles
+        ]
         rows.append(
             np.hstack([cv2.resize(p, CELL, interpolation=cv2.INTER_AREA) for p in (pixels, *painted)])
         )

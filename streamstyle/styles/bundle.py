@@ -17,12 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from streamstyle.errors import ModelError
+from streamstyle.errors import ConfigError, ModelError, nearest
 from streamstyle.types import StyleEntry
 
 MANIFEST_VERSION = 1
 ORIGINAL = "original"
-BUNDLED = Path(__file__).parent / "lite"
+_NETWORKS = Path(__file__).parent
+BUNDLED = _NETWORKS / "lite"
+
+
+def network_folder(name: str) -> Path:
+    """The folder of a bundled network, "lite" or "full". Raises ConfigError, naming those installed."""
+    installed = {path.parent.name: path.parent for path in sorted(_NETWORKS.glob("*/manifest.json"))}
+    if name not in installed:
+        known = ", ".join(installed) or "none"
+        raise ConfigError(f"unknown network '{name}'{nearest(name, installed)}; installed are {known}")
+    return installed[name]
 
 
 class StyleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,14 +1,18 @@
-"""What `--style` means: one code from names, shares and a strength."""
+"""What `--style` and `--region-style` mean: codes from names, shares and a strength."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.styles.bundle import ORIGINAL, StyleBundle
+from streamstyle.styles.code_file import load_code
+from streamstyle.styles.foreign import model_names
+from streamstyle.styles.library import own_style_names, own_style_path
 
 
 def parse_mix(text: str) -> dict[str, float]:
@@ -35,7 +39,9 @@ def parse_mix(text: str) -> dict[str, float]:
 def style_code(bundle: StyleBundle, style: str, strength: float = 1.0) -> NDArray[np.float32]:
     """The code (size,) of a style or a mix; `strength` in 0..1 mixes it with the code of `original`.
 
-    Raises ConfigError for a name that the bundle lacks, with the nearest one.
+    A name is looked up in the bundle, then among the own styles; it may be a path to a style file.
+    Raises ConfigError for an unknown name, with the nearest one, and ModelError for an own style that was
+    trained for other weights.
     """
     if not 0 <= strength <= 1:
         raise ConfigError(f"strength must lie in 0..1, not {strength:g}")
@@ -43,8 +49,27 @@ def style_code(bundle: StyleBundle, style: str, strength: float = 1.0) -> NDArra
     code = np.zeros_like(bundle.original)
     for name, share in parse_mix(style).items():
         if name not in codes:
-            raise ConfigError(
-                f"unknown style '{name}'{nearest(name, codes)}; `streamstyle styles list` shows them all"
-            )
+            codes[name] = _own_code(bundle, name, codes)
         code += np.float32(share) * codes[name]
     return (strength * code + (1 - strength) * bundle.original).astype(np.float32)
+
+
+def _own_code(bundle: StyleBundle, name: str, known: Iterable[str]) -> NDArray[np.float32]:
+    path = own_style_path(name)
+    if path is None:
+        candidates = [*known, *own_style_names(), *model_names()]
+        raise ConfigError(
+            f"unknown style '{name}'{nearest(name, candidates)}; `streamstyle styles list` shows them all"
+        )
+    return load_code(path).entry(bundle.manifest).code
+
+
+def look_codes(
+    bundle: StyleBundle, outside: str, inside: str | None, strength: float = 1.0
+) -> NDArray[np.float32]:
+    """The two codes (2, size) of a `streamstyle.types.Look`: style `outside` where the mask is 0, `inside`
+    where it is 255 (None: `outside` everywhere). Raises ConfigError as `style_code` does.
+    """
+    first = style_code(bundle, outside, strength)
+    second = first if inside is None else style_code(bundle, inside, strength)
+    return np.stack([first, second])

@@ -1,0 +1,222 @@
+"""Runs an imported model with OpenVINO: an ONNX image-to-image generator or a classic TransformerNet.
+
+The conversion between frames (uint8, NHWC) and what the model wants becomes part of the compiled graph.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import Any, Literal, TypeAlias
+
+import cv2
+import msgspec
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+
+from streamstyle.engines.openvino_engine import import_openvino
+from streamstyle.engines.padding import Padding
+from streamstyle.errors import EngineError, ModelError
+from streamstyle.nets.transformer import TRANSFORMER_MULTIPLE, TransformerNet
+from streamstyle.types import EngineSpec, Look, Pending, Picture
+
+Kind: TypeAlias = Literal["onnx", "transformer"]
+Layout: TypeAlias = Literal["nchw", "nhwc"]
+Range: TypeAlias = Literal["unit", "signed", "bytes"]
+Size: TypeAlias = tuple[int, int]
+
+# ValueError: names in a damaged file that are no UTF-8 cannot become the message of a RuntimeError.
+OPENVINO_ERRORS = (RuntimeError, ValueError)
+RANGES: Mapping[Range, tuple[float, float]] = {"unit": (0, 1), "signed": (-1, 1), "bytes": (0, 255)}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """How a model takes and gives pictures.
+
+    layout_*: order of the axes. range_*: values of black and white, see `RANGES`. size: (height, width) of
+    a model that runs at one size only, else None. multiple: what both sides must be multiples of.
+    """
+
+    layout_in: Layout
+    layout_out: Layout
+    range_in: Range
+    range_out: Range
+    size: Size | None = None
+    multiple: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Contract:
+        """Inverse of `to_json`. Raises ModelError where the values are none of a contract."""
+        try:
+            contract = msgspec.convert(dict(values), cls)
+        except msgspec.ValidationError as error:
+            raise ModelError(f"the manifest of the imported model is damaged: {error}") from error
+        if contract.multiple < 1 or min(contract.size or (1, 1)) < 1:
+            raise ModelError("the manifest of the imported model is damaged: sizes must be above 0")
+        return contract
+
+
+TRANSFORMER_CONTRACT = Contract("nchw", "nchw", "bytes", "bytes", multiple=TRANSFORMER_MULTIPLE)
+
+
+class ForeignEngine:
+    """An imported model at one frame size. It has no style codes: of a `Look` nothing is heard.
+
+    strength: 0 (the frame itself) .. 1, a blend of pixels. A model of a fixed size gets the frame resized
+    to it, and its picture is resized back.
+    """
+
+    def __init__(
+        self, kind: Kind, data: bytes, contract: Contract, height: int, width: int, strength: float = 1.0
+    ) -> None:
+        ov = import_openvino()
+        self._strength = strength
+        self._frame_size = (height, width)
+        self._padding = Padding.to_multiple(*(contract.size or self._frame_size), contract.multiple)
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._streams = min(2, threads)
+        core = ov.Core()
+        bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._spec = EngineSpec("openvino", "bf16" if bf16 else "fp32", "cpu", in_flight=self._streams)
+        model = read_network(ov, kind, data, contract.layout_in, self._padding.padded_size)
+        try:
+            self._compiled = core.compile_model(
+                _on_frames(ov, model, contract, self._padding.padded_size),
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+                    "INFERENCE_NUM_THREADS": threads,
+                    "NUM_STREAMS": self._streams,
+                },
+            )
+        except OPENVINO_ERRORS as error:
+            raise EngineError(f"OpenVINO cannot compile the imported model: {reason(error)}") from error
+        self._idle: deque[Any] = deque()
+        self._busy_seconds = 0.0
+
+    @property
+    def spec(self) -> EngineSpec:
+        """Precision says what the CPU really computes in."""
+        return self._spec
+
+    @property
+    def busy_seconds(self) -> float:
+        """See `streamstyle.types.Engine`."""
+        return self._busy_seconds
+
+    def start(self, pixels: Picture, look: Look) -> Pending:  # noqa: ARG002 - the protocol's
+        """See `streamstyle.types.Engine`."""
+        request = self._idle.popleft() if self._idle else self._compiled.create_infer_request()
+        model_size = (self._padding.height, self._padding.width)
+        frame = self._padding.pad(_resized(pixels, model_size))
+        # share_inputs: no copy in; the request keeps the array alive until its next start.
+        request.start_async({0: frame[None]}, share_inputs=True)
+
+        def wait() -> Picture:
+            try:
+                request.wait()
+            except OPENVINO_ERRORS as error:
+                raise EngineError(f"the imported model failed on a frame: {reason(error)}") from error
+            painted = self._padding.crop(request.get_output_tensor(0).data[0])
+            self._busy_seconds += request.latency / 1e3 / self._streams
+            self._idle.append(request)
+            styled = _resized(painted, self._frame_size)
+            if self._strength == 1:
+                return styled
+            blended = cv2.addWeighted(styled, self._strength, pixels, 1 - self._strength, 0)
+            return blended.astype(np.uint8, copy=False)
+
+        return wait
+
+    def close(self) -> None:
+        """Drop the idle requests."""
+        self._idle.clear()
+
+
+def read_network(ov: ModuleType, kind: Kind, data: bytes, layout: Layout, size: Size) -> Any:
+    """The OpenVINO model of a file's bytes, float pictures of one size in and out.
+
+    Raises ModelError where the bytes are no such model or the model does not take that size.
+    """
+    try:
+        if kind == "transformer":
+            return _read_transformer(ov, data, size)
+        model = ov.Core().read_model(model=data)
+        model.reshape(tensor_shape(layout, size))
+    except OPENVINO_ERRORS as error:
+        raise ModelError(f"OpenVINO cannot use the model at {size[1]}x{size[0]}: {reason(error)}") from error
+    return model
+
+
+def tensor_shape(layout: Layout, size: Size) -> list[int]:
+    """Shape of one picture of (height, width)."""
+    height, width = size
+    return [1, 3, height, width] if layout == "nchw" else [1, height, width, 3]
+
+
+def reason(error: Exception) -> str:
+    """What OpenVINO says, on one line, without the places in its source."""
+    text = str(error)
+    operations = text.partition("No conversion rule found for operations: ")[2]
+    if operations:
+        return f"it does not know the operations {operations.splitlines()[0].strip()}"
+    lines = [line.strip() for line in text.splitlines()]
+    said = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
+    return " ".join(said)[:300].rstrip(". ") or "no reason given"
+
+
+def _read_transformer(ov: ModuleType, data: bytes, size: Size) -> Any:
+    network = TransformerNet().eval().requires_grad_(False)
+    try:
+        network.load_state_dict(load_safetensors(data))
+    except (RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the imported weights do not fit the classic network: {error}") from error
+    with warnings.catch_warnings():
+        # The converter uses torch.jit.trace, which torch deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        shape = ov.PartialShape(tensor_shape("nchw", size))
+        return ov.convert_model(network, example_input=torch.zeros(1, 3, 64, 64), input=[shape])
+
+
+def _on_frames(ov: ModuleType, model: Any, contract: Contract, size: Size) -> Any:
+    """The same model on uint8 (1, H, W, 3) RGB in and out, rounded and clipped."""
+    from openvino import opset13 as ops
+
+    def number(value: float) -> Any:
+        return ops.constant(value, ov.Type.f32)
+
+    frames = ops.parameter([1, *size, 3], ov.Type.u8, name="frames")
+    low, high = RANGES[contract.range_in]
+    x = ops.convert(frames, "f32") * number((high - low) / 255) + number(low)
+    if contract.layout_in == "nchw":
+        x = ops.transpose(x, np.array([0, 3, 1, 2]))
+    entry = model.input(0)
+    entry.replace(ops.convert(x, entry.get_element_type().get_type_name()).output(0))
+    y = ops.convert(model.get_results()[0].input_value(0), "f32")
+    if contract.layout_out == "nchw":
+        y = ops.transpose(y, np.array([0, 2, 3, 1]))
+    low, high = RANGES[contract.range_out]
+    y = (y - number(low)) * number(255 / (high - low))
+    styled = ops.convert(ops.clamp(ops.round(y, "half_to_even"), 0.0, 255.0), "u8")
+    return ov.Model([ops.result(styled)], [frames], "frames")
+
+
+def _resized(pixels: Picture, size: Size) -> Picture:
+    """The same array where it has that size already."""
+    if pixels.shape[:2] == size:
+        return pixels
+    shrinks = size[0] * size[1] < pixels.shape[0] * pixels.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(pixels, (size[1], size[0]), interpolation=interpolation).astype(np.uint8, copy=False)

@@ -1,0 +1,88 @@
+"""An own style as one small file: its code for each network that it was trained on.
+
+A safetensors file. Tensors: one float32 code (size,) per network, named as the network is. Metadata
+`streamstyle`: JSON of the version, the `StyleRecord`, and the SHA-256 of each network's generator: a code
+means nothing to other weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from streamstyle.errors import ModelError
+from streamstyle.styles.bundle import Manifest, StyleRecord
+from streamstyle.types import StyleEntry
+
+CODE_VERSION = 1
+_WEIGHTS = "generator.safetensors"
+
+
+@dataclass(frozen=True)
+class CodeFile:
+    """codes: {network: float32 (size,)}; bases: {network: SHA-256 of the generator it was trained on}."""
+
+    record: StyleRecord
+    codes: Mapping[str, NDArray[np.float32]]
+    bases: Mapping[str, str]
+
+    def entry(self, manifest: Manifest) -> StyleEntry:
+        """The style for the network of `manifest`. Raises ModelError where it was trained for another."""
+        r, network = self.record, manifest.name
+        if network not in self.codes:
+            known = ", ".join(self.codes)
+            raise ModelError(
+                f"the style '{r.name}' was trained for the network {known}, not for {network}; "
+                f"train it again with --network {network}"
+            )
+        if self.bases[network] != manifest.sha256[_WEIGHTS]:
+            raise ModelError(
+                f"the style '{r.name}' was trained on other weights of the network {network}; train it again"
+            )
+        return StyleEntry(r.name, r.title, r.artist, r.year, r.licence, self.codes[network], r.metrics)
+
+
+def save_code(
+    path: Path,
+    record: StyleRecord,
+    codes: Mapping[str, NDArray[np.float32]],
+    manifests: Mapping[str, Manifest],
+) -> None:
+    """Write a code file beside `path`, then rename it into place."""
+    bases = {network: manifests[network].sha256[_WEIGHTS] for network in codes}
+    about = {"version": CODE_VERSION, "record": msgspec.to_builtins(record), "bases": bases}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    tensors = {network: np.ascontiguousarray(code, np.float32) for network, code in codes.items()}
+    save_file(tensors, part, {"streamstyle": json.dumps(about)})
+    part.chmod(0o644)  # safetensors writes for the owner alone
+    part.replace(path)
+
+
+def load_code(path: Path) -> CodeFile:
+    """Read a code file. Raises ModelError where it is missing, damaged or something else."""
+    if not path.is_file():
+        raise ModelError(f"there is no style file {path}")
+    try:
+        with safe_open(path, framework="np") as file:
+            about = json.loads((file.metadata() or {})["streamstyle"])
+            codes = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        version, bases = about["version"], dict(about["bases"])
+        record = msgspec.convert(about["record"], StyleRecord)
+    except Exception as error:  # safetensors raises its own type, KeyError, ValueError and OSError
+        raise ModelError(f"{path} is no style file of this program: {error}") from error
+    if version != CODE_VERSION:
+        raise ModelError(f"{path} has version {version}, this program reads version {CODE_VERSION}")
+    for network, code in codes.items():
+        fits = code.ndim == 1 and code.dtype == np.float32 and np.isfinite(code).all() and network in bases
+        if not fits:
+            raise ModelError(f"{path} is damaged: its code for the network {network} is no list of numbers")
+    return CodeFile(record, codes, bases)

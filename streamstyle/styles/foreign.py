@@ -1,0 +1,155 @@
+"""Imported models: a folder each in the user's own folder, verified on every load.
+
+models/NAME/manifest.json         what it is, how it takes pictures, SHA-256 of the file beside it
+models/NAME/model.onnx            as it was imported, or
+models/NAME/model.safetensors     the weights of a classic TransformerNet, converted
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from streamstyle.errors import ConfigError, ModelError
+from streamstyle.styles.library import models_folder, styles_folder
+from streamstyle.styles.mix import parse_mix
+
+FOREIGN_VERSION = 1
+_FILES = {"onnx": "model.onnx", "transformer": "model.safetensors"}
+_NAME = re.compile(r"[a-z0-9-]+")
+
+
+class ForeignManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An imported model's manifest.json.
+
+    source: name of the imported file. sha256: of the stored one.
+    contract: how it takes and gives pictures; the engine reads it.
+    """
+
+    version: int
+    name: str
+    kind: Literal["onnx", "transformer"]
+    source: str
+    sha256: str
+    contract: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ForeignModel:
+    """A verified model in memory. data: ONNX or safetensors, as the manifest's kind says."""
+
+    manifest: ForeignManifest
+    data: bytes
+
+
+def check_free(name: str, *, replace: bool = False) -> None:
+    """Raise ConfigError where `name` cannot name a new model: malformed, or taken (unless `replace`)."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"'{name}' cannot name a style: use a-z, 0-9 and -, for example --name my-style")
+    if (styles_folder() / f"{name}.safetensors").exists():
+        raise ConfigError(f"'{name}' is a style of your own already; choose another --name")
+    if (models_folder() / name).exists() and not replace:
+        raise ConfigError(
+            f"an imported model '{name}' exists already; choose another --name or say --replace"
+        )
+
+
+def model_names() -> tuple[str, ...]:
+    """Names of all imported models, sorted."""
+    folder = models_folder()
+    if not folder.is_dir():
+        return ()
+    return tuple(
+        sorted(
+            p.name for p in folder.iterdir() if _NAME.fullmatch(p.name) and (p / "manifest.json").is_file()
+        )
+    )
+
+
+def asked_model(style: str, names: Collection[str]) -> str | None:
+    """The imported model that `--style` means; None where it means styles of the one network.
+
+    Raises ConfigError for a mix with a model: two networks have no codes in common.
+    """
+    shares = parse_mix(style)
+    asked = [name for name in shares if name in names]
+    if not asked:
+        return None
+    if len(shares) > 1:
+        raise ConfigError(
+            f"'{asked[0]}' is an imported model and cannot be mixed; name it alone, or mix bundled styles"
+        )
+    return asked[0]
+
+
+def save_model(
+    name: str,
+    kind: Literal["onnx", "transformer"],
+    data: bytes,
+    contract: Mapping[str, Any],
+    source: str,
+    *,
+    replace: bool = False,
+) -> Path:
+    """Store a model under `name`, whole or not at all, and return its folder.
+
+    source: name of the file that it came from. Raises ConfigError as `check_free` does, ModelError where it
+    cannot be written.
+    """
+    check_free(name, replace=replace)
+    folder = models_folder() / name
+    try:
+        manifest = ForeignManifest(FOREIGN_VERSION, name, kind, source, _sha256(data), dict(contract))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}.part.") as scratch:
+            part = Path(scratch) / "new"
+            part.mkdir()
+            (part / _FILES[kind]).write_bytes(data)
+            (part / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+            if folder.exists():
+                folder.rename(Path(scratch) / "old")
+            part.rename(folder)
+    except OSError as error:
+        raise ModelError(f"cannot write the model to {folder}: {error.strerror}") from error
+    return folder
+
+
+def load_foreign(name: str) -> ForeignModel:
+    """Load an imported model. Raises ModelError where it is missing or damaged."""
+    folder = models_folder() / name
+    manifest = load_manifest(name)
+    path = folder / _FILES[manifest.kind]
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; import the model again") from error
+    if _sha256(data) != manifest.sha256:
+        raise ModelError(f"{path} is damaged: its hash is not the manifest's; import the model again")
+    return ForeignModel(manifest, data)
+
+
+def load_manifest(name: str) -> ForeignManifest:
+    """Read and check a manifest alone. Raises ModelError."""
+    path = models_folder() / name / "manifest.json"
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=ForeignManifest)
+    except OSError as error:
+        raise ModelError(f"no imported model '{name}': {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"the manifest {path} is damaged: {error}; import the model again") from error
+    if manifest.version != FOREIGN_VERSION:
+        raise ModelError(
+            f"{path} has version {manifest.version}, this program reads version {FOREIGN_VERSION}"
+        )
+    return manifest
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
