@@ -1,0 +1,160 @@
+"""`streamstyle eval ORIGINAL STYLED`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamstyle.metrics.comparison import Comparison
+    from streamstyle.types import Picture
+
+_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+_LEAST_SIDE = 64
+# Strokes are compared at the size at which the bundled network learnt them.
+_PAINTING_SIDE = 512
+
+# What each figure says to people, in the order of the report.
+_LINES = {
+    "ssim": "structural similarity to the original, 1 is equal",
+    "psnr": "dB to the original",
+    "edge_similarity": "of the gradients, 1 is equal",
+    "sharpness_ratio": "detail over the original's, below 1 is blurred",
+    "contrast_ratio": "contrast over the original's, below 1 is flattened",
+    "grid_contrast": "checkerboard, photos have .03 to .06",
+    "perceptual_distance": "of features to the original's",
+    "style_distance": "relative Gram error to the painting",
+    "frechet_distance": "of the sets of features to the painting, relative",
+    "colour_distance": "of the Lab colours to the painting",
+    "warp_error": "between frames, along the original's motion",
+    "warp_error_gap10": "the same over 10 frames",
+    "flicker": "levels of brightness from frame to frame beyond the original's",
+}
+
+
+def add_command(commands: Any) -> None:
+    """Declare `eval` and its options."""
+    parser = commands.add_parser(
+        "eval",
+        help="measure a styled picture or film against its original",
+        description="Both are pictures, or both are videos with the same frames in the same size.",
+    )
+    parser.add_argument("original", metavar="ORIGINAL")
+    parser.add_argument("styled", metavar="STYLED")
+    parser.add_argument("--style-picture", type=Path, metavar="PAINTING", help="measure the style against it")
+    parser.add_argument("--features", type=Path, metavar="FILE", help="SqueezeNet features (safetensors)")
+    parser.add_argument("--frames", type=_positive_int, metavar="N", help="stop after N frames")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(command=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Measure and print."""
+    from tqdm import tqdm
+
+    from streamstyle.metrics.comparison import Comparison
+    from streamstyle.nets.features import SqueezeNetFeatures
+    from streamstyle.train.data import read_picture, resize_to_area
+
+    features = None if arguments.features is None else SqueezeNetFeatures.load(arguments.features)
+    painting = None
+    if arguments.style_picture is not None:
+        painting = resize_to_area(read_picture(arguments.style_picture), _PAINTING_SIDE)
+    comparison = Comparison(features, painting)
+    pairs = frame_pairs(arguments.original, arguments.styled, arguments.frames)
+    frames = 0
+    for original, styled in tqdm(pairs, unit=" frames", disable=not sys.stderr.isatty()):
+        comparison.add(original, styled)
+        frames += 1
+    report = _report(arguments, comparison, frames)
+    print(json.dumps(report) if arguments.json else _text(report))
+    return 0
+
+
+def frame_pairs(original: str, styled: str, limit: int | None) -> Iterator[tuple[Picture, Picture]]:
+    """The frames of both, in order. Raises ConfigError where they do not belong together, SourceError."""
+    from streamstyle.errors import ConfigError
+
+    kinds = {_is_picture(url) for url in (original, styled)}
+    if len(kinds) > 1:
+        raise ConfigError("one of the two is a picture and the other a video: give two of a kind.")
+    both = zip_longest(_frames_of(original, limit), _frames_of(styled, limit))
+    for index, (a, b) in enumerate(both):
+        if a is None or b is None:
+            short, long = (original, styled) if a is None else (styled, original)
+            raise ConfigError(
+                f"{short} ends after {index} frames and {long} goes on: "
+                f"give a film and its styled film whole, or compare their first frames with --frames {index}."
+            )
+        if a.shape != b.shape:
+            raise ConfigError(
+                f"{original} is {a.shape[1]}x{a.shape[0]} and {styled} is {b.shape[1]}x{b.shape[0]}: "
+                f"figures need both in one size."
+            )
+        if min(a.shape[:2]) < _LEAST_SIDE:
+            raise ConfigError(
+                f"{original} is {a.shape[1]}x{a.shape[0]}: figures need {_LEAST_SIDE} pixels a side or more."
+            )
+        yield a, b
+
+
+def _is_picture(url: str) -> bool:
+    return Path(url).suffix.lower() in _PICTURES
+
+
+def _frames_of(url: str, limit: int | None) -> Iterator[Picture]:
+    from streamstyle.media.open import open_source
+    from streamstyle.train.data import read_picture
+
+    if _is_picture(url):
+        yield read_picture(Path(url))
+        return
+    with open_source(url) as source:
+        for frame in islice(source, limit):
+            yield frame.pixels
+
+
+def _report(arguments: argparse.Namespace, comparison: Comparison, frames: int) -> dict[str, Any]:
+    figures = {name: _significant(value) for name, value in comparison.figures().items()}
+    notes = []
+    if arguments.features is None:
+        notes.append("distances on features are left out: give --features FILE.")
+    if arguments.style_picture is None:
+        notes.append("distances to the painting are left out: give --style-picture PAINTING.")
+    return {
+        "original": arguments.original,
+        "styled": arguments.styled,
+        "frames": frames,
+        "figures": figures,
+        "notes": notes,
+    }
+
+
+def _significant(value: float) -> float | None:
+    """Four significant digits; None for the infinite, which JSON does not know (equal pictures' PSNR)."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
+def _text(report: dict[str, Any]) -> str:
+    figures = report["figures"]
+    lines = [f"{report['frames']} frames of {report['styled']} against {report['original']}"]
+    for name, meaning in _LINES.items():
+        if name in figures:
+            of_original = figures.get(f"{name}_original")
+            beside = "" if of_original is None else f" (original {of_original:g})"
+            value = "infinite" if figures[name] is None else f"{figures[name]:g}"
+            lines.append(f"{name:20} {value:>9}{beside:22} {meaning}")
+    return "\n".join([*lines, *(f"note: {note}" for note in report["notes"])])
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value

@@ -1,0 +1,100 @@
+"""All figures of a painted picture or film against its original, gathered frame by frame."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.metrics import perceptual
+from streamstyle.metrics.colour_distance import sliced_wasserstein_lab
+from streamstyle.metrics.flicker import flicker_index
+from streamstyle.metrics.grid import grid_contrast
+from streamstyle.metrics.perceptual import FeatureNetwork
+from streamstyle.metrics.similarity import (
+    contrast_ratio,
+    edge_similarity,
+    mean_luma,
+    psnr,
+    sharpness_ratio,
+    ssim,
+)
+from streamstyle.metrics.warp_error import WarpError
+from streamstyle.types import Picture
+
+LONG_GAP = 10
+# Features cost more than all other figures together, and neighbouring frames hardly differ in them.
+FEATURES_EVERY = 12
+
+
+class Comparison:
+    """Takes pairs of frames and tells the figures of what it has seen.
+
+    painting: RGB uint8 (H, W, 3) that the style is from, at the size whose strokes were learnt; None leaves
+    out the distances to it. features: None leaves out the distances on features.
+    """
+
+    def __init__(self, features: FeatureNetwork | None = None, painting: Picture | None = None) -> None:
+        self._features, self._painting = features, painting
+        self._painting_taps = (
+            None if features is None or painting is None else perceptual.taps(features, painting)
+        )
+        self._values: defaultdict[str, list[float]] = defaultdict(list)
+        self._lumas: list[tuple[float, float]] = []
+        self._positions: list[NDArray[np.float64]] = []
+        self._warps = {"warp_error": WarpError(), f"warp_error_gap{LONG_GAP}": WarpError(LONG_GAP)}
+
+    def add(self, original: Picture, styled: Picture) -> None:
+        """The next pair, RGB uint8 (H, W, 3), both of one size, 64 pixels or more a side."""
+        figures = {
+            "ssim": ssim(original, styled),
+            "psnr": psnr(original, styled),
+            "edge_similarity": edge_similarity(original, styled),
+            "sharpness_ratio": sharpness_ratio(styled, original),
+            "contrast_ratio": contrast_ratio(styled, original),
+            "grid_contrast": grid_contrast(styled),
+            "grid_contrast_original": grid_contrast(original),
+        }
+        if self._painting is not None:
+            figures["colour_distance"] = sliced_wasserstein_lab(styled, self._painting)
+            figures["colour_distance_original"] = sliced_wasserstein_lab(original, self._painting)
+        if self._features is not None and len(self._lumas) % FEATURES_EVERY == 0:
+            figures |= self._feature_figures(self._features, original, styled)
+        for name, value in figures.items():
+            self._values[name].append(value)
+        self._lumas.append((mean_luma(original), mean_luma(styled)))
+        for warp in self._warps.values():
+            warp.add(original, styled)
+
+    def _feature_figures(
+        self, features: FeatureNetwork, original: Picture, styled: Picture
+    ) -> dict[str, float]:
+        before, after = perceptual.taps(features, original), perceptual.taps(features, styled)
+        figures = {"perceptual_distance": perceptual.perceptual_distance(before, after)}
+        if self._painting_taps is not None:
+            target = perceptual.grams(self._painting_taps)
+            figures["style_distance"] = perceptual.gram_distance(perceptual.grams(after), target)
+            figures["style_distance_original"] = perceptual.gram_distance(perceptual.grams(before), target)
+            self._positions.append(perceptual.positions(after))
+        return figures
+
+    def figures(self) -> dict[str, float]:
+        """Means over the frames by name, one frame or more seen. What could not be measured is left out.
+
+        ssim, psnr (dB), edge_similarity, sharpness_ratio, contrast_ratio: to the original. grid_contrast: see
+        `metrics.grid`. colour_distance, style_distance, frechet_distance: to the painting.
+        perceptual_distance: to the original. warp_error, flicker: of films. A name that ends in `_original`
+        tells the same of the original.
+        """
+        figures = {name: float(np.mean(values)) for name, values in self._values.items()}
+        if self._positions and self._painting_taps is not None:
+            painting = perceptual.positions(self._painting_taps)
+            figures["frechet_distance"] = perceptual.set_distance(np.concatenate(self._positions), painting)
+        for name, warp in self._warps.items():
+            if means := warp.means():
+                figures[f"{name}_original"], figures[name] = means
+        if len(self._lumas) > 1:
+            original, styled = zip(*self._lumas, strict=True)
+            figures["flicker"] = flicker_index(styled, original)
+        return figures

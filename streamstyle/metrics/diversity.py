@@ -1,0 +1,62 @@
+"""Diversity: are the styles of a bundle further apart than one style is from itself?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamstyle.metrics.perceptual import Grams, mean_grams
+
+_EPS = 1e-8
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """names: of S styles. between: float64 (S, S), distance of each two styles' paintings of the same photos,
+    0 on the diagonal. spread: float64 (S,), distance of two halves of one style's paintings: what differs
+    there are the photos alone.
+    """
+
+    names: tuple[str, ...]
+    between: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    def nearest(self, name: str) -> tuple[str, float]:
+        """The style closest to style `name`, and how close it is. There must be two styles or more."""
+        index = self.names.index(name)
+        others = np.where(np.arange(len(self.names)) == index, np.inf, self.between[index])
+        return self.names[int(others.argmin())], float(others.min())
+
+    def smallest(self) -> tuple[str, str, float]:
+        """The two styles closest to each other, and their distance. There must be two styles or more."""
+        found = [(name, *self.nearest(name)) for name in self.names]
+        return min(found, key=lambda pair: pair[2])
+
+
+def style_distance(a: Grams, b: Grams) -> float:
+    """2 |A - B|^2 / (|A|^2 + |B|^2), mean over layers: in [0, 2], symmetric, 0 for equal Gram matrices.
+
+    The symmetric sibling of `perceptual.gram_distance`.
+    """
+    per_layer = [
+        2 * (g - b[name]).square().sum() / (g.square().sum() + b[name].square().sum() + _EPS)
+        for name, g in a.items()
+    ]
+    return float(torch.stack(per_layer).mean())
+
+
+def diversity(halves: Mapping[str, tuple[Grams, Grams]]) -> Diversity:
+    """Distances between and within styles: {style: the `mean_grams` of its paintings of each half of the
+    photos}. Both halves are the same photos for every style, and as many.
+    """
+    names = tuple(halves)
+    means = [mean_grams(halves[name]) for name in names]
+    between = np.zeros((len(names), len(names)))
+    for i, a in enumerate(means):
+        for j, b in enumerate(means[:i]):
+            between[i, j] = between[j, i] = style_distance(a, b)
+    return Diversity(names, between, np.array([style_distance(*pair) for pair in halves.values()]))
