@@ -1,15 +1,24 @@
-"""`streamstyle styles list | show NAME`"""
+"""`streamstyle styles list | show NAME | swatch NAME | gallery | import FILE`"""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamstyle.cli.styles_import import add_import
+
+if TYPE_CHECKING:
+    from streamstyle.types import Picture
+
+_LARGEST_SIDE = 4096
 
 
 def add_command(commands: Any) -> None:
     """Declare `styles` and its sub-commands."""
-    parser = commands.add_parser("styles", help="list and show the bundled styles")
+    parser = commands.add_parser("styles", help="list, show and paint the bundled styles")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="all styles, a line each")
     listing.add_argument("--json", action="store_true", help="print an array of objects")
@@ -18,6 +27,17 @@ def add_command(commands: Any) -> None:
     showing.add_argument("name", metavar="NAME")
     showing.add_argument("--json", action="store_true", help="print one object")
     showing.set_defaults(command=show_style)
+    painting = actions.add_parser("swatch", help="a style's own texture, painted from noise")
+    painting.add_argument("style", metavar="STYLE", help="NAME, or a mix: NAME:0.7,OTHER:0.3")
+    painting.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.png")
+    painting.add_argument("--seed", type=_seed, default=0, metavar="N", help="one seed, one picture")
+    painting.add_argument("--size", type=_size, default=(512, 512), metavar="WxH", help="default 512x512")
+    painting.set_defaults(command=write_swatch)
+    showing_all = actions.add_parser("gallery", help="an HTML page of all styles")
+    showing_all.add_argument("-o", "--out", type=Path, required=True, metavar="PAGE.html")
+    showing_all.add_argument("--photo", type=Path, metavar="FILE", help="paint this, not the rendered scene")
+    showing_all.set_defaults(command=write_gallery)
+    add_import(actions)
 
 
 def list_styles(arguments: argparse.Namespace) -> int:
@@ -36,20 +56,82 @@ def list_styles(arguments: argparse.Namespace) -> int:
 
 
 def show_style(arguments: argparse.Namespace) -> int:
-    """Print everything of one style, its measured figures too."""
+    """Print everything of one style: its measured figures, and where its thumbnail lies."""
     import msgspec
 
     from streamstyle.errors import ConfigError, nearest
     from streamstyle.styles.bundle import BUNDLED, load_manifest
+    from streamstyle.styles.thumbnail import thumbnail
 
     styles = {style.name: style for style in load_manifest(BUNDLED).styles}
     if arguments.name not in styles:
         raise ConfigError(f"unknown style '{arguments.name}'{nearest(arguments.name, styles)}")
     values = msgspec.to_builtins(styles[arguments.name])
+    picture = thumbnail(arguments.name)
+    values |= {"thumbnail": str(picture) if picture else None}
     if arguments.json:
         print(json.dumps(values))
         return 0
     for key, value in (values | values.pop("metrics")).items():
-        if key != "metrics":
+        if key != "metrics" and value is not None:
             print(f"{key:20} {value}")
     return 0
+
+
+def write_swatch(arguments: argparse.Namespace) -> int:
+    """Paint a style or a mix from noise into a picture file."""
+    from streamstyle.engines.network import frame_generator
+    from streamstyle.explain.picture import write_picture
+    from streamstyle.explain.swatch import swatch
+    from streamstyle.styles.bundle import load_bundle
+    from streamstyle.styles.mix import style_code
+
+    bundle = load_bundle()
+    code = style_code(bundle, arguments.style)
+    generator = frame_generator(bundle.manifest.architecture, bundle.weights).generator
+    width, height = arguments.size
+    write_picture(arguments.out, swatch(generator, code, height, width, seed=arguments.seed))
+    print(f"swatch {arguments.out}")
+    return 0
+
+
+def write_gallery(arguments: argparse.Namespace) -> int:
+    """Write the page of all styles."""
+    from streamstyle.engines.network import frame_generator
+    from streamstyle.explain.gallery import gallery_page
+    from streamstyle.page import write_page
+    from streamstyle.styles.bundle import load_bundle
+    from streamstyle.train.data import read_picture
+
+    bundle = load_bundle()
+    if arguments.photo is None:
+        sample, name = _rendered_scene(), "a rendered scene"
+    else:
+        sample, name = read_picture(arguments.photo), arguments.photo.name
+    generator = frame_generator(bundle.manifest.architecture, bundle.weights).generator
+    write_page(arguments.out, gallery_page(generator, bundle.styles, sample, name))
+    print(f"page {arguments.out}")
+    return 0
+
+
+def _rendered_scene() -> Picture:
+    """A frame of `test:`, the one picture that comes with the program."""
+    from streamstyle.media.open import open_source
+
+    with open_source("test:?seconds=1&size=640x448") as source:
+        return next(iter(source)).pixels
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or above")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+    width, height = (int(part) for part in match.groups()) if match else (0, 0)
+    if not (0 < width <= _LARGEST_SIDE and 0 < height <= _LARGEST_SIDE):
+        raise argparse.ArgumentTypeError(f"write WIDTHxHEIGHT, each 1 to {_LARGEST_SIDE}")
+    return width, height

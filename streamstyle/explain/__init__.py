@@ -1,0 +1,1 @@
+"""Seeing what a style is, and why a picture came out so."""
