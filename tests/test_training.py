@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,15 +14,18 @@ import torch
 from safetensors.torch import save_file
 
 from streamstyle.cli.main import main
-from streamstyle.errors import ConfigError, ModelError
+from streamstyle.errors import ConfigError, ModelError, StreamStyleError
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.nets.generator import GeneratorConfig
 from streamstyle.styles.bundle import load_bundle
 from streamstyle.train import losses
-from streamstyle.train.data import PictureFolder, draw_motion, read_folder, read_picture
-from streamstyle.train.loop import CHECKPOINT_NAME, learning_rate_share, train_base
-from streamstyle.train.options import BaseTraining, StylePicture, TrainConfig
+from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
+from streamstyle.train.compute import Compute
+from streamstyle.train.data import PictureFolder, draw_next_frame, hold_out, read_folder, read_picture
+from streamstyle.train.loop import CHECKPOINT_NAME, TrainProgress, learning_rate_share, train_base
+from streamstyle.train.options import BaseTraining, LossWeights, StylePicture, TrainConfig
 from streamstyle.train.publish import publish_bundle
+from streamstyle.train.report import discriminator_map, read_log
 from streamstyle.train.step import GanState
 
 TINY = TrainConfig(
@@ -69,68 +76,143 @@ PHOTOS = PictureFolder(smooth_pictures(5, 96), tuple(f"{i}.png" for i in range(5
 PAINTINGS = smooth_pictures(2, 100)
 
 
-def run(features: SqueezeNetFeatures, folder: Path, config: TrainConfig) -> GanState:
+SHEET = smooth_pictures(2, 64)[0][:, :64], smooth_pictures(3, 64)[0][:, :64]
+NAMES = ("one", "two")
+
+
+def run(
+    features: SqueezeNetFeatures,
+    folder: Path,
+    config: TrainConfig = TINY,
+    *,
+    report: Callable[[TrainProgress], None] = lambda _: None,
+    save_every: int = 2,
+    sheet_photos: Sequence[np.ndarray] = (),
+    compute: Compute | None = None,
+) -> GanState:
     return train_base(
-        config, PHOTOS, PAINTINGS, features, folder, report=lambda _: None, report_every=1, save_every=2
+        config,
+        PHOTOS,
+        PAINTINGS,
+        features,
+        folder,
+        names=NAMES,
+        report=report,
+        report_every=1,
+        save_every=save_every,
+        sheet_photos=sheet_photos,
+        compute=compute,
     )
 
 
-def test_two_steps_and_a_resume_equal_four_straight(features: SqueezeNetFeatures, tmp_path: Path) -> None:
-    straight = run(features, tmp_path / "straight", TINY)
+class StoppedError(Exception):
+    pass
 
-    class StoppedError(Exception):
-        pass
 
-    def stop_after_two(progress):  # type: ignore[no-untyped-def]
-        if progress.step == 3:
+def stop_after(step: int) -> Callable[[TrainProgress], None]:
+    def report(progress: TrainProgress) -> None:
+        if progress.step == step:
             raise StoppedError
 
-    with pytest.raises(StoppedError):
-        train_base(
-            TINY,
-            PHOTOS,
-            PAINTINGS,
-            features,
-            tmp_path / "resumed",
-            report=stop_after_two,
-            report_every=1,
-            save_every=2,
-        )
-    resumed = run(features, tmp_path / "resumed", TINY)
-    for name, module in straight.modules().items():
-        other = resumed.modules()[name].state_dict()
+    return report
+
+
+def assert_same_weights(a: GanState, b: GanState) -> None:
+    for name, module in a.modules().items():
+        other = b.modules()[name].state_dict()
         for key, tensor in module.state_dict().items():
             assert torch.equal(tensor, other[key]), f"{name}.{key}"
 
 
+def test_two_steps_and_a_resume_equal_four_straight(features: SqueezeNetFeatures, tmp_path: Path) -> None:
+    straight = run(features, tmp_path / "straight", sheet_photos=SHEET)
+    with pytest.raises(StoppedError):
+        run(features, tmp_path / "resumed", report=stop_after(3), sheet_photos=SHEET)
+    resumed = run(features, tmp_path / "resumed", sheet_photos=SHEET)
+    assert_same_weights(straight, resumed)
+    for folder in ("straight", "resumed"):
+        assert [line["step"] for line in read_log(tmp_path / folder / "losses.jsonl")] == [1, 2, 3, 4]
+
+
+def test_looking_at_a_run_does_not_change_it(features: SqueezeNetFeatures, tmp_path: Path) -> None:
+    unseen = run(features, tmp_path / "unseen", save_every=9)
+    seen = run(features, tmp_path / "seen", save_every=1, sheet_photos=SHEET)
+    assert_same_weights(unseen, seen)
+
+
 def test_training_lowers_the_style_loss(features: SqueezeNetFeatures, tmp_path: Path) -> None:
+    config = replace(TINY, steps=40, learning_rate=3e-3)
     terms: list[dict[str, float]] = []
-    config = TrainConfig(**{**vars(TINY), "steps": 40, "learning_rate": 3e-3})
-    train_base(
-        config, PHOTOS, PAINTINGS, features, tmp_path, report=lambda p: terms.append(p.terms), report_every=10
+    run(features, tmp_path, config, report=lambda p: terms.append(p.terms), save_every=40)
+    assert terms[-1]["style"] < 0.8 * terms[0]["style"]
+    assert {field.name for field in fields(LossWeights)} <= set(terms[-1])
+    assert {"d_loss", "d_accuracy"} <= set(terms[-1])
+
+
+def test_bfloat16_trains_fp32_weights(features: SqueezeNetFeatures, tmp_path: Path) -> None:
+    state = run(features, tmp_path / "half", compute=Compute(bf16=True))
+    full = run(features, tmp_path / "full")
+    codes, exact = state.codes.weight, full.codes.weight
+    assert codes.dtype == torch.float32
+    assert not torch.equal(codes, exact)
+    assert torch.allclose(codes, exact, atol=4 * TINY.code_learning_rate)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_checkpoint(
+    features: SqueezeNetFeatures, tmp_path: Path
+) -> None:
+    with pytest.raises(StoppedError):
+        run(features, tmp_path, report=stop_after(3))
+    before = (tmp_path / CHECKPOINT_NAME).read_bytes()
+    broken = SqueezeNetFeatures(random_feature_weights())
+    assert broken.conv1.bias is not None
+    broken.conv1.bias.data.fill_(float("nan"))
+    with pytest.raises(StreamStyleError, match=r"loss of step 3 is nan.*checkpoint.*intact"):
+        run(broken, tmp_path)
+    assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
+
+
+def test_the_gradient_penalty_reaches_the_discriminator(features: SqueezeNetFeatures, tmp_path: Path) -> None:
+    config = replace(TINY, steps=1, adversarial_from=0)
+    terms: list[dict[str, float]] = []
+    plain = run(features, tmp_path / "plain", config)
+    penalised = run(
+        features, tmp_path / "r1", replace(config, r1=10.0), report=lambda p: terms.append(p.terms)
     )
-    assert terms[-1]["style"] < 0.7 * terms[0]["style"]
-    assert {"content", "temporal", "adversarial", "identity", "grid", "range", "variation"} <= set(terms[-1])
+    assert terms[-1]["d_r1"] > 0
+    pairs = zip(plain.discriminator.parameters(), penalised.discriminator.parameters(), strict=True)
+    assert not all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_a_checkpoint_of_other_options_is_refused(features: SqueezeNetFeatures, tmp_path: Path) -> None:
-    run(features, tmp_path, TINY)
+    run(features, tmp_path)
     with pytest.raises(ModelError, match="other options"):
-        run(features, tmp_path, TrainConfig(**{**vars(TINY), "crop": 96}))
+        run(features, tmp_path, replace(TINY, crop=96))
+
+
+def test_a_checkpoint_from_before_an_option_existed_counts_as_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    module = {"m": torch.nn.Linear(1, 1)}
+    save_checkpoint(path, 3, {"steps": 9, "weights": {"style": 1.0}}, module, {})
+    new = {"steps": 9, "r1": 0.0, "weights": {"style": 1.0, "grid": 5.0}}
+    defaults = {"steps": 1, "r1": 0.0, "weights": {"style": 2.0, "grid": 5.0}}
+    assert load_checkpoint(path, new, defaults, module, {}) == 3
+    with pytest.raises(ModelError, match="other options"):
+        load_checkpoint(path, new | {"r1": 1.0}, defaults, module, {})
 
 
 def test_a_damaged_checkpoint_is_refused(features: SqueezeNetFeatures, tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT_NAME).write_bytes(b"not safetensors")
     with pytest.raises(ModelError, match="cannot resume"):
-        run(features, tmp_path, TINY)
+        run(features, tmp_path)
 
 
 def test_a_finished_run_becomes_a_bundle_that_loads(features: SqueezeNetFeatures, tmp_path: Path) -> None:
     styles = tuple(StylePicture(f"{n}.jpg", n, n.title(), "A Painter", "1900") for n in ("one", "two"))
-    state = run(features, tmp_path, TINY)
-    manifest = publish_bundle(
-        state, BaseTraining("tiny", TINY, styles), PHOTOS, PAINTINGS, features, tmp_path / "b"
-    )
+    state = run(features, tmp_path)
+    training = BaseTraining("tiny", held_out=1, options=TINY, styles=styles)
+    photos, held_out = hold_out(PHOTOS, 1)
+    manifest = publish_bundle(state, training, photos, held_out, PAINTINGS, features, tmp_path / "b")
     bundle = load_bundle(tmp_path / "b")
     assert bundle.names == ("one", "two")
     assert bundle.manifest == manifest
@@ -139,32 +221,144 @@ def test_a_finished_run_becomes_a_bundle_that_loads(features: SqueezeNetFeatures
     np.testing.assert_array_equal(bundle.styles[1].code, codes[1].numpy())
 
 
-def test_the_command_trains_and_publishes_a_bundle(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_run_leaves_a_page_with_its_curves_and_pictures(
+    features: SqueezeNetFeatures, tmp_path: Path
 ) -> None:
-    for folder, names in (("content", ["a", "b"]), ("styles", ["one", "two"])):
+    terms: list[dict[str, float]] = []
+    config = replace(TINY, steps=10)
+    run(
+        features,
+        tmp_path,
+        config,
+        save_every=1,
+        sheet_photos=SHEET,
+        report=lambda p: terms.append(p.terms),
+    )
+    text = (tmp_path / "report.html").read_text()
+    assert "http" not in text
+    assert "<script" not in text
+    for name in terms[-1]:
+        assert name in text
+    assert 0 < terms[-1]["diversity"] <= 2
+    assert 0 < terms[-1]["diversity_of_paintings"] <= 2
+    strips = sorted(path.name for path in (tmp_path / "epochs").iterdir())
+    assert strips == [f"{step:07d}-{style:02d}.jpg" for step in range(1, 11) for style in (0, 1)]
+    assert text.count("<img") == 2 * 8
+    assert "Step 1<" in text
+    assert "Step 10<" in text
+    assert read_picture(tmp_path / "epochs" / strips[0]).shape == (64 + 28, 5 * 64, 3)
+    assert read_picture(tmp_path / "sheet.png").shape == (2 * 64 + 28, 4 * 64, 3)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_resumed_run_forgets_what_was_logged_after_its_checkpoint(
+    features: SqueezeNetFeatures, tmp_path: Path
+) -> None:
+    with pytest.raises(StoppedError):
+        run(features, tmp_path, report=stop_after(3))
+    with (tmp_path / "losses.jsonl").open("a") as file:
+        file.write('{"step": 3, "sty')
+    run(features, tmp_path, replace(TINY, steps=4))
+    assert [line["step"] for line in read_log(tmp_path / "losses.jsonl")] == [1, 2, 3, 4]
+
+
+def test_the_discriminator_map_is_red_where_it_believes_and_blue_where_not() -> None:
+    state = GanState(TINY, 2)
+    assert state.discriminator.score.bias is not None
+    picture = SHEET[0]
+    for logit, (more, less) in {9.0: (0, 2), -9.0: (2, 0)}.items():
+        state.discriminator.score.bias.data.fill_(logit)
+        shown = discriminator_map(state.discriminator, picture, 1)
+        assert shown.shape == picture.shape
+        assert (shown[..., more] > shown[..., less]).all()
+    assert state.discriminator.training
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    for folder, names in (("content", ["a", "b", "c"]), ("styles", ["one", "two"])):
         (tmp_path / folder).mkdir()
-        for name, pixels in zip(names, smooth_pictures(2, 96), strict=True):
+        for name, pixels in zip(names, smooth_pictures(len(names), 96), strict=True):
             cv2.imwrite(str(tmp_path / folder / f"{name}.png"), pixels)
     (tmp_path / "content" / "broken.jpg").write_bytes(b"no picture")
     save_file(random_feature_weights(), tmp_path / "f.safetensors")
     styles = [
-        {"picture": f"{n}.png", "name": n, "title": n, "artist": "A Painter", "year": "1900"}
-        for n in ("one", "two")
+        {"picture": f"{n}.png", "name": n, "title": n, "artist": "A Painter", "year": "1900"} for n in NAMES
     ]
-    config = {"name": "tiny", "options": TINY.to_json() | {"steps": 4}, "styles": styles}
+    config = {"name": "tiny", "held_out": 1, "options": TINY.to_json() | {"steps": 4}, "styles": styles}
     (tmp_path / "train.yaml").write_text(json.dumps(config))
     arguments = ["train", "base", "--config", "train.yaml", "--content", "content", "--styles", "styles"]
     arguments += ["--features", "f.safetensors", "-o", "out", "--set", "options.steps=2"]
-    located = [str(tmp_path / a) if (tmp_path / a).exists() or a == "out" else a for a in arguments]
-    assert main(located) == 0
+    return [str(tmp_path / a) if (tmp_path / a).exists() or a == "out" else a for a in arguments]
+
+
+def test_the_command_trains_and_publishes_a_bundle(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--device", "cpu", "--precision", "fp32"]) == 0
     said = capsys.readouterr()
     assert "skipped broken.jpg" in said.err
     assert "2/2" in said.err
     bundle = load_bundle(tmp_path / "out" / "bundle")
-    assert bundle.names == ("one", "two")
+    assert bundle.names == NAMES
     assert bundle.manifest.training["options"]["steps"] == 2
-    assert read_picture(tmp_path / "out" / "sheet.png").shape == (4 * 320, 4 * 320, 3)
+    assert bundle.manifest.training["skipped"].keys() == {"broken.jpg"}
+    assert read_picture(tmp_path / "out" / "sheet.png").shape == (4 * 320 + 28, 4 * 320, 3)
+    assert (tmp_path / "out" / "report.html").exists()
+    assert not (tmp_path / "out" / "tensorboard").exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--set", "held_out=3"], "held_out is 3, but 3 usable photos allow 1 to 2"),
+        (["--set", "options.crop=70"], "options.crop"),
+        (["--set", "options.batch=1"], "options.batch"),
+        (["--set", "styles=[]"], "names no styles"),
+        (["--device", "cuda"], "no CUDA device"),
+        (["--tensorboard"], "pip install"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused_before_training(
+    command: list[str],
+    extra: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delitem(sys.modules, "streamstyle.train.scalars", raising=False)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert main([*command, *extra]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_tensorboard_gets_every_term(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder: Path) -> None:
+            assert folder == tmp_path / "out" / "tensorboard"
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, step))
+
+        def flush(self) -> None:
+            pass
+
+    monkeypatch.delitem(sys.modules, "streamstyle.train.scalars", raising=False)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    assert main([*command, "--tensorboard"]) == 0
+    assert {("style", 2), ("d_accuracy", 2), ("diversity", 2)} <= set(written)
+
+
+def test_train_without_a_word_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train"]) == 2
+    assert "streamstyle train base" in capsys.readouterr().err
 
 
 def test_bad_pictures_are_skipped_and_listed(tmp_path: Path) -> None:
@@ -193,21 +387,45 @@ def test_colours_are_read_as_rgb(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "red.png")[0, 0].tolist() == [200, 0, 0]
 
 
-def test_style_loss_is_zero_on_its_own_target_and_one_on_nothing() -> None:
+def test_style_losses_are_zero_on_their_own_target_and_one_on_nothing() -> None:
     features = {"a": torch.rand(2, 4, 8, 8)}
-    target = {"a": losses.gram(features["a"])}
-    assert float(losses.style_loss(features, target)) == pytest.approx(0)
-    assert float(losses.style_loss({"a": torch.zeros(2, 4, 8, 8)}, target)) == pytest.approx(1)
+    nothing = {"a": torch.zeros(2, 4, 8, 8)}
+    grams = {"a": losses.gram(features["a"])}
+    moments = {"a": losses.moments(features["a"])}
+    assert float(losses.gram_loss(features, grams)) == pytest.approx(0)
+    assert float(losses.gram_loss(nothing, grams)) == pytest.approx(1)
+    assert float(losses.style_loss(features, moments)) == pytest.approx(0)
+    assert float(losses.style_loss(nothing, moments)) == pytest.approx(1)
 
 
-def test_temporal_loss_is_zero_for_a_network_that_moves_with_its_input() -> None:
-    motion = draw_motion(2, 32, np.random.default_rng(0))
-    x = torch.rand(2, 3, 32, 32)
-    moved = motion.warp(x)
-    assert float(losses.temporal_loss(1 - moved, motion.warp(1 - x), motion.mask)) == pytest.approx(
+def test_the_warp_loss_is_zero_for_a_painting_that_moves_and_brightens_with_the_photo() -> None:
+    change = draw_next_frame(2, 32, np.random.default_rng(0))
+    frame, output = torch.rand(2, 2, 3, 32, 32)
+    warped = change.warp(frame)
+    brighter = losses.luminance_warp_loss(
+        change.warp(output) + 0.1, change.warp(output), warped + 0.1, warped, change.mask
+    )
+    assert float(brighter) == pytest.approx(0, abs=1e-6)
+    still = losses.luminance_warp_loss(
+        change.warp(output), change.warp(output), warped + 0.1, warped, change.mask
+    )
+    assert float(still) == pytest.approx(0.1, rel=1e-3)
+    assert 0.5 < float(change.mask.mean()) <= 1
+
+
+def test_the_no_flow_loss_is_zero_for_a_painting_that_changes_as_the_photo_does() -> None:
+    frame, output = torch.rand(2, 1, 3, 16, 16)
+    noise = 0.05 * torch.randn(1, 3, 16, 16)
+    assert float(losses.no_flow_loss(output, output + noise, frame, frame + noise)) == pytest.approx(
         0, abs=1e-6
     )
-    assert 0.5 < float(motion.mask.mean()) <= 1
+    assert float(losses.no_flow_loss(output, output, frame, frame + noise)) > 0.02
+
+
+def test_the_gradient_penalty_is_half_the_squared_gradient_of_a_patch() -> None:
+    x = torch.rand(2, 3, 8, 8, requires_grad=True)
+    logits = torch.nn.functional.avg_pool2d(x.sum(dim=1, keepdim=True), 4) * 16  # 48 ones a patch
+    assert float(losses.r1_penalty(logits, x).detach()) == pytest.approx(48 / 2)
 
 
 def test_hinge_losses_reward_the_right_side() -> None:

@@ -7,18 +7,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamstyle.errors import ConfigError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamstyle.train.loop import TrainProgress
 
 
 def add_command(commands: Any) -> None:
     """Declare `train` and its sub-commands."""
     parser = commands.add_parser("train", help="train the network")
-    actions = parser.add_subparsers(metavar="WHAT", required=True)
+    parser.set_defaults(command=_refuse)
+    actions = parser.add_subparsers(metavar="WHAT")
     base = actions.add_parser(
         "base",
         help="the whole GAN, from a folder of photos and a folder of paintings",
-        description="Resumes where OUT holds a checkpoint. Leaves OUT/bundle and OUT/sheet.png.",
+        description="Resumes where OUT holds a checkpoint. Leaves OUT/bundle, OUT/sheet.png and "
+        "OUT/report.html. Under torchrun every process trains on other photos.",
     )
     base.add_argument("--config", type=Path, required=True, metavar="FILE", help="see configs/train.yaml")
     base.add_argument("--content", type=Path, required=True, metavar="DIR", help="photos")
@@ -26,42 +32,91 @@ def add_command(commands: Any) -> None:
     base.add_argument("--features", type=Path, required=True, metavar="FILE", help="SqueezeNet v1.0 features")
     base.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder of the run")
     base.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
+    base.add_argument(
+        "--tensorboard", action="store_true", help="write the curves to OUT/tensorboard as well"
+    )
+    add_compute_options(base)
     base.set_defaults(command=train_base)
+
+
+def add_compute_options(parser: argparse.ArgumentParser) -> None:
+    """Declare --device and --precision."""
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="bf16: forward passes in bfloat16; auto (default): where the device has instructions for it",
+    )
+
+
+def _refuse(_arguments: argparse.Namespace) -> int:
+    raise ConfigError("say what to train: streamstyle train base, see streamstyle train base --help")
 
 
 def train_base(arguments: argparse.Namespace) -> int:
     """Train, resume or finish a base run and publish its bundle."""
-    import torch
-
     from streamstyle.config import load_config
     from streamstyle.nets.features import SqueezeNetFeatures
+    from streamstyle.train.compute import open_compute
     from streamstyle.train.data import center_squares, hold_out, read_folder, read_picture
     from streamstyle.train.loop import train_base as train
     from streamstyle.train.options import BaseTraining
     from streamstyle.train.publish import publish_bundle
 
     training = load_config(BaseTraining, arguments.config, arguments.set)
+    if not training.styles:
+        raise ConfigError(f"{arguments.config} names no styles; see configs/train.yaml")
     features = SqueezeNetFeatures.load(arguments.features)
-    features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     photos = read_folder(arguments.content, min_side=training.options.crop)
-    for name, reason in photos.skipped.items():
-        print(f"skipped {name}: {reason}", file=sys.stderr)
+    skipped = photos.skipped
     photos, held_out = hold_out(photos, training.held_out)
     paintings = [read_picture(arguments.styles / style.picture) for style in training.styles]
-    state = train(
-        training.options,
-        photos,
-        paintings,
-        features,
-        arguments.out,
-        report=_print_progress,
-        sheet_photos=center_squares(held_out, 4, 320),
-    )
+    with open_compute(arguments.device, arguments.precision) as compute:
+        report = _first_reporter(arguments, skipped) if compute.rank == 0 else print
+        state = train(
+            training.options,
+            photos,
+            paintings,
+            features,
+            arguments.out,
+            names=[style.name for style in training.styles],
+            report=report,
+            sheet_photos=center_squares(held_out, 4, 320),
+            compute=compute,
+        )
+    if compute.rank:
+        return 0
+    for network in (features, *state.modules().values()):
+        network.cpu()
     folder = arguments.out / "bundle"
     manifest = publish_bundle(state, training, photos, held_out, paintings, features, folder)
     for style in manifest.styles:
         print(style.name, style.metrics)
     return 0
+
+
+def _first_reporter(
+    arguments: argparse.Namespace, skipped: dict[str, str]
+) -> Callable[[TrainProgress], None]:
+    """List what was skipped; returns what prints progress, and writes it for TensorBoard where asked."""
+    for name, reason in skipped.items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    if not arguments.tensorboard:
+        return _print_progress
+    try:
+        from streamstyle.train.scalars import TensorBoardLog
+    except ImportError as error:
+        raise ConfigError(
+            "--tensorboard needs the package tensorboard: pip install 'streamstyle[train]'"
+        ) from error
+    curves = TensorBoardLog(arguments.out / "tensorboard")
+
+    def report(progress: TrainProgress) -> None:
+        _print_progress(progress)
+        curves.write(progress)
+
+    return report
 
 
 def _print_progress(progress: TrainProgress) -> None:

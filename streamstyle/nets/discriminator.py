@@ -34,9 +34,15 @@ class PatchDiscriminator(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Patch logits; see the class."""
         y = x * 2 - 1
-        for conv in self.convs:
-            y = F.leaky_relu(conv(y), 0.2)
-        y = F.leaky_relu(self.mix(y), 0.2)
+        for conv in (*self.convs, self.mix):
+            y = F.leaky_relu(_convolve(conv, y), 0.2)
         projection = torch.einsum("bchw,bc->bhw", y, self.embedding(style))[:, None]
-        logits: Tensor = self.score(y) + projection
-        return logits
+        return _convolve(self.score, y) + projection
+
+
+def _convolve(conv: nn.Module, x: Tensor) -> Tensor:
+    """Apply a spectrally normalised convolution; its power iteration stays in fp32 under autocast."""
+    assert isinstance(conv, nn.Conv2d)
+    with torch.autocast(x.device.type, enabled=False):
+        weight = conv.weight
+    return F.conv2d(x, weight, conv.bias, conv.stride, conv.padding)

@@ -60,14 +60,25 @@ def save_checkpoint(
     save_tensors(path, tensors, {"streamstyle": json.dumps(about)})
 
 
+def _with_defaults(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """`stored` with the keys that it lacks taken from `defaults`, groups inside as well."""
+    filled = {**defaults, **stored}
+    for key, default in defaults.items():
+        if isinstance(default, dict) and isinstance(filled[key], dict):
+            filled[key] = _with_defaults(filled[key], default)
+    return filled
+
+
 def load_checkpoint(
     path: Path,
     options: dict[str, Any],
+    defaults: dict[str, Any],
     modules: dict[str, nn.Module],
     optimizers: dict[str, Optimizer],
 ) -> int:
     """Restore what `save_checkpoint` stored and return the number of finished steps.
 
+    defaults: values of the options that a checkpoint may lack, being older than they are.
     Raises ModelError where the file is damaged or was written with other options.
     """
     try:
@@ -76,7 +87,7 @@ def load_checkpoint(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except Exception as error:  # safetensors raises its own type, KeyError and OSError
         raise ModelError(f"cannot resume from {path}: {error}") from error
-    if about["version"] != CHECKPOINT_VERSION or about["options"] != options:
+    if about["version"] != CHECKPOINT_VERSION or _with_defaults(about["options"], defaults) != options:
         raise ModelError(f"{path} was written with other options; train into another folder")
     for name, module in modules.items():
         own = {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}

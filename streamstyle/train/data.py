@@ -84,7 +84,14 @@ def read_folder(folder: Path, *, min_side: int) -> PictureFolder:
 
 
 def hold_out(photos: PictureFolder, count: int) -> tuple[PictureFolder, PictureFolder]:
-    """Split off `count` photos, spread evenly over the names: (to train on, to measure with)."""
+    """Split off `count` photos, spread evenly over the names: (to train on, to measure with).
+
+    Raises ConfigError where one of both would be empty.
+    """
+    if not 1 <= count < len(photos.names):
+        raise ConfigError(
+            f"held_out is {count}, but {len(photos.names)} usable photos allow 1 to {len(photos.names) - 1}"
+        )
     kept = set(np.linspace(0, len(photos.names) - 1, count).round().astype(int).tolist())
 
     def chosen(indices: Sequence[int], skipped: dict[str, str]) -> PictureFolder:
@@ -139,17 +146,19 @@ def vary_colour(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
     return balanced.clip(0, 255).astype(np.uint8)
 
 
+def center_square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The largest square in the middle, resized: RGB uint8 (side, side, 3)."""
+    h, w = picture.shape[:2]
+    cut = min(h, w)
+    top, left = (h - cut) // 2, (w - cut) // 2
+    square = picture[top : top + cut, left : left + cut]
+    return cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
 def center_squares(photos: PictureFolder, count: int, side: int) -> list[NDArray[np.uint8]]:
     """`count` photos spread over the folder, cut square and resized: RGB uint8 (side, side, 3)."""
-    squares = []
-    for i in np.linspace(0, len(photos.pictures) - 1, count).round().astype(int):
-        h, w = photos.pictures[i].shape[:2]
-        cut = min(h, w)
-        top, left = (h - cut) // 2, (w - cut) // 2
-        square = photos.pictures[i][top : top + cut, left : left + cut]
-        resized = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
-        squares.append(resized.astype(np.uint8, copy=False))
-    return squares
+    chosen = np.linspace(0, len(photos.pictures) - 1, count).round().astype(int)
+    return [center_square(photos.pictures[i], side) for i in chosen]
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,25 @@
-"""Base training: from folders of photos and paintings to a checkpoint and a contact sheet."""
+"""Base training: from folders of photos and paintings to a checkpoint and a report."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from streamstyle.errors import SinkError
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
+from streamstyle.train.compute import Compute
 from streamstyle.train.data import PictureFolder, draw_batch, draw_next_frame
 from streamstyle.train.options import TrainConfig
-from streamstyle.train.report import contact_sheet, write_picture
+from streamstyle.train.report import RunReport
 from streamstyle.train.step import (
     GanState,
     StyleTargets,
@@ -53,47 +56,80 @@ def train_base(
     features: SqueezeNetFeatures,
     folder: Path,
     *,
+    names: Sequence[str],
     report: Callable[[TrainProgress], None],
     report_every: int = 50,
     save_every: int = 200,
     sheet_photos: Sequence[NDArray[np.uint8]] = (),
+    compute: Compute | None = None,
 ) -> GanState:
     """Train generator, codes and discriminator; resumes from `folder` where a checkpoint lies there.
 
-    Data and noise are functions of (seed, step), so stopping and resuming changes nothing.
+    Data and noise are functions of (seed, step), so stopping and resuming changes nothing. names: one per
+    painting. features: moved to the device. Every save writes the checkpoint, then what `RunReport` makes
+    of `sheet_photos`. Of several processes the first alone reports and writes; their weights stay equal bit
+    for bit. Raises StreamStyleError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    compute = compute or Compute()
     scaled = resize_paintings(paintings, config)
+    features.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     targets = StyleTargets(features, scaled, config.style_layers)
-    state = GanState(config, len(paintings))
-    checkpoint = folder / CHECKPOINT_NAME
+    state = GanState(config, len(paintings), compute)
     options = {**config.to_json(), "styles": len(paintings)}
-    first = 0
-    if checkpoint.exists():
-        first = load_checkpoint(checkpoint, options, state.modules(), state.optimizers())
+    checkpoint = folder / CHECKPOINT_NAME
+    first = _resume(checkpoint, options, state)
+    run_report = _open_report(folder, names, sheet_photos, first) if compute.rank == 0 else None
     smoothed: dict[str, float] = {}
-    log = folder / "losses.jsonl"
     started = time.perf_counter()
     for step in range(first, config.steps):
-        rng = np.random.default_rng([config.seed, step])
+        rng = compute.rng(config.seed, step)
         batch = draw_batch(
             photos, scaled, size=config.batch, crop=config.crop, noise_share=config.noise_share, rng=rng
         )
         change = draw_next_frame(1, config.crop, rng)
         state.set_learning_rate_(learning_rate_share(step, config.steps))
-        terms = train_step(state, batch, change, features, targets, config, step=step)
+        terms = train_step(
+            state,
+            batch.to(compute.device),
+            change.to(compute.device),
+            features,
+            targets,
+            config,
+            step=step,
+        )
         for name, value in terms.items():
-            if not math.isnan(value):
-                smoothed[name] = 0.98 * smoothed.get(name, value) + 0.02 * value
+            smoothed[name] = 0.98 * smoothed.get(name, value) + 0.02 * value
         done = step + 1
-        if done % report_every == 0 or done == config.steps:
-            seconds = (time.perf_counter() - started) / (done - first)
-            report(TrainProgress(done, config.steps, dict(smoothed), seconds))
-            with log.open("a") as file:
-                file.write(json.dumps({"step": done, **smoothed}) + "\n")
-        if done % save_every == 0 or done == config.steps:
+        saving = done % save_every == 0 or done == config.steps
+        if run_report is None or not (saving or done % report_every == 0):
+            continue
+        seconds = (time.perf_counter() - started) / (done - first)
+        looked: dict[str, float] = {}
+        if saving:
             save_checkpoint(checkpoint, done, options, state.modules(), state.optimizers())
-            if sheet_photos:
-                sheet = contact_sheet(*state.averaged_network(), sheet_photos)
-                write_picture(folder / "sheet.png", sheet)
+            looked = run_report.look(done, state, scaled, targets, features)
+        run_report.log(done, smoothed | looked)
+        if saving:
+            run_report.write(done)
+        report(TrainProgress(done, config.steps, smoothed | looked, seconds))
     return state
+
+
+def _resume(checkpoint: Path, options: dict[str, Any], state: GanState) -> int:
+    """Load the checkpoint, if there is one; returns the number of finished steps."""
+    first = 0
+    if checkpoint.exists():
+        defaults = TrainConfig().to_json()
+        first = load_checkpoint(checkpoint, options, defaults, state.modules(), state.optimizers())
+    state.compute.check_same_start(first)
+    return first
+
+
+def _open_report(
+    folder: Path, names: Sequence[str], photos: Sequence[NDArray[np.uint8]], finished: int
+) -> RunReport:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot make the folder {folder}: {error.strerror}") from error
+    return RunReport(folder, names, photos, finished=finished)

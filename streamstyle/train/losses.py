@@ -20,7 +20,15 @@ def gram(features: Tensor) -> Tensor:
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
-def style_loss(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (B, C) and covariance (B, C, C) over the positions of features (B, C, h, w)."""
+    flat = features.flatten(2)
+    mean = flat.mean(dim=2, keepdim=True)
+    centred = flat - mean
+    return mean[..., 0], centred @ centred.transpose(1, 2) / flat.shape[2]
+
+
+def gram_loss(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
     """Relative Gram error, mean over layers and batch: |G_o - G_s|_F^2 / |G_s|_F^2.
 
     output: {layer: features (B, C, h, w)}; target: {layer: Gram matrices (B, C, C)}. Gatys et al. 2016,
@@ -30,6 +38,23 @@ def style_loss(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Te
         (gram(output[name]) - g).square().sum((1, 2)) / (g.square().sum((1, 2)) + _EPS)
         for name, g in target.items()
     ]
+    return torch.stack(per_layer).mean()
+
+
+def style_loss(output: Mapping[str, Tensor], target: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
+    """Relative error of mean and covariance, averaged: |m_o - m_s|^2 / |m_s|^2, |C_o - C_s|_F^2 / |C_s|_F^2.
+
+    output: {layer: features (B, C, h, w)}; target: {layer: `moments` of the painting}. A Gram matrix is
+    C + m m^T, and for features after ReLU m m^T is most of it: a network that gets the colours right has
+    little left to gain from strokes. Apart, the covariance weighs as much as the mean. Statistics after
+    Li et al. 2017 (Demystifying neural style transfer, section 4.2), here with the full covariance.
+    """
+    per_layer = []
+    for name, (mean, covariance) in target.items():
+        m, c = moments(output[name])
+        of_mean = (m - mean).square().sum(1) / (mean.square().sum(1) + _EPS)
+        of_covariance = (c - covariance).square().sum((1, 2)) / (covariance.square().sum((1, 2)) + _EPS)
+        per_layer.append((of_mean + of_covariance) / 2)
     return torch.stack(per_layer).mean()
 
 
@@ -96,6 +121,16 @@ def generator_hinge(fake_logits: Tensor) -> Tensor:
 def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """E[max(0, 1 - D(real))] + E[max(0, 1 + D(fake))] (Lim and Ye 2017, eq. 4)."""
     return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
+
+
+def r1_penalty(real_logits: Tensor, real: Tensor) -> Tensor:
+    """E[|grad_x D(x)|^2] / 2 on real pictures (Mescheder et al. 2018, eq. 9, without gamma).
+
+    real_logits: (B, 1, h, w) of `real` (B, 3, H, W), which requires a gradient. Squared norms are divided
+    by the number of patches, so that one gamma fits every size of crop.
+    """
+    (gradient,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
+    return gradient.square().sum((1, 2, 3)).mean() / real_logits[0].numel() / 2
 
 
 def identity_loss(output: Tensor, content: Tensor) -> Tensor:

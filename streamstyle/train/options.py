@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from streamstyle.nets.generator import GeneratorConfig
 
@@ -13,11 +15,11 @@ class LossWeights:
     """Weight of each term of the generator's loss."""
 
     style: float = 1.0
-    content: float = 0.45
+    content: float = 0.25
     variation: float = 1.0
-    adversarial: float = 0.03
-    luminance_warp: float = 2.0
-    no_flow: float = 2.0
+    adversarial: float = 0.05
+    luminance_warp: float = 1.5
+    no_flow: float = 0.5
     identity: float = 8.0
     range: float = 10.0
     grid: float = 5.0
@@ -27,27 +29,32 @@ class LossWeights:
 class TrainConfig:
     """Options of a base training run; stored in checkpoints and in the manifest.
 
-    batch: photos of a step on each process. noise_share: how many of them are coloured noise instead, from
-    which the network learns to paint a style's texture without a photo.
+    batch: photos of a step on each process, 2 or more. noise_share: how many of them are coloured noise
+    instead, from which the network learns to paint a style's texture without a photo.
 
     crop: side of a training crop in pixels, a multiple of 32. style_side: paintings are resized to about
     style_side^2 pixels, which sets the size of the strokes. adversarial_from: first step with the
-    discriminator in the loss. ema: decay of the averaged weights, per step.
+    discriminator in the loss. ema: decay of the averaged weights, per step. r1: gamma of the discriminator's
+    gradient penalty, 0: off.
+
+    A checkpoint without a field is read as if it had the field's default: a new field's default must mean
+    what a run did before.
     """
 
     generator: GeneratorConfig = GeneratorConfig()
     weights: LossWeights = LossWeights()
-    steps: int = 5000
-    batch: int = 4
-    crop: int = 192
-    style_side: int = 512
-    noise_share: float = 0.06
+    steps: Annotated[int, Meta(ge=1)] = 5000
+    batch: Annotated[int, Meta(ge=2)] = 4
+    crop: Annotated[int, Meta(ge=64, multiple_of=32)] = 192
+    style_side: Annotated[int, Meta(ge=64)] = 512
+    noise_share: Annotated[float, Meta(ge=0, le=1)] = 0.06
     learning_rate: float = 1.5e-3
     code_learning_rate: float = 2e-3
     discriminator_learning_rate: float = 4e-4
     adversarial_from: int = 300
-    ema: float = 0.998
-    seed: int = 0
+    ema: Annotated[float, Meta(ge=0, lt=1)] = 0.998
+    r1: Annotated[float, Meta(ge=0)] = 0.0
+    seed: Annotated[int, Meta(ge=0)] = 0
     style_layers: tuple[str, ...] = ("conv1", "fire2", "fire3", "fire5", "fire7")
     content_layer: str = "fire4"
 
@@ -79,6 +86,6 @@ class BaseTraining:
     """
 
     name: str = "lite"
-    held_out: int = 20
+    held_out: Annotated[int, Meta(ge=1)] = 20
     options: TrainConfig = TrainConfig()
     styles: tuple[StylePicture, ...] = ()

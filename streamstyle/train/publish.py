@@ -23,7 +23,7 @@ from streamstyle.train import losses
 from streamstyle.train.checkpoint import save_tensors
 from streamstyle.train.data import PictureFolder, center_squares, to_tensor
 from streamstyle.train.options import BaseTraining
-from streamstyle.train.step import GanState, StyleTargets, resize_paintings
+from streamstyle.train.step import GanState, resize_paintings
 
 _MEASURED_PHOTOS = 8
 _MEASURED_SIDE = 320
@@ -109,7 +109,6 @@ def measure_styles(
     layers = training.options.style_layers
     content_layer = training.options.content_layer
     scaled = resize_paintings(paintings, training.options)
-    targets = StyleTargets(features, scaled, layers)
     squares = center_squares(photos, _MEASURED_PHOTOS, _MEASURED_SIDE)
     content = torch.stack([to_tensor(square) for square in squares])
     content_taps = features(content, (*layers, content_layer))
@@ -118,12 +117,12 @@ def measure_styles(
         styled = paint(generator, np.stack(squares), codes[index])
         x = torch.stack([to_tensor(picture) for picture in styled])
         taps = features(x, (*layers, content_layer))
-        target = targets.of(torch.full((len(squares),), index), 0)
+        target = {n: losses.gram(t) for n, t in features(to_tensor(painting)[None], layers).items()}
         colour = [sliced_wasserstein_lab(picture, painting) for picture in styled]
         grid = [grid_contrast(picture) for picture in styled]
         figures = {
-            "style_loss": float(losses.style_loss(taps, target)),
-            "photo_style_loss": float(losses.style_loss(content_taps, target)),
+            "style_loss": float(losses.gram_loss(taps, target)),
+            "photo_style_loss": float(losses.gram_loss(content_taps, target)),
             "content_loss": float(losses.content_loss(taps[content_layer], content_taps[content_layer])),
             "colour_distance": float(np.mean(colour)),
             "grid_contrast": float(np.mean(grid)),

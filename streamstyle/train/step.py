@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streamstyle.errors import StreamStyleError
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.nets.generator import Generator
 from streamstyle.train import losses
+from streamstyle.train.compute import Compute
 from streamstyle.train.data import Batch, NextFrame, resize_to_area, to_tensor
 from streamstyle.train.options import TrainConfig
+
+_R1_EVERY = 16  # steps; Karras et al. 2020 (StyleGAN2), section 3.2: lazy regularisation costs nothing
 
 
 class StyleCodes(nn.Module):
@@ -48,7 +52,10 @@ class StyleCodes(nn.Module):
 
 
 class StyleTargets:
-    """Gram matrices of every painting, full size and half size: what `style_loss` compares with."""
+    """Feature moments of every painting, full size and half size: what `style_loss` compares with.
+
+    In fp32, on the device of `features`.
+    """
 
     def __init__(
         self,
@@ -58,19 +65,27 @@ class StyleTargets:
     ) -> None:
         self.layers = tuple(layers)
         self.styles = len(paintings)
-        self.grams: list[dict[str, Tensor]] = []
+        self.moments: list[dict[str, tuple[Tensor, Tensor]]] = []
         for scale in (1, 2):
-            per_painting: list[dict[str, Tensor]] = []
+            per_painting: list[dict[str, tuple[Tensor, Tensor]]] = []
             for painting in paintings:
-                x = F.avg_pool2d(to_tensor(painting)[None], scale)
+                x = F.avg_pool2d(to_tensor(painting)[None].to(features.mean.device), scale)
                 with torch.no_grad():
                     taps = features(x, self.layers)
-                per_painting.append({n: losses.gram(taps[n])[0] for n in self.layers})
-            self.grams.append({n: torch.stack([p[n] for p in per_painting]) for n in self.layers})
+                per_painting.append({n: losses.moments(taps[n]) for n in self.layers})
+            self.moments.append(
+                {
+                    n: (
+                        torch.cat([p[n][0] for p in per_painting]),
+                        torch.cat([p[n][1] for p in per_painting]),
+                    )
+                    for n in self.layers
+                }
+            )
 
-    def of(self, style: Tensor, scale_index: int) -> dict[str, Tensor]:
-        """{layer: (B, C, C)} for style indices (B,), at full (0) or half (1) size."""
-        return {n: g[style] for n, g in self.grams[scale_index].items()}
+    def of(self, style: Tensor, scale_index: int) -> dict[str, tuple[Tensor, Tensor]]:
+        """{layer: (mean (B, C), covariance (B, C, C))} for styles (B,), at full (0) or half (1) size."""
+        return {n: (m[style], c[style]) for n, (m, c) in self.moments[scale_index].items()}
 
 
 def resize_paintings(
@@ -81,17 +96,22 @@ def resize_paintings(
 
 
 class GanState:
-    """Networks and optimizers of a run, with their averaged copies."""
+    """Networks and optimizers of a run, with their averaged copies.
 
-    def __init__(self, config: TrainConfig, styles: int) -> None:
+    Fresh weights depend on the seed alone: they are drawn on the CPU whatever the device is.
+    """
+
+    def __init__(self, config: TrainConfig, styles: int, compute: Compute | None = None) -> None:
         torch.manual_seed(config.seed)
+        self.compute = compute or Compute()
         self.generator = config.generator.create()
         self.codes = StyleCodes(self.generator, styles)
         self.discriminator = PatchDiscriminator(styles + 1)
         # 15 % faster on a CPU, more on a GPU.
         self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        trained = nn.ModuleList([self.generator, self.codes])
+        self.discriminator.to(self.compute.device)
+        trained = nn.ModuleList([self.generator, self.codes]).to(self.compute.device)
         self.averaged = copy.deepcopy(trained).requires_grad_(False)
         self.generator_optimizer = torch.optim.Adam(
             [
@@ -159,12 +179,13 @@ def generator_losses(
     """
     before = torch.arange(min(2, len(batch.style)), device=batch.style.device)
     moving, still = change.of_moving(batch.content[:1]), change.of_still(batch.content[1:2])
-    both = state.generator(
-        torch.cat([batch.content, moving, still]),
-        state.codes(torch.cat([batch.style, batch.style[before]])),
-        torch.cat([batch.canvas, batch.canvas[before]]),
-    )
-    output, output_next = both[: len(batch.style)], both[len(batch.style) :]
+    with state.compute.autocast():
+        both = state.generator(
+            torch.cat([batch.content, moving, still]),
+            state.codes(torch.cat([batch.style, batch.style[before]])),
+            torch.cat([batch.canvas, batch.canvas[before]]),
+        )
+    output, output_next = both.float().split([len(batch.style), len(before)])
     terms = {
         "luminance_warp": losses.luminance_warp_loss(
             output_next[:1],
@@ -180,11 +201,12 @@ def generator_losses(
     if not painted.all():
         terms["identity"] = losses.identity_loss(output[~painted], batch.content[~painted])
     if painted.any():
-        terms |= _painting_losses(output[painted], batch, painted, features, targets, config)
+        terms |= _painting_losses(state, output[painted], batch, painted, features, targets, config)
     return terms, output
 
 
 def _painting_losses(
+    state: GanState,
     out: Tensor,
     batch: Batch,
     painted: Tensor,
@@ -192,9 +214,14 @@ def _painting_losses(
     targets: StyleTargets,
     config: TrainConfig,
 ) -> dict[str, Tensor]:
+    def seen(x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        with state.compute.autocast():
+            taps = features(x, layers)
+        return {name: tap.float() for name, tap in taps.items()}
+
     style, photo = batch.style[painted], batch.photo[painted]
-    taps = features(out, (*config.style_layers, config.content_layer))
-    half = features(F.avg_pool2d(out, 2), config.style_layers)
+    taps = seen(out, (*config.style_layers, config.content_layer))
+    half = seen(F.avg_pool2d(out, 2), config.style_layers)
     full_style = losses.style_loss(taps, targets.of(style, 0))
     half_style = losses.style_loss(half, targets.of(style, 1))
     terms = {
@@ -204,10 +231,34 @@ def _painting_losses(
     }
     if photo.any():
         with torch.no_grad():
-            content = features(batch.content[painted][photo], [config.content_layer])
+            content = seen(batch.content[painted][photo], [config.content_layer])
         kept = taps[config.content_layer][photo]
         terms["content"] = losses.content_loss(kept, content[config.content_layer])
     return terms
+
+
+def _train_discriminator_(
+    state: GanState, batch: Batch, output: Tensor, config: TrainConfig, *, step: int
+) -> dict[str, Tensor]:
+    """Update the discriminator once on paintings and on `output`; returns its loss and its accuracy."""
+    with state.compute.autocast():
+        real = state.discriminator(batch.painting, batch.style).float()
+        fake = state.discriminator(output.detach(), batch.style).float()
+    loss = losses.discriminator_hinge(real, fake)
+    figures = {
+        "d_loss": loss.detach(),
+        "d_accuracy": ((real > 0).float().mean() + (fake < 0).float().mean()) / 2,
+    }
+    if config.r1 and step % _R1_EVERY == 0:
+        painting = batch.painting.detach().requires_grad_()
+        penalty = losses.r1_penalty(state.discriminator(painting, batch.style), painting)
+        figures["d_r1"] = penalty.detach()
+        loss = loss + config.r1 * _R1_EVERY * penalty
+    state.discriminator_optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.compute.average_gradients_([*state.discriminator.parameters()], loss)
+    state.discriminator_optimizer.step()
+    return figures
 
 
 def train_step(
@@ -220,25 +271,31 @@ def train_step(
     *,
     step: int,
 ) -> dict[str, float]:
-    """Update discriminator and generator once; returns the loss terms and D's accuracy."""
-    adversarial = step >= config.adversarial_from
+    """Update discriminator and generator once; returns the loss terms and the discriminator's figures.
+
+    Raises StreamStyleError where the loss is not finite; the generator is then as it was.
+    """
     terms, output = generator_losses(state, batch, change, features, targets, config)
-    accuracy = float("nan")
-    if adversarial:
-        real = state.discriminator(batch.painting, batch.style)
-        fake = state.discriminator(output.detach(), batch.style)
-        accuracy = float(((real > 0).float().mean() + (fake < 0).float().mean()) / 2)
-        state.discriminator_optimizer.zero_grad(set_to_none=True)
-        losses.discriminator_hinge(real, fake).backward()  # type: ignore[no-untyped-call]
-        state.discriminator_optimizer.step()
+    figures: dict[str, Tensor] = {}
+    if step >= config.adversarial_from:
+        figures = _train_discriminator_(state, batch, output, config, step=step)
         state.discriminator.requires_grad_(False)
-        terms["adversarial"] = losses.generator_hinge(state.discriminator(output, batch.style))
+        with state.compute.autocast():
+            judged = state.discriminator(output, batch.style)
+        terms["adversarial"] = losses.generator_hinge(judged.float())
     weights = asdict(config.weights)
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
     state.generator_optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     state.discriminator.requires_grad_(True)
-    nn.utils.clip_grad_norm_([*state.generator.parameters(), *state.codes.parameters()], 5.0)
+    trained = [*state.generator.parameters(), *state.codes.parameters()]
+    loss = state.compute.average_gradients_(trained, total)
+    if not loss.isfinite():
+        raise StreamStyleError(
+            f"the loss of step {step + 1} is {float(loss)}; the last checkpoint was written before it and is "
+            "intact: go on from it with --precision fp32, or start anew with lower learning rates"
+        )
+    nn.utils.clip_grad_norm_(trained, 5.0)
     state.generator_optimizer.step()
     state.average_(min(config.ema, (1 + step) / (10 + step)))
-    return {name: float(term.detach()) for name, term in terms.items()} | {"d_accuracy": accuracy}
+    return {name: float(value.detach()) for name, value in (terms | figures).items()}

@@ -1,0 +1,128 @@
+"""Train the feature network that the package ships to answer as another one does.
+
+python3 tools/distill_features.py --teacher FILE --pictures DIR [DIR ...] -o OUT.safetensors [--steps N]
+
+The student has the teacher's architecture up to `fire7`, fresh weights, and sees only the given pictures. Its
+loss is the relative squared error of every layer. The last tenth of the pictures is kept out and measured.
+The last line of output is one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import environment
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from streamstyle.nets.features import SqueezeNetFeatures
+
+_LAYERS = ("conv1", "fire2", "fire3", "fire4", "fire5", "fire6", "fire7")
+_CROP, _BATCH, _RATE = 128, 8, 2e-3
+
+
+def main() -> None:
+    """Train, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--pictures", type=Path, nargs="+", required=True)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    environment.enter()
+    import numpy as np
+    import torch
+
+    from streamstyle.nets.features import SqueezeNetFeatures
+    from streamstyle.train.checkpoint import save_tensors
+    from streamstyle.train.data import read_folder
+
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    teacher = SqueezeNetFeatures.load(arguments.teacher)
+    student = fresh_student(teacher)
+    pictures = [p for folder in arguments.pictures for p in read_folder(folder, min_side=_CROP).pictures]
+    kept_out, pictures = pictures[::10], [p for i, p in enumerate(pictures) if i % 10]
+    # conv1 sees 0..255: a step of its weights weighs a hundred times more.
+    first = [p for n, p in student.named_parameters() if n.startswith("conv1")]
+    rest = [p for n, p in student.named_parameters() if not n.startswith("conv1")]
+    optimizer = torch.optim.Adam([{"params": first, "lr": _RATE / 20}, {"params": rest, "lr": _RATE}])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [_RATE / 20, _RATE], total_steps=arguments.steps, pct_start=0.05
+    )
+    started = time.perf_counter()
+    for step in range(1, arguments.steps + 1):
+        terms = errors(teacher, student, draw(pictures, _BATCH, rng))
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 5.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0 or step == arguments.steps:
+            text = " ".join(f"{n} {float(t.detach()):.3f}" for n, t in terms.items())
+            print(f"{step}/{arguments.steps} {time.perf_counter() - started:.0f} s: {text}", flush=True)
+            save_tensors(arguments.out, half(student), {})
+    with torch.no_grad():
+        measured = errors(teacher, student, draw(kept_out, 64, rng))
+    error = {name: round(float(term), 4) for name, term in measured.items()}
+    print(json.dumps({"steps": arguments.steps, "relative_error": error}))
+
+
+def fresh_student(teacher: SqueezeNetFeatures) -> SqueezeNetFeatures:
+    """The teacher's architecture with random weights (He et al. 2015)."""
+    import torch
+
+    from streamstyle.nets.features import SqueezeNetFeatures
+
+    weights = {}
+    for name, tensor in teacher.state_dict().items():
+        if name.split(".")[0] in _LAYERS:
+            weights[_public_name(name)] = torch.zeros_like(tensor)
+            if name.endswith("weight"):
+                torch.nn.init.kaiming_normal_(weights[_public_name(name)])
+    weights["conv1.weight"] /= 64  # its input spans 0..255
+    return SqueezeNetFeatures(weights).requires_grad_(True)
+
+
+def draw(pictures: list[NDArray[np.uint8]], count: int, rng: np.random.Generator) -> Tensor:
+    """Random crops, turned and recoloured: (count, 3, S, S) in [0, 1]."""
+    import torch
+
+    from streamstyle.train.data import random_crop, to_tensor, vary_colour
+
+    chosen = [pictures[i] for i in rng.integers(0, len(pictures), count)]
+    crops = [random_crop(p, _CROP, rng, max_zoom=3.0, max_angle=15) for p in chosen]
+    return torch.stack([to_tensor(vary_colour(c, rng)) for c in crops])
+
+
+def errors(teacher: SqueezeNetFeatures, student: SqueezeNetFeatures, x: Tensor) -> dict[str, Tensor]:
+    """Relative squared error of each layer."""
+    import torch
+
+    with torch.no_grad():
+        want = teacher(x, _LAYERS)
+    have = student(x, _LAYERS)
+    return {n: (have[n] - want[n]).square().sum() / want[n].square().sum() for n in _LAYERS}
+
+
+def _public_name(name: str) -> str:
+    """`fire2.0.weight` of the module to `fire2.squeeze1x1.weight` of the file."""
+    parts = ("squeeze1x1", "expand1x1", "expand3x3")
+    layer, *rest = name.split(".")
+    return name if layer == "conv1" else f"{layer}.{parts[int(rest[0])]}.{rest[1]}"
+
+
+def half(student: SqueezeNetFeatures) -> dict[str, Tensor]:
+    """The student's weights as a file holds them, fp16."""
+    return {_public_name(name): tensor.half() for name, tensor in student.state_dict().items()}
+
+
+if __name__ == "__main__":
+    main()
