@@ -22,6 +22,7 @@ class RunConfig:
 
     style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, openvino or torch.
     network: lite or full, the bundled networks.
+    turn: more or less of a style's groups, texture=1.4,colour=0.8 (see `streamstyle.explain.turn`).
     region: where another style holds (see `streamstyle.regions.spec`), None for nowhere. region_style: the
     style there, as `style`. region_feather: width in pixels of the passage between the two.
     correct: off (neither detect nor correct) or repair. queue: frames that each channel holds.
@@ -32,6 +33,7 @@ class RunConfig:
     strength: float = 1.0
     engine: str = "auto"
     network: str = "lite"
+    turn: str | None = None
     region: str | None = None
     region_style: str = "original"
     region_feather: Annotated[float, msgspec.Meta(ge=0, le=512)] = 24.0

@@ -15,12 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from streamstyle.engines.conditioning import Conditioning
-from streamstyle.engines.network import frame_generator
 from streamstyle.engines.open import ENGINES, open_engine
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import ConfigError, EngineError, ModelError
-from streamstyle.nets.generator import GeneratorConfig
+from streamstyle.nets.generator import FrameGenerator, GeneratorConfig, restore_generator
 from streamstyle.nets.noise import canvas
 from streamstyle.styles.bundle import load_bundle
 from streamstyle.types import Engine, Look, Picture
@@ -71,7 +70,7 @@ class Network:
         quads = np.pad(mask, edges, mode="edge").reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
         half = quads.mean(axis=(1, 3)).round().astype(np.uint8)
         arrays = (padded, look.codes, half[None], canvas(*padded.shape[:2]))
-        network = frame_generator(self.architecture, self.weights)
+        network = FrameGenerator(restore_generator(self.architecture, self.weights))
         with torch.no_grad():
             styled = network(*(torch.from_numpy(array)[None] for array in arrays))[0]
         return styled[:height, :width].numpy()
@@ -246,7 +245,7 @@ def test_an_unknown_engine_names_the_nearest(network: Network) -> None:
 
 def test_weights_that_do_not_fit_are_refused(network: Network) -> None:
     with pytest.raises(ModelError, match="do not fit"):
-        frame_generator({**network.architecture, "blocks": 2}, network.weights)
+        restore_generator({**network.architecture, "blocks": 2}, network.weights)
 
 
 def test_a_missing_openvino_is_told_with_its_remedy(
@@ -263,7 +262,7 @@ seen = []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(("socket.", "os.fork")) else None)
 import numpy as np
 from streamstyle.engines.openvino_engine import OpenVinoEngine
-from streamstyle.nets.generator import FrameGenerator, GeneratorConfig
+from streamstyle.nets.generator import FrameGenerator, GeneratorConfig, restore_generator
 from streamstyle.types import Look
 generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create().requires_grad_(False)
 engine = OpenVinoEngine(FrameGenerator(generator).eval(), 64, 64)

@@ -298,9 +298,8 @@ def test_the_command_writes_the_page_and_prints_the_figures(
     styles = tuple(StyleEntry(n, n, "B", "1900", "", c) for n, c in zip("abc", codes, strict=True))
     weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
     about = Manifest(MANIFEST_VERSION, "small", generator.config.to_json(), {}, [], {})
-    bundle = StyleBundle(about, weights, styles, generator.layout.neutral().numpy())
-    monkeypatch.setattr(bundle_module, "load_bundle", lambda: bundle)
-    monkeypatch.setattr(bundle_module, "BUNDLED", tmp_path)
+    bundle = StyleBundle(tmp_path, about, weights, styles, generator.layout.neutral().numpy())
+    monkeypatch.setattr(bundle_module, "load_bundle", lambda _folder: bundle)
     write_picture(tmp_path / "photo.png", photo)
     parser = argparse.ArgumentParser()
     explain_command.add_command(parser.add_subparsers())

@@ -25,7 +25,8 @@ from streamstyle.engines.foreign_import import examine_file
 from streamstyle.engines.foreign_probe import Declared, examine, photo_like
 from streamstyle.engines.foreign_weights import convert_state_dict
 from streamstyle.errors import ConfigError, ModelError
-from streamstyle.styles.foreign import asked_model, load_foreign, model_names, save_model
+from streamstyle.styles.foreign import asked_model, load_foreign, save_model
+from streamstyle.styles.library import model_names
 from streamstyle.types import Look, Picture
 
 LOOK = Look(np.zeros((2, 1), np.float32))
@@ -152,7 +153,7 @@ def test_import_stores_a_verified_copy_that_runs(
     path = save_onnx(Painter("tanh"), tmp_path / "My Style_2.onnx", size=(64, 64), free=False)
     assert imported([path]) == 0
     assert "note: it runs at 64x64 only" in capsys.readouterr().out
-    assert model_names() == ("my-style-2",)
+    assert model_names() == ["my-style-2"]
     assert sorted(p.name for p in (own_folder / "models").iterdir()) == ["my-style-2"]
     model = load_foreign("my-style-2")
     assert model.data == path.read_bytes()

@@ -74,8 +74,8 @@ def small_bundle(
 ) -> StyleBundle:
     manifest = Manifest(MANIFEST_VERSION, "small", generator.config.to_json(), {}, [], {})
     weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
-    bundle = StyleBundle(manifest, weights, styles, generator.layout.neutral().numpy())
-    monkeypatch.setattr(bundle_module, "load_bundle", lambda: bundle)
+    bundle = StyleBundle(Path("unused"), manifest, weights, styles, generator.layout.neutral().numpy())
+    monkeypatch.setattr(bundle_module, "load_bundle", lambda _folder: bundle)
     return bundle
 
 

@@ -319,7 +319,6 @@ def test_eval_of_two_pictures_speaks_json_and_text(
     assert report["figures"]["contrast_ratio"] == pytest.approx(0.5, abs=0.01)
     assert report["figures"]["colour_distance_original"] < report["figures"]["colour_distance"]
     assert "warp_error" not in report["figures"]
-    assert any("--features" in note for note in report["notes"])
     same = json.loads(run_eval(capsys, a, a, "--json"))
     assert same["figures"]["psnr"] is None
     assert "infinite" in run_eval(capsys, a, a)

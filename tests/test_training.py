@@ -263,7 +263,7 @@ def test_a_resumed_run_forgets_what_was_logged_after_its_checkpoint(
 
 
 def test_the_discriminator_map_is_red_where_it_believes_and_blue_where_not() -> None:
-    state = GanState(TINY, 2)
+    state = GanState.fresh(TINY, 2)
     assert state.discriminator.score.bias is not None
     picture = SHEET[0]
     for logit, (more, less) in {9.0: (0, 2), -9.0: (2, 0)}.items():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streamstyle.nets.features import SqueezeNetFeatures
 
 _LAYERS = ("conv1", "fire2", "fire3", "fire4", "fire5", "fire6", "fire7")
-_CROP, _BATCH, _RATE = 128, 8, 2e-3
+_CROP, _BATCH, _RATE = 128, 8, 0.05
 
 
 def main() -> None:
@@ -50,12 +50,12 @@ def main() -> None:
     student = fresh_student(teacher)
     pictures = [p for folder in arguments.pictures for p in read_folder(folder, min_side=_CROP).pictures]
     kept_out, pictures = pictures[::10], [p for i, p in enumerate(pictures) if i % 10]
-    # conv1 sees 0..255: a step of its weights weighs a hundred times more.
-    first = [p for n, p in student.named_parameters() if n.startswith("conv1")]
-    rest = [p for n, p in student.named_parameters() if not n.startswith("conv1")]
-    optimizer = torch.optim.Adam([{"params": first, "lr": _RATE / 20}, {"params": rest, "lr": _RATE}])
+    # Tensors differ in size by orders of magnitude (conv1 sees 0..255); Adam's steps must not.
+    rates = [_RATE * float(tensor.std()) for tensor in matching_tensors(teacher, student)]
+    groups = [{"params": [p], "lr": r} for p, r in zip(student.parameters(), rates, strict=True)]
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [_RATE / 20, _RATE], total_steps=arguments.steps, pct_start=0.05
+        optimizer, rates, total_steps=arguments.steps, pct_start=0.05
     )
     started = time.perf_counter()
     for step in range(1, arguments.steps + 1):
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def fresh_student(teacher: SqueezeNetFeatures) -> SqueezeNetFeatures:
-    """The teacher's architecture with random weights (He et al. 2015)."""
+    """The teacher's architecture with random weights, each tensor of the teacher's standard deviation."""
     import torch
 
     from streamstyle.nets.features import SqueezeNetFeatures
@@ -86,9 +86,14 @@ def fresh_student(teacher: SqueezeNetFeatures) -> SqueezeNetFeatures:
         if name.split(".")[0] in _LAYERS:
             weights[_public_name(name)] = torch.zeros_like(tensor)
             if name.endswith("weight"):
-                torch.nn.init.kaiming_normal_(weights[_public_name(name)])
-    weights["conv1.weight"] /= 64  # its input spans 0..255
+                weights[_public_name(name)].normal_(0, float(tensor.std()))
     return SqueezeNetFeatures(weights).requires_grad_(True)
+
+
+def matching_tensors(teacher: SqueezeNetFeatures, student: SqueezeNetFeatures) -> list[Tensor]:
+    """The teacher's tensors in the order of the student's parameters."""
+    of_teacher = dict(teacher.named_parameters())
+    return [of_teacher[name] for name, _ in student.named_parameters()]
 
 
 def draw(pictures: list[NDArray[np.uint8]], count: int, rng: np.random.Generator) -> Tensor:

@@ -33,7 +33,8 @@ def _install(target: str, stamp: Path) -> None:
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print(f"setting up {FOLDER} ...", flush=True)
-    venv.create(FOLDER, with_pip=True)
+    if not PYTHON.exists():
+        venv.create(FOLDER, with_pip=True, clear=True)
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--editable", target], cwd=ROOT, check=True)
     stamp.write_text(wanted)

@@ -88,11 +88,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """{"styles": {name: figures}, "clips": {name: figures}, ...}: see `markdown` for their meaning."""
     from streamstyle.metrics import perceptual
     from streamstyle.metrics.diversity import diversity
-    from streamstyle.nets.features import SqueezeNetFeatures
+    from streamstyle.nets.features import load_features
     from streamstyle.styles.bundle import BUNDLED, load_bundle
     from streamstyle.train.data import center_square, read_picture
 
-    features = SqueezeNetFeatures.load(arguments.features)
+    features = load_features(arguments.features)
     bundle = load_bundle(arguments.bundle or BUNDLED)
     names = _held_out(bundle.manifest.training)[: 4 if arguments.quick else None]
     squares = [center_square(read_picture(DATA / "content" / name), PHOTO_SIDE) for name in names]
@@ -134,8 +134,8 @@ def _held_out(training: Mapping[str, Any]) -> list[str]:
 def bundle_painters(bundle: Any, chosen: Sequence[str] | None) -> list[Painter]:
     """The styles of a bundle, all or the chosen ones. Raises ConfigError for an unknown name."""
     import torch
-
     from streamstyle.engines.network import frame_generator
+
     from streamstyle.errors import ConfigError, nearest
     from streamstyle.nets.generator import paint
     from streamstyle.train.data import read_picture, resize_to_area

@@ -48,7 +48,12 @@ def add_command(commands: Any) -> None:
     parser.add_argument("original", metavar="ORIGINAL")
     parser.add_argument("styled", metavar="STYLED")
     parser.add_argument("--style-picture", type=Path, metavar="PAINTING", help="measure the style against it")
-    parser.add_argument("--features", type=Path, metavar="FILE", help="SqueezeNet features (safetensors)")
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="FILE",
+        help="safetensors of SqueezeNet features; default: the bundled ones",
+    )
     parser.add_argument("--frames", type=_positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(command=command)
@@ -59,10 +64,10 @@ def command(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from streamstyle.metrics.comparison import Comparison
-    from streamstyle.nets.features import SqueezeNetFeatures
+    from streamstyle.nets.features import load_features
     from streamstyle.train.data import read_picture, resize_to_area
 
-    features = None if arguments.features is None else SqueezeNetFeatures.load(arguments.features)
+    features = load_features(arguments.features)
     painting = None
     if arguments.style_picture is not None:
         painting = resize_to_area(read_picture(arguments.style_picture), _PAINTING_SIDE)
@@ -123,8 +128,6 @@ def _frames_of(url: str, limit: int | None) -> Iterator[Picture]:
 def _report(arguments: argparse.Namespace, comparison: Comparison, frames: int) -> dict[str, Any]:
     figures = {name: _significant(value) for name, value in comparison.figures().items()}
     notes = []
-    if arguments.features is None:
-        notes.append("distances on features are left out: give --features FILE.")
     if arguments.style_picture is None:
         notes.append("distances to the painting are left out: give --style-picture PAINTING.")
     return {

@@ -24,6 +24,7 @@ def add_command(commands: Any) -> None:
         metavar="GROUP=FACTOR,...",
         help="more or less of texture, contrast or colour: texture=1.4,colour=0.8",
     )
+    parser.add_argument("--network", default="lite", metavar="NAME", help="lite (default) or full")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON document")
     parser.set_defaults(command=command)
 
@@ -32,27 +33,27 @@ def command(arguments: argparse.Namespace) -> int:
     """Write the page and print where the style came from."""
     import numpy as np
 
-    from streamstyle.engines.network import frame_generator
     from streamstyle.explain.critic import load_critic
     from streamstyle.explain.explanation import explain, explanation_page
     from streamstyle.explain.turn import parse_turn
+    from streamstyle.nets.generator import restore_generator
     from streamstyle.page import write_page
-    from streamstyle.styles.bundle import BUNDLED, load_bundle
+    from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.styles.mix import parse_mix, style_code
     from streamstyle.train.data import read_picture
 
-    bundle = load_bundle()
+    bundle = load_bundle(network_folder(arguments.network))
     factors = parse_turn(arguments.turn) if arguments.turn is not None else {}
     code = style_code(bundle, arguments.style)
     explanation = explain(
-        frame_generator(bundle.manifest.architecture, bundle.weights).generator,
+        restore_generator(bundle.manifest.architecture, bundle.weights),
         read_picture(arguments.image),
         arguments.style,
         code,
         np.mean([style.code for style in bundle.styles], axis=0, dtype=np.float32),
         factors=factors,
         shares=parse_mix(arguments.style),
-        critic=load_critic(BUNDLED, bundle.manifest),
+        critic=load_critic(bundle.folder, bundle.manifest),
     )
     write_page(arguments.out, explanation_page(explanation))
     values = explanation.to_json() | {"page": str(arguments.out)}

@@ -37,6 +37,7 @@ def add_command(commands: Any) -> None:
         help="paint a part otherwise: rect:x,y,w,h, file:MASK, chroma:RRGGBB[,tolerance] or "
         "onnx:MODEL[,class]; lengths in pixels or percent",
     )
+    parser.add_argument("--turn", metavar="GROUP=F,...", help="texture, contrast, colour: less or more, 0..3")
     parser.add_argument("--region-style", metavar="NAME", help="the style there (default: original)")
     parser.add_argument("--region-feather", type=float, metavar="PX", help="width of its soft edge")
     parser.add_argument("--engine", metavar="NAME", help="auto, openvino or torch")
@@ -61,7 +62,7 @@ def command(arguments: argparse.Namespace) -> int:
 
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (
-        *("style", "strength", "region", "region_style", "region_feather"),
+        *("style", "strength", "turn", "region", "region_style", "region_feather"),
         *("engine", "network", "correct"),
     )
     given = [(name, getattr(arguments, name)) for name in named]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from streamstyle.cli.styles_import import add_import
 
 if TYPE_CHECKING:
+    from streamstyle.styles.bundle import StyleRecord
     from streamstyle.types import Picture
 
 _LARGEST_SIDE = 4096
@@ -37,22 +38,34 @@ def add_command(commands: Any) -> None:
     showing_all.add_argument("-o", "--out", type=Path, required=True, metavar="PAGE.html")
     showing_all.add_argument("--photo", type=Path, metavar="FILE", help="paint this, not the rendered scene")
     showing_all.set_defaults(command=write_gallery)
+    for reading in (listing, showing, painting, showing_all):
+        reading.add_argument("--network", default="lite", metavar="NAME", help="lite (default) or full")
     add_import(actions)
 
 
 def list_styles(arguments: argparse.Namespace) -> int:
-    """Print name, title and artist of every style."""
-    from streamstyle.styles.bundle import BUNDLED, load_manifest
-
-    styles = load_manifest(BUNDLED).styles
+    """Print name, title and artist of every style: bundled, own and imported."""
+    styles = _records(arguments.network)
     if arguments.json:
         keys = ("name", "title", "artist", "year", "licence")
         print(json.dumps([{key: getattr(style, key) for key in keys} for style in styles]))
         return 0
     width = max(len(style.name) for style in styles)
     for style in styles:
-        print(f"{style.name:{width}}  {style.title}, {style.artist}, {style.year}")
+        print(f"{style.name:{width}}  " + ", ".join(filter(None, (style.title, style.artist, style.year))))
     return 0
+
+
+def _records(network: str) -> list[StyleRecord]:
+    """Every style there is; own styles of other networks are among them."""
+    from streamstyle.styles.bundle import StyleRecord, load_manifest, network_folder
+    from streamstyle.styles.code_file import load_code
+    from streamstyle.styles.library import model_names, own_style_names, own_style_path
+
+    paths = [path for name in own_style_names() if (path := own_style_path(name))]
+    imported = [StyleRecord(name, "imported model", "", "", "") for name in model_names()]
+    bundled = load_manifest(network_folder(network)).styles
+    return [*bundled, *(load_code(path).record for path in paths), *imported]
 
 
 def show_style(arguments: argparse.Namespace) -> int:
@@ -60,10 +73,9 @@ def show_style(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from streamstyle.errors import ConfigError, nearest
-    from streamstyle.styles.bundle import BUNDLED, load_manifest
     from streamstyle.styles.thumbnail import thumbnail
 
-    styles = {style.name: style for style in load_manifest(BUNDLED).styles}
+    styles = {style.name: style for style in _records(arguments.network)}
     if arguments.name not in styles:
         raise ConfigError(f"unknown style '{arguments.name}'{nearest(arguments.name, styles)}")
     values = msgspec.to_builtins(styles[arguments.name])
@@ -73,22 +85,22 @@ def show_style(arguments: argparse.Namespace) -> int:
         print(json.dumps(values))
         return 0
     for key, value in (values | values.pop("metrics")).items():
-        if key != "metrics" and value is not None:
+        if key != "metrics" and value:
             print(f"{key:20} {value}")
     return 0
 
 
 def write_swatch(arguments: argparse.Namespace) -> int:
     """Paint a style or a mix from noise into a picture file."""
-    from streamstyle.engines.network import frame_generator
     from streamstyle.explain.picture import write_picture
     from streamstyle.explain.swatch import swatch
-    from streamstyle.styles.bundle import load_bundle
+    from streamstyle.nets.generator import restore_generator
+    from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.styles.mix import style_code
 
-    bundle = load_bundle()
+    bundle = load_bundle(network_folder(arguments.network))
     code = style_code(bundle, arguments.style)
-    generator = frame_generator(bundle.manifest.architecture, bundle.weights).generator
+    generator = restore_generator(bundle.manifest.architecture, bundle.weights)
     width, height = arguments.size
     write_picture(arguments.out, swatch(generator, code, height, width, seed=arguments.seed))
     print(f"swatch {arguments.out}")
@@ -97,19 +109,21 @@ def write_swatch(arguments: argparse.Namespace) -> int:
 
 def write_gallery(arguments: argparse.Namespace) -> int:
     """Write the page of all styles."""
-    from streamstyle.engines.network import frame_generator
     from streamstyle.explain.gallery import gallery_page
+    from streamstyle.nets.generator import restore_generator
     from streamstyle.page import write_page
-    from streamstyle.styles.bundle import load_bundle
+    from streamstyle.styles.bundle import load_bundle, network_folder
+    from streamstyle.styles.code_file import own_entries
     from streamstyle.train.data import read_picture
 
-    bundle = load_bundle()
+    bundle = load_bundle(network_folder(arguments.network))
     if arguments.photo is None:
         sample, name = _rendered_scene(), "a rendered scene"
     else:
         sample, name = read_picture(arguments.photo), arguments.photo.name
-    generator = frame_generator(bundle.manifest.architecture, bundle.weights).generator
-    write_page(arguments.out, gallery_page(generator, bundle.styles, sample, name))
+    styles = (*bundle.styles, *own_entries(bundle.manifest))
+    generator = restore_generator(bundle.manifest.architecture, bundle.weights)
+    write_page(arguments.out, gallery_page(generator, styles, sample, name))
     print(f"page {arguments.out}")
     return 0
 

@@ -1,4 +1,4 @@
-"""`streamstyle train base`"""
+"""`streamstyle train --style PICTURE --name NAME` and `streamstyle train base`"""
 
 from __future__ import annotations
 
@@ -9,16 +9,42 @@ from typing import TYPE_CHECKING, Any
 
 from streamstyle.errors import ConfigError
 
+ORIGINAL = "original"
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamstyle.styles.bundle import StyleBundle
+    from streamstyle.train.data import PictureFolder
     from streamstyle.train.loop import TrainProgress
 
 
 def add_command(commands: Any) -> None:
     """Declare `train` and its sub-commands."""
-    parser = commands.add_parser("train", help="train the network")
-    parser.set_defaults(command=_refuse)
+    parser = commands.add_parser(
+        "train",
+        help="learn a style from a picture, or the whole network",
+        description="Learns the style of a picture in minutes: a file of some KB that --style NAME takes at "
+        "once. `streamstyle train base` trains a network from scratch.",
+    )
+    parser.add_argument("--style", type=Path, metavar="PICTURE", help="the picture to learn from")
+    parser.add_argument("--name", metavar="NAME", help="what to call the style: a-z, 0-9 and -")
+    parser.add_argument("--title", default="", help="of the picture, for the gallery")
+    parser.add_argument("--artist", default="", help="who made it")
+    parser.add_argument("--year", default="", help="when")
+    parser.add_argument("--licence", default="", help="of the picture")
+    parser.add_argument("--network", default="lite", help="lite (default) or full")
+    parser.add_argument("--content", type=Path, metavar="DIR", help="photos; default: synthetic pictures")
+    parser.add_argument("--features", type=Path, metavar="FILE", help="safetensors of SqueezeNet or VGG")
+    parser.add_argument("--steps", type=int, metavar="N", help="default: 400")
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write four paintings in the style")
+    parser.add_argument("--replace", action="store_true", help="overwrite an own style of this name")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: the folder of own styles")
+    add_compute_options(parser)
+    parser.set_defaults(command=train_own)
     actions = parser.add_subparsers(metavar="WHAT")
     base = actions.add_parser(
         "base",
@@ -50,8 +76,67 @@ def add_compute_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _refuse(_arguments: argparse.Namespace) -> int:
-    raise ConfigError("say what to train: streamstyle train base, see streamstyle train base --help")
+def train_own(arguments: argparse.Namespace) -> int:
+    """Learn the style of one picture."""
+    from dataclasses import replace
+
+    from streamstyle.nets.features import load_features
+    from streamstyle.styles.bundle import StyleRecord, load_bundle, network_folder
+    from streamstyle.styles.code_file import save_code
+    from streamstyle.styles.library import own_style_target
+    from streamstyle.train.compute import open_compute
+    from streamstyle.train.data import read_folder, read_picture
+    from streamstyle.train.own import OWN_STYLE, synthetic_photos, train_own_style
+
+    if arguments.style is None or arguments.name is None:
+        raise ConfigError(
+            "say what to learn: streamstyle train --style PICTURE --name NAME, or streamstyle train base"
+        )
+    bundle = load_bundle(network_folder(arguments.network))
+    taken = (*bundle.names, ORIGINAL)
+    out = own_style_target(arguments.name, taken, path=arguments.out, replace=arguments.replace)
+    picture = read_picture(arguments.style)
+    features = load_features(arguments.features)
+    config = replace(OWN_STYLE, steps=arguments.steps) if arguments.steps else OWN_STYLE
+    if arguments.content is None:
+        photos = synthetic_photos()
+    else:
+        photos = read_folder(arguments.content, min_side=config.crop)
+    with open_compute(arguments.device, arguments.precision) as compute:
+        own = train_own_style(
+            picture, bundle, features, photos, config=config, compute=compute, report=_print_every(50)
+        )
+    record = StyleRecord(
+        arguments.name,
+        arguments.title or arguments.name,
+        arguments.artist,
+        arguments.year,
+        arguments.licence,
+        own.metrics,
+    )
+    save_code(out, record, {arguments.network: own.code}, {arguments.network: bundle.manifest})
+    if arguments.sheet is not None:
+        _write_sheet(arguments.sheet, bundle, own.code, photos)
+    figures = ", ".join(f"{name} {value:.3g}" for name, value in own.metrics.items())
+    print(f"{out}: began from {own.began_from}; {figures}")
+    return 0
+
+
+def _write_sheet(path: Path, bundle: StyleBundle, code: NDArray[np.float32], photos: PictureFolder) -> None:
+    from streamstyle.nets.generator import restore_generator
+    from streamstyle.train.data import center_squares
+    from streamstyle.train.report import code_sheet, write_picture
+
+    generator = restore_generator(bundle.manifest.architecture, bundle.weights)
+    write_picture(path, code_sheet(generator, code, center_squares(photos, 4, 256)))
+
+
+def _print_every(steps: int) -> Callable[[TrainProgress], None]:
+    def report(progress: TrainProgress) -> None:
+        if progress.step % steps == 0 or progress.step == progress.steps:
+            _print_progress(progress)
+
+    return report
 
 
 def train_base(arguments: argparse.Namespace) -> int:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.engines.network import frame_generator
 from streamstyle.engines.openvino_engine import OpenVinoEngine
 from streamstyle.engines.torch_engine import TorchEngine
 from streamstyle.errors import ConfigError, nearest
-from streamstyle.nets.generator import FrameGenerator
+from streamstyle.nets.generator import FrameGenerator, restore_generator
 from streamstyle.types import Engine
 
 ENGINES: dict[str, Callable[[FrameGenerator, int, int], Engine]] = {
@@ -38,4 +37,4 @@ def open_engine(
     if chosen not in ENGINES:
         known = ("auto", *ENGINES)
         raise ConfigError(f"unknown engine '{name}'{nearest(name, known)}; known are {', '.join(known)}")
-    return ENGINES[chosen](frame_generator(architecture, weights), height, width)
+    return ENGINES[chosen](FrameGenerator(restore_generator(architecture, weights)), height, width)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from streamstyle.errors import ModelError
-from streamstyle.styles.bundle import ORIGINAL, Manifest
+from streamstyle.styles.bundle import ORIGINAL, Manifest, verified_bytes
 from streamstyle.types import Picture
 
 _FILE = "discriminator.safetensors"
@@ -64,12 +63,8 @@ def load_critic(folder: Path, manifest: Manifest) -> Critic | None:
     if not path.exists():
         return None
     try:
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != manifest.sha256.get(_FILE):
-            raise ModelError(f"{path} is damaged: its hash is not the manifest's; install it again")
+        data = verified_bytes(folder, _FILE, manifest)
         weights = {name: tensor.float() for name, tensor in load(data).items()}
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
     except SafetensorError as error:
         raise ModelError(f"{path} is damaged: {error}; install it again") from error
     names = (*(style.name for style in manifest.styles), ORIGINAL)

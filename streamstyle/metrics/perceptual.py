@@ -23,8 +23,9 @@ Taps: TypeAlias = Mapping[str, Tensor]
 Grams: TypeAlias = Mapping[str, Tensor]
 """{layer: (C, C)}."""
 
-# The layers that LPIPS takes of SqueezeNet, those of the training's style loss, and one for sets.
-PERCEPTUAL_LAYERS = ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")
+# The layers that LPIPS takes of SqueezeNet, as far as the bundled network goes, those of the training's
+# style loss, and one for sets.
+PERCEPTUAL_LAYERS = ("conv1", "fire3", "fire5", "fire6", "fire7")
 STYLE_LAYERS = ("conv1", "fire2", "fire3", "fire5", "fire7")
 SET_LAYER = "fire5"
 

@@ -6,12 +6,16 @@ Koyama 2018, eq. 3) and spectral normalisation (Miyato et al. 2018).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import remove_parametrizations
+
+from streamstyle.errors import ModelError
 
 
 class PatchDiscriminator(nn.Module):
@@ -30,6 +34,22 @@ class PatchDiscriminator(nn.Module):
         self.score = spectral_norm(nn.Conv2d(4 * width, 1, 1))
         self.embedding = nn.Embedding(styles, 4 * width)
         nn.init.normal_(self.embedding.weight, std=0.05)
+
+    @classmethod
+    def restore(cls, weights: Mapping[str, Tensor]) -> PatchDiscriminator:
+        """From a bundle's plain weights, whose spectral norms are divided out: plain convolutions.
+
+        Raises ModelError where tensors are missing or do not fit.
+        """
+        try:
+            styles, width = weights["embedding.weight"].shape
+            discriminator = cls(styles, width // 4)
+            for module in [*discriminator.convs, discriminator.mix, discriminator.score]:
+                remove_parametrizations(module, "weight")
+            discriminator.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ModelError(f"the bundle's discriminator does not fit: {error}") from error
+        return discriminator
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Patch logits; see the class."""

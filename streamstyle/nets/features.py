@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from safetensors.torch import load_file
@@ -30,26 +30,24 @@ _VGG_MEAN = (0.485, 0.456, 0.406)
 _VGG_STD = (0.229, 0.224, 0.225)
 
 
-class PerceptualFeatures(Protocol):
-    """RGB (B, 3, H, W) float in [0, 1], H and W >= 64, to {layer: (B, C, h, w)} after ReLU.
+class PerceptualFeatures(nn.Module):
+    """forward: RGB (B, 3, H, W) float in [0, 1], H and W >= 64, to {layer: (B, C, h, w)} after ReLU, for the
+    asked layers; stops after the deepest of them. Raises ModelError for an unknown layer.
 
-    Gradients flow to the input only. style_layers, content_layer: what losses compare by default.
+    Frozen: gradients flow to the input only. style_layers, content_layer: what losses compare by default.
     """
 
-    style_layers: tuple[str, ...]
-    content_layer: str
-
-    def __call__(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Features of the asked layers; stops after the deepest of them. Raises ModelError."""
+    mean: Tensor
+    style_layers: ClassVar[tuple[str, ...]]
+    content_layer: ClassVar[str]
 
 
-class SqueezeNetFeatures(nn.Module):
+class SqueezeNetFeatures(PerceptualFeatures):
     """Layers `conv1`, `fire2` .. `fire9`, as many as the weights hold. See `PerceptualFeatures`.
 
     Strides: conv1 2, fire2-4 4, fire5-8 8, fire9 16.
     """
 
-    mean: Tensor
     style_layers = ("conv1", "fire2", "fire3", "fire5", "fire7")
     content_layer = "fire4"
 
@@ -93,10 +91,9 @@ class SqueezeNetFeatures(nn.Module):
         raise ModelError(f"unknown feature layer {sorted(wanted - set(taps))}; known are {self.layers}")
 
 
-class VggFeatures(nn.Module):
+class VggFeatures(PerceptualFeatures):
     """Layers `relu1_1`, `relu1_2`, `relu2_1` .. of a VGG-16 or VGG-19. See `PerceptualFeatures`."""
 
-    mean: Tensor
     std: Tensor
     # Johnson et al. 2016, section 4.1.
     style_layers = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
@@ -145,7 +142,7 @@ class VggFeatures(nn.Module):
         raise ModelError(f"unknown feature layer {sorted(wanted - set(taps))}; known are {list(self.layers)}")
 
 
-def load_features(path: Path | None = None) -> SqueezeNetFeatures | VggFeatures:
+def load_features(path: Path | None = None) -> PerceptualFeatures:
     """The bundled features, or those of a safetensors file. Raises ModelError."""
     weights = _read(path or BUNDLED_FEATURES)
     if "conv1.weight" in weights:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streamstyle.errors import ModelError
 from streamstyle.nets.noise import CANVAS_CHANNELS, canvas
 
 NORM_EPS = 1e-3
@@ -255,6 +256,19 @@ class FrameGenerator(nn.Module):
         y = self.generator.phases(u.to(dtype) / 255, at, canvas.to(dtype)) * 255
         styled = y.float().round().clamp(0, 255).to(torch.uint8)
         return styled.reshape(b, 3, 2, 2, h, w).permute(0, 4, 2, 5, 3, 1).reshape(b, height, width, 3)
+
+
+def restore_generator(
+    architecture: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]]
+) -> Generator:
+    """The frozen fp32 network of a bundle. Raises ModelError where architecture and weights disagree."""
+    try:
+        generator = GeneratorConfig.from_json(architecture).create()
+        tensors = {k: torch.from_numpy(np.asarray(v, np.float32)) for k, v in weights.items()}
+        generator.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"the bundle's weights do not fit its architecture: {error}") from error
+    return generator.requires_grad_(False).eval()
 
 
 @torch.no_grad()

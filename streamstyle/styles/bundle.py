@@ -62,8 +62,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class StyleBundle:
-    """A verified bundle in memory. weights: the generator's tensors by name, fp32."""
+    """A verified bundle in memory. folder: where it lies. weights: the generator's tensors by name, fp32."""
 
+    folder: Path
     manifest: Manifest
     weights: dict[str, NDArray[np.generic]]
     styles: tuple[StyleEntry, ...]
@@ -94,7 +95,7 @@ def load_manifest(folder: Path) -> Manifest:
 def load_bundle(folder: Path = BUNDLED) -> StyleBundle:
     """Load a bundle. Raises ModelError where a file is missing, damaged or does not fit."""
     manifest = load_manifest(folder)
-    tensors = load(_verified(folder, "generator.safetensors", manifest))
+    tensors = load(verified_bytes(folder, "generator.safetensors", manifest))
     try:
         codes = np.asarray(tensors.pop("codes"), np.float32)
     except KeyError as error:
@@ -112,10 +113,16 @@ def load_bundle(folder: Path = BUNDLED) -> StyleBundle:
         for name, array in tensors.items()
         if name.startswith("generator.")
     }
-    return StyleBundle(manifest, weights, styles, codes[-1])
+    return StyleBundle(folder, manifest, weights, styles, codes[-1])
 
 
-def _verified(folder: Path, name: str, manifest: Manifest) -> bytes:
+def read_discriminator(bundle: StyleBundle) -> bytes:
+    """The safetensors bytes of a bundle's discriminator. Raises ModelError where it is missing or damaged."""
+    return verified_bytes(bundle.folder, "discriminator.safetensors", bundle.manifest)
+
+
+def verified_bytes(folder: Path, name: str, manifest: Manifest) -> bytes:
+    """A file of a bundle, if its hash is the manifest's. Raises ModelError."""
     try:
         data = (folder / name).read_bytes()
     except OSError as error:

@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 
 from streamstyle.errors import ModelError
 from streamstyle.styles.bundle import Manifest, StyleRecord
+from streamstyle.styles.library import own_style_names, own_style_path
 from streamstyle.types import StyleEntry
 
 CODE_VERSION = 1
@@ -86,3 +87,9 @@ def load_code(path: Path) -> CodeFile:
         if not fits:
             raise ModelError(f"{path} is damaged: its code for the network {network} is no list of numbers")
     return CodeFile(record, codes, bases)
+
+
+def own_entries(manifest: Manifest) -> list[StyleEntry]:
+    """The own styles that were trained for the network of `manifest`, in name order. Raises ModelError."""
+    files = [load_code(path) for name in own_style_names() if (path := own_style_path(name))]
+    return [f.entry(manifest) for f in files if f.bases.get(manifest.name) == manifest.sha256[_WEIGHTS]]

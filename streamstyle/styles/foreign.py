@@ -61,18 +61,6 @@ def check_free(name: str, *, replace: bool = False) -> None:
         )
 
 
-def model_names() -> tuple[str, ...]:
-    """Names of all imported models, sorted."""
-    folder = models_folder()
-    if not folder.is_dir():
-        return ()
-    return tuple(
-        sorted(
-            p.name for p in folder.iterdir() if _NAME.fullmatch(p.name) and (p / "manifest.json").is_file()
-        )
-    )
-
-
 def asked_model(style: str, names: Collection[str]) -> str | None:
     """The imported model that `--style` means; None where it means styles of the one network.
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
+from streamstyle.errors import ConfigError
+
 SUFFIX = ".safetensors"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 def home() -> Path:
@@ -39,6 +44,30 @@ def own_style_path(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def own_style_target(name: str, taken: Collection[str], *, path: Path | None, replace: bool) -> Path:
+    """Where a new own style goes: `path`, or the folder of own styles.
+
+    taken: names that mean something else already. Raises ConfigError for a name that cannot be used, and for
+    a file that exists unless `replace`.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"'{name}' cannot be a style's name: use a-z, 0-9 and -")
+    if name in taken or (models_folder() / name).exists():
+        raise ConfigError(f"there is a style or model '{name}' already; choose another name")
+    target = styles_folder() / (name + SUFFIX) if path is None else path
+    if target.suffix != SUFFIX:
+        raise ConfigError(f"a style file ends in {SUFFIX}, not '{target.name}'")
+    if target.exists() and not replace:
+        raise ConfigError(f"{target} exists; give --replace to overwrite it, or choose another name")
+    return target
+
+
 def own_style_names() -> list[str]:
     """The names of all own styles, in order."""
     return sorted(path.name.removesuffix(SUFFIX) for path in styles_folder().glob("*" + SUFFIX))
+
+
+def model_names() -> list[str]:
+    """The names of all imported models, in order."""
+    manifests = models_folder().glob("*/manifest.json")
+    return sorted(path.parent.name for path in manifests if _NAME.fullmatch(path.parent.name))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,7 @@ from numpy.typing import NDArray
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.styles.bundle import ORIGINAL, StyleBundle
 from streamstyle.styles.code_file import load_code
-from streamstyle.styles.foreign import model_names
-from streamstyle.styles.library import own_style_names, own_style_path
+from streamstyle.styles.library import model_names, own_style_names, own_style_path
 
 
 def parse_mix(text: str) -> dict[str, float]:
@@ -36,12 +36,17 @@ def parse_mix(text: str) -> dict[str, float]:
     return {name: share / total for name, share in shares.items()}
 
 
-def style_code(bundle: StyleBundle, style: str, strength: float = 1.0) -> NDArray[np.float32]:
+Turn: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def style_code(
+    bundle: StyleBundle, style: str, strength: float = 1.0, turn: Turn | None = None
+) -> NDArray[np.float32]:
     """The code (size,) of a style or a mix; `strength` in 0..1 mixes it with the code of `original`.
 
-    A name is looked up in the bundle, then among the own styles; it may be a path to a style file.
-    Raises ConfigError for an unknown name, with the nearest one, and ModelError for an own style that was
-    trained for other weights.
+    turn: changes the code of every style, but not that of `original`. A name is looked up in the bundle, then
+    among the own styles; it may be a path to a style file. Raises ConfigError for an unknown name, with the
+    nearest one, and ModelError for an own style that was trained for other weights.
     """
     if not 0 <= strength <= 1:
         raise ConfigError(f"strength must lie in 0..1, not {strength:g}")
@@ -50,7 +55,8 @@ def style_code(bundle: StyleBundle, style: str, strength: float = 1.0) -> NDArra
     for name, share in parse_mix(style).items():
         if name not in codes:
             codes[name] = _own_code(bundle, name, codes)
-        code += np.float32(share) * codes[name]
+        part = codes[name] if turn is None or name == ORIGINAL else turn(codes[name])
+        code += np.float32(share) * part
     return (strength * code + (1 - strength) * bundle.original).astype(np.float32)
 
 
@@ -65,11 +71,15 @@ def _own_code(bundle: StyleBundle, name: str, known: Iterable[str]) -> NDArray[n
 
 
 def look_codes(
-    bundle: StyleBundle, outside: str, inside: str | None, strength: float = 1.0
+    bundle: StyleBundle,
+    outside: str,
+    inside: str | None,
+    strength: float = 1.0,
+    turn: Turn | None = None,
 ) -> NDArray[np.float32]:
     """The two codes (2, size) of a `streamstyle.types.Look`: style `outside` where the mask is 0, `inside`
     where it is 255 (None: `outside` everywhere). Raises ConfigError as `style_code` does.
     """
-    first = style_code(bundle, outside, strength)
-    second = first if inside is None else style_code(bundle, inside, strength)
+    first = style_code(bundle, outside, strength, turn)
+    second = first if inside is None else style_code(bundle, inside, strength, turn)
     return np.stack([first, second])

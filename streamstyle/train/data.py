@@ -185,14 +185,17 @@ def draw_batch(
     crop: int,
     noise_share: float,
     rng: np.random.Generator,
+    with_original: bool = True,
 ) -> Batch:
     """Draw `size` photos, and for each a style (balanced), a crop of that painting and a canvas.
 
-    Style index `len(paintings)` stands for `original`, whose painting is the photo itself.
+    Style index `len(paintings)` stands for `original`, whose painting is the photo itself; it is left out
+    without `with_original`.
     """
-    styles = rng.permutation(len(paintings) + 1)[:size]
+    count = len(paintings) + with_original
+    styles = rng.permutation(count)[:size]
     if size > len(styles):
-        styles = np.concatenate([styles, rng.integers(0, len(paintings) + 1, size - len(styles))])
+        styles = np.concatenate([styles, rng.integers(0, count, size - len(styles))])
     photo = (rng.random(size) >= noise_share) | (styles == len(paintings))
     content = [
         vary_colour(random_crop(photos.pictures[i], crop, rng, max_zoom=1.6, max_angle=8), rng)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamstyle.errors import SinkError
-from streamstyle.nets.features import SqueezeNetFeatures
+from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import PictureFolder, draw_batch, draw_next_frame
@@ -28,7 +28,6 @@ from streamstyle.train.step import (
 )
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
-_WARM_UP_STEPS = 100
 _FINAL_RATE = 0.05
 
 
@@ -42,18 +41,24 @@ class TrainProgress:
     seconds_per_step: float
 
 
-def learning_rate_share(step: int, steps: int) -> float:
+def learning_rate_share(step: int, steps: int, warm_up_steps: int = 100) -> float:
     """Linear warm-up, then a cosine down to 5 % (Loshchilov and Hutter 2017, eq. 5)."""
-    warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
+    warm_up = min(1.0, (step + 1) / warm_up_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
     return warm_up * (_FINAL_RATE + (1 - _FINAL_RATE) * cosine)
+
+
+def smooth_(smoothed: dict[str, float], terms: Mapping[str, float]) -> None:
+    """Move running means towards this step's terms; a new term begins at its value."""
+    for name, value in terms.items():
+        smoothed[name] = 0.98 * smoothed.get(name, value) + 0.02 * value
 
 
 def train_base(
     config: TrainConfig,
     photos: PictureFolder,
     paintings: Sequence[NDArray[np.uint8]],
-    features: SqueezeNetFeatures,
+    features: PerceptualFeatures,
     folder: Path,
     *,
     names: Sequence[str],
@@ -74,7 +79,7 @@ def train_base(
     scaled = resize_paintings(paintings, config)
     features.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     targets = StyleTargets(features, scaled, config.style_layers)
-    state = GanState(config, len(paintings), compute)
+    state = GanState.fresh(config, len(paintings), compute)
     options = {**config.to_json(), "styles": len(paintings)}
     checkpoint = folder / CHECKPOINT_NAME
     first = _resume(checkpoint, options, state)
@@ -97,8 +102,7 @@ def train_base(
             config,
             step=step,
         )
-        for name, value in terms.items():
-            smoothed[name] = 0.98 * smoothed.get(name, value) + 0.02 * value
+        smooth_(smoothed, terms)
         done = step + 1
         saving = done % save_every == 0 or done == config.steps
         if run_report is None or not (saving or done % report_every == 0):

@@ -16,13 +16,13 @@ from torch.nn.utils import parametrize
 
 from streamstyle.metrics.colour_distance import sliced_wasserstein_lab
 from streamstyle.metrics.grid import grid_contrast
-from streamstyle.nets.features import SqueezeNetFeatures
+from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.nets.generator import Generator, paint
 from streamstyle.styles.bundle import MANIFEST_VERSION, Manifest, StyleRecord
 from streamstyle.train import losses
 from streamstyle.train.checkpoint import save_tensors
 from streamstyle.train.data import PictureFolder, center_squares, to_tensor
-from streamstyle.train.options import BaseTraining
+from streamstyle.train.options import BaseTraining, TrainConfig
 from streamstyle.train.step import GanState, resize_paintings
 
 _MEASURED_PHOTOS = 8
@@ -35,7 +35,7 @@ def publish_bundle(
     photos: PictureFolder,
     held_out: PictureFolder,
     paintings: Sequence[NDArray[np.uint8]],
-    features: SqueezeNetFeatures,
+    features: PerceptualFeatures,
     folder: Path,
 ) -> Manifest:
     """Write the averaged network as a bundle into `folder` and return its manifest.
@@ -47,7 +47,7 @@ def publish_bundle(
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(folder / "generator.safetensors", tensors, {})
     save_tensors(folder / "discriminator.safetensors", _plain_half(state.discriminator), {})
-    measured = measure_styles(generator, codes, training, held_out, paintings, features)
+    measured = measure_styles(generator, codes, training.options, held_out, paintings, features)
     manifest = Manifest(
         version=MANIFEST_VERSION,
         name=training.name,
@@ -95,10 +95,10 @@ def _plain_half(discriminator: nn.Module) -> dict[str, Tensor]:
 def measure_styles(
     generator: Generator,
     codes: Tensor,
-    training: BaseTraining,
+    options: TrainConfig,
     photos: PictureFolder,
     paintings: Sequence[NDArray[np.uint8]],
-    features: SqueezeNetFeatures,
+    features: PerceptualFeatures,
 ) -> list[dict[str, float]]:
     """Figures of each style, means over 8 held-out photos at 320 x 320.
 
@@ -106,9 +106,9 @@ def measure_styles(
     content_loss: relative feature error. colour_distance: sliced Wasserstein to the painting, in Lab.
     grid_contrast: see `metrics.grid`.
     """
-    layers = training.options.style_layers
-    content_layer = training.options.content_layer
-    scaled = resize_paintings(paintings, training.options)
+    layers = options.style_layers
+    content_layer = options.content_layer
+    scaled = resize_paintings(paintings, options)
     squares = center_squares(photos, _MEASURED_PHOTOS, _MEASURED_SIDE)
     content = torch.stack([to_tensor(square) for square in squares])
     content_taps = features(content, (*layers, content_layer))

@@ -21,8 +21,8 @@ from streamstyle.errors import SinkError
 from streamstyle.metrics.diversity import style_distance
 from streamstyle.metrics.perceptual import Grams
 from streamstyle.nets.discriminator import PatchDiscriminator
-from streamstyle.nets.features import SqueezeNetFeatures
-from streamstyle.nets.generator import paint
+from streamstyle.nets.features import PerceptualFeatures
+from streamstyle.nets.generator import Generator, paint
 from streamstyle.train import losses
 from streamstyle.train.data import center_square, read_picture, to_tensor
 from streamstyle.train.step import GanState, StyleTargets
@@ -65,7 +65,7 @@ class RunReport:
         state: GanState,
         paintings: Sequence[NDArray[np.uint8]],
         targets: StyleTargets,
-        features: SqueezeNetFeatures,
+        features: PerceptualFeatures,
     ) -> dict[str, float]:
         """Paint the photos with the averaged network, write sheet and strips, and return the diversity.
 
@@ -132,6 +132,14 @@ class RunReport:
                 page.figure(read_picture(path), self.names[style]) for style, path in files[steps[index]]
             ]
         return body
+
+
+def code_sheet(
+    generator: Generator, code: NDArray[np.float32], photos: Sequence[NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Photos, all of one size with sides that are multiples of 8, above their paintings with one code."""
+    painted = paint(generator, np.stack(photos), torch.from_numpy(code))
+    return np.vstack([np.hstack(photos), np.hstack(list(painted))])
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
@@ -208,7 +216,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 @torch.no_grad()
-def _grams(picture: NDArray[np.uint8], features: SqueezeNetFeatures, layers: Sequence[str]) -> Grams:
+def _grams(picture: NDArray[np.uint8], features: PerceptualFeatures, layers: Sequence[str]) -> Grams:
     taps = features(to_tensor(picture)[None].to(features.mean.device), layers)
     return {name: losses.gram(taps[name])[0] for name in layers}
 

@@ -1,0 +1,15 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of own styles and models: tests neither see nor touch the user's."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("STREAMSTYLE_HOME", str(folder))
+    return folder

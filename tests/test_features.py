@@ -1,0 +1,80 @@
+"""Perceptual features: the bundled ones, and torchvision's VGG from a user's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from streamstyle.errors import ModelError
+from streamstyle.nets.features import SqueezeNetFeatures, load_features
+
+# torchvision.models.vgg16's configuration "D".
+VGG16 = (8, 8, "pool", 12, 12, "pool", 16, 16, 16, "pool", 20, 20, 20, "pool", 24, 24, 24)
+
+
+def narrow_vgg() -> nn.Sequential:
+    """VGG-16 as torchvision builds it, with fewer channels."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    channels = 3
+    for entry in VGG16:
+        if isinstance(entry, int):
+            layers += [nn.Conv2d(channels, entry, 3, padding=1), nn.ReLU()]
+            channels = entry
+        else:
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
+
+
+def saved(path: Path, tensors: dict[str, Tensor]) -> Path:
+    save_file(tensors, path)
+    return path
+
+
+def test_vgg_weights_in_torchvisions_names_give_the_layers_of_the_papers(tmp_path: Path) -> None:
+    network = narrow_vgg()
+    named = {f"features.{k}": v.contiguous() for k, v in network.state_dict().items()}
+    # What else torchvision's file holds is left aside.
+    named["classifier.0.weight"] = torch.zeros(2, 2)
+    features = load_features(saved(tmp_path / "vgg.safetensors", named))
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    taps = features(x, (*features.style_layers, features.content_layer))
+    mean = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)
+    y = (x - mean) / std
+    seen = {}
+    for index, layer in enumerate(network):
+        y = layer(y)
+        seen[index] = y.detach()
+    for name, index in {"relu1_2": 3, "relu2_2": 8, "relu3_3": 15, "relu4_3": 22}.items():
+        torch.testing.assert_close(taps[name], seen[index])
+
+
+def test_the_bundled_features_have_the_layers_that_the_losses_ask_for() -> None:
+    features = load_features()
+    assert isinstance(features, SqueezeNetFeatures)
+    taps = features(torch.rand(2, 3, 64, 96), (*features.style_layers, features.content_layer))
+    assert {name: tap.shape[1] for name, tap in taps.items()} == {
+        **{"conv1": 96, "fire2": 128, "fire3": 128},
+        **{"fire4": 256, "fire5": 256, "fire7": 384},
+    }
+    with pytest.raises(ModelError, match="fire9"):
+        features(torch.rand(1, 3, 64, 64), ["fire9"])
+
+
+def test_weights_of_something_else_are_refused_by_name(tmp_path: Path) -> None:
+    path = saved(tmp_path / "other.safetensors", {"layer.weight": torch.zeros(2)})
+    with pytest.raises(ModelError, match=r"layer\.weight"):
+        load_features(path)
+    (tmp_path / "torn.safetensors").write_bytes(b"\x10\x00")
+    with pytest.raises(ModelError, match="torn"):
+        load_features(tmp_path / "torn.safetensors")
+    with pytest.raises(ModelError, match="none"):
+        load_features(tmp_path / "none.safetensors")
+    half = {"conv1.weight": torch.zeros(4, 3, 7, 7)}
+    with pytest.raises(ModelError, match="lack"):
+        load_features(saved(tmp_path / "half.safetensors", half))
