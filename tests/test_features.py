@@ -16,6 +16,16 @@ from streamstyle.nets.features import SqueezeNetFeatures, load_features
 VGG16 = (8, 8, "pool", 12, 12, "pool", 16, 16, 16, "pool", 20, 20, 20, "pool", 24, 24, 24)
 
 
+class Hostile:
+    """Unpickling it creates a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (open, (self.path, "w"))
+
+
 def narrow_vgg() -> nn.Sequential:
     """VGG-16 as torchvision builds it, with fewer channels."""
     torch.manual_seed(0)
@@ -52,6 +62,21 @@ def test_vgg_weights_in_torchvisions_names_give_the_layers_of_the_papers(tmp_pat
         seen[index] = y.detach()
     for name, index in {"relu1_2": 3, "relu2_2": 8, "relu3_3": 15, "relu4_3": 22}.items():
         torch.testing.assert_close(taps[name], seen[index])
+
+
+def test_torchvisions_own_file_is_read_and_one_that_runs_code_is_not(tmp_path: Path) -> None:
+    named = {f"features.{k}": v for k, v in narrow_vgg().state_dict().items()}
+    torch.save(named | {"classifier.0.weight": torch.zeros(2, 2)}, tmp_path / "vgg16.pth")
+    features = load_features(tmp_path / "vgg16.pth")
+    assert features(torch.rand(1, 3, 64, 64), ["relu4_3"])["relu4_3"].shape == (1, 20, 8, 8)
+    marker = tmp_path / "ran"
+    torch.save({"features.0.weight": Hostile(str(marker))}, tmp_path / "hostile.pth")
+    torch.save({"layer.weight": torch.zeros(2)}, tmp_path / "other.pth")
+    (tmp_path / "torn.pth").write_bytes(b"PK\x03\x04")
+    for name in ("hostile.pth", "other.pth", "torn.pth", "none.pth"):
+        with pytest.raises(ModelError, match=name):
+            load_features(tmp_path / name)
+    assert not marker.exists()
 
 
 def test_the_bundled_features_have_the_layers_that_the_losses_ask_for() -> None:

@@ -12,6 +12,7 @@ import torch
 from pages import Page
 
 from streamstyle.cli import styles as styles_command
+from streamstyle.errors import ConfigError
 from streamstyle.explain.gallery import gallery_page
 from streamstyle.nets.generator import Generator, GeneratorConfig
 from streamstyle.styles import bundle as bundle_module
@@ -85,6 +86,13 @@ def test_the_commands_write_a_swatch_and_a_gallery(tmp_path: Path) -> None:
     for path in (first, second):
         assert run("swatch", "plain:0.5,hostile:0.5", "--seed", "3", "--size", "50x40", "-o", str(path)) == 0
     assert first.read_bytes() == second.read_bytes()
+    size = ["--seed", "3", "--size", "50x40", "-o", str(second)]
+    assert run("swatch", "plain", "--mix", "hostile", *size) == 0
+    assert first.read_bytes() == second.read_bytes()
+    assert run("swatch", "plain", "--mix", "hostile:0.9", *size) == 0
+    assert first.read_bytes() != second.read_bytes()
+    with pytest.raises(ConfigError, match="--mix"):
+        run("swatch", "plain", "--mix", "hostile:2", *size)
     assert cv2.imread(str(first)).shape == (40, 50, 3)
     assert run("gallery", "-o", str(tmp_path / "gallery.html"), "--photo", str(first)) == 0
     assert "A Plain One" in Page((tmp_path / "gallery.html").read_text(encoding="utf-8")).texts

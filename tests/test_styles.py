@@ -81,6 +81,15 @@ def test_strength_mixes_with_the_original() -> None:
     np.testing.assert_array_equal(style_code(bundle, style.name, 1.0), style.code)
 
 
+def test_turning_changes_every_style_of_a_mix_and_never_the_original() -> None:
+    bundle = load_bundle()
+    mix = f"{bundle.names[0]}:0.25,original:0.75"
+    plain, turned = style_code(bundle, mix), style_code(bundle, mix, turn=lambda code: code + 1)
+    np.testing.assert_allclose(turned, plain + 0.25, atol=1e-5)
+    half = style_code(bundle, bundle.names[0], 0.5, turn=lambda code: code + 1)
+    np.testing.assert_allclose(half, style_code(bundle, bundle.names[0], 0.5) + 0.5, atol=1e-5)
+
+
 def test_a_look_holds_the_style_outside_first_and_the_style_inside_second() -> None:
     bundle = load_bundle()
     a, b = bundle.names[:2]

@@ -1,25 +1,37 @@
-"""A contact sheet: a row per picture, the picture first, then every bundled style.
+"""Contact sheets of the bundled styles.
 
-python3 tools/style_sheet.py PICTURE... -o docs/styles.jpg
+python3 tools/style_sheet.py PICTURE... -o docs/styles.jpg          bands of styles, a row per picture
+python3 tools/style_sheet.py --clip FILE -o docs/clip.jpg           a row per style, a column per moment
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import environment
 
-CELL = (288, 216)  # width, height
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streamstyle.types import Picture
+
+CELL = (240, 180)  # width, height
 WORK = (576, 432)  # strokes are made for frames, not for thumbnails
-HEADER = 22
+CLIP_CELL, CLIP_WORK = (256, 144), (640, 360)
+HEADER = 20
 
 
 def main() -> None:
-    """Draw the sheet."""
+    """Draw a sheet."""
     environment.enter()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE")
+    parser.add_argument("pictures", type=Path, nargs="*", metavar="PICTURE")
+    parser.add_argument("--clip", metavar="FILE")
+    parser.add_argument("--network", default="lite")
+    parser.add_argument("--styles", nargs="+", help="default: all")
+    parser.add_argument("--columns", type=int, default=6, help="styles of a band, moments of the clip")
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
 
@@ -27,38 +39,88 @@ def main() -> None:
     import numpy as np
 
     from streamstyle.engines.open import open_engine
-    from streamstyle.styles.bundle import load_bundle
+    from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.train.data import read_picture
     from streamstyle.types import Look
 
-    bundle = load_bundle()
-    engine = open_engine("torch", bundle.manifest.architecture, bundle.weights, WORK[1], WORK[0])
-    rows = []
-    for path in arguments.pictures:
-        pixels = _cover(read_picture(path), WORK)
-        painted = [
-            engine.start(pixels, Look(np.stack([style.code, style.code])))() for style in bundle.styles
-        ]
-        rows.append(
-            np.hstack([cv2.resize(p, CELL, interpolation=cv2.INTER_AREA) for p in (pixels, *painted)])
-        )
-    header = np.full((HEADER, rows[0].shape[1], 3), 255, np.uint8)
-    for column, name in enumerate(("original", *bundle.names)):
-        where = (column * CELL[0] + 6, HEADER - 7)
-        cv2.putText(header, name, where, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-    sheet = np.vstack([header, *rows])
-    cv2.imwrite(str(arguments.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    work = CLIP_WORK if arguments.clip else WORK
+    bundle = load_bundle(network_folder(arguments.network))
+    engine = open_engine("openvino", bundle.manifest.architecture, bundle.weights, work[1], work[0])
+    looks = {s.name: Look(np.stack([s.code, s.code])) for s in bundle.styles}
+
+    def paint(pixels: Picture, style: str) -> Picture:
+        return engine.start(pixels, looks[style])()
+
+    styles = arguments.styles or list(looks)
+    if arguments.clip:
+        sheet = clip_sheet(arguments.clip, styles, arguments.columns, paint)
+    else:
+        pictures = [cover(read_picture(path), WORK) for path in arguments.pictures]
+        count = arguments.columns
+        bands = [photo_band(pictures, styles[i : i + count], paint) for i in range(0, len(styles), count)]
+        width = max(band.shape[1] for band in bands)
+        fill = [np.full((len(b), width - b.shape[1], 3), 255, np.uint8) for b in bands]
+        sheet = np.vstack([np.hstack(pair) for pair in zip(bands, fill, strict=True)])
+    cv2.imwrite(str(arguments.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 86])
 
 
-def _cover(pixels, size):  # type: ignore[no-untyped-def]
-    """Cut the middle of `size`'s aspect and resize to it."""
+def photo_band(
+    pictures: Sequence[Picture], styles: Sequence[str], paint: Callable[[Picture, str], Picture]
+) -> Picture:
+    """The pictures, and beside them each of them in every style, with the names above."""
+    import numpy as np
+
+    rows = [[p, *(paint(p, style) for style in styles)] for p in pictures]
+    body = np.vstack([np.hstack([small(cell, CELL) for cell in row]) for row in rows])
+    return np.vstack([names_above(("original", *styles), CELL[0]), body])
+
+
+def clip_sheet(
+    url: str, styles: Sequence[str], columns: int, paint: Callable[[Picture, str], Picture]
+) -> Picture:
+    """Moments spread evenly over a clip: a row of the original, then a row per style."""
+    import numpy as np
+
+    from streamstyle.media.open import open_source
+
+    with open_source(url) as source:
+        frames = [cover(frame.pixels, CLIP_WORK) for frame in source]
+    moments = [frames[round(i * (len(frames) - 1) / (columns - 1))] for i in range(columns)]
+    rows = [np.hstack([small(p, CLIP_CELL) for p in moments])]
+    for style in styles:
+        painted = np.hstack([small(paint(p, style), CLIP_CELL) for p in moments])
+        rows += [names_above((style,), painted.shape[1]), painted]
+    return np.vstack(rows)
+
+
+def names_above(names: Sequence[str], width: int) -> Picture:
+    """A white strip with a name at the left of every cell of `width` pixels."""
+    import cv2
+    import numpy as np
+
+    strip = np.full((HEADER, width * len(names), 3), 255, np.uint8)
+    for column, name in enumerate(names):
+        where = (column * width + 5, HEADER - 6)
+        cv2.putText(strip, name, where, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
+
+
+def small(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Shrunk to a cell."""
     import cv2
 
-    height, width = pixels.shape[:2]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def cover(picture: Picture, size: tuple[int, int]) -> Picture:
+    """The middle of `size`'s aspect, resized to it."""
+    import cv2
+
+    height, width = picture.shape[:2]
     scale = min(width / size[0], height / size[1])
     w, h = int(size[0] * scale), int(size[1] * scale)
     top, left = (height - h) // 2, (width - w) // 2
-    cut = pixels[top : top + h, left : left + w]
+    cut = picture[top : top + h, left : left + w]
     return cv2.resize(cut, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)
 
 

@@ -31,6 +31,7 @@ def add_command(commands: Any) -> None:
     painting = actions.add_parser("swatch", help="a style's own texture, painted from noise")
     painting.add_argument("style", metavar="STYLE", help="NAME, or a mix: NAME:0.7,OTHER:0.3")
     painting.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.png")
+    painting.add_argument("--mix", metavar="OTHER[:SHARE]", help="mixed with another style, by half")
     painting.add_argument("--seed", type=_seed, default=0, metavar="N", help="one seed, one picture")
     painting.add_argument("--size", type=_size, default=(512, 512), metavar="WxH", help="default 512x512")
     painting.set_defaults(command=write_swatch)
@@ -99,12 +100,27 @@ def write_swatch(arguments: argparse.Namespace) -> int:
     from streamstyle.styles.mix import style_code
 
     bundle = load_bundle(network_folder(arguments.network))
-    code = style_code(bundle, arguments.style)
+    code = style_code(bundle, _mixed(arguments.style, arguments.mix))
     generator = restore_generator(bundle.manifest.architecture, bundle.weights)
     width, height = arguments.size
     write_picture(arguments.out, swatch(generator, code, height, width, seed=arguments.seed))
     print(f"swatch {arguments.out}")
     return 0
+
+
+def _mixed(style: str, other: str | None) -> str:
+    from streamstyle.errors import ConfigError
+
+    if other is None:
+        return style
+    name, colon, number = other.partition(":")
+    try:
+        share = float(number) if colon else 0.5
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigError(f"cannot read --mix {other}: write OTHER or OTHER:SHARE with a share of 0 to 1")
+    return f"{style}:{1 - share},{name}:{share}"
 
 
 def write_gallery(arguments: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamstyle.errors import ModelError
+from streamstyle.nets.vgg_file import read_vgg_file
 
 BUNDLED_FEATURES = Path(__file__).parent / "features.safetensors"
 _FIRES = tuple(f"fire{i}" for i in range(2, 10))
@@ -143,8 +144,9 @@ class VggFeatures(PerceptualFeatures):
 
 
 def load_features(path: Path | None = None) -> PerceptualFeatures:
-    """The bundled features, or those of a safetensors file. Raises ModelError."""
-    weights = _read(path or BUNDLED_FEATURES)
+    """The bundled features, or those of a safetensors file or of torchvision's `.pth`. Raises ModelError."""
+    is_pickle = path is not None and path.suffix in {".pth", ".pt"}
+    weights = read_vgg_file(path) if path is not None and is_pickle else _read(path or BUNDLED_FEATURES)
     if "conv1.weight" in weights:
         return SqueezeNetFeatures(weights)
     if "features.0.weight" in weights:
