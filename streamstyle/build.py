@@ -18,18 +18,17 @@ from streamstyle.engines.foreign_engine import Contract, ForeignEngine
 from streamstyle.engines.open import open_engine
 from streamstyle.engines.segmentation import OnnxRegion
 from streamstyle.errors import ConfigError
-from streamstyle.explain.turn import parse_turn, turn
+from streamstyle.explain.turn import parse_turn, turning
 from streamstyle.flow import FlowReport, Stop
 from streamstyle.flow import run as run_flow
 from streamstyle.media.open import open_sink, open_source
-from streamstyle.nets.generator import GeneratorConfig
 from streamstyle.process import Process
 from streamstyle.regions.open import open_region
 from streamstyle.regions.spec import parse_region
-from streamstyle.styles.bundle import ORIGINAL, StyleBundle, load_bundle, network_folder
+from streamstyle.styles.bundle import ORIGINAL, load_bundle, network_folder
 from streamstyle.styles.foreign import asked_model, load_foreign
 from streamstyle.styles.library import model_names
-from streamstyle.styles.mix import Turn, look_codes
+from streamstyle.styles.mix import look_codes
 from streamstyle.telemetry import EventLog, StageTimer
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
@@ -134,22 +133,14 @@ def load_model(config: RunConfig) -> Model:
         raise ConfigError("a region cannot be painted by an imported model; name a style of the network")
     bundle = load_bundle(network_folder(config.network))
     inside = None if config.region is None else config.region_style
-    codes = look_codes(bundle, config.style, inside, config.strength, _turning(config, bundle))
+    turn = None if config.turn is None else turning(bundle, parse_turn(config.turn))
+    codes = look_codes(bundle, config.style, inside, config.strength, turn)
     architecture, weights = bundle.manifest.architecture, bundle.weights
 
     def open_for(height: int, width: int) -> Engine:
         return open_engine(config.engine, architecture, weights, height, width)
 
     return Model(open_for, codes)
-
-
-def _turning(config: RunConfig, bundle: StyleBundle) -> Turn | None:
-    if config.turn is None:
-        return None
-    factors = parse_turn(config.turn)
-    layout = GeneratorConfig.from_json(bundle.manifest.architecture).create().layout
-    mean = np.stack([style.code for style in bundle.styles]).mean(axis=0)
-    return lambda code: turn(code, layout, mean, factors)
 
 
 def _imported_model(name: str, config: RunConfig) -> Model:

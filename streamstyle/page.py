@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import SinkError
+from streamstyle.files import write_whole
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884;
@@ -120,10 +121,5 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Write the page beside `path`, then rename it into place. Raises SinkError."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror}") from error
+    """Write the page, whole or not at all. Raises SinkError."""
+    write_whole(path, text.encode())

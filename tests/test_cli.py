@@ -148,6 +148,7 @@ def test_the_event_log_has_a_line_per_flagged_frame(
         ([SCENE, "out.mp4", "--network", "ful"], 2, "installed are"),
         ([SCENE, "out.mp4", "--region", "oval:1"], 2, "rect:"),
         ([SCENE, "out.mp4", "--region", "file:none.mp4"], 1, "none.mp4"),
+        ([SCENE, "out.mp4", "--region", "file:\U0001f600.png"], 1, "\U0001f600.png"),
         ([SCENE, "out.mp4", "--region-style", "udnie"], 2, "--region"),
         ([SCENE, "out.mp4", "--style", "none.safetensors"], 2, "unknown style"),
         ([SCENE, "out.mp4", "--set", "stile=udnie"], 2, "did you mean 'style'"),

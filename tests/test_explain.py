@@ -23,9 +23,10 @@ from streamstyle.explain.attribution import attribute
 from streamstyle.explain.critic import Critic, load_critic
 from streamstyle.explain.explanation import Explanation, explain, explanation_page
 from streamstyle.explain.layers import feature_maps, strongest
-from streamstyle.explain.picture import fit, heat, write_picture
+from streamstyle.explain.picture import fit, heat
 from streamstyle.explain.swatch import swatch
 from streamstyle.explain.turn import GROUPS, entries, group_of, parse_turn, turn
+from streamstyle.files import write_picture
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.generator import Generator, GeneratorConfig
 from streamstyle.styles import bundle as bundle_module

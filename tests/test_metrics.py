@@ -324,6 +324,16 @@ def test_eval_of_two_pictures_speaks_json_and_text(
     assert "infinite" in run_eval(capsys, a, a)
 
 
+def test_one_black_frame_does_not_make_a_films_figures_infinite() -> None:
+    comparison = Comparison()
+    black = np.zeros_like(textured())
+    for pair in ((black, black), (textured(), brightened(textured(), 0.5)), (black, textured())):
+        comparison.add(*pair)
+    figures = comparison.figures()
+    assert all(np.isfinite(value) for value in figures.values())
+    assert figures["contrast_ratio"] == pytest.approx(0.75, abs=0.01)
+
+
 def test_eval_of_a_film_with_itself_finds_no_flicker(capsys: pytest.CaptureFixture[str]) -> None:
     scene = "test:?seconds=1&size=96x64&rate=5"
     figures = json.loads(run_eval(capsys, scene, scene, "--frames", "3", "--json"))["figures"]

@@ -154,6 +154,35 @@ def test_a_mistake_gets_one_sentence(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [(["--sheet", "look.foo"], "look.foo"), (["--sheet", "no/such/look.png"], "no/such")],
+)
+def test_what_cannot_be_written_is_told_before_the_learning(
+    option: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--style", str(tmp_path / "a.png"), "--name", "mine", *option]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_renamed_style_file_goes_by_its_new_name(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = load_bundle()
+    save_code(
+        home / "styles" / "renamed.safetensors", RECORD, {"lite": bundle.original}, {"lite": bundle.manifest}
+    )
+    assert main(["styles", "show", "renamed", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["artist"] == "Somebody"
+    np.testing.assert_array_equal(style_code(bundle, "renamed"), bundle.original)
+
+
+def test_a_code_of_another_length_is_refused(home: Path) -> None:
+    bundle = load_bundle()
+    short = bundle.original[:1]
+    save_code(home / "styles" / "short.safetensors", RECORD, {"lite": short}, {"lite": bundle.manifest})
+    with pytest.raises(ModelError, match="numbers"):
+        style_code(bundle, "short")
+
+
 def test_synthetic_pictures_follow_their_seed_and_fill_the_range() -> None:
     first, again, other = (dead_leaves(120, 160, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)

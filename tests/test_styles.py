@@ -81,6 +81,12 @@ def test_strength_mixes_with_the_original() -> None:
     np.testing.assert_array_equal(style_code(bundle, style.name, 1.0), style.code)
 
 
+def test_a_path_with_a_drive_letter_is_one_name() -> None:
+    windows = "C:\\styles\\mine.safetensors"
+    assert parse_mix(windows) == {windows: 1.0}
+    assert parse_mix(f"{windows}:1,udnie:3") == {windows: 0.25, "udnie": 0.75}
+
+
 def test_turning_changes_every_style_of_a_mix_and_never_the_original() -> None:
     bundle = load_bundle()
     mix = f"{bundle.names[0]}:0.25,original:0.75"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -458,3 +459,15 @@ def test_feature_weights_that_are_missing_or_foreign_are_refused(tmp_path: Path)
         SqueezeNetFeatures.load(tmp_path / "none.safetensors")
     with pytest.raises(ModelError, match="lack the tensor"):
         SqueezeNetFeatures({})
+
+
+def test_a_picture_of_an_impossible_size_is_listed_and_not_fatal(tmp_path: Path) -> None:
+    good = np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "good.png"), good)
+    header = bytearray((tmp_path / "good.png").read_bytes())
+    header[16:24] = (2**31 - 1).to_bytes(4, "big") * 2
+    header[29:33] = zlib.crc32(header[12:29]).to_bytes(4, "big")
+    (tmp_path / "huge.png").write_bytes(header)
+    folder = read_folder(tmp_path, min_side=64)
+    assert folder.names == ("good.png",)
+    assert "huge.png" in folder.skipped

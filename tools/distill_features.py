@@ -3,7 +3,7 @@
 python3 tools/distill_features.py --teacher FILE --pictures DIR [DIR ...] -o OUT.safetensors [--steps N]
 
 The student has the teacher's architecture up to `fire7`, fresh weights, and sees only the given pictures. Its
-loss is the relative squared error of every layer. The last tenth of the pictures is kept out and measured.
+loss is the relative squared error of every layer. Every tenth picture is kept out and measured.
 The last line of output is one JSON document.
 """
 

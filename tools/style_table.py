@@ -63,7 +63,7 @@ def main() -> int:
         measured = measure(arguments)
         table = markdown(measured)
         print(table)
-        if not (arguments.quick or arguments.styles):
+        if not (arguments.quick or arguments.styles or arguments.bundle):
             write_between_markers(PAGE, table)
             print(f"wrote {PAGE}")
     except StreamStyleError as error:
@@ -134,16 +134,15 @@ def _held_out(training: Mapping[str, Any]) -> list[str]:
 def bundle_painters(bundle: Any, chosen: Sequence[str] | None) -> list[Painter]:
     """The styles of a bundle, all or the chosen ones. Raises ConfigError for an unknown name."""
     import torch
-    from streamstyle.engines.network import frame_generator
 
     from streamstyle.errors import ConfigError, nearest
-    from streamstyle.nets.generator import paint
+    from streamstyle.nets.generator import paint, restore_generator
     from streamstyle.train.data import read_picture, resize_to_area
 
     for name in chosen or ():
         if name not in bundle.names:
             raise ConfigError(f"unknown style '{name}'{nearest(name, bundle.names)}")
-    generator = frame_generator(bundle.manifest.architecture, bundle.weights).generator
+    generator = restore_generator(bundle.manifest.architecture, bundle.weights)
     side = int(bundle.manifest.training["options"]["style_side"])
 
     def painter(style: Any, picture: str) -> Painter:

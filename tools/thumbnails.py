@@ -22,14 +22,14 @@ def main() -> None:
 
     import cv2
 
-    from streamstyle.engines.network import frame_generator
-    from streamstyle.explain.picture import encode
     from streamstyle.explain.swatch import swatch
+    from streamstyle.files import encode
+    from streamstyle.nets.generator import restore_generator
     from streamstyle.styles.bundle import load_bundle
     from streamstyle.styles.thumbnail import THUMBNAILS
 
     bundle = load_bundle()
-    generator = frame_generator(bundle.manifest.architecture, bundle.weights).generator
+    generator = restore_generator(bundle.manifest.architecture, bundle.weights)
     THUMBNAILS.mkdir(exist_ok=True)
     for path in THUMBNAILS.glob("*.jpg"):
         if path.stem not in bundle.names:

@@ -11,6 +11,8 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamstyle.cli.numbers import positive_int
+
 if TYPE_CHECKING:
     from streamstyle.metrics.comparison import Comparison
     from streamstyle.types import Picture
@@ -54,7 +56,7 @@ def add_command(commands: Any) -> None:
         metavar="FILE",
         help="safetensors of SqueezeNet features; default: the bundled ones",
     )
-    parser.add_argument("--frames", type=_positive_int, metavar="N", help="stop after N frames")
+    parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(command=command)
 
@@ -154,10 +156,3 @@ def _text(report: dict[str, Any]) -> str:
             value = "infinite" if figures[name] is None else f"{figures[name]:g}"
             lines.append(f"{name:20} {value:>9}{beside:22} {meaning}")
     return "\n".join([*lines, *(f"note: {note}" for note in report["notes"])])
-
-
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError("must be above 0")
-    return value

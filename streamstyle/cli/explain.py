@@ -31,11 +31,9 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Write the page and print where the style came from."""
-    import numpy as np
-
     from streamstyle.explain.critic import load_critic
     from streamstyle.explain.explanation import explain, explanation_page
-    from streamstyle.explain.turn import parse_turn
+    from streamstyle.explain.turn import parse_turn, turning
     from streamstyle.nets.generator import restore_generator
     from streamstyle.page import write_page
     from streamstyle.styles.bundle import load_bundle, network_folder
@@ -44,13 +42,13 @@ def command(arguments: argparse.Namespace) -> int:
 
     bundle = load_bundle(network_folder(arguments.network))
     factors = parse_turn(arguments.turn) if arguments.turn is not None else {}
-    code = style_code(bundle, arguments.style)
+    code = style_code(bundle, arguments.style, turn=turning(bundle, factors))
     explanation = explain(
         restore_generator(bundle.manifest.architecture, bundle.weights),
         read_picture(arguments.image),
         arguments.style,
         code,
-        np.mean([style.code for style in bundle.styles], axis=0, dtype=np.float32),
+        bundle.mean,
         factors=factors,
         shares=parse_mix(arguments.style),
         critic=load_critic(bundle.folder, bundle.manifest),

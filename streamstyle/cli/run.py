@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamstyle.cli.numbers import positive_float, positive_int
+
 if TYPE_CHECKING:
     from streamstyle.build import Progress, RunSummary
     from streamstyle.flow import Stop
@@ -44,10 +46,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
     parser.add_argument("--correct", metavar="MODE", help="off, or repair (the default)")
     parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
-    parser.add_argument(
-        "--duration", type=_positive_float, metavar="S", help="stop after S seconds of source"
-    )
-    parser.add_argument("--frames", type=_positive_int, metavar="N", help="stop after N frames")
+    parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
+    parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
@@ -66,7 +66,9 @@ def command(arguments: argparse.Namespace) -> int:
         *("engine", "network", "correct"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
-    shorthands = [f"{name}={json.dumps(value)}" for name, value in given if value is not None]
+    shorthands = [
+        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given if value is not None
+    ]
     config = load_config(RunConfig, arguments.config, [*arguments.set, *shorthands])
     job = Job(
         arguments.source,
@@ -137,17 +139,3 @@ def summary_text(summary: RunSummary) -> str:
         *(f"note      {note}" for note in summary.notes),
     ]
     return "\n".join(lines)
-
-
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError("must be above 0")
-    return value
-
-
-def _positive_float(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError("must be above 0")
-    return value

@@ -60,13 +60,12 @@ def list_styles(arguments: argparse.Namespace) -> int:
 def _records(network: str) -> list[StyleRecord]:
     """Every style there is; own styles of other networks are among them."""
     from streamstyle.styles.bundle import StyleRecord, load_manifest, network_folder
-    from streamstyle.styles.code_file import load_code
-    from streamstyle.styles.library import model_names, own_style_names, own_style_path
+    from streamstyle.styles.code_file import own_files
+    from streamstyle.styles.library import model_names
 
-    paths = [path for name in own_style_names() if (path := own_style_path(name))]
     imported = [StyleRecord(name, "imported model", "", "", "") for name in model_names()]
     bundled = load_manifest(network_folder(network)).styles
-    return [*bundled, *(load_code(path).record for path in paths), *imported]
+    return [*bundled, *(file.record for file in own_files()), *imported]
 
 
 def show_style(arguments: argparse.Namespace) -> int:
@@ -93,8 +92,8 @@ def show_style(arguments: argparse.Namespace) -> int:
 
 def write_swatch(arguments: argparse.Namespace) -> int:
     """Paint a style or a mix from noise into a picture file."""
-    from streamstyle.explain.picture import write_picture
     from streamstyle.explain.swatch import swatch
+    from streamstyle.files import write_picture
     from streamstyle.nets.generator import restore_generator
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.styles.mix import style_code

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamstyle.cli.numbers import positive_int
 from streamstyle.errors import ConfigError
 
 ORIGINAL = "original"
@@ -39,7 +40,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--network", default="lite", help="lite (default) or full")
     parser.add_argument("--content", type=Path, metavar="DIR", help="photos; default: synthetic pictures")
     parser.add_argument("--features", type=Path, metavar="FILE", help="safetensors of SqueezeNet or VGG")
-    parser.add_argument("--steps", type=int, metavar="N", help="default: 400")
+    parser.add_argument("--steps", type=positive_int, metavar="N", help="default: 400")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write four paintings in the style")
     parser.add_argument("--replace", action="store_true", help="overwrite an own style of this name")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: the folder of own styles")
@@ -80,6 +81,7 @@ def train_own(arguments: argparse.Namespace) -> int:
     """Learn the style of one picture."""
     from dataclasses import replace
 
+    from streamstyle.files import check_format
     from streamstyle.nets.features import load_features
     from streamstyle.styles.bundle import StyleRecord, load_bundle, network_folder
     from streamstyle.styles.code_file import save_code
@@ -94,6 +96,8 @@ def train_own(arguments: argparse.Namespace) -> int:
         )
     bundle = load_bundle(network_folder(arguments.network))
     taken = (*bundle.names, ORIGINAL)
+    if arguments.sheet is not None:
+        check_format(arguments.sheet)
     out = own_style_target(arguments.name, taken, path=arguments.out, replace=arguments.replace)
     picture = read_picture(arguments.style)
     features = load_features(arguments.features)
@@ -102,6 +106,8 @@ def train_own(arguments: argparse.Namespace) -> int:
         photos = synthetic_photos()
     else:
         photos = read_folder(arguments.content, min_side=config.crop)
+        for name, reason in photos.skipped.items():
+            print(f"skipped {name}: {reason}", file=sys.stderr)
     with open_compute(arguments.device, arguments.precision) as compute:
         own = train_own_style(
             picture, bundle, features, photos, config=config, compute=compute, report=_print_every(50)
@@ -123,9 +129,10 @@ def train_own(arguments: argparse.Namespace) -> int:
 
 
 def _write_sheet(path: Path, bundle: StyleBundle, code: NDArray[np.float32], photos: PictureFolder) -> None:
+    from streamstyle.files import write_picture
     from streamstyle.nets.generator import restore_generator
     from streamstyle.train.data import center_squares
-    from streamstyle.train.report import code_sheet, write_picture
+    from streamstyle.train.report import code_sheet
 
     generator = restore_generator(bundle.manifest.architecture, bundle.weights)
     write_picture(path, code_sheet(generator, code, center_squares(photos, 4, 256)))

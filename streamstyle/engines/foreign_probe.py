@@ -294,12 +294,16 @@ def _last_operation(model: Any) -> Range | None:
 
 
 def limit_resources(seconds: int) -> None:
-    """Bound the memory and processor time of this process, where the platform can."""
+    """Bound the memory and processor time of this process, where the platform can.
+
+    macOS refuses a limit of the address space; the limit of time holds there.
+    """
     try:
         import resource
     except ImportError:  # not on Windows; the parent's time limit holds there too
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    if sys.platform != "darwin":
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

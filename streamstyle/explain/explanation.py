@@ -84,19 +84,16 @@ def explain(
 ) -> Explanation:
     """Paint `photo` (RGB uint8, any size; brought to at most `side` pixels) and measure why.
 
-    style, shares: the mix as written and parsed. code: (size,) of that mix. mean: (size,) of all styles.
-    Raises ConfigError for factors that `turn` refuses.
+    style, shares: the mix as written and parsed. code: (size,) of that mix, turned by `factors`.
+    mean: (size,) of all styles.
     """
-    turned = turn(code, generator.layout, mean, factors)
     content = fit(photo, side)
-    result = _paint(generator, content, turned)
+    result = _paint(generator, content, code)
     height, width = content.shape[:2]
-    texture = swatch(generator, turned, height, width)
+    texture = swatch(generator, code, height, width)
     small = fit(photo, side // 2)
     variants = {
-        group: {
-            f: _paint(generator, small, turn(turned, generator.layout, mean, {group: f})) for f in _FACTORS
-        }
+        group: {f: _paint(generator, small, turn(code, generator.layout, mean, {group: f})) for f in _FACTORS}
         for group in GROUPS
     }
     missing = ""
@@ -104,7 +101,7 @@ def explain(
         missing = "The bundle ships no discriminator."
     elif not critic.knows(shares):
         missing = "The discriminator was not trained with this style."
-    maps = feature_maps(generator, content, turned)
+    maps = feature_maps(generator, content, code)
     return Explanation(
         style=style,
         factors=factors,
@@ -112,7 +109,7 @@ def explain(
         result=result,
         swatch=texture,
         channels={layer: strongest(values, _CHANNELS) for layer, values in maps.items()},
-        ablations=ablate(generator, content, turned, mean),
+        ablations=ablate(generator, content, code, mean),
         turned=variants,
         attribution=attribute(content, result, texture),
         verdict=critic.judge(result, shares) if critic and not missing else None,

@@ -1,20 +1,16 @@
-"""Pictures on their way into and out of an explanation: size, Lab, heat maps, files."""
+"""Pictures on their way into and out of an explanation: size, Lab, heat maps."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.errors import ConfigError, SinkError
 from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import Picture
 
 # Instance normalisation needs more than one position at 1/8 of the size.
 SMALLEST = 2 * SIZE_MULTIPLE
-_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def fit(picture: Picture, side: int) -> Picture:
@@ -50,28 +46,3 @@ def heat(
     scaled = ((values - bottom) / max(top - bottom, 1e-9) * 255).clip(0, 255).astype(np.uint8)
     large = cv2.resize(scaled, size[::-1], interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS)[..., ::-1]).astype(np.uint8)
-
-
-def encode(picture: Picture, suffix: str, *, quality: int = 90) -> bytes:
-    """RGB uint8 (H, W, 3) as a file of the format that `suffix` names. Raises ConfigError, SinkError."""
-    if suffix.lower() not in _FORMATS:
-        raise ConfigError(f"cannot write a picture as '{suffix}': use one of {', '.join(_FORMATS)}")
-    options = {
-        ".png": [],
-        ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
-    }.get(suffix.lower(), [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
-    ok, data = cv2.imencode(suffix.lower(), np.ascontiguousarray(picture[..., ::-1]), options)
-    if not ok:
-        raise SinkError(f"cannot encode a picture of {picture.shape[1]}x{picture.shape[0]} as '{suffix}'")
-    return data.tobytes()
-
-
-def write_picture(path: Path, picture: Picture) -> None:
-    """Write a picture beside `path`, then rename it into place. Raises ConfigError, SinkError."""
-    data = encode(picture, path.suffix)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror}") from error

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import ConfigError, nearest
-from streamstyle.nets.generator import CodeLayout
+from streamstyle.nets.generator import CodeLayout, GeneratorConfig
+from streamstyle.styles.bundle import StyleBundle
+from streamstyle.styles.mix import Turn
 
 GROUPS = ("texture", "contrast", "colour")
 LARGEST = 3.0  # beyond that the network leaves what it was trained on, and paints noise
@@ -53,10 +55,7 @@ def turn(
     factors 1 the result equals `code` bit for bit. Raises ConfigError for another group or factor.
     """
     for group, factor in factors.items():
-        if group not in GROUPS:
-            raise ConfigError(f"unknown group '{group}'{nearest(group, GROUPS)}: use {', '.join(GROUPS)}")
-        if not 0 <= factor <= LARGEST:
-            raise ConfigError(f"{group} can be turned by 0 to {LARGEST:g}, not {factor:g}")
+        _check(group, factor)
     turned = code.copy()
     for (layer, _part), where in entries(layout).items():
         extra = np.float32(factors.get(group_of(layer), 1.0) - 1)
@@ -65,7 +64,7 @@ def turn(
 
 
 def parse_turn(text: str) -> dict[str, float]:
-    """`texture=1.4,colour=0.8` to {group: factor}. Raises ConfigError; `turn` checks names and ranges."""
+    """`texture=1.4,colour=0.8` to {group: factor}. Raises ConfigError."""
     factors: dict[str, float] = {}
     for part in text.split(","):
         group, equals, number = part.strip().partition("=")
@@ -75,5 +74,19 @@ def parse_turn(text: str) -> dict[str, float]:
             factor = math.nan
         if not math.isfinite(factor) or not group or group in factors:
             raise ConfigError(f"cannot read '{text}': write GROUP=FACTOR, as in texture=1.4,colour=0.8")
+        _check(group, factor)
         factors[group] = factor
     return factors
+
+
+def turning(bundle: StyleBundle, factors: Mapping[str, float]) -> Turn:
+    """What turns the codes of a bundle by `factors`, for `styles.mix.style_code`."""
+    layout = GeneratorConfig.from_json(bundle.manifest.architecture).create().layout
+    return lambda code: turn(code, layout, bundle.mean, factors)
+
+
+def _check(group: str, factor: float) -> None:
+    if group not in GROUPS:
+        raise ConfigError(f"unknown group '{group}'{nearest(group, GROUPS)}: use {', '.join(GROUPS)}")
+    if not 0 <= factor <= LARGEST:
+        raise ConfigError(f"{group} can be turned by 0 to {LARGEST:g}, not {factor:g}")

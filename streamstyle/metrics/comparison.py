@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,12 +84,13 @@ class Comparison:
     def figures(self) -> dict[str, float]:
         """Means over the frames by name, one frame or more seen. What could not be measured is left out.
 
+        The mean of PSNRs is that of the mean squared error; ratios to a flat frame do not count.
         ssim, psnr (dB), edge_similarity, sharpness_ratio, contrast_ratio: to the original. grid_contrast: see
         `metrics.grid`. colour_distance, style_distance, frechet_distance: to the painting.
         perceptual_distance: to the original. warp_error, flicker: of films. A name that ends in `_original`
         tells the same of the original.
         """
-        figures = {name: float(np.mean(values)) for name, values in self._values.items()}
+        figures = {name: _mean(name, values) for name, values in self._values.items()}
         if self._positions and self._painting_taps is not None:
             painting = perceptual.positions(self._painting_taps)
             figures["frechet_distance"] = perceptual.set_distance(np.concatenate(self._positions), painting)
@@ -98,3 +101,11 @@ class Comparison:
             original, styled = zip(*self._lumas, strict=True)
             figures["flicker"] = flicker_index(styled, original)
         return figures
+
+
+def _mean(name: str, values: Sequence[float]) -> float:
+    if name == "psnr":
+        error = np.mean([10 ** (-value / 10) for value in values])
+        return float(-10 * np.log10(error)) if error else math.inf
+    finite = [value for value in values if math.isfinite(value)]
+    return float(np.mean(finite)) if finite else math.inf

@@ -49,7 +49,8 @@ class StyleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A bundle's manifest.json.
 
-    architecture: of the generator. sha256: of each weight file. training: options, data, losses.
+    architecture: of the generator. sha256: of each weight file. training: options, paintings, and the photos
+    trained on, held out and skipped.
     """
 
     version: int
@@ -69,6 +70,11 @@ class StyleBundle:
     weights: dict[str, NDArray[np.generic]]
     styles: tuple[StyleEntry, ...]
     original: NDArray[np.float32]
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """The mean code (size,) of all styles, without `original`."""
+        return np.asarray(np.stack([style.code for style in self.styles]).mean(axis=0), np.float32)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from streamstyle.errors import ModelError
+from streamstyle.files import make_folder, write_whole
 from streamstyle.styles.bundle import Manifest, StyleRecord
-from streamstyle.styles.library import own_style_names, own_style_path
+from streamstyle.styles.library import SUFFIX, own_style_names, own_style_path
 from streamstyle.types import StyleEntry
 
 CODE_VERSION = 1
@@ -57,15 +58,12 @@ def save_code(
     codes: Mapping[str, NDArray[np.float32]],
     manifests: Mapping[str, Manifest],
 ) -> None:
-    """Write a code file beside `path`, then rename it into place."""
+    """Write a code file, whole or not at all. Raises SinkError."""
     bases = {network: manifests[network].sha256[_WEIGHTS] for network in codes}
     about = {"version": CODE_VERSION, "record": msgspec.to_builtins(record), "bases": bases}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     tensors = {network: np.ascontiguousarray(code, np.float32) for network, code in codes.items()}
-    save_file(tensors, part, {"streamstyle": json.dumps(about)})
-    part.chmod(0o644)  # safetensors writes for the owner alone
-    part.replace(path)
+    make_folder(path.parent)
+    write_whole(path, save(tensors, {"streamstyle": json.dumps(about)}))
 
 
 def load_code(path: Path) -> CodeFile:
@@ -79,7 +77,9 @@ def load_code(path: Path) -> CodeFile:
         version, bases = about["version"], dict(about["bases"])
         record = msgspec.convert(about["record"], StyleRecord)
     except Exception as error:  # safetensors raises its own type, KeyError, ValueError and OSError
-        raise ModelError(f"{path} is no style file of this program: {error}") from error
+        raise ModelError(
+            f"{path} is no style file of this program ({error}); delete it or train it again"
+        ) from error
     if version != CODE_VERSION:
         raise ModelError(f"{path} has version {version}, this program reads version {CODE_VERSION}")
     for network, code in codes.items():
@@ -91,5 +91,15 @@ def load_code(path: Path) -> CodeFile:
 
 def own_entries(manifest: Manifest) -> list[StyleEntry]:
     """The own styles that were trained for the network of `manifest`, in name order. Raises ModelError."""
-    files = [load_code(path) for name in own_style_names() if (path := own_style_path(name))]
+    files = own_files()
     return [f.entry(manifest) for f in files if f.bases.get(manifest.name) == manifest.sha256[_WEIGHTS]]
+
+
+def own_files() -> list[CodeFile]:
+    """All own styles, in name order, called as their files are. Raises ModelError."""
+    paths = [path for name in own_style_names() if (path := own_style_path(name))]
+    return [_called(load_code(path), path.name.removesuffix(SUFFIX)) for path in paths]
+
+
+def _called(file: CodeFile, name: str) -> CodeFile:
+    return replace(file, record=msgspec.structs.replace(file.record, name=name))

@@ -8,7 +8,6 @@ models/NAME/model.safetensors     the weights of a classic TransformerNet, conve
 from __future__ import annotations
 
 import hashlib
-import re
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,12 +17,11 @@ from typing import Any, Literal
 import msgspec
 
 from streamstyle.errors import ConfigError, ModelError
-from streamstyle.styles.library import models_folder, styles_folder
+from streamstyle.styles.library import STYLE_NAME, models_folder, styles_folder
 from streamstyle.styles.mix import parse_mix
 
 FOREIGN_VERSION = 1
 _FILES = {"onnx": "model.onnx", "transformer": "model.safetensors"}
-_NAME = re.compile(r"[a-z0-9-]+")
 
 
 class ForeignManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +49,7 @@ class ForeignModel:
 
 def check_free(name: str, *, replace: bool = False) -> None:
     """Raise ConfigError where `name` cannot name a new model: malformed, or taken (unless `replace`)."""
-    if not _NAME.fullmatch(name):
+    if not STYLE_NAME.fullmatch(name):
         raise ConfigError(f"'{name}' cannot name a style: use a-z, 0-9 and -, for example --name my-style")
     if (styles_folder() / f"{name}.safetensors").exists():
         raise ConfigError(f"'{name}' is a style of your own already; choose another --name")
@@ -101,9 +99,15 @@ def save_model(
             part.mkdir()
             (part / _FILES[kind]).write_bytes(data)
             (part / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+            old = Path(scratch) / "old"
             if folder.exists():
-                folder.rename(Path(scratch) / "old")
-            part.rename(folder)
+                folder.rename(old)
+            try:
+                part.rename(folder)
+            except OSError:
+                if old.exists():
+                    old.rename(folder)
+                raise
     except OSError as error:
         raise ModelError(f"cannot write the model to {folder}: {error.strerror}") from error
     return folder

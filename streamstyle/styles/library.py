@@ -11,7 +11,7 @@ from pathlib import Path
 from streamstyle.errors import ConfigError
 
 SUFFIX = ".safetensors"
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+STYLE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 def home() -> Path:
@@ -23,7 +23,7 @@ def home() -> Path:
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "streamstyle"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "streamstyle"
-    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "streamstyle"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "streamstyle"
 
 
 def styles_folder() -> Path:
@@ -50,7 +50,7 @@ def own_style_target(name: str, taken: Collection[str], *, path: Path | None, re
     taken: names that mean something else already. Raises ConfigError for a name that cannot be used, and for
     a file that exists unless `replace`.
     """
-    if not _NAME.fullmatch(name):
+    if not STYLE_NAME.fullmatch(name):
         raise ConfigError(f"'{name}' cannot be a style's name: use a-z, 0-9 and -")
     if name in taken or (models_folder() / name).exists():
         raise ConfigError(f"there is a style or model '{name}' already; choose another name")
@@ -70,4 +70,4 @@ def own_style_names() -> list[str]:
 def model_names() -> list[str]:
     """The names of all imported models, in order."""
     manifests = models_folder().glob("*/manifest.json")
-    return sorted(path.parent.name for path in manifests if _NAME.fullmatch(path.parent.name))
+    return sorted(path.parent.name for path in manifests if STYLE_NAME.fullmatch(path.parent.name))

@@ -9,10 +9,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.errors import ConfigError, nearest
+from streamstyle.errors import ConfigError, ModelError, nearest
 from streamstyle.styles.bundle import ORIGINAL, StyleBundle
 from streamstyle.styles.code_file import load_code
-from streamstyle.styles.library import model_names, own_style_names, own_style_path
+from streamstyle.styles.library import SUFFIX, model_names, own_style_names, own_style_path
 
 
 def parse_mix(text: str) -> dict[str, float]:
@@ -22,7 +22,9 @@ def parse_mix(text: str) -> dict[str, float]:
     """
     shares: dict[str, float] = {}
     for part in text.split(","):
-        name, colon, number = part.strip().partition(":")
+        name, colon, number = part.strip().rpartition(":")
+        if not colon or number.endswith(SUFFIX):  # the colon of a drive: C:\\styles\\mine.safetensors
+            name, colon = part.strip(), ""
         try:
             share = float(number) if colon else 1.0
         except ValueError:
@@ -61,13 +63,22 @@ def style_code(
 
 
 def _own_code(bundle: StyleBundle, name: str, known: Iterable[str]) -> NDArray[np.float32]:
+    if name in model_names():
+        raise ConfigError(
+            f"'{name}' is an imported model and has no code; only `run --style` takes it, alone"
+        )
     path = own_style_path(name)
     if path is None:
         candidates = [*known, *own_style_names(), *model_names()]
         raise ConfigError(
             f"unknown style '{name}'{nearest(name, candidates)}; `streamstyle styles list` shows them all"
         )
-    return load_code(path).entry(bundle.manifest).code
+    code = load_code(path).entry(bundle.manifest).code
+    if code.shape != bundle.original.shape:
+        raise ModelError(
+            f"{path} is damaged: its code has {code.size} numbers, not {bundle.original.size}; train it again"
+        )
+    return code
 
 
 def look_codes(

@@ -8,23 +8,22 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from streamstyle.errors import ModelError
+from streamstyle.files import make_folder, write_whole
 
 CHECKPOINT_VERSION = 1
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file beside `path`, then rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    """Write a safetensors file, whole or not at all. Raises SinkError."""
     # clone: safetensors refuses tensors that share memory.
-    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part, metadata)
-    part.chmod(0o644)  # safetensors writes for the owner alone
-    part.replace(path)
+    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    make_folder(path.parent)
+    write_whole(path, save(plain, metadata))
 
 
 def _optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -85,13 +84,19 @@ def load_checkpoint(
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["streamstyle"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        version, written_with, step = about["version"], about["options"], int(about["step"])
     except Exception as error:  # safetensors raises its own type, KeyError and OSError
         raise ModelError(f"cannot resume from {path}: {error}") from error
-    if about["version"] != CHECKPOINT_VERSION or _with_defaults(about["options"], defaults) != options:
+    if version != CHECKPOINT_VERSION or _with_defaults(written_with, defaults) != options:
         raise ModelError(f"{path} was written with other options; train into another folder")
-    for name, module in modules.items():
-        own = {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}
-        module.load_state_dict(own)
-    for name, optimizer in optimizers.items():
-        _load_optimizer(optimizer, name, tensors)
-    return int(about["step"])
+    try:
+        for name, module in modules.items():
+            own = {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}
+            module.load_state_dict(own)
+        for name, optimizer in optimizers.items():
+            _load_optimizer(optimizer, name, tensors)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{path} is of another version of this program; train into another folder"
+        ) from error
+    return step

@@ -41,7 +41,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         raw = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise ConfigError(f"cannot read picture {path}: {error.strerror}") from error
-    bgr = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    try:
+        bgr = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    except cv2.error:  # a header that declares a picture of an impossible size
+        bgr = None
     if bgr is None:
         raise ConfigError(f"{path} is not a picture that OpenCV can decode")
     return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8, copy=False)

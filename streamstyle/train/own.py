@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from streamstyle.errors import ConfigError
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.nets.generator import Generator, paint, restore_generator
@@ -69,12 +70,15 @@ def train_own_style(
     """Learn the code of `picture`, RGB uint8 (H, W, 3), on the bundle's frozen generator.
 
     photos: what to paint while learning. The code begins as that of the bundled style nearest to the
-    picture. config: its generator and its layers are set here. Raises ModelError, StreamStyleError.
+    picture. config: its generator and its layers are set here. Raises ModelError, ConfigError,
+    StreamStyleError.
     """
     compute = compute or Compute()
+    if compute.ranks > 1:
+        raise ConfigError("a style is learnt by one process; start it without torchrun")
     config = replace(config, style_layers=features.style_layers, content_layer=features.content_layer)
-    features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    generator = restore_generator(bundle.manifest.architecture, bundle.weights)
+    features.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator = restore_generator(bundle.manifest.architecture, bundle.weights).to(compute.device)
     scaled = resize_paintings([picture], config)
     targets = StyleTargets(features, scaled, config.style_layers)
     start, name = _nearest_code(generator, bundle, features, photos, targets)
@@ -101,7 +105,8 @@ def train_own_style(
         seconds = (time.perf_counter() - started) / (step + 1)
         report(TrainProgress(step + 1, config.steps, dict(smoothed), seconds))
     code = state.averaged_network()[1][:1].cpu()
-    generator.cpu()
+    for network in (generator, features):
+        network.cpu()
     (metrics,) = measure_styles(generator, code, config, photos, [picture], features)
     return OwnStyle(code[0].numpy().copy(), metrics, name)
 
@@ -137,11 +142,12 @@ def _nearest_code(
 ) -> tuple[Tensor, str]:
     """The bundled code whose paintings of two photos come nearest to the picture, and its name."""
     squares = np.stack(center_squares(photos, _TRIED_PICTURES, _TRIED_SIDE))
-    target = targets.of(torch.zeros(_TRIED_PICTURES, dtype=torch.long), 0)
+    device = features.mean.device
+    target = targets.of(torch.zeros(_TRIED_PICTURES, dtype=torch.long, device=device), 0)
 
     def distance(entry: StyleEntry) -> float:
-        painted = paint(generator, squares, torch.from_numpy(entry.code))
-        x = torch.stack([to_tensor(picture) for picture in painted])
+        painted = paint(generator, squares, torch.from_numpy(entry.code).to(device))
+        x = torch.stack([to_tensor(picture) for picture in painted]).to(device)
         return float(losses.style_loss(features(x, targets.layers), target))
 
     nearest = min(bundle.styles, key=distance)

@@ -100,7 +100,8 @@ def measure_styles(
     paintings: Sequence[NDArray[np.uint8]],
     features: PerceptualFeatures,
 ) -> list[dict[str, float]]:
-    """Figures of each style, means over 8 held-out photos at 320 x 320.
+    """Figures of each style, means over 8 of `photos` at 320 x 320: held-out ones for the bundled styles,
+    those that it learnt on for an own style.
 
     style_loss: relative Gram error at full size; photo_style_loss: the same of the photos themselves.
     content_loss: relative feature error. colour_distance: sliced Wasserstein to the painting, in Lab.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from streamstyle import page
 from streamstyle.errors import SinkError
+from streamstyle.files import write_picture, write_whole
 from streamstyle.metrics.diversity import style_distance
 from streamstyle.metrics.perceptual import Grams
 from streamstyle.nets.discriminator import PatchDiscriminator
@@ -49,7 +50,7 @@ class RunReport:
         self.photos = tuple(photos)
         self._log = folder / "losses.jsonl"
         kept = [line for line in read_log(self._log) if line["step"] <= finished]
-        _write(self._log, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        write_whole(self._log, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def log(self, step: int, terms: Mapping[str, float]) -> None:
         """Append one line to `losses.jsonl`. Raises SinkError."""
@@ -196,23 +197,6 @@ def captioned(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     band = np.full((_BAND, picture.shape[1], 3), 24, np.uint8)
     cv2.putText(band, text, (6, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
     return np.vstack([band, picture])
-
-
-def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write RGB uint8 (H, W, 3) in the format of the suffix. Raises SinkError."""
-    ok, data = cv2.imencode(path.suffix, np.ascontiguousarray(picture[..., ::-1]))
-    if not ok:
-        raise SinkError(f"cannot encode {path.name}")
-    _write(path, data.tobytes())
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror}") from error
 
 
 @torch.no_grad()

@@ -306,12 +306,12 @@ def train_step(
     state.freeze_discriminator_(False)
     trained = [*state.generator.parameters(), *state.codes.parameters()]
     loss = state.compute.average_gradients_(trained, total)
-    if not loss.isfinite():
+    norm = nn.utils.clip_grad_norm_(trained, 5.0)
+    if not (loss.isfinite() and norm.isfinite()):
         raise StreamStyleError(
             f"the loss of step {step + 1} is {float(loss)}; the last checkpoint was written before it and is "
             "intact: go on from it with --precision fp32, or start anew with lower learning rates"
         )
-    nn.utils.clip_grad_norm_(trained, 5.0)
     state.generator_optimizer.step()
     state.average_(min(config.ema, (1 + step) / (10 + step)))
     return {name: float(value.detach()) for name, value in (terms | figures).items()}

@@ -1,0 +1,61 @@
+"""Files and pictures that are written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamstyle.errors import ConfigError, SinkError
+from streamstyle.types import Picture
+
+_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write beside `path`, then rename into place; on failure nothing is left. Raises SinkError."""
+    if not path.name:
+        raise SinkError(f"cannot write {path}: it is a folder, name a file in it")
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SinkError(f"cannot write {path}: {error.strerror}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, if they are not there. Raises SinkError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot make the folder {path}: {error.strerror}") from error
+
+
+def encode(picture: Picture, suffix: str, *, quality: int = 90) -> bytes:
+    """RGB uint8 (H, W, 3) as a file of the format that `suffix` names. Raises ConfigError, SinkError."""
+    if suffix.lower() not in _FORMATS:
+        raise ConfigError(f"cannot write a picture as '{suffix}': use one of {', '.join(_FORMATS)}")
+    options = {
+        ".png": [],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+    }.get(suffix.lower(), [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+    ok, data = cv2.imencode(suffix.lower(), np.ascontiguousarray(picture[..., ::-1]), options)
+    if not ok:
+        raise SinkError(f"cannot encode a picture of {picture.shape[1]}x{picture.shape[0]} as '{suffix}'")
+    return data.tobytes()
+
+
+def check_format(path: Path) -> None:
+    """Raise ConfigError where `write_picture` could not write there: found out before the work, not after."""
+    if path.suffix.lower() not in _FORMATS:
+        raise ConfigError(f"cannot write a picture as '{path.name}': use one of {', '.join(_FORMATS)}")
+    if not path.resolve().parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}; make it, or write elsewhere")
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a picture, whole or not at all. Raises ConfigError, SinkError."""
+    write_whole(path, encode(picture, path.suffix))
