@@ -16,7 +16,7 @@ import environment
 ROOT = environment.ROOT
 DATA = Path(os.environ.get("STREAMSTYLE_DATA", ROOT.parent / "shared" / "data"))
 RESULTS = ROOT / "build" / "tests.xml"
-REAL_CLIP_TESTS = ("test_run_real_clips", "test_media_clips")
+REAL_CLIP_TESTS = ("test_run_real_clips", "test_media_clips", "test_shipped_styles")
 SKIP_REASON = "set STREAMSTYLE_DATA"
 
 
@@ -44,8 +44,11 @@ def check_real_clips() -> int:
     cases = list(ElementTree.parse(RESULTS).iter("testcase"))
     skipped = [c for c in cases if any(SKIP_REASON in (s.get("message") or "") for s in c.iter("skipped"))]
     ran = [c for c in cases if (c.get("classname") or "").endswith(REAL_CLIP_TESTS) and not len(c)]
-    if skipped or not ran:
-        print(f"the real clips are there, but were not tested: {len(ran)} tests ran, {len(skipped)} skipped")
+    missing = [
+        name for name in REAL_CLIP_TESTS if not any(c.get("classname", "").endswith(name) for c in ran)
+    ]
+    if skipped or missing:
+        print(f"the real clips are there, but {len(skipped)} tests were skipped; not run: {missing}")
         return 1
     print(f"{len(ran)} tests ran on the real clips")
     return 0

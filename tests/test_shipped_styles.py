@@ -1,0 +1,88 @@
+"""What the bundled weights must do, on photos that they never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from clips import DATA, needs_clips
+
+from streamstyle.metrics.colour_distance import sliced_wasserstein_lab
+from streamstyle.metrics.diversity import diversity
+from streamstyle.metrics.grid import grid_contrast
+from streamstyle.metrics.noise_gain import noise_gain
+from streamstyle.metrics.perceptual import grams, mean_grams, taps
+from streamstyle.metrics.similarity import psnr
+from streamstyle.nets.features import load_features
+from streamstyle.nets.generator import paint, restore_generator
+from streamstyle.styles.bundle import StyleBundle, load_bundle
+from streamstyle.train.data import read_picture, resize_to_area
+from streamstyle.types import Picture
+
+pytestmark = needs_clips
+SIDE = 320
+BUNDLE = load_bundle()
+Painter = Callable[[Picture, str], Picture]
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Picture]:
+    """Six held-out photos: the middle 320 x 320, not resized, so that no grid is added."""
+    names = BUNDLE.manifest.training["held_out"][::3][:6]
+    pictures = [read_picture(DATA / "content" / name) for name in names]
+    return [middle(picture) for picture in pictures]
+
+
+def middle(picture: Picture) -> Picture:
+    top, left = (picture.shape[0] - SIDE) // 2, (picture.shape[1] - SIDE) // 2
+    return np.ascontiguousarray(picture[top : top + SIDE, left : left + SIDE])
+
+
+@pytest.fixture(scope="module")
+def painter() -> Painter:
+    generator = restore_generator(BUNDLE.manifest.architecture, BUNDLE.weights)
+    codes = {style.name: torch.from_numpy(style.code) for style in BUNDLE.styles}
+    codes["original"] = torch.from_numpy(BUNDLE.original)
+    return lambda picture, style: paint(generator, picture[None], codes[style])[0]
+
+
+def painting_of(bundle: StyleBundle, style: str) -> Picture:
+    file = bundle.manifest.training["styles"][bundle.names.index(style)]
+    return resize_to_area(read_picture(DATA / "styles" / file), 512)
+
+
+@pytest.mark.parametrize("style", BUNDLE.names)
+def test_a_style_takes_the_paintings_colours_and_draws_no_grid(
+    style: str, photos: list[Picture], painter: Painter
+) -> None:
+    painting = painting_of(BUNDLE, style)
+    painted = [painter(photo, style) for photo in photos]
+    before = np.mean([sliced_wasserstein_lab(photo, painting) for photo in photos])
+    after = np.mean([sliced_wasserstein_lab(picture, painting) for picture in painted])
+    assert after < 0.5 * before
+    for photo, picture in zip(photos, painted, strict=True):
+        assert grid_contrast(picture) <= grid_contrast(photo) + 0.10
+
+
+@pytest.mark.parametrize("style", BUNDLE.names)
+def test_a_still_noisy_picture_stays_still(style: str, photos: list[Picture], painter: Painter) -> None:
+    gains = [noise_gain(lambda frame: painter(frame, style), photo, frames=3) for photo in photos[:4]]
+    assert np.mean(gains) <= 1.5
+    assert max(gains) <= 1.8
+
+
+def test_every_style_is_one_of_its_own(photos: list[Picture], painter: Painter) -> None:
+    features = load_features()
+    halves = {}
+    for style in BUNDLE.names:
+        of_photos = [grams(taps(features, painter(photo, style))) for photo in photos]
+        halves[style] = mean_grams(of_photos[::2]), mean_grams(of_photos[1::2])
+    first, second, distance = diversity(halves).smallest()
+    assert distance > 0.02, f"{first} and {second} look alike"
+
+
+def test_the_original_code_gives_the_photo_back(photos: list[Picture], painter: Painter) -> None:
+    for photo in photos:
+        assert psnr(painter(photo, "original"), photo) > 36
