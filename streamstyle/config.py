@@ -36,7 +36,7 @@ class RunConfig:
     turn: str | None = None
     region: str | None = None
     region_style: str = "original"
-    region_feather: Annotated[float, msgspec.Meta(ge=0, le=512)] = 24.0
+    region_feather: Annotated[float, msgspec.Meta(ge=0, le=512)] = 32.0
     correct: Literal["off", "repair"] = "repair"
     queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None
