@@ -5,7 +5,6 @@ The conversion between frames (uint8, NHWC) and what the model wants becomes par
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import deque
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
-from streamstyle.engines.openvino_engine import import_openvino
+from streamstyle.engines.openvino_engine import compile_for_cpu, import_openvino
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.transformer import TRANSFORMER_MULTIPLE, TransformerNet
@@ -84,22 +83,10 @@ class ForeignEngine:
         self._strength = strength
         self._frame_size = (height, width)
         self._padding = Padding.to_multiple(*(contract.size or self._frame_size), contract.multiple)
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._streams = min(2, threads)
-        core = ov.Core()
-        bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self._spec = EngineSpec("openvino", "bf16" if bf16 else "fp32", "cpu", in_flight=self._streams)
         model = read_network(ov, kind, data, contract.layout_in, self._padding.padded_size)
         try:
-            self._compiled = core.compile_model(
-                _on_frames(ov, model, contract, self._padding.padded_size),
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-                    "INFERENCE_NUM_THREADS": threads,
-                    "NUM_STREAMS": self._streams,
-                },
-            )
+            on_frames = _on_frames(ov, model, contract, self._padding.padded_size)
+            self._compiled, self._spec = compile_for_cpu(ov, on_frames)
         except OPENVINO_ERRORS as error:
             raise EngineError(f"OpenVINO cannot compile the imported model: {reason(error)}") from error
         self._idle: deque[Any] = deque()
@@ -129,7 +116,7 @@ class ForeignEngine:
             except OPENVINO_ERRORS as error:
                 raise EngineError(f"the imported model failed on a frame: {reason(error)}") from error
             painted = self._padding.crop(request.get_output_tensor(0).data[0])
-            self._busy_seconds += request.latency / 1e3 / self._streams
+            self._busy_seconds += request.latency / 1e3 / self._spec.in_flight
             self._idle.append(request)
             styled = _resized(painted, self._frame_size)
             if self._strength == 1:
