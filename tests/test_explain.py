@@ -211,8 +211,8 @@ def test_a_constant_picture_is_explained_without_a_number_that_is_none() -> None
 def test_the_plain_critic_says_what_the_trained_discriminator_says(photo: Picture) -> None:
     torch.manual_seed(0)
     discriminator = PatchDiscriminator(3).eval()
-    weights = {name: tensor.float() for name, tensor in _plain_half(discriminator).items()}
-    logits = Critic(weights, {"a": 0, "b": 1, "original": 2}).judge(fit(photo, 96), {"b": 1.0})
+    plain = PatchDiscriminator.restore(_plain_half(discriminator))
+    logits = Critic(plain, {"a": 0, "b": 1, "original": 2}).judge(fit(photo, 96), {"b": 1.0})
     x = torch.from_numpy(fit(photo, 96)).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         expected = discriminator(x, torch.tensor([1]))[0, 0].numpy()
@@ -249,7 +249,7 @@ def test_the_page_says_when_there_is_no_discriminator(explanation: Explanation) 
 def test_a_style_that_the_discriminator_never_saw_gets_no_verdict(
     generator: Generator, codes: np.ndarray, photo: Picture
 ) -> None:
-    critic = Critic({}, {"other": 0})
+    critic = Critic(PatchDiscriminator(1), {"other": 0})
     found = explain(
         generator, photo, "one", codes[0], codes[1], factors={}, shares={"one": 1.0}, critic=critic, side=64
     )

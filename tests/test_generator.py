@@ -118,8 +118,13 @@ def test_a_mask_of_0_paints_with_the_first_code_and_of_255_with_the_second() -> 
 
 
 def test_a_smaller_frame_gets_the_top_left_part_of_the_canvas() -> None:
-    np.testing.assert_array_equal(canvas(64, 96), canvas(128, 160)[:, :8, :12])
+    np.testing.assert_allclose(canvas(64, 96), canvas(128, 160)[:, :8, :12], atol=1e-5)
     assert not np.array_equal(canvas(64, 96, seed=1), canvas(64, 96))
+
+
+def test_every_channel_of_the_canvas_has_the_size_that_the_network_expects() -> None:
+    deviations = np.mean([canvas(512, 768, seed).std(axis=(1, 2)) for seed in range(4)], axis=0)
+    np.testing.assert_allclose(deviations, 1, atol=0.25)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (72, 104)])

@@ -18,11 +18,13 @@ from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError, ModelError, StreamStyleError
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.nets.generator import GeneratorConfig
+from streamstyle.nets.noise import CANVAS_CHANNELS
 from streamstyle.styles.bundle import load_bundle
 from streamstyle.train import losses
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import PictureFolder, draw_next_frame, hold_out, read_folder, read_picture
+from streamstyle.train.grow import grow_
 from streamstyle.train.loop import CHECKPOINT_NAME, TrainProgress, learning_rate_share, train_base
 from streamstyle.train.options import BaseTraining, LossWeights, StylePicture, TrainConfig
 from streamstyle.train.publish import publish_bundle
@@ -31,6 +33,7 @@ from streamstyle.train.step import GanState
 
 TINY = TrainConfig(
     generator=GeneratorConfig(widths=(8, 8, 16), blocks=1),
+    weights=LossWeights(lattice=1.0),
     steps=4,
     batch=3,
     crop=64,
@@ -90,6 +93,7 @@ def run(
     save_every: int = 2,
     sheet_photos: Sequence[np.ndarray] = (),
     compute: Compute | None = None,
+    start: Path | None = None,
 ) -> GanState:
     return train_base(
         config,
@@ -103,6 +107,7 @@ def run(
         save_every=save_every,
         sheet_photos=sheet_photos,
         compute=compute,
+        start=start,
     )
 
 
@@ -183,6 +188,39 @@ def test_the_gradient_penalty_reaches_the_discriminator(features: SqueezeNetFeat
     assert terms[-1]["d_r1"] > 0
     pairs = zip(plain.discriminator.parameters(), penalised.discriminator.parameters(), strict=True)
     assert not all(torch.equal(a, b) for a, b in pairs)
+
+
+LARGER = replace(TINY, generator=GeneratorConfig(widths=(16, 24, 32), blocks=2))
+
+
+def test_a_larger_network_begins_by_painting_as_the_smaller_one(
+    features: SqueezeNetFeatures, tmp_path: Path
+) -> None:
+    small = run(features, tmp_path / "small")
+    large = GanState.fresh(LARGER, 2)
+    assert grow_(large, tmp_path / "small" / CHECKPOINT_NAME) == TINY.steps
+    (network, codes), (grown, grown_codes) = small.averaged_network(), large.averaged_network()
+    x, canvas = torch.rand(3, 3, 64, 64), torch.randn(3, CANVAS_CHANNELS, 8, 8)
+    expected = network(x, codes, canvas)
+    torch.testing.assert_close(grown(x, grown_codes, canvas), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(large.generator(x, large.codes.weight, canvas), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_run_that_started_from_a_smaller_network_resumes_from_its_own_checkpoint(
+    features: SqueezeNetFeatures, tmp_path: Path
+) -> None:
+    run(features, tmp_path / "small")
+    start = tmp_path / "small" / CHECKPOINT_NAME
+    straight = run(features, tmp_path / "straight", LARGER, start=start)
+    with pytest.raises(StoppedError):
+        run(features, tmp_path / "halves", LARGER, start=start, report=stop_after(2))
+    assert_same_weights(straight, run(features, tmp_path / "halves", LARGER, start=start))
+
+
+def test_a_network_does_not_shrink(features: SqueezeNetFeatures, tmp_path: Path) -> None:
+    run(features, tmp_path / "large", LARGER)
+    with pytest.raises(ModelError, match="no larger"):
+        run(features, tmp_path / "small", start=tmp_path / "large" / CHECKPOINT_NAME)
 
 
 def test_a_checkpoint_of_other_options_is_refused(features: SqueezeNetFeatures, tmp_path: Path) -> None:
@@ -441,6 +479,27 @@ def test_grid_loss_sees_a_grid() -> None:
     gridded = x.clone()
     gridded[..., ::4, ::4] += 0.5
     assert float(losses.grid_loss(x)) < 0.01 < float(losses.grid_loss(gridded))
+
+
+def test_regularity_tells_a_lattice_from_noise_and_ignores_what_cannot_be_seen() -> None:
+    torch.manual_seed(0)
+    y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
+    wave = (0.5 + 0.1 * torch.sin((x + y) * 2 * torch.pi / 20)).expand(1, 3, -1, -1)
+    noise = torch.rand(1, 1, 128, 128).expand(-1, 3, -1, -1)
+    assert losses.regularity(wave).min() > 4
+    assert losses.regularity(noise).max() < 1.5
+    assert losses.regularity(0.5 + (wave - 0.5) / 100).max() < 0.5
+
+
+def test_a_lattice_is_punished_only_where_photo_and_painting_have_none() -> None:
+    torch.manual_seed(0)
+    y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
+    wave = (0.5 + 0.1 * torch.sin((x + y) * 2 * torch.pi / 20)).expand(1, 3, -1, -1)
+    noise = torch.rand(1, 1, 128, 128).expand(-1, 3, -1, -1)
+    assert losses.lattice_loss(wave, noise, noise) > 2
+    assert losses.lattice_loss(wave, wave, noise) == 0
+    assert losses.lattice_loss(wave, noise, wave) < 0.2
+    assert losses.lattice_loss(noise, noise, noise) < 0.2
 
 
 def test_range_loss_is_zero_inside_the_range_only() -> None:

@@ -58,21 +58,24 @@ def add_command(commands: Any) -> None:
     base.add_argument("--styles", type=Path, required=True, metavar="DIR", help="the paintings of the config")
     base.add_argument("--features", type=Path, required=True, metavar="FILE", help="SqueezeNet v1.0 features")
     base.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder of the run")
+    base.add_argument(
+        "--from", type=Path, dest="start", metavar="FILE", help="checkpoint of a smaller network"
+    )
     base.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
     base.add_argument(
         "--tensorboard", action="store_true", help="write the curves to OUT/tensorboard as well"
     )
-    add_compute_options(base)
+    add_compute_options(base, default=argparse.SUPPRESS)  # those before `base` hold
     base.set_defaults(command=train_base)
 
 
-def add_compute_options(parser: argparse.ArgumentParser) -> None:
+def add_compute_options(parser: argparse.ArgumentParser, *, default: str = "auto") -> None:
     """Declare --device and --precision."""
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default, help="default: auto")
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),
-        default="auto",
+        default=default,
         help="bf16: forward passes in bfloat16; auto (default): where the device has instructions for it",
     )
 
@@ -176,6 +179,7 @@ def train_base(arguments: argparse.Namespace) -> int:
             report=report,
             sheet_photos=center_squares(held_out, 4, 320),
             compute=compute,
+            start=arguments.start,
         )
     if compute.rank:
         return 0

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load
-from torch import Tensor
-from torch.nn import functional as F
 
 from streamstyle.errors import ModelError
+from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.styles.bundle import ORIGINAL, Manifest, verified_bytes
 from streamstyle.types import Picture
 
@@ -23,12 +22,9 @@ _FILE = "discriminator.safetensors"
 
 @dataclass(frozen=True)
 class Critic:
-    """The patch discriminator with its spectral norms divided out: plain convolutions.
+    """The patch discriminator of a bundle. rows: {style name: row of its embedding}."""
 
-    weights: fp32 tensors by name. rows: {style name: row of the embedding}.
-    """
-
-    weights: Mapping[str, Tensor]
+    network: PatchDiscriminator
     rows: Mapping[str, int]
 
     def knows(self, shares: Mapping[str, float]) -> bool:
@@ -42,16 +38,10 @@ class Critic:
         picture: RGB uint8 (H, W, 3). shares: {known style: share}. The condition enters linearly
         (Miyato and Koyama 2018, eq. 3), so a mix is judged by the mixed embedding.
         """
-        w = self.weights
-        y = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
-        for i in range(sum(name.startswith("convs.") and name.endswith(".weight") for name in w)):
-            y = F.conv2d(y, w[f"convs.{i}.weight"], w[f"convs.{i}.bias"], stride=2, padding=1)
-            y = F.leaky_relu(y, 0.2)
-        y = F.leaky_relu(F.conv2d(y, w["mix.weight"], w["mix.bias"], padding=1), 0.2)
-        embedding = sum(share * w["embedding.weight"][self.rows[name]] for name, share in shares.items())
-        assert isinstance(embedding, Tensor)
-        logits = F.conv2d(y, w["score.weight"], w["score.bias"])[:, 0]
-        return (logits + torch.einsum("bchw,c->bhw", y, embedding))[0].numpy()
+        x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+        rows = self.network.embedding.weight[[self.rows[name] for name in shares]]
+        condition = torch.tensor([list(shares.values())]) @ rows
+        return self.network.judge(x, condition)[0, 0].numpy()
 
 
 def load_critic(folder: Path, manifest: Manifest) -> Critic | None:
@@ -64,8 +54,8 @@ def load_critic(folder: Path, manifest: Manifest) -> Critic | None:
         return None
     try:
         data = verified_bytes(folder, _FILE, manifest)
-        weights = {name: tensor.float() for name, tensor in load(data).items()}
+        network = PatchDiscriminator.restore(load(data))
     except SafetensorError as error:
         raise ModelError(f"{path} is damaged: {error}; install it again") from error
     names = (*(style.name for style in manifest.styles), ORIGINAL)
-    return Critic(weights, {name: i for i, name in enumerate(names)})
+    return Critic(network.requires_grad_(False), {name: i for i, name in enumerate(names)})

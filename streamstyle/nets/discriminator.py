@@ -53,10 +53,14 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Patch logits; see the class."""
+        return self.judge(x, self.embedding(style))
+
+    def judge(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Patch logits (B, 1, H/8, W/8) for rows of the embedding, or mixes of them (B, C)."""
         y = x * 2 - 1
         for conv in (*self.convs, self.mix):
             y = F.leaky_relu(_convolve(conv, y), 0.2)
-        projection = torch.einsum("bchw,bc->bhw", y, self.embedding(style))[:, None]
+        projection = torch.einsum("bchw,bc->bhw", y, condition)[:, None]
         return _convolve(self.score, y) + projection
 
 

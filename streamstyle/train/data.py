@@ -5,6 +5,7 @@ Every draw is a function of (seed, step), so a resumed run sees what an unbroken
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from streamstyle.errors import ConfigError
-from streamstyle.nets.noise import CANVAS_CHANNELS, SIZE_MULTIPLE, coloured_noise
+from streamstyle.nets.noise import SIZE_MULTIPLE, canvas, coloured_noise
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -203,15 +204,14 @@ def draw_batch(
     content = [
         vary_colour(random_crop(photos.pictures[i], crop, rng, max_zoom=1.6, max_angle=8), rng)
         if is_photo
-        else coloured_noise(crop, crop, rng)
+        else coloured_noise(crop, crop, rng, smoothest=3.0)
         for i, is_photo in zip(rng.integers(0, len(photos.pictures), size), photo, strict=True)
     ]
     painting = [
         random_crop(paintings[s], crop, rng, max_zoom=1.2) if s < len(paintings) else content[k]
         for k, s in enumerate(styles)
     ]
-    cells = crop // SIZE_MULTIPLE
-    canvases = rng.standard_normal((size, CANVAS_CHANNELS, cells, cells), dtype=np.float32)
+    canvases = np.stack([_canvas_crop(crop // SIZE_MULTIPLE, rng) for _ in range(size)])
     return Batch(
         torch.stack([to_tensor(c) for c in content]),
         torch.stack([to_tensor(p) for p in painting]),
@@ -219,6 +219,17 @@ def draw_batch(
         torch.from_numpy(canvases),
         torch.from_numpy(photo),
     )
+
+
+@functools.cache
+def _training_canvas(seed: int) -> NDArray[np.float32]:
+    return canvas(2048, 2048, seed)
+
+
+def _canvas_crop(cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    field = _training_canvas(int(rng.integers(8)))
+    y, x = rng.integers(0, field.shape[1] - cells + 1, 2)
+    return field[:, y : y + cells, x : x + cells]
 
 
 @dataclass(frozen=True)

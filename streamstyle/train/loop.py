@@ -18,6 +18,7 @@ from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import PictureFolder, draw_batch, draw_next_frame
+from streamstyle.train.grow import grow_
 from streamstyle.train.options import TrainConfig
 from streamstyle.train.report import RunReport
 from streamstyle.train.step import (
@@ -67,13 +68,14 @@ def train_base(
     save_every: int = 200,
     sheet_photos: Sequence[NDArray[np.uint8]] = (),
     compute: Compute | None = None,
+    start: Path | None = None,
 ) -> GanState:
     """Train generator, codes and discriminator; resumes from `folder` where a checkpoint lies there.
 
     Data and noise are functions of (seed, step), so stopping and resuming changes nothing. names: one per
-    painting. features: moved to the device. Every save writes the checkpoint, then what `RunReport` makes
-    of `sheet_photos`. Of several processes the first alone reports and writes; their weights stay equal bit
-    for bit. Raises StreamStyleError.
+    painting. features: moved to the device. start: a checkpoint to `grow_` from where `folder` holds none.
+    Every save writes the checkpoint, then what `RunReport` makes of `sheet_photos`. Of several processes the
+    first alone reports and writes; their weights stay equal bit for bit. Raises StreamStyleError.
     """
     compute = compute or Compute()
     scaled = resize_paintings(paintings, config)
@@ -82,27 +84,12 @@ def train_base(
     state = GanState.fresh(config, len(paintings), compute)
     options = {**config.to_json(), "styles": len(paintings)}
     checkpoint = folder / CHECKPOINT_NAME
-    first = _resume(checkpoint, options, state)
+    first = _resume(checkpoint, options, state, start)
     run_report = _open_report(folder, names, sheet_photos, first) if compute.rank == 0 else None
     smoothed: dict[str, float] = {}
     started = time.perf_counter()
     for step in range(first, config.steps):
-        rng = compute.rng(config.seed, step)
-        batch = draw_batch(
-            photos, scaled, size=config.batch, crop=config.crop, noise_share=config.noise_share, rng=rng
-        )
-        change = draw_next_frame(1, config.crop, rng)
-        state.set_learning_rate_(learning_rate_share(step, config.steps))
-        terms = train_step(
-            state,
-            batch.to(compute.device),
-            change.to(compute.device),
-            features,
-            targets,
-            config,
-            step=step,
-        )
-        smooth_(smoothed, terms)
+        smooth_(smoothed, _step_(state, config, photos, scaled, features, targets, step=step))
         done = step + 1
         saving = done % save_every == 0 or done == config.steps
         if run_report is None or not (saving or done % report_every == 0):
@@ -119,12 +106,34 @@ def train_base(
     return state
 
 
-def _resume(checkpoint: Path, options: dict[str, Any], state: GanState) -> int:
+def _step_(
+    state: GanState,
+    config: TrainConfig,
+    photos: PictureFolder,
+    paintings: tuple[NDArray[np.uint8], ...],
+    features: PerceptualFeatures,
+    targets: StyleTargets,
+    *,
+    step: int,
+) -> dict[str, float]:
+    """Draw what step `step` sees and train on it; returns its terms."""
+    rng, device = state.compute.rng(config.seed, step), state.compute.device
+    batch = draw_batch(
+        photos, paintings, size=config.batch, crop=config.crop, noise_share=config.noise_share, rng=rng
+    )
+    change = draw_next_frame(1, config.crop, rng)
+    state.set_learning_rate_(learning_rate_share(step, config.steps))
+    return train_step(state, batch.to(device), change.to(device), features, targets, config, step=step)
+
+
+def _resume(checkpoint: Path, options: dict[str, Any], state: GanState, start: Path | None) -> int:
     """Load the checkpoint, if there is one; returns the number of finished steps."""
     first = 0
     if checkpoint.exists():
         defaults = TrainConfig().to_json()
         first = load_checkpoint(checkpoint, options, defaults, state.modules(), state.optimizers())
+    elif start is not None:
+        grow_(state, start)
     state.compute.check_same_start(first)
     return first
 

@@ -113,6 +113,40 @@ def grid_loss(x: Tensor) -> Tensor:
     return phases.var() / (phases.mean().square() + _EPS)
 
 
+def regularity(x: Tensor, side: int = 64) -> Tensor:
+    """How much windows of a picture look like a lattice or a grille: (B, windows).
+
+    ln(mean(p^2) / mean(p)^2) over the frequencies with a period of 4 to side/2 pixels, p the power spectrum
+    of luma under a Hann window times the squared frequency (which makes photos' spectra flat; Field 1987).
+    Noise gives about 0.7, a single wave about 4. Sides of `x` must be multiples of side/2.
+    """
+    luma = x.mean(dim=1, keepdim=True)
+    windows = F.unfold(luma, side, stride=side // 2).transpose(1, 2)
+    windows = windows.reshape(*windows.shape[:2], side, side)
+    hann = torch.hann_window(side, periodic=False, device=x.device)
+    windows = (windows - windows.mean(dim=(2, 3), keepdim=True)) * hann[:, None] * hann
+    frequency = torch.fft.fftfreq(side, device=x.device)[:, None].square()
+    frequency = frequency + torch.fft.rfftfreq(side, device=x.device).square()
+    band = (frequency >= (2 / side) ** 2) & (frequency <= 0.25**2)
+    power = (torch.fft.rfft2(windows).abs().square() * frequency)[..., band]
+    seen = (0.01 * side) ** 2 * (2 / side) ** 2  # ripples below 1/100 do not count
+    peaked: Tensor = (power.square().mean(2) + seen**2).log() - 2 * (power.mean(2) + seen).log()
+    return peaked
+
+
+def lattice_loss(output: Tensor, content: Tensor, painting: Tensor) -> Tensor:
+    """Mean max(0, R_o - max(R_c, mean R_s)), R the `regularity` of each window: strokes that repeat like
+    wallpaper, where neither photo nor painting does.
+
+    A network that shares its kernels among all styles likes to fill walls and skies with one wave, which
+    statistics of features hardly see. In the spirit of Liu et al. 2016 (Texture synthesis through
+    convolutional neural networks and spectrum constraints).
+    """
+    with torch.no_grad():
+        allowed = torch.maximum(regularity(content), regularity(painting).mean(dim=1, keepdim=True))
+    return F.relu(regularity(output) - allowed).mean()
+
+
 def generator_hinge(fake_logits: Tensor) -> Tensor:
     """-E[D(fake)] (Lim and Ye 2017, eq. 3)."""
     return -fake_logits.mean()

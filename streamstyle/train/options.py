@@ -23,6 +23,7 @@ class LossWeights:
     identity: float = 8.0
     range: float = 10.0
     grid: float = 5.0
+    lattice: float = 0.0
 
 
 @dataclass(frozen=True)

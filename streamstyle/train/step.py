@@ -245,6 +245,8 @@ def _painting_losses(
         "variation": losses.total_variation(out),
         "grid": losses.grid_loss(out),
     }
+    if config.weights.lattice:
+        terms["lattice"] = losses.lattice_loss(out, batch.content[painted], batch.painting[painted])
     if photo.any():
         with torch.no_grad():
             content = seen(batch.content[painted][photo], [config.content_layer])

@@ -1,0 +1,76 @@
+"""Start a run from a trained, smaller network: the larger one paints the same on its first step.
+
+Source: net2net, Chen et al. 2016; here new channels keep their fresh weights and nothing trained reads them
+yet, so that they differ from each other from the start.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from streamstyle.errors import ModelError
+from streamstyle.nets.generator import CodeLayout, Generator, GeneratorConfig
+from streamstyle.train.step import GanState, StyleCodes
+
+
+@torch.no_grad()
+def grow_(state: GanState, checkpoint: Path) -> int:
+    """Fill `state` from the averaged weights of another run's checkpoint; returns the steps behind it.
+
+    The trained network may have fewer channels, blocks and canvas channels than `state`, not more, and the
+    same styles. Optimizers stay fresh. Raises ModelError.
+    """
+    try:
+        with safe_open(checkpoint, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["streamstyle"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        trained = GeneratorConfig.from_json(about["options"]["generator"])
+        steps = int(about["step"])
+    except Exception as error:  # safetensors raises its own type, KeyError and OSError
+        raise ModelError(f"cannot start from {checkpoint}: {error}") from error
+    try:
+        _grow_generator_(state.generator, trained, _under("averaged.0.", tensors))
+        _grow_codes_(state.codes, state.generator.layout, trained, tensors["averaged.1.weight"])
+        state.discriminator.load_state_dict(_under("discriminator.", tensors))
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{checkpoint} does not fit into this run: it needs the same styles, and a network no larger"
+        ) from error
+    for slow, fast in zip(
+        state.averaged.parameters(), nn.ModuleList([state.generator, state.codes]).parameters(), strict=True
+    ):
+        slow.copy_(fast)
+    return steps
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def _grow_generator_(generator: Generator, trained: GeneratorConfig, weights: dict[str, Tensor]) -> None:
+    for index in range(trained.blocks, generator.config.blocks):
+        for parameter in generator.blocks[index].project.parameters():  # type: ignore[union-attr]
+            parameter.zero_()  # a new block adds nothing yet
+    own = dict(generator.named_parameters())
+    for name, small in weights.items():
+        large = own[name]
+        if any(s > t for s, t in zip(small.shape, large.shape, strict=True)):
+            raise ValueError(f"{name} does not fit")
+        rows = large[: small.shape[0]]
+        rows.zero_()  # what was trained does not read what is new
+        rows[tuple(slice(0, side) for side in small.shape)] = small
+
+
+def _grow_codes_(codes: StyleCodes, layout: CodeLayout, trained: GeneratorConfig, small: Tensor) -> None:
+    before = trained.create().layout.split(small)
+    now = layout.split(codes.weight)
+    for name, parts in before.items():
+        for old, new in zip(parts, now[name], strict=True):
+            if len(old) != len(new):
+                raise ValueError("not the same styles")
+            new[:, : old.shape[1]].copy_(old)
