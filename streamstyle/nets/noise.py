@@ -59,11 +59,12 @@ def _strokes(white: NDArray[np.float32], angle: NDArray[np.float32]) -> NDArray[
     rows, columns = white.shape
     x, y = (axis.astype(np.float32) for axis in np.meshgrid(np.arange(columns), np.arange(rows)))
     total = white.copy()
-    for sign in (np.float32(1), np.float32(-1)):
+    for sign in (1, -1):
         at_x, at_y = x, y
         for _ in range(_STROKE):
             along = _sampled(angle, at_x, at_y)
-            at_x, at_y = at_x + sign * np.cos(along), at_y + sign * np.sin(along)
+            at_x = np.add(at_x, sign * np.cos(along), dtype=np.float32)
+            at_y = np.add(at_y, sign * np.sin(along), dtype=np.float32)
             total += _sampled(white, at_x, at_y)
     return total / math.sqrt(2 * _STROKE + 1)
 
