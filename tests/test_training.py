@@ -217,6 +217,18 @@ def test_a_run_that_started_from_a_smaller_network_resumes_from_its_own_checkpoi
     assert_same_weights(straight, run(features, tmp_path / "halves", LARGER, start=start))
 
 
+def test_a_network_that_learns_more_paintings_keeps_those_it_knows(
+    features: SqueezeNetFeatures, tmp_path: Path
+) -> None:
+    small = run(features, tmp_path / "small")
+    more = GanState.fresh(TINY, 4)
+    grow_(more, tmp_path / "small" / CHECKPOINT_NAME)
+    (_, codes), (_, grown) = small.averaged_network(), more.averaged_network()
+    assert torch.equal(grown[[0, 1, 4]], codes)
+    kept = more.discriminator.embedding.weight[[0, 1, 4]]
+    assert torch.equal(kept, small.discriminator.embedding.weight)
+
+
 def test_a_network_does_not_shrink(features: SqueezeNetFeatures, tmp_path: Path) -> None:
     run(features, tmp_path / "large", LARGER)
     with pytest.raises(ModelError, match="no larger"):

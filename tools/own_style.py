@@ -4,8 +4,9 @@ python3 tools/own_style.py [--styles scream garden ...] [--judge FILE] [--featur
 
 For each style: forget its code, learn it again from the painting as `streamstyle train --style` does,
 beginning from the nearest of the others, and measure both on the held-out photos. The network itself has seen
-the painting; one that it has not seen is measured with --painting FILE. --judge are the features to measure
-with, others than those that it learnt with. The last line is one JSON document.
+the painting; one that it has not seen is measured with --painting FILE, and compared with --taught BUNDLE, a
+network that was trained with it as well (docs/training.md says how). --judge are the features to measure with,
+others than those that it learnt with. The last line is one JSON document.
 """
 
 from __future__ import annotations
@@ -14,20 +15,77 @@ import argparse
 import json
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import environment
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from streamstyle.nets.features import PerceptualFeatures
+    from streamstyle.styles.bundle import StyleBundle
+    from streamstyle.train.data import PictureFolder
+
 DATA = Path(os.environ.get("STREAMSTYLE_DATA", environment.ROOT.parent / "shared" / "data"))
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What styles are learnt with, and what they are measured with."""
+
+    bundle: StyleBundle
+    taught: StyleBundle
+    features: PerceptualFeatures
+    judge: PerceptualFeatures
+    content: PictureFolder
+    held_out: PictureFolder
+    steps: int | None
+
+    def learn(self, name: str, picture: Path) -> dict[str, Any]:
+        """Learn one style without its own code in reach; figures of it and of the one trained in the base."""
+        import torch
+
+        from streamstyle.train.data import read_picture
+        from streamstyle.train.own import OWN_STYLE, train_own_style
+
+        others = replace(self.bundle, styles=tuple(s for s in self.bundle.styles if s.name != name))
+        config = replace(OWN_STYLE, steps=self.steps) if self.steps else OWN_STYLE
+        pixels = read_picture(picture)
+        started = time.perf_counter()
+        own = train_own_style(pixels, others, self.features, self.content, config=config)
+        seconds = round(time.perf_counter() - started)
+        measured = self._measure(self.bundle, torch.from_numpy(own.code), picture)
+        result: dict[str, Any] = {"seconds": seconds, "began_from": own.began_from, "own": measured}
+        known = dict(zip(self.taught.manifest.training["styles"], self.taught.styles, strict=True))
+        if picture.name in known:
+            trained = self._measure(self.taught, torch.from_numpy(known[picture.name].code), picture)
+            ratio = round(measured["style_loss"] / trained["style_loss"], 3)
+            result |= {"base": trained, "ratio": ratio}
+        return result
+
+    def _measure(self, bundle: StyleBundle, code: Tensor, picture: Path) -> dict[str, float]:
+        from streamstyle.nets.generator import restore_generator
+        from streamstyle.train.data import read_picture
+        from streamstyle.train.options import TrainConfig
+        from streamstyle.train.publish import measure_styles
+
+        generator = restore_generator(bundle.manifest.architecture, bundle.weights)
+        painting = [read_picture(picture)]
+        (measured,) = measure_styles(
+            generator, code[None], TrainConfig(), self.held_out, painting, self.judge
+        )
+        return measured
 
 
 def main() -> None:
     """Learn, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--network", default="lite")
-    parser.add_argument("--styles", nargs="+", default=["scream", "great-wave", "san-giorgio"])
+    parser.add_argument("--styles", nargs="*", default=["scream", "great-wave", "san-giorgio"])
     parser.add_argument("--painting", type=Path, nargs="+", default=[])
+    parser.add_argument("--taught", type=Path, metavar="BUNDLE")
     judge = DATA / "weights" / "squeezenet1_0_features.safetensors"
     parser.add_argument("--judge", type=Path, default=judge)
     parser.add_argument("--features", type=Path)
@@ -35,46 +93,28 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     arguments = parser.parse_args()
     environment.enter()
-    import torch
-
     from streamstyle.nets.features import load_features
-    from streamstyle.nets.generator import restore_generator
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.train.data import PictureFolder, read_folder, read_picture
-    from streamstyle.train.options import TrainConfig
-    from streamstyle.train.own import OWN_STYLE, synthetic_photos, train_own_style
-    from streamstyle.train.publish import measure_styles
+    from streamstyle.train.own import synthetic_photos
 
     bundle = load_bundle(network_folder(arguments.network))
-    generator = restore_generator(bundle.manifest.architecture, bundle.weights)
     held_out = bundle.manifest.training["held_out"]
     pictures = tuple(read_picture(DATA / "content" / name) for name in held_out)
-    photos = PictureFolder(pictures, tuple(held_out), {})
-    content = read_folder(arguments.content, min_side=192) if arguments.content else synthetic_photos()
-    features, judging = load_features(arguments.features), load_features(arguments.judge)
-    config = replace(OWN_STYLE, steps=arguments.steps) if arguments.steps else OWN_STYLE
+    exam = Exam(
+        bundle=bundle,
+        taught=load_bundle(arguments.taught) if arguments.taught else bundle,
+        features=load_features(arguments.features),
+        judge=load_features(arguments.judge),
+        content=read_folder(arguments.content, min_side=192) if arguments.content else synthetic_photos(),
+        held_out=PictureFolder(pictures, tuple(held_out), {}),
+        steps=arguments.steps,
+    )
     paintings = dict(zip(bundle.names, bundle.manifest.training["styles"], strict=True))
-    jobs = [(name, DATA / "styles" / paintings[name]) for name in arguments.styles]
-    jobs += [(path.stem, path) for path in arguments.painting]
+    jobs = {name: DATA / "styles" / paintings[name] for name in arguments.styles}
     results = {}
-    for name, path in jobs:
-        others = replace(bundle, styles=tuple(s for s in bundle.styles if s.name != name))
-        picture = read_picture(path)
-        started = time.perf_counter()
-        own = train_own_style(picture, others, features, content, config=config)
-        seconds = time.perf_counter() - started
-        trained = [s.code for s in bundle.styles if s.name == name]
-        codes = torch.stack([torch.from_numpy(code) for code in (own.code, *trained)])
-        measured = measure_styles(generator, codes, TrainConfig(), photos, [picture] * len(codes), judging)
-        results[name] = {
-            "seconds": round(seconds),
-            "began_from": own.began_from,
-            "own": measured[0],
-            **({"base": measured[1]} if trained else {}),
-        }
-        if trained:
-            ratio = measured[0]["style_loss"] / measured[1]["style_loss"]
-            results[name]["ratio"] = round(ratio, 3)
+    for name, path in (jobs | {path.stem: path for path in arguments.painting}).items():
+        results[name] = exam.learn(name, path)
         print(name, results[name], flush=True)
     print(json.dumps(results))
 

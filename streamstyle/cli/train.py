@@ -59,7 +59,11 @@ def add_command(commands: Any) -> None:
     base.add_argument("--features", type=Path, required=True, metavar="FILE", help="SqueezeNet v1.0 features")
     base.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder of the run")
     base.add_argument(
-        "--from", type=Path, dest="start", metavar="FILE", help="checkpoint of a smaller network"
+        "--from",
+        type=Path,
+        dest="start",
+        metavar="FILE",
+        help="begin with the weights of this checkpoint: of as many channels, blocks and styles, or fewer",
     )
     base.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
     base.add_argument(

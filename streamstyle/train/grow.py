@@ -22,8 +22,8 @@ from streamstyle.train.step import GanState, StyleCodes
 def grow_(state: GanState, checkpoint: Path) -> int:
     """Fill `state` from the averaged weights of another run's checkpoint; returns the steps behind it.
 
-    The trained network may have fewer channels, blocks and canvas channels than `state`, not more, and the
-    same styles. Optimizers stay fresh. Raises ModelError.
+    The trained network may have fewer channels, blocks, canvas channels and styles than `state`, not more;
+    its styles are the first ones of `state`, in the same order. Optimizers stay fresh. Raises ModelError.
     """
     try:
         with safe_open(checkpoint, framework="pt") as file:
@@ -36,10 +36,13 @@ def grow_(state: GanState, checkpoint: Path) -> int:
     try:
         _grow_generator_(state.generator, trained, _under("averaged.0.", tensors))
         _grow_codes_(state.codes, state.generator.layout, trained, tensors["averaged.1.weight"])
-        state.discriminator.load_state_dict(_under("discriminator.", tensors))
+        judging = _under("discriminator.", tensors)
+        embedding = state.discriminator.embedding.weight
+        _rows_(embedding, judging.pop("embedding.weight"))
+        state.discriminator.load_state_dict({**judging, "embedding.weight": embedding})
     except (KeyError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"{checkpoint} does not fit into this run: it needs the same styles, and a network no larger"
+            f"{checkpoint} does not fit into this run: it needs the same styles first, and a network no larger"
         ) from error
     for slow, fast in zip(
         state.averaged.parameters(), nn.ModuleList([state.generator, state.codes]).parameters(), strict=True
@@ -71,6 +74,11 @@ def _grow_codes_(codes: StyleCodes, layout: CodeLayout, trained: GeneratorConfig
     now = layout.split(codes.weight)
     for name, parts in before.items():
         for old, new in zip(parts, now[name], strict=True):
-            if len(old) != len(new):
-                raise ValueError("not the same styles")
-            new[:, : old.shape[1]].copy_(old)
+            _rows_(new[:, : old.shape[1]], old)
+
+
+def _rows_(rows: Tensor, trained: Tensor) -> None:
+    """Fill one row per style, the last one of both for `original`; new styles in between keep theirs."""
+    styles = len(trained) - 1
+    rows[:styles].copy_(trained[:styles])
+    rows[-1].copy_(trained[-1])
