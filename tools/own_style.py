@@ -5,7 +5,7 @@ python3 tools/own_style.py [--styles scream garden ...] [--judge FILE] [--featur
 For each style: forget its code, learn it again from the painting as `streamstyle train --style` does,
 beginning from the nearest of the others, and measure both on the held-out photos. The network itself has seen
 the painting; one that it has not seen is measured with --painting FILE, and compared with --taught BUNDLE, a
-network that was trained with it as well (docs/training.md says how). --judge are the features to measure with,
+network that learnt it as well (docs/training.md says how). --judge are the features to measure with,
 others than those that it learnt with. The last line is one JSON document.
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from streamstyle.errors import ModelError
 from streamstyle.nets.generator import CodeLayout, Generator, GeneratorConfig
@@ -19,8 +19,8 @@ from streamstyle.train.step import GanState, StyleCodes
 
 
 @torch.no_grad()
-def grow_(state: GanState, checkpoint: Path) -> int:
-    """Fill `state` from the averaged weights of another run's checkpoint; returns the steps behind it.
+def grow_(state: GanState, checkpoint: Path) -> None:
+    """Fill `state` from the averaged weights of another run's checkpoint.
 
     The trained network may have fewer channels, blocks, canvas channels and styles than `state`, not more;
     its styles are the first ones of `state`, in the same order. Optimizers stay fresh. Raises ModelError.
@@ -30,7 +30,6 @@ def grow_(state: GanState, checkpoint: Path) -> int:
             about = json.loads((file.metadata() or {})["streamstyle"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         trained = GeneratorConfig.from_json(about["options"]["generator"])
-        steps = int(about["step"])
     except Exception as error:  # safetensors raises its own type, KeyError and OSError
         raise ModelError(f"cannot start from {checkpoint}: {error}") from error
     try:
@@ -42,13 +41,9 @@ def grow_(state: GanState, checkpoint: Path) -> int:
         state.discriminator.load_state_dict({**judging, "embedding.weight": embedding})
     except (KeyError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"{checkpoint} does not fit into this run: it needs the same styles first, and a network no larger"
+            f"{checkpoint} does not fit into this run, which must begin with the same styles and be no smaller"
         ) from error
-    for slow, fast in zip(
-        state.averaged.parameters(), nn.ModuleList([state.generator, state.codes]).parameters(), strict=True
-    ):
-        slow.copy_(fast)
-    return steps
+    state.average_(0.0)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
