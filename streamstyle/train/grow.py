@@ -41,7 +41,7 @@ def grow_(state: GanState, checkpoint: Path) -> None:
         state.discriminator.load_state_dict({**judging, "embedding.weight": embedding})
     except (KeyError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"{checkpoint} does not fit into this run, which must begin with the same styles and be no smaller"
+            f"{checkpoint} does not fit into this run, which must begin with its styles and be no smaller"
         ) from error
     state.average_(0.0)
 
