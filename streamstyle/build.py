@@ -32,6 +32,7 @@ from streamstyle.styles.mix import look_codes
 from streamstyle.telemetry import EventLog, StageTimer
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.temporal.flashes import FlashGuard
 from streamstyle.types import Engine, Frame, Look, MediaReport, Region, Sink, Source, StreamInfo
 
 
@@ -230,7 +231,8 @@ def run_job(
         events = stack.enter_context(EventLog(job.events))
         sinks = open_sinks(job, info, config)
         detector = SignedExcessDetector() if config.correct == "repair" else None
-        process = Process(engine, looks(model.codes, region), detector, RepairCorrector(), events)
+        guard = FlashGuard(limit_input=config.flash_guard) if detector or config.flash_guard else None
+        process = Process(engine, looks(model.codes, region), detector, RepairCorrector(), events, guard)
         total = _expected_frames(job, info)
         frames_out = 0
 

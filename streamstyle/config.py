@@ -25,7 +25,8 @@ class RunConfig:
     turn: more or less of a style's groups, texture=1.4,colour=0.8 (see `streamstyle.explain.turn`).
     region: where another style holds (see `streamstyle.regions.spec`), None for nowhere. region_style: the
     style there, as `style`. region_feather: width in pixels of the passage between the two.
-    correct: off (neither detect nor correct) or repair. queue: frames that each channel holds.
+    correct: off (neither detect nor correct) or repair. flash_guard: limit flashes of the input too; those
+    that painting adds are limited wherever frames are repaired. queue: frames that each channel holds.
     quality: the encoder's constant rate factor, 0 (best) .. 51; None leaves it to the container.
     """
 
@@ -38,6 +39,7 @@ class RunConfig:
     region_style: str = "original"
     region_feather: Annotated[float, msgspec.Meta(ge=0, le=512)] = 32.0
     correct: Literal["off", "repair"] = "repair"
+    flash_guard: bool = False
     queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None
 

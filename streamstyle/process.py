@@ -10,6 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from streamstyle.telemetry import EventLog, StageTimer, describe
+from streamstyle.temporal.corrector import NO_ACTION
+from streamstyle.temporal.detector import neutral
+from streamstyle.temporal.flashes import FlashGuard
 from streamstyle.types import Corrector, Detector, Engine, Frame, Look, Pending, Picture
 
 
@@ -20,7 +23,7 @@ class Process:
     the detector needs. Without a detector frames leave as the engine made them.
 
     look: how to paint a frame, asked once for each, in order. The detector forgets its past where the style
-    codes change: the new style is no flicker of the old one.
+    codes change: the new style is no flicker of the old one. guard: has the last word on every frame.
     """
 
     def __init__(
@@ -30,12 +33,14 @@ class Process:
         detector: Detector | None,
         corrector: Corrector,
         events: EventLog,
+        guard: FlashGuard | None = None,
     ) -> None:
         self._engine = engine
         self._look = look
         self._detector = detector
         self._corrector = corrector
         self._events = events
+        self._guard = guard
         self._committed: Look | None = None
         self.look_timer = StageTimer()
         self.detect_timer = StageTimer()
@@ -60,16 +65,20 @@ class Process:
             if self._committed is not None and _codes_differ(look, self._committed):
                 self._detector.reset()
             self._committed = look
-            self._repair_(frame, styled, self._detector)
+        if self._detector is not None or self._guard is not None:
+            self._repair_(frame, styled)
         return replace(frame, pixels=styled)
 
-    def _repair_(self, frame: Frame, styled: Picture, detector: Detector) -> None:
+    def _repair_(self, frame: Frame, styled: Picture) -> None:
         started = time.perf_counter()
-        anomaly = detector.detect(frame.pixels, styled)
+        anomaly = self._detector.detect(frame.pixels, styled) if self._detector else neutral()
         detected = time.perf_counter()
         action = self._corrector.correct_(styled, anomaly)
+        if self._guard is not None:
+            anomaly, action = self._guard.judge_(frame, styled, anomaly, action)
         corrected = time.perf_counter()
-        after = detector.commit(styled)
+        touched = action.name != NO_ACTION.name
+        after = self._detector.commit(styled, touched=touched) if self._detector else anomaly.scores
         self.detect_timer.add(detected - started + time.perf_counter() - corrected)
         self.correct_timer.add(corrected - detected)
         if anomaly.flagged:

@@ -174,6 +174,7 @@ class Kind(StrEnum):
     POP = "pop"
     DRIFT = "drift"
     TEXTURE = "texture"
+    FLASH = "flash"
 
 
 @dataclass(frozen=True)
@@ -222,8 +223,11 @@ class Detector(Protocol):
     def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
         """Judge the next frame. Both pictures (H, W, 3), same size as each other; neither is kept."""
 
-    def commit(self, styled: Picture) -> Mapping[Kind, float]:
-        """Take the frame as it leaves (corrected or not) as the new past; returns its scores."""
+    def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
+        """Take the frame as it leaves as the new past; returns its scores.
+
+        touched: it is no longer what `detect` saw.
+        """
 
     def reset(self) -> None:
         """Forget the past: after a cut, a gap, a change of size or style."""

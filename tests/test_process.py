@@ -10,12 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from test_flashes import worst_share
 
 from streamstyle.errors import SinkError
 from streamstyle.process import Process
 from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.temporal.flashes import AREA, FlashGuard
 from streamstyle.types import EngineSpec, Frame, Look, Pending, Picture
 
 SIZE = (180, 320)
@@ -63,10 +65,11 @@ def run(
     *,
     repair: bool = True,
     look: Callable[[Frame], Look] = lambda _: LOOK,
+    guard: FlashGuard | None = None,
 ) -> tuple[list[Frame], EventLog]:
     detector = SignedExcessDetector() if repair else None
     with EventLog(log) as events:
-        process = Process(engine, look, detector, RepairCorrector(), events)
+        process = Process(engine, look, detector, RepairCorrector(), events, guard)
         return list(process(panning_scene(count))), events
 
 
@@ -82,6 +85,21 @@ def test_a_clean_clip_leaves_bit_identical_and_unflagged() -> None:
     assert events.flagged_frames == 0
     for a, b in zip(styled, plain, strict=True):
         np.testing.assert_array_equal(a.pixels, b.pixels)
+
+
+@pytest.mark.parametrize("repair", [True, False])
+def test_flashes_that_painting_adds_are_held_back_and_logged(tmp_path: Path, repair: bool) -> None:
+    pulsing = {i: 0.5 for i in range(90) if i % 6 < 3}
+    log = tmp_path / "events.jsonl"
+    held, events = run(ToneEngine(pulsing), 90, log, repair=repair, guard=FlashGuard())
+    flashing, _ = run(ToneEngine(pulsing), 90, repair=False)
+    assert worst_share([frame.pixels for frame in flashing]) >= AREA
+    assert worst_share([frame.pixels for frame in held]) < AREA
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    if not repair:  # with repair the gains are levelled before they can be flashes
+        assert events.by_kind["flash"] == len(lines) > 0
+        assert all(line["action"] == "flash hold" for line in lines)
+        assert all(line["scores"]["flash"] >= line["thresholds"]["flash"] for line in lines)
 
 
 def test_planted_flicker_is_flagged_logged_and_reduced(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def run(sources: Iterable[Picture], styled: Iterable[Picture]) -> list[Seen]:
         anomaly = detector.detect(source, raw)
         left = raw.copy()
         action = corrector.correct_(left, anomaly)
-        seen.append(Seen(anomaly, action, left, dict(detector.commit(left))))
+        seen.append(Seen(anomaly, action, left, dict(detector.commit(left, touched=action.name != "none"))))
     return seen
 
 
@@ -243,17 +243,17 @@ def test_another_size_resets() -> None:
         for gain in (1.0, 1.0):
             frame = gained(np.ascontiguousarray(cv2.resize(texture(3), size[::-1])), gain)
             assert not detector.detect(frame, stylize(frame)).flagged
-            detector.commit(stylize(frame))
+            detector.commit(stylize(frame), touched=False)
 
 
 def test_detect_has_no_effect_and_commit_needs_it() -> None:
     source = pan(14)
     detector = SignedExcessDetector()
     with pytest.raises(RuntimeError, match="detect"):
-        detector.commit(source[0])
+        detector.commit(source[0], touched=False)
     for frame in source[:13]:
         detector.detect(frame, stylize(frame))
-        detector.commit(stylize(frame))
+        detector.commit(stylize(frame), touched=False)
     hit = gained(stylize(source[13]), 1.05)
     first, second = detector.detect(source[13], hit), detector.detect(source[13], hit)
     assert first.scores == second.scores

@@ -45,6 +45,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--engine", metavar="NAME", help="auto, openvino or torch")
     parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
     parser.add_argument("--correct", metavar="MODE", help="off, or repair (the default)")
+    parser.add_argument(
+        "--flash-guard", action="store_true", default=None, help="hold back flashes of the source as well"
+    )
     parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
@@ -63,7 +66,7 @@ def command(arguments: argparse.Namespace) -> int:
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (
         *("style", "strength", "turn", "region", "region_style", "region_feather"),
-        *("engine", "network", "correct"),
+        *("engine", "network", "correct", "flash_guard"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [

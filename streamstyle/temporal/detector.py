@@ -145,7 +145,7 @@ class SignedExcessDetector:
         self._pending = pending = self._compare(now, small, past, matched, styled, flash)
         return self._map(pending)
 
-    def commit(self, styled: Picture) -> Mapping[Kind, float]:
+    def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
         """Take the frame as it leaves as the new past; returns its scores, measured as `detect` did.
 
         Raises RuntimeError without a `detect` before it.
@@ -154,10 +154,8 @@ class SignedExcessDetector:
         if pending is None:
             raise RuntimeError("commit needs the detect of the same frame before it")
         self._pending = None
-        if pending.styled is not None and not pending.flagged:
-            left = pending.styled  # a corrector is the identity here: the frame leaves as it was judged
-        else:
-            left = analysis_picture(styled, self._size)
+        judged = None if touched else pending.styled
+        left = analysis_picture(styled, self._size) if judged is None else judged
         scores: dict[Kind, float] = dict.fromkeys(Kind, 0.0)
         if pending.matched and pending.change and pending.verdict and pending.past and pending.drift:
             after = pending.verdict

@@ -1,0 +1,170 @@
+"""Flashes that can hurt: the general-flash test of WCAG 2.2, criterion 2.3.1, and a guard that passes it.
+
+A flash is a pair of opposing changes of relative luminance by 10 % or more, the darker state below 0.80; more
+than three within a second, over a quarter of any 10 degree field, fail. The field is the standard's own, a
+third of the width and of the height of the picture (341 x 256 of 1024 x 768).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.types import Action, AnomalyMap, Frame, Kind, Picture
+
+CHANGE = 0.10
+DARK = 0.80
+LIMIT = 6
+"""Changes within a second, three pairs of them: one more fails."""
+
+AREA = 0.25
+_ROWS, _COLUMNS = 36, 64
+_FIELD = (_COLUMNS // 3, _ROWS // 3)
+_MARGIN = 0.9  # of CHANGE, that a guarded pixel may still move: the picture is rounded to 8 bits afterwards
+
+_LINEAR = np.array(
+    [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255], np.float32
+)
+
+
+def relative_luminance(picture: Picture) -> NDArray[np.float32]:
+    """RGB uint8 (H, W, 3) to the relative luminance of WCAG 2.2, float32 (36, 64), 0..1."""
+    small = cv2.resize(picture, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
+    luminance = _LINEAR[small] @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    return np.asarray(luminance, np.float32)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Per point: the lowest and highest luminance since the last change, its sign, and the times of the last
+    LIMIT + 1 changes in seconds, oldest first, (36, 64, LIMIT + 1)."""
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    sign: NDArray[np.int8]
+    times: NDArray[np.float64]
+
+
+class FlashMeter:
+    """Follows one video. `look` has no effect; `take` lets the frame into the past."""
+
+    def __init__(self) -> None:
+        self._seen: _Seen | None = None
+
+    def look(self, luminance: NDArray[np.float32], time: float) -> NDArray[np.bool_]:
+        """Where this frame would make one change too many, bool (36, 64).
+
+        luminance: from `relative_luminance`. time: seconds, growing from frame to frame.
+        """
+        return _too_many(self._after(luminance, time), time)
+
+    def take(self, luminance: NDArray[np.float32], time: float) -> None:
+        """The frame was shown."""
+        self._seen = self._after(luminance, time)
+
+    def room(self, luminance: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The nearest luminance that makes no change yet, float32 (36, 64)."""
+        if self._seen is None:
+            return luminance
+        least = self._seen.high - np.float32(_MARGIN * CHANGE)
+        most = self._seen.low + np.float32(_MARGIN * CHANGE)
+        # After a rise only a fall is a change, and the other way round.
+        least = np.where(self._seen.sign < 0, -np.inf, least)
+        most = np.where(self._seen.sign > 0, np.inf, most)
+        return np.clip(luminance, least, np.maximum(least, most)).astype(np.float32)
+
+    def _after(self, now: NDArray[np.float32], time: float) -> _Seen:
+        seen = self._seen
+        if seen is None:
+            times = np.full((*now.shape, LIMIT + 1), -math.inf)
+            return _Seen(now, now, np.zeros(now.shape, np.int8), times)
+        low, high = np.minimum(seen.low, now), np.maximum(seen.high, now)
+        rises = (now - low >= CHANGE) & (low < DARK) & (seen.sign <= 0)
+        falls = (high - now >= CHANGE) & (now < DARK) & (seen.sign >= 0)
+        changed = rises | falls
+        sign = np.where(rises, 1, np.where(falls, -1, seen.sign)).astype(np.int8)
+        shifted = np.concatenate([seen.times[..., 1:], np.full((*now.shape, 1), time)], axis=2)
+        return _Seen(
+            np.where(changed, now, low).astype(np.float32),
+            np.where(changed, now, high).astype(np.float32),
+            sign,
+            np.where(changed[..., None], shifted, seen.times),
+        )
+
+
+def _too_many(seen: _Seen, time: float) -> NDArray[np.bool_]:
+    """Points with more than LIMIT changes within the second that ends now."""
+    return np.asarray(seen.times[..., 0] > time - 0.999, np.bool_)
+
+
+def failing_share(points: NDArray[np.bool_]) -> float:
+    """The largest share of a field, 0..1, that `FlashMeter.look` marked: AREA or more fails."""
+    return float(cv2.blur(points.astype(np.float32), _FIELD, borderType=cv2.BORDER_CONSTANT).max())
+
+
+class FlashGuard:
+    """Holds a styled video below the limit wherever its input is, or everywhere.
+
+    Points where one change too many would come are mixed with the frame shown before, as far as it takes to
+    make no change. limit_input: hold back flashes that the input has itself, too.
+    """
+
+    def __init__(self, *, limit_input: bool = False) -> None:
+        self._limit_input = limit_input
+        self._source, self._styled = FlashMeter(), FlashMeter()
+        self._before: Picture | None = None
+
+    def guard_(self, source: Picture, styled: Picture, time: float) -> float:
+        """Repair `styled` in place; the share of a field that would have failed, 0 where nothing was done.
+
+        Pictures RGB uint8 (H, W, 3); time in seconds. `styled` is copied as the past.
+        """
+        if self._before is not None and self._before.shape != styled.shape:
+            self._source, self._styled, self._before = FlashMeter(), FlashMeter(), None
+        arriving = relative_luminance(source)
+        excused = self._source.look(arriving, time)
+        self._source.take(arriving, time)
+        leaving = relative_luminance(styled)
+        marked = self._styled.look(leaving, time)
+        if not self._limit_input:
+            marked &= ~cv2.dilate(excused.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_)
+        share = failing_share(marked)
+        if share < AREA or self._before is None:
+            share = 0.0
+        else:
+            self._hold_(styled, leaving, self._before, marked)
+        self._styled.take(relative_luminance(styled) if share else leaving, time)
+        self._before = styled.copy()
+        return share
+
+    def judge_(
+        self, frame: Frame, styled: Picture, anomaly: AnomalyMap, action: Action
+    ) -> tuple[AnomalyMap, Action]:
+        """`guard_` at the end of a frame's repair: adds the flash to what was found and done."""
+        share = self.guard_(frame.pixels, styled, frame.time)
+        if not share:
+            return anomaly, action
+        scores, thresholds = {**anomaly.scores, Kind.FLASH: share}, {**anomaly.thresholds, Kind.FLASH: AREA}
+        found = replace(anomaly, scores=scores, thresholds=thresholds, kinds=(Kind.FLASH, *anomaly.kinds))
+        names = [action.name] if action.figures else []
+        return found, Action(" + ".join([*names, "flash hold"]), {**action.figures, "flash_share": share})
+
+    def _hold_(
+        self, styled: Picture, now: NDArray[np.float32], before: Picture, marked: NDArray[np.bool_]
+    ) -> None:
+        past = relative_luminance(before)
+        wanted = self._styled.room(now)
+        way = past - now
+        share = np.where(np.abs(way) > 1e-3, (wanted - now) / np.where(way == 0, 1, way), 0)
+        share = np.where(marked, np.clip(share, 0, 1), 0).astype(np.float32)
+        # Light adds up linearly and 8-bit values do not: a mix of values is darker than one of light.
+        share = np.where(share > 0, np.minimum(1, share + 0.15), 0).astype(np.float32)
+        share = cv2.dilate(share, np.ones((3, 3), np.uint8))
+        height, width = styled.shape[:2]
+        mask = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
+        mixed = cv2.blendLinear(before, styled, mask, 1 - mask)
+        np.copyto(styled, np.asarray(mixed, np.uint8))

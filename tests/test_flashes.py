@@ -1,0 +1,94 @@
+"""The general-flash test of WCAG 2.2 and the guard that keeps a styled video below it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from clips import DATA, needs_clips
+
+from streamstyle.metrics.similarity import psnr
+from streamstyle.temporal.flashes import AREA, FlashGuard, FlashMeter, failing_share, relative_luminance
+from streamstyle.train.data import center_square, read_picture
+from streamstyle.types import Picture
+
+FPS = 30
+
+
+def grey(level: int) -> Picture:
+    return np.full((180, 320, 3), level, np.uint8)
+
+
+def strobe(dark: int, bright: int, hertz: float, frames: int = 90) -> list[Picture]:
+    return [grey(bright if int(i / FPS * hertz * 2) % 2 else dark) for i in range(frames)]
+
+
+def worst_share(frames: list[Picture]) -> float:
+    meter, worst = FlashMeter(), 0.0
+    for index, frame in enumerate(frames):
+        luminance = relative_luminance(frame)
+        worst = max(worst, failing_share(meter.look(luminance, index / FPS)))
+        meter.take(luminance, index / FPS)
+    return worst
+
+
+@pytest.mark.parametrize(
+    ("dark", "bright", "hertz", "fails"),
+    [
+        (20, 220, 5, True),
+        (20, 220, 3, False),  # three flashes in a second are allowed
+        (100, 128, 5, False),  # less than 10 % of luminance apart
+        (236, 255, 5, False),  # the darker state is brighter than 0.80
+        (20, 110, 10, True),
+    ],
+)
+def test_the_meter_follows_the_standard(dark: int, bright: int, hertz: float, fails: bool) -> None:
+    assert (worst_share(strobe(dark, bright, hertz)) >= AREA) is fails
+
+
+def test_a_small_light_may_flash() -> None:
+    frames = strobe(20, 220, 5)
+    for frame in frames:
+        frame[:, :] = np.where(np.arange(320)[None, :, None] < 30, frame, 20)[: frame.shape[0]]
+        frame[40:] = 20
+    assert 0 < worst_share(frames) < AREA
+
+
+def test_a_slow_fade_is_no_flash() -> None:
+    levels = 128 + 100 * np.sin(np.arange(90) / 90 * 2 * np.pi)
+    assert worst_share([grey(int(level)) for level in levels]) == 0
+
+
+@needs_clips
+def test_the_guard_keeps_a_flickering_painting_below_the_limit_and_a_calm_one_as_it_is() -> None:
+    photo = center_square(read_picture(sorted((DATA / "content").iterdir())[3]), 192)
+    guard, calm = FlashGuard(), FlashGuard()
+    left = []
+    for index, level in enumerate(strobe(30, 100, 6)):
+        styled = np.asarray(photo * (level[0, 0, 0] / 100), np.uint8)
+        guard.guard_(photo, styled, index / FPS)
+        left.append(styled)
+        still = photo.copy()
+        assert calm.guard_(photo, still, index / FPS) == 0
+        assert np.array_equal(still, photo)
+    assert worst_share(left) < AREA
+
+
+def test_flashes_of_the_input_pass_unless_they_are_to_be_limited() -> None:
+    frames = strobe(20, 220, 6)
+    for limit_input in (False, True):
+        guard, left = FlashGuard(limit_input=limit_input), []
+        for index, frame in enumerate(frames):
+            styled = frame.copy()
+            guard.guard_(frame, styled, index / FPS)
+            left.append(styled)
+        if limit_input:
+            assert worst_share(left) < AREA
+            assert psnr(left[0], frames[0]) == float("inf")
+        else:
+            assert all(np.array_equal(a, b) for a, b in zip(left, frames, strict=True))
+
+
+def test_a_frame_of_another_size_starts_anew() -> None:
+    guard = FlashGuard()
+    guard.guard_(grey(20), grey(20), 0.0)
+    assert guard.guard_(grey(20)[:90], grey(220)[:90], 0.1) == 0
