@@ -22,6 +22,7 @@ from streamstyle.explain.turn import parse_turn, turning
 from streamstyle.flow import FlowReport, Stop
 from streamstyle.flow import run as run_flow
 from streamstyle.media.open import open_sink, open_source
+from streamstyle.media.pair import PaintedEngine, PaintedPair
 from streamstyle.process import Process
 from streamstyle.regions.open import open_region
 from streamstyle.regions.spec import parse_region
@@ -216,12 +217,44 @@ def run_job(
 
     clock: seconds, monotonic. model: another network than the bundled one.
     """
+    source = open_source(job.source)
+    model = model or load_model(config)
+    return _run(job, config, source, model, stop=stop, on_progress=on_progress, clock=clock)
+
+
+def repair_job(
+    original: str,
+    job: Job,
+    config: RunConfig,
+    *,
+    stop: Stop,
+    on_progress: Callable[[Progress], None],
+    clock: Callable[[], float],
+) -> RunSummary:
+    """Repair what another program painted: `job.source` is its film, `original` what it was painted from.
+
+    Raises the first StreamStyleError of any stage.
+    """
+    pair = PaintedPair(open_source(original), open_source(job.source))
+    model = Model(lambda _height, _width: PaintedEngine(pair.painted), np.zeros((2, 0), np.float32))
+    return _run(job, config, pair, model, stop=stop, on_progress=on_progress, clock=clock)
+
+
+def _run(
+    job: Job,
+    config: RunConfig,
+    opening: Source,
+    model: Model,
+    *,
+    stop: Stop,
+    on_progress: Callable[[Progress], None],
+    clock: Callable[[], float],
+) -> RunSummary:
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
     open_for = region_opener(config)
-    model = model or load_model(config)
     with ExitStack() as stack:
-        source: Source = stack.enter_context(open_source(job.source))
+        source: Source = stack.enter_context(opening)
         info = source.info
         engine = model.open_engine(info.height, info.width)
         stack.callback(engine.close)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from streamstyle.cli import eval as evaluate
-from streamstyle.cli import explain, run, styles, train
+from streamstyle.cli import explain, repair, run, styles, train
 from streamstyle.errors import ConfigError, StreamStyleError
 
 EXIT_FAILED = 1
@@ -22,6 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     run.add_command(commands)
+    repair.add_command(commands)
     styles.add_command(commands)
     explain.add_command(commands)
     evaluate.add_command(commands)

@@ -1,0 +1,48 @@
+"""`streamstyle repair ORIGINAL STYLED OUT`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from streamstyle.cli.numbers import positive_int
+
+
+def add_command(commands: Any) -> None:
+    """Declare `repair`."""
+    parser = commands.add_parser(
+        "repair",
+        help="detect and repair flicker in what any other program painted",
+        description="ORIGINAL is the film, STYLED what another program made of it, frame by frame; OUT gets "
+        "STYLED with its flicker, pops, drift and flashes repaired, in its size and timing, with its sound "
+        "or else that of ORIGINAL.",
+    )
+    parser.add_argument("original", metavar="ORIGINAL")
+    parser.add_argument("styled", metavar="STYLED")
+    parser.add_argument("sinks", metavar="OUT", nargs="+")
+    parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
+    parser.add_argument("--flash-guard", action="store_true", help="hold back flashes of ORIGINAL as well")
+    parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
+    parser.set_defaults(command=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Repair and print the summary."""
+    from streamstyle.build import Job, repair_job
+    from streamstyle.cli.run import EXIT_INTERRUPTED, progress_bar, stopping_on_signals, summary_text
+    from streamstyle.config import RunConfig
+    from streamstyle.flow import Stop
+
+    job = Job(arguments.styled, tuple(arguments.sinks), events=arguments.events, frames=arguments.frames)
+    config = RunConfig(style=arguments.styled, flash_guard=arguments.flash_guard)
+    stop = Stop()
+    with stopping_on_signals(stop), progress_bar() as on_progress:
+        summary = repair_job(
+            arguments.original, job, config, stop=stop, on_progress=on_progress, clock=time.monotonic
+        )
+    print(json.dumps(summary.to_json()) if arguments.json else summary_text(summary))
+    return EXIT_INTERRUPTED if summary.interrupted else 0
