@@ -217,6 +217,7 @@ def run_job(
 
     clock: seconds, monotonic. model: another network than the bundled one.
     """
+    refuse_overlap(job.sinks, job.source)
     source = open_source(job.source)
     model = model or load_model(config)
     return _run(job, config, source, model, stop=stop, on_progress=on_progress, clock=clock)
@@ -235,9 +236,23 @@ def repair_job(
 
     Raises the first StreamStyleError of any stage.
     """
+    refuse_overlap(job.sinks, job.source, original)
     pair = PaintedPair(open_source(original), open_source(job.source))
     model = Model(lambda _height, _width: PaintedEngine(pair.painted), np.zeros((2, 0), np.float32))
     return _run(job, config, pair, model, stop=stop, on_progress=on_progress, clock=clock)
+
+
+def refuse_overlap(sinks: Sequence[str], *inputs: str) -> None:
+    """Raise ConfigError where an output is an input, which it would destroy, or is named twice."""
+    taken = {Path(url).resolve(): url for url in inputs if Path(url).exists()}
+    for url in sinks:
+        path = Path(url).resolve()
+        if url.startswith("null:"):
+            continue
+        if path in taken:
+            told = "the input itself and would be destroyed" if taken[path] in inputs else "named twice"
+            raise ConfigError(f"{url} is {told}: name another output.")
+        taken[path] = url
 
 
 def _run(

@@ -56,6 +56,23 @@ def test_flicker_of_another_programs_film_is_found_and_repaired(
     assert np.abs(repaired - calm)[hit].mean() < 0.25 * np.abs(styled - calm)[hit].mean()
 
 
+@pytest.mark.parametrize("out", ["{original}", "{styled}"])
+def test_an_input_is_never_overwritten(tmp_path: Path, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    names = {name: str(tmp_path / f"{name}.mp4") for name in ("original", "styled")}
+    for path in names.values():
+        Path(path).write_bytes(b"precious")
+    assert main(["repair", names["original"], names["styled"], out.format(**names)]) == 2
+    assert "would be destroyed" in capsys.readouterr().err
+    assert all(Path(path).read_bytes() == b"precious" for path in names.values())
+
+
+def test_an_output_named_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.mp4"
+    assert main(["run", "test:?seconds=1", str(out), str(tmp_path / "." / "out.mp4")]) == 2
+    assert "named twice" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @needs_clips
 def test_films_that_do_not_belong_together_are_refused_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
