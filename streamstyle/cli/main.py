@@ -7,8 +7,8 @@ import io
 import sys
 from collections.abc import Sequence
 
+from streamstyle.cli import bench, explain, repair, run, styles, train
 from streamstyle.cli import eval as evaluate
-from streamstyle.cli import explain, repair, run, styles, train
 from streamstyle.errors import ConfigError, StreamStyleError
 
 EXIT_FAILED = 1
@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     styles.add_command(commands)
     explain.add_command(commands)
     evaluate.add_command(commands)
+    bench.add_command(commands)
     train.add_command(commands)
     return parser
 

@@ -1,0 +1,1 @@
+"""The anomaly benchmark: what is found and repaired on real clips, against baselines."""

@@ -1,0 +1,67 @@
+"""The detector and the corrector over a whole film, and what they said of each frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.bench.injections import Film
+from streamstyle.temporal.corrector import RepairCorrector
+from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.types import AnomalyMap, Kind
+
+FAMILIES: dict[str, tuple[Kind, ...]] = {
+    "step": (Kind.FLICKER, Kind.POP),
+    "texture": (Kind.TEXTURE,),
+    "drift": (Kind.DRIFT,),
+    "damage": (Kind.FLICKER, Kind.POP, Kind.TEXTURE),
+}
+"""Which kinds should notice an injection of a family."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """scores: per family, float (n,), score over threshold: above 1 is flagged. maps: what the detector said.
+    left: the frames as they left. seconds: of detection and of correction, (n,) each."""
+
+    scores: dict[str, NDArray[np.float64]]
+    maps: list[AnomalyMap]
+    left: Film
+    detect_seconds: NDArray[np.float64]
+    correct_seconds: NDArray[np.float64]
+
+    def flagged(self, family: str) -> NDArray[np.bool_]:
+        """bool (n,): some kind of the family was flagged."""
+        return np.array([bool(set(FAMILIES[family]) & set(found.kinds)) for found in self.maps], np.bool_)
+
+    @property
+    def alarms(self) -> NDArray[np.bool_]:
+        """bool (n,): anything was flagged."""
+        return np.array([found.flagged for found in self.maps], np.bool_)
+
+
+def judge(source: Sequence[NDArray[np.uint8]], styled: Film) -> Judged:
+    """Detect and repair frame by frame, as a run does. Pictures RGB uint8 (H, W, 3); none is changed."""
+    detector, corrector = SignedExcessDetector(), RepairCorrector()
+    maps, left, detecting, correcting = [], [], [], []
+    for before, after in zip(source, styled, strict=True):
+        picture = after.copy()
+        started = time.perf_counter()
+        found = detector.detect(before, picture)
+        detected = time.perf_counter()
+        action = corrector.correct_(picture, found)
+        corrected = time.perf_counter()
+        detector.commit(picture, touched=action.name != "none")
+        maps.append(found)
+        left.append(picture)
+        detecting.append(detected - started + time.perf_counter() - corrected)
+        correcting.append(corrected - detected)
+    scores = {
+        family: np.array([max(m.scores[k] / m.thresholds[k] for k in kinds) for m in maps])
+        for family, kinds in FAMILIES.items()
+    }
+    return Judged(scores, maps, left, np.array(detecting), np.array(correcting))
