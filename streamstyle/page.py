@@ -24,7 +24,7 @@ table { border-collapse: collapse } th, td { padding: .25rem .7rem; border-botto
 th { text-align: left } td.number { text-align: right; font-variant-numeric: tabular-nums }
 img { max-width: 100%; height: auto; display: block } figure { margin: 0 }
 figcaption { font-size: .85rem; opacity: .8 }
-.row { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)) }
+.row { display: grid; gap: .8rem }
 svg { width: 100%; height: auto } svg text { fill: currentColor; font-size: 11px }
 """
 # Okabe and Ito 2008: distinguishable with colour-blind eyes.
@@ -65,9 +65,10 @@ def figure(picture: NDArray[np.uint8], caption: str, *, quality: int = 88) -> st
     return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 
 
-def row(figures: Sequence[str]) -> str:
-    """Figures beside each other, wrapping."""
-    return f'<div class="row">{"".join(figures)}</div>'
+def row(figures: Sequence[str], *, least: int = 170) -> str:
+    """Figures beside each other, wrapping; none narrower than `least` pixels."""
+    columns = f"grid-template-columns: repeat(auto-fill, minmax({least}px, 1fr))"
+    return f'<div class="row" style="{columns}">{"".join(figures)}</div>'
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
@@ -84,15 +85,17 @@ def _cell(value: str | float) -> str:
     return f'<td class="number">{value:.4g}</td>'
 
 
-def curves(series: Mapping[str, Sequence[tuple[float, float]]], *, x_label: str, height: int = 220) -> str:
-    """Lines in one SVG plot: {name: (x, y) points}. Empty series are left out."""
+def curves(
+    series: Mapping[str, Sequence[tuple[float, float]]], *, x_label: str, width: int = 760, height: int = 220
+) -> str:
+    """Lines in one SVG plot of width x height units: {name: (x, y) points}. Empty series are left out."""
     drawn = {name: points for name, points in series.items() if len(points)}
     if not drawn:
         return paragraph("nothing to plot")
     xs = [x for points in drawn.values() for x, _ in points]
     ys = [y for points in drawn.values() for _, y in points]
     (x0, x1), (y0, y1) = _span(xs), _span(ys)
-    width, left, bottom = 760, 60, 34
+    left, bottom = 60, 34
 
     def place(x: float, y: float) -> str:
         px = left + (x - x0) / (x1 - x0) * (width - left - 10)

@@ -47,7 +47,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Measure, print, write."""
     from streamstyle.bench import protocol, report
     from streamstyle.errors import ConfigError
-    from streamstyle.files import write_whole
+    from streamstyle.page import write_page
 
     if arguments.frames < LEAST_FRAMES:
         raise ConfigError(f"--frames must be {LEAST_FRAMES} or more: a shot's colours are learnt from 24")
@@ -66,7 +66,7 @@ def command(arguments: argparse.Namespace) -> int:
     figures = protocol.figures(tally, injections)
     print(report.as_text(figures))
     if arguments.out is not None:
-        write_whole(arguments.out, report.as_page("Anomaly benchmark", figures).encode())
+        write_page(arguments.out, report.as_page("Anomaly benchmark", figures))
         print(f"wrote {arguments.out}", file=sys.stderr)
     clips = [Path(clip).name for clip in arguments.clips]
     print(json.dumps({"clips": clips, "styles": list(arguments.styles), **figures}))

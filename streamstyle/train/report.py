@@ -101,13 +101,14 @@ class RunReport:
         """Write `report.html`: every curve, and the strips of at most 8 evenly chosen saves."""
         lines = read_log(self._log)
         terms = dict.fromkeys(name for line in lines for name in line if name != "step")
-        body = [page.paragraph(f"After {step} steps."), page.heading("Curves")]
+        plots = []
         for name in terms:
             if name == "diversity_of_paintings":
                 continue
             shown = [name, "diversity_of_paintings"] if name == "diversity" else [name]
             points = {n: [(line["step"], line[n]) for line in lines if n in line] for n in shown}
-            body.append(page.curves(points, x_label="step", height=150))
+            plots.append(page.curves(points, x_label="step", width=380, height=150))
+        body = [page.paragraph(f"After {step} steps."), page.heading("Curves"), page.row(plots, least=340)]
         body += self._epochs(step)
         page.write_page(self.folder / "report.html", page.page("Training", body))
 
