@@ -64,6 +64,7 @@ class Process:
         if self._detector is not None:
             if self._committed is not None and _codes_differ(look, self._committed):
                 self._detector.reset()
+                self._corrector.reset()
             self._committed = look
         if self._detector is not None or self._guard is not None:
             self._repair_(frame, styled)

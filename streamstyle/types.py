@@ -174,6 +174,8 @@ class Kind(StrEnum):
     POP = "pop"
     DRIFT = "drift"
     TEXTURE = "texture"
+    DISTORTION = "distortion"
+    DUPLICATE = "duplicate"
     FLASH = "flash"
 
 
@@ -189,6 +191,8 @@ class AnomalyMap:
     chroma_offset: float32 (rows, cols, 2), what to add to (Cr, Cb) in 0..255 units; 0 where not flagged.
     drift: float32 (2,), the (a, b) shift of the styled colours against the shot's colour map, in CIE Lab
     units; 0 where not flagged.
+    flow: float32 (h, w, 2), the way (dx, dy) back to where each pixel was, in pixels of a small picture;
+    trust: uint8 (h, w), 255 where that explains the input, 0 where it does not. None without a past.
     cut: the input cut here. event: the input itself changed abruptly (strobe, exposure step) somewhere.
     """
 
@@ -202,6 +206,8 @@ class AnomalyMap:
     drift: NDArray[np.float32]
     cut: bool = False
     event: bool = False
+    flow: NDArray[np.float32] | None = None
+    trust: NDArray[np.uint8] | None = None
 
     @property
     def flagged(self) -> bool:
@@ -238,6 +244,9 @@ class Corrector(Protocol):
 
     def correct_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         """In place; bit for bit the identity where nothing is flagged."""
+
+    def reset(self) -> None:
+        """Forget the past: after a gap, a change of size or style."""
 
 
 @dataclass(frozen=True)

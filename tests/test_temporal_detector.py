@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from clips import clip_named, needs_clips
 
+from streamstyle.bench.injections import damage
+from streamstyle.bench.protocol import chosen
 from streamstyle.metrics.repair import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
@@ -227,14 +229,56 @@ def test_drift_is_found_before_4_de_and_partly_repaired(rate: float) -> None:
     assert not any(s.step for s in seen)
 
 
-def test_texture_noise_is_reported_and_left_alone() -> None:
-    source = pan(20)
-    styled = [stylize(f) for f in source]
-    noise = np.random.default_rng(0).normal(0, 12, styled[12].shape[:2])
-    styled[12] = np.clip(styled[12] + noise[..., None], 0, 255).astype(np.uint8)
-    seen = run(source, styled)
-    assert Kind.TEXTURE in seen[12].anomaly.kinds
-    assert seen[12].action.name == "none" or seen[12].step
+@needs_clips
+@pytest.mark.parametrize("name", ["sam2_bedroom.mp4", "handheld_rabbit.mp4", "sam2_04_coffee.mp4"])
+def test_texture_that_swims_is_found_and_calmed(name: str) -> None:
+    film = clip(name, 60)
+    clean = [stylize(frame) for frame in film]
+    (injection,) = chosen(["texture 0.05"])
+    injected = injection.apply(clean, 26, np.random.default_rng(0))
+    seen = run(film, injected.frames)
+    hit = np.flatnonzero(injected.hit)
+    assert all(Kind.TEXTURE in seen[i].anomaly.kinds for i in hit)
+    assert repaired(seen, injected.frames, clean, hit) > 0.3
+
+
+def repaired(seen: list[Seen], hurt: list[Picture], clean: list[Picture], hit: np.ndarray) -> float:
+    left, injected, truth = (
+        np.stack([frames[i] for i in hit]) for frames in ([s.left for s in seen], hurt, clean)
+    )
+    return repaired_share(left, injected, truth)
+
+
+@needs_clips
+@pytest.mark.parametrize("harm", ["black", "blocks", "blur", "elastic", "duplicate"])
+def test_a_frame_that_lost_its_content_is_found_and_replaced(harm: str) -> None:
+    film = clip("handheld_rabbit.mp4", 60)
+    clean = [stylize(frame) for frame in film]
+    injected = damage(harm).apply(clean, 26, np.random.default_rng(0))
+    seen = run(film, injected.frames)
+    hit = np.flatnonzero(injected.hit)
+    kind = Kind.DUPLICATE if harm == "duplicate" else Kind.DISTORTION
+    assert [i for i, s in enumerate(seen) if kind in s.anomaly.kinds] == hit.tolist()
+    assert repaired(seen, injected.frames, clean, hit) > 0.5
+
+
+def test_the_past_stands_in_for_two_frames_at_most() -> None:
+    film = pan(40)
+    styled = [stylize(frame) for frame in film]
+    for i in range(20, 26):
+        styled[i] = np.zeros_like(styled[i])
+    seen = run(film, styled)
+    assert [seen[i].action.name for i in (20, 21)] == ["fallback"] * 2
+    assert all("fallback" not in seen[i].action.name for i in range(22, 26))
+
+
+def test_the_past_is_not_shown_across_a_cut() -> None:
+    film = [*pan(20), *pan(20, seed=9)]
+    styled = [stylize(frame) for frame in film]
+    styled[20] = np.zeros_like(styled[20])
+    seen = run(film, styled)
+    assert seen[20].anomaly.cut
+    assert np.array_equal(seen[20].left, styled[20])
 
 
 def test_another_size_resets() -> None:

@@ -42,7 +42,7 @@ def warped_residual(source: Film, styled: Film) -> NDArray[np.float64]:
         (analysis_picture(a, size), analysis_picture(b, size)) for a, b in zip(source, styled, strict=True)
     ]
     for (before, painted_before), (now, painted) in pairwise(pictures):
-        positions = flow.positions(luma_of(now), luma_of(before))
+        positions = flow.positions(flow.estimate(luma_of(now), luma_of(before)))
         mask = photometric_mask(luma_of(now), luma_of(warp(before, positions)), positions, 20.0) > 0
         rest = cv2.absdiff(luma_of(painted), luma_of(warp(painted_before, positions)))
         scores.append(float(rest[mask].mean()) / 255 if mask.any() else 0.0)

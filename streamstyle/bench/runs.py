@@ -18,7 +18,7 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
     "step": (Kind.FLICKER, Kind.POP),
     "texture": (Kind.TEXTURE,),
     "drift": (Kind.DRIFT,),
-    "damage": (Kind.FLICKER, Kind.POP, Kind.TEXTURE),
+    "damage": (Kind.DISTORTION, Kind.DUPLICATE),
 }
 """Which kinds should notice an injection of a family."""
 

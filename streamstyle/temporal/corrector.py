@@ -1,7 +1,9 @@
-"""Repairs of a flagged frame, in place: tile gain for flicker and pops, colour re-match for drift.
+"""Repairs of a flagged frame, in place.
 
-Both come down to `RGB' = (1 + gain) RGB + offset` with fields that are exactly 0 away from the flagged
-tiles, so what is not flagged keeps its bytes. No pixel of the past is copied: no ghosts, no blur.
+Flicker and pops get a tile gain, drift a colour re-match: `RGB' = (1 + gain) RGB + offset` with fields that
+are exactly 0 away from the flagged tiles. These copy no pixel of the past: no ghosts, no blur. Texture that
+is drawn anew is mixed with the past along the input's motion, and a frame that lost its content is replaced
+by it, for `CorrectorConfig.fallback_frames` at most.
 """
 
 from __future__ import annotations
@@ -14,10 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.temporal.colour import CHROMA_TO_RGB, chroma_of_shift
+from streamstyle.temporal.past import LastGood, mix_
 from streamstyle.temporal.tiles import Tiles
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
 NO_ACTION = Action("none")
+
+
+@dataclass(frozen=True)
+class CorrectorConfig:
+    """texture_share: of the past in a frame whose texture was drawn anew. fallback_frames: how many frames
+    in a row the past may stand in for what was lost."""
+
+    texture_share: float = 0.5
+    fallback_frames: int = 2
 
 
 @dataclass(frozen=True)
@@ -66,25 +78,66 @@ REPAIRS: Mapping[Kind, Repair] = {
     Kind.POP: TILE_GAIN,
     Kind.DRIFT: COLOUR_REMATCH,
 }
+LOST = {Kind.DISTORTION, Kind.DUPLICATE}
+"""Kinds of which nothing of the frame itself can be repaired."""
 
 
 class RepairCorrector:
-    """Implements `Corrector`: for every flagged kind its repair, all applied in one pass.
+    """Implements `Corrector`: for every flagged kind its repair. Keeps a copy of the last frame."""
 
-    Kinds without a repair (texture) are reported by the detector and left alone. Keeps no state.
-    """
+    def __init__(self, config: CorrectorConfig = CorrectorConfig()) -> None:
+        self._config = config
+        self._past = LastGood()
+        self._lost_for = 0
 
-    def __init__(self, repairs: Mapping[Kind, Repair] = REPAIRS) -> None:
-        self._repairs = dict(repairs)
+    def reset(self) -> None:
+        """Forget the past."""
+        self._past.forget()
+        self._lost_for = 0
 
     def correct_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         """Repair in place; bit for bit the identity beyond half a tile around the flagged tiles.
 
-        Returns an Action: the names of the repairs joined by " + ", or "none" (also where every flagged
-        kind has no repair), with the share of tiles touched, the mean gain of those and the largest
-        offset in RGB levels.
+        Returns an Action: the names of the repairs joined by " + ", or "none", with figures: of the fields
+        the share of tiles touched, the mean gain of those and the largest offset in RGB levels; of the past
+        the share of it in the frame.
         """
-        chosen = list(dict.fromkeys(self._repairs[k] for k in anomaly.kinds if k in self._repairs))
+        lost = LOST & set(anomaly.kinds)
+        if anomaly.cut:
+            self.reset()
+        action = self._fall_back_(styled, anomaly) if lost else None
+        self._lost_for = self._lost_for + 1 if lost else 0
+        if action is None:
+            fields = self._apply_fields_(styled, anomaly)
+            action = joined(fields, self._calm_texture_(styled, anomaly))
+        if action.name != NO_ACTION.name or not lost:
+            self._past.keep(styled)
+        return action
+
+    def _fall_back_(self, styled: Picture, anomaly: AnomalyMap) -> Action | None:
+        """Replace what was lost by the past; None where there is none to trust."""
+        brought = self._past.brought(anomaly)
+        if brought is None or self._lost_for >= self._config.fallback_frames:
+            return None
+        past, share = brought
+        if Kind.DUPLICATE not in anomaly.kinds:
+            where = cv2.dilate(anomaly.tiles.astype(np.float32), np.ones((3, 3), np.uint8))
+            share = share * np.clip(_upsampled(np.asarray(where, np.float32), styled.shape[:2]), 0, 1)
+        mix_(styled, past, np.asarray(share, np.float32))
+        return Action("fallback", {"past": float(share.mean())})
+
+    def _calm_texture_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
+        """Mix texture that was drawn anew with the past, on the whole frame."""
+        brought = self._past.brought(anomaly) if Kind.TEXTURE in anomaly.kinds else None
+        if brought is None:
+            return NO_ACTION
+        past, trust = brought
+        share = trust * np.float32(self._config.texture_share)
+        mix_(styled, past, share)
+        return Action("flow blend", {"past": float(share.mean())})
+
+    def _apply_fields_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
+        chosen = list(dict.fromkeys(REPAIRS[k] for k in anomaly.kinds if k in REPAIRS))
         if not chosen:
             return NO_ACTION
         fields = [repair.field(styled, anomaly) for repair in chosen]
@@ -99,6 +152,15 @@ class RepairCorrector:
             "offset": float(np.abs(total.offset).max()),
         }
         return Action(" + ".join(repair.name for repair in chosen), figures)
+
+
+def joined(*actions: Action) -> Action:
+    """Several actions on one frame as one."""
+    done = [action for action in actions if action.name != NO_ACTION.name]
+    if not done:
+        return NO_ACTION
+    figures = {name: value for action in done for name, value in action.figures.items()}
+    return Action(" + ".join(action.name for action in done), figures)
 
 
 def apply_(picture: Picture, field: TileField) -> None:

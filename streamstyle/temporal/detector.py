@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.temporal.colour import chroma_of_shift, mean_rgb, small_lab
+from streamstyle.temporal.content import Content, ContentConfig, ContentWatch
 from streamstyle.temporal.cuts import is_cut, is_return, small_luma
 from streamstyle.temporal.drift import Drift, DriftConfig, DriftWatch
 from streamstyle.temporal.excess import Change, Correspondence
@@ -36,15 +37,18 @@ class DetectorConfig:
     excess: ExcessConfig = field(default_factory=ExcessConfig)
     remedy: RemedyConfig = field(default_factory=RemedyConfig)
     drift: DriftConfig = field(default_factory=DriftConfig)
+    content: ContentConfig = field(default_factory=ContentConfig)
 
 
 @dataclass(frozen=True)
 class Past:
-    """What the next frame is compared with: analysis pictures of the input and of the frame that left."""
+    """What the next frame is compared with: analysis pictures of the input, of the frame that left, and of it
+    as it was painted."""
 
     source: Picture
     styled: Picture
     small: NDArray[np.float32]
+    painted: Picture | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Pending:
     change: Change | None
     verdict: Verdict | None
     drift: Drift | None
+    content: Content | None
     labs: tuple[NDArray[np.float32], NDArray[np.float32]] | None
     chroma: NDArray[np.float32]
     kind: Kind | None
@@ -73,6 +78,10 @@ class Pending:
             found.add(Kind.DRIFT)
         if self.verdict is not None and self.verdict.texture > 1:
             found.add(Kind.TEXTURE)
+        if self.content is not None and self.content.repeated:
+            found.add(Kind.DUPLICATE)
+        elif self.content is not None and self.content.loss > 1:
+            found.add(Kind.DISTORTION)
         return found
 
 
@@ -110,11 +119,11 @@ class SignedExcessDetector:
 
     def __init__(self, config: DetectorConfig = DetectorConfig()) -> None:
         self._config = config
-        self._size = (0, 0)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
+        self._size = (0, 0)
         self._past: Past | None = None
         self._before_cut: Past | None = None
         self._pending: Pending | None = None
@@ -129,6 +138,7 @@ class SignedExcessDetector:
         if size != self._size:
             self.reset()
             self._size, self._grid, self._flow = size, TileGrid(size), BackwardFlow(size)
+            self._content = ContentWatch(size, self._config.content)
         now = analysis_picture(source, size)
         small = small_luma(now)
         past, flash = self._past, False
@@ -158,27 +168,32 @@ class SignedExcessDetector:
         left = analysis_picture(styled, self._size) if judged is None else judged
         scores: dict[Kind, float] = dict.fromkeys(Kind, 0.0)
         if pending.matched and pending.change and pending.verdict and pending.past and pending.drift:
-            after = pending.verdict
+            after, content = pending.verdict, pending.content
             if left is not pending.styled:
                 change = pending.matched.styled(left, pending.past.styled)
                 after = self._judge.verdict(pending.matched, change)
+                content = self._content.judge(pending.source, left, pending.past.source, pending.past.painted)
+            if content is not None and pending.content is not None:
+                scores[Kind.DISTORTION], scores[Kind.DUPLICATE] = content.loss, 2.0 * content.repeated
+                self._content.learn(pending.content)
             scores[pending.kind or Kind.POP] = after.step
             scores[Kind.TEXTURE] = after.texture
             scores[Kind.DRIFT] = pending.drift.level * (1 - pending.drift.share)
             self._learn(pending, pending.matched, pending.change, pending.verdict)
         if self._before_cut is not None and not pending.flash:
             self._drift.restart()
+            self._content.restart()
         if pending.labs and pending.drift:
             self._drift.learn(*pending.labs, pending.drift)
         self._before_cut = pending.past if pending.cut else None
-        self._past = Past(pending.source, left, pending.small)
+        self._past = Past(pending.source, left, pending.small, pending.styled)
         return scores
 
     def _blank(
         self, now: Picture, small: NDArray[np.float32], past: Past | None, *, cut: bool, flash: bool
     ) -> Pending:
         none = np.zeros(2, np.float32)
-        return Pending(now, small, None, past, None, None, None, None, None, none, None, cut, flash)
+        return Pending(now, small, None, past, None, None, None, None, None, None, none, None, cut, flash)
 
     def _compare(
         self,
@@ -198,9 +213,10 @@ class SignedExcessDetector:
         # The re-match will take the drift off this frame as it was taken off the last: no step of its own.
         change = matched.styled(raw, past.styled).offset(chroma / np.float32(255))
         verdict = self._judge.verdict(matched, change)
+        content = self._content.judge(now, raw, past.source, past.painted)
         kind = self._steps.judge(verdict.sign, self._config.flicker_frames) if verdict.sign else None
         return Pending(
-            now, small, raw, past, matched, change, verdict, drift, labs, chroma, kind, False, flash
+            now, small, raw, past, matched, change, verdict, drift, content, labs, chroma, kind, False, flash
         )
 
     def _learn(self, pending: Pending, matched: Correspondence, change: Change, verdict: Verdict) -> None:
@@ -214,10 +230,13 @@ class SignedExcessDetector:
         assert change is not None
         assert verdict is not None
         assert drift is not None
+        content = pending.content
+        assert content is not None
         step_kind = pending.kind or Kind.POP
         flag = self._config.drift.flag
         scores = {**dict.fromkeys(Kind, 0.0), step_kind: verdict.step, Kind.TEXTURE: verdict.texture}
         scores[Kind.DRIFT] = drift.level
+        scores[Kind.DISTORTION], scores[Kind.DUPLICATE] = content.loss, 2.0 * content.repeated
         thresholds = {**dict.fromkeys(Kind, 1.0), Kind.DRIFT: flag}
         gain, offset = self._remedy.tiles(matched, change, verdict, self._judge.gain)
         worst = sorted(pending.flagged, key=lambda kind: -scores[kind] / thresholds[kind])
@@ -225,12 +244,14 @@ class SignedExcessDetector:
             scores=scores,
             thresholds=thresholds,
             kinds=tuple(worst),
-            tiles=verdict.tiles,
+            tiles=verdict.tiles | content.tiles if Kind.DISTORTION in worst else verdict.tiles,
             tile_score=np.ascontiguousarray(verdict.excess.signed[..., 0]),
             luma_gain=gain,
             chroma_offset=offset,
             drift=drift.shift,
             event=verdict.excess.event,
+            flow=matched.flow,
+            trust=matched.mask,
         )
 
 

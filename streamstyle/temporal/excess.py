@@ -45,6 +45,7 @@ class Correspondence:
     """The pixels of a frame that are found again in the frame before, and tile statistics over them.
 
     Made of two analysis pictures of the *input*, luma included, both uint8 YCrCb (h, w, 3).
+    flow: float32 (h, w, 2), backward. mask: uint8 (h, w), 255 where pixels correspond.
     trust: float32 (9, 12), share of each tile's pixels that correspond.
     source: how the input changed. warped: the input's past on the present, uint8 YCrCb (h, w, 3).
     """
@@ -54,10 +55,11 @@ class Correspondence:
     ) -> None:
         self._grid = grid
         luma = luma_of(now)
-        self._positions = flow.positions(luma, luma_of(before))
+        self.flow = flow.estimate(luma, luma_of(before))
+        self._positions = flow.positions(self.flow)
         self.warped = warp(before, self._positions)
-        self._mask = photometric_mask(luma, luma_of(self.warped), self._positions, tolerance)
-        self.trust = grid.mean(self._mask) / np.float32(255)
+        self.mask = photometric_mask(luma, luma_of(self.warped), self._positions, tolerance)
+        self.trust = grid.mean(self.mask) / np.float32(255)
         self._styled_before: Picture | None = None
         self.source = self._change(now, self._past(self.warped))
 
@@ -87,4 +89,4 @@ class Correspondence:
 
     def _masked(self, picture: Picture) -> Picture:
         """The picture with 0 outside the mask."""
-        return np.asarray(cv2.copyTo(picture, self._mask), np.uint8)
+        return np.asarray(cv2.copyTo(picture, self.mask), np.uint8)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamstyle.temporal.corrector import joined
 from streamstyle.types import Action, AnomalyMap, Frame, Kind, Picture
 
 CHANGE = 0.10
@@ -150,8 +151,7 @@ class FlashGuard:
             return anomaly, action
         scores, thresholds = {**anomaly.scores, Kind.FLASH: share}, {**anomaly.thresholds, Kind.FLASH: AREA}
         found = replace(anomaly, scores=scores, thresholds=thresholds, kinds=(Kind.FLASH, *anomaly.kinds))
-        names = [action.name] if action.figures else []
-        return found, Action(" + ".join([*names, "flash hold"]), {**action.figures, "flash_share": share})
+        return found, joined(action, Action("flash hold", {"flash_share": share}))
 
     def _hold_(
         self, styled: Picture, now: NDArray[np.float32], before: Picture, marked: NDArray[np.bool_]

@@ -52,9 +52,13 @@ class BackwardFlow:
         rows, columns = np.mgrid[:height, :width]
         self._grid = np.stack([columns, rows], axis=-1).astype(np.float32)
 
-    def positions(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Positions:
-        """Lumas (h, w) to where every pixel of `now` was in `before`."""
+    def estimate(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Lumas (h, w) to the way (dx, dy) back to where every pixel of `now` was, float32 (h, w, 2)."""
         flow = self._search.calc(now, before, None)  # type: ignore[call-overload]
+        return np.asarray(flow, np.float32)
+
+    def positions(self, flow: NDArray[np.float32]) -> Positions:
+        """Flow (h, w, 2) to the positions that `warp` wants."""
         whole, part = cv2.convertMaps(cv2.add(flow, self._grid), None, cv2.CV_16SC2)  # type: ignore[call-overload]
         return np.asarray(whole, np.int16), np.asarray(part, np.uint16)
 

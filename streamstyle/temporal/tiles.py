@@ -21,7 +21,7 @@ class TileGrid:
         self._corners = np.ix_(rows, columns)
         self._area = np.outer(np.diff(rows), np.diff(columns)).astype(np.float64)
 
-    def mean(self, values: NDArray[np.uint8]) -> Tiles:
+    def mean(self, values: NDArray[np.uint8] | NDArray[np.float32]) -> Tiles:
         """Values (h, w) or (h, w, C) to their means over each tile, float32 (9, 12) or (9, 12, C)."""
         return self._means(cv2.integral(values))
 

@@ -1,0 +1,127 @@
+"""Frames that lost their content: black, broken, blurred, bent, or shown twice.
+
+What a stylizer keeps of its input is edges. How much it keeps is the style's own affair; that it suddenly
+keeps less of them in a place is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.temporal.judgement import strongest
+from streamstyle.temporal.motion import luma_of
+from streamstyle.temporal.threshold import RunningThreshold
+from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid, Tiles
+from streamstyle.types import Picture
+
+_STEADY = 60.0  # levels squared: below such gradients a tile has no content to lose (c of the similarity)
+
+
+@dataclass(frozen=True)
+class ContentConfig:
+    """floor, multiple: of the `RunningThreshold` of the loss. rate: weight of the newest frame in what a tile
+    normally keeps. top: how many of the worst tiles make the score. least: loss from which a tile is flagged.
+    still: mean difference in levels below which two pictures are the same one; moved: the input's, above
+    which it is not.
+    """
+
+    floor: float = 0.16
+    multiple: float = 2.5
+    rate: float = 0.15
+    top: int = 4
+    least: float = 0.12
+    still: float = 0.02
+    moved: float = 0.6
+
+
+@dataclass(frozen=True)
+class Content:
+    """loss: score over threshold of the frame. tiles: bool (9, 12), where content was lost.
+    repeated: the frame before was shown again. kept: float32 (9, 12), see `edges_kept`. measure: the loss
+    itself."""
+
+    loss: float
+    tiles: NDArray[np.bool_]
+    repeated: bool
+    kept: Tiles
+    measure: float
+
+
+def half_luma(picture: Picture) -> NDArray[np.uint8]:
+    """Analysis picture (h, w, 3) to its luma at half the size, (h / 2, w / 2)."""
+    height, width = picture.shape[:2]
+    half = cv2.resize(luma_of(picture), (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(half, np.uint8)
+
+
+def edges_kept(grid: TileGrid, source: NDArray[np.uint8], styled: NDArray[np.uint8]) -> Tiles:
+    """How much of the edges of the input the styled picture has, per tile: float32 (9, 12), 0..1.
+
+    `sum(2 g_I g_O + c) / sum(g_I^2 + g_O^2 + c)` with g the gradient magnitude of luma, the gradient
+    similarity of Liu, Lin and Narwaria 2012 (eq. 3) pooled over a tile. Lumas (h, w), the size of `grid`.
+    """
+    one, other = _gradient(source), _gradient(styled)
+    product = cv2.multiply(one, other, dtype=cv2.CV_32F)
+    squares = cv2.add(cv2.multiply(one, one, dtype=cv2.CV_32F), cv2.multiply(other, other, dtype=cv2.CV_32F))
+    both = grid.mean(np.asarray(product, np.float32))
+    either = grid.mean(np.asarray(squares, np.float32))
+    return np.asarray((2 * both + _STEADY) / (either + _STEADY), np.float32)
+
+
+def _gradient(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
+    dx, dy = cv2.spatialGradient(luma)
+    return np.asarray(cv2.magnitude(dx.astype(np.float32), dy.astype(np.float32)) / 4, np.float32)
+
+
+class ContentWatch:
+    """Follows one video. `judge` has no effect; `learn` takes the same frame in."""
+
+    def __init__(self, size: tuple[int, int], config: ContentConfig) -> None:
+        """size: (h, w) of the analysis pictures."""
+        self._config = config
+        self._grid = TileGrid((size[0] // 2, size[1] // 2))
+        self._threshold = RunningThreshold(config.floor, config.multiple)
+        self.restart()
+
+    def restart(self) -> None:
+        """A new shot: the normal level of the tiles is learnt again."""
+        self._normal: Tiles | None = None
+
+    def judge(
+        self,
+        source: Picture,
+        styled: Picture,
+        source_before: Picture,
+        styled_before: Picture | None,
+    ) -> Content:
+        """Judge a frame by analysis pictures; `styled_before` is the one before as it was painted."""
+        config = self._config
+        kept = edges_kept(self._grid, half_luma(source), half_luma(styled))
+        repeated = (
+            styled_before is not None
+            and _difference(styled, styled_before) < config.still
+            and _difference(source, source_before) > config.moved
+        )
+        if self._normal is None:
+            return Content(0.0, np.zeros((ROWS, COLUMNS), np.bool_), repeated, kept, 0.0)
+        lost = np.maximum(self._normal - kept, 0)
+        measure = strongest(np.asarray(lost, np.float32), config.top)
+        loss = measure / self._threshold.value
+        return Content(loss, np.asarray(lost > config.least, np.bool_), repeated, kept, measure)
+
+    def learn(self, content: Content) -> None:
+        """Take the frame in; what it lost does not become normal."""
+        self._threshold.learn(content.measure)
+        if self._normal is None:
+            self._normal = content.kept
+        elif content.loss <= 1 and not content.repeated:
+            rate = np.float32(self._config.rate)
+            self._normal = np.asarray(self._normal + rate * (content.kept - self._normal), np.float32)
+
+
+def _difference(one: Picture, other: Picture) -> float:
+    return float(cv2.norm(one, other, cv2.NORM_L1)) / one.size

@@ -1,0 +1,59 @@
+"""The last good frame, brought along the input's motion, for the repairs that need pixels of the past.
+
+Only pixels that the input explains are taken from it, and never for more than a few frames: no ghosts.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.types import AnomalyMap, Picture
+
+
+class LastGood:
+    """Keeps one frame, RGB uint8 (H, W, 3), as it left."""
+
+    def __init__(self) -> None:
+        self._frame: Picture | None = None
+
+    def keep(self, frame: Picture) -> None:
+        """Remember a copy of this frame."""
+        if self._frame is None or self._frame.shape != frame.shape:
+            self._frame = frame.copy()
+        else:
+            np.copyto(self._frame, frame)
+
+    def forget(self) -> None:
+        """There is no past."""
+        self._frame = None
+
+    def brought(self, anomaly: AnomalyMap) -> tuple[Picture, NDArray[np.float32]] | None:
+        """The past where its pixels are now, and how far it can be trusted: (H, W, 3), float32 (H, W) 0..1.
+
+        None without a past, or where the detector knows of none.
+        """
+        if self._frame is None or anomaly.flow is None or anomaly.trust is None:
+            return None
+        height, width = self._frame.shape[:2]
+        flow = cv2.resize(anomaly.flow, (width, height), interpolation=cv2.INTER_LINEAR)
+        scale = np.array([width / anomaly.flow.shape[1], height / anomaly.flow.shape[0]], np.float32)
+        columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        moved = cv2.remap(
+            self._frame,
+            columns + flow[..., 0] * scale[0],
+            rows + flow[..., 1] * scale[1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        # Trust shrinks by a pixel and fades out, so that no edge of the mask shows.
+        sure = cv2.erode(anomaly.trust, np.ones((3, 3), np.uint8))
+        trust = cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
+        return np.asarray(moved, np.uint8), np.asarray(trust, np.float32)
+
+
+def mix_(picture: Picture, past: Picture, share: NDArray[np.float32]) -> None:
+    """`(1 - share) picture + share past` in place; share float32 (H, W), 0..1; exactly 0 keeps the bytes."""
+    mixed = cv2.blendLinear(past, picture, share, 1 - share)
+    np.copyto(picture, np.asarray(mixed, np.uint8), where=(share > 0)[..., None])
