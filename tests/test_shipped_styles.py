@@ -61,7 +61,7 @@ def test_a_style_takes_the_paintings_colours_and_draws_no_grid(
     painted = [painter(photo, style) for photo in photos]
     before = np.mean([sliced_wasserstein_lab(photo, painting) for photo in photos])
     after = np.mean([sliced_wasserstein_lab(picture, painting) for picture in painted])
-    assert after < 0.5 * before
+    assert after < 0.6 * before
     for photo, picture in zip(photos, painted, strict=True):
         assert grid_contrast(picture) <= grid_contrast(photo) + 0.10
 

@@ -229,6 +229,21 @@ def test_a_network_that_learns_more_paintings_keeps_those_it_knows(
     assert torch.equal(kept, small.discriminator.embedding.weight)
 
 
+def test_fresh_strokes_forget_patterns_and_keep_what_a_flat_place_is_painted_with(
+    features: SqueezeNetFeatures, tmp_path: Path
+) -> None:
+    run(features, tmp_path / "first")
+    kept, fresh = GanState.fresh(TINY, 2), GanState.fresh(TINY, 2)
+    checkpoint = tmp_path / "first" / CHECKPOINT_NAME
+    grow_(kept, checkpoint)
+    grow_(fresh, checkpoint, fresh_strokes=True)
+    before, after = (state.generator.blocks[0].depthwise.weight for state in (kept, fresh))
+    torch.testing.assert_close(after.sum(dim=(2, 3)), before.sum(dim=(2, 3)))
+    assert not torch.equal(fresh.generator.weave.weight, kept.generator.weave.weight)
+    assert torch.equal(fresh.generator.merge.weight, kept.generator.merge.weight)
+    assert torch.equal(fresh.averaged_network()[0].blocks[0].depthwise.weight, after)
+
+
 def test_a_network_does_not_shrink(features: SqueezeNetFeatures, tmp_path: Path) -> None:
     run(features, tmp_path / "large", LARGER)
     with pytest.raises(ModelError, match="no smaller"):

@@ -65,6 +65,7 @@ def add_command(commands: Any) -> None:
         metavar="FILE",
         help="begin with the weights of this checkpoint: of as many channels, blocks and styles, or fewer",
     )
+    base.add_argument("--fresh-strokes", action="store_true", help="with --from: forget its patterns")
     base.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
     base.add_argument(
         "--tensorboard", action="store_true", help="write the curves to OUT/tensorboard as well"
@@ -184,6 +185,7 @@ def train_base(arguments: argparse.Namespace) -> int:
             sheet_photos=center_squares(held_out, 4, 320),
             compute=compute,
             start=arguments.start,
+            fresh_strokes=arguments.fresh_strokes,
         )
     if compute.rank:
         return 0

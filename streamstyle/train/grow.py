@@ -15,12 +15,15 @@ from torch import Tensor
 
 from streamstyle.errors import ModelError
 from streamstyle.nets.generator import CodeLayout, Generator, GeneratorConfig
+from streamstyle.nets.noise import CANVAS_CHANNELS
 from streamstyle.train.step import GanState, StyleCodes
 
 
 @torch.no_grad()
-def grow_(state: GanState, checkpoint: Path) -> None:
+def grow_(state: GanState, checkpoint: Path, *, fresh_strokes: bool = False) -> None:
     """Fill `state` from the averaged weights of another run's checkpoint.
+
+    fresh_strokes: see `forget_strokes_`.
 
     The trained network may have fewer channels, blocks, canvas channels and styles than `state`, not more;
     its styles are the first ones of `state`, in the same order. Optimizers stay fresh. Raises ModelError.
@@ -43,7 +46,26 @@ def grow_(state: GanState, checkpoint: Path) -> None:
         raise ModelError(
             f"{checkpoint} does not fit into this run, which must begin with its styles and be no smaller"
         ) from error
+    if fresh_strokes:
+        forget_strokes_(state.generator)
     state.average_(0.0)
+
+
+@torch.no_grad()
+def forget_strokes_(generator: Generator) -> None:
+    """Keep what each place is painted with, forget the patterns: every depthwise kernel becomes its sum in
+    the middle, with a little noise around it, and the canvas is read with new weights, its strokes before
+    its grain. A network that got used to one pattern does not leave it by training alone.
+    """
+    for block in generator.blocks:
+        kernel = block.depthwise.weight  # type: ignore[union-attr]
+        assert isinstance(kernel, Tensor)
+        total = kernel.sum(dim=(2, 3))
+        noise = 0.03 * torch.randn_like(kernel)
+        kernel.copy_(noise - noise.mean(dim=(2, 3), keepdim=True))
+        kernel[:, :, kernel.shape[2] // 2, kernel.shape[3] // 2] += total
+    sizes = torch.tensor([0.02, 0.02, 0.07, 0.07, 0.05, 0.05]).reshape(1, CANVAS_CHANNELS, 1, 1)
+    generator.weave.weight.copy_(torch.randn_like(generator.weave.weight) * sizes.to(generator.weave.weight))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

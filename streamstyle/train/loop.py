@@ -69,11 +69,13 @@ def train_base(
     sheet_photos: Sequence[NDArray[np.uint8]] = (),
     compute: Compute | None = None,
     start: Path | None = None,
+    fresh_strokes: bool = False,
 ) -> GanState:
     """Train generator, codes and discriminator; resumes from `folder` where a checkpoint lies there.
 
     Data and noise are functions of (seed, step), so stopping and resuming changes nothing. names: one per
-    painting. features: moved to the device. start: a checkpoint to `grow_` from where `folder` holds none.
+    painting. features: moved to the device. start, fresh_strokes: a checkpoint to `grow_` from, and how,
+    where `folder` holds none.
     Every save writes the checkpoint, then what `RunReport` makes of `sheet_photos`. Of several processes the
     first alone reports and writes; their weights stay equal bit for bit. Raises StreamStyleError.
     """
@@ -84,7 +86,9 @@ def train_base(
     state = GanState.fresh(config, len(paintings), compute)
     options = {**config.to_json(), "styles": len(paintings)}
     checkpoint = folder / CHECKPOINT_NAME
-    first = _resume(checkpoint, options, state, start)
+    if start is not None and not checkpoint.exists():
+        grow_(state, start, fresh_strokes=fresh_strokes)
+    first = _resume(checkpoint, options, state)
     run_report = _open_report(folder, names, sheet_photos, first) if compute.rank == 0 else None
     smoothed: dict[str, float] = {}
     started = time.perf_counter()
@@ -126,14 +130,12 @@ def _step_(
     return train_step(state, batch.to(device), change.to(device), features, targets, config, step=step)
 
 
-def _resume(checkpoint: Path, options: dict[str, Any], state: GanState, start: Path | None) -> int:
+def _resume(checkpoint: Path, options: dict[str, Any], state: GanState) -> int:
     """Load the checkpoint, if there is one; returns the number of finished steps."""
     first = 0
     if checkpoint.exists():
         defaults = TrainConfig().to_json()
         first = load_checkpoint(checkpoint, options, defaults, state.modules(), state.optimizers())
-    elif start is not None:
-        grow_(state, start)
     state.compute.check_same_start(first)
     return first
 
