@@ -32,9 +32,9 @@ from streamstyle.styles.library import model_names
 from streamstyle.styles.mix import look_codes
 from streamstyle.telemetry import EventLog, StageTimer
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import FlashGuard
-from streamstyle.types import Engine, Frame, Look, MediaReport, Region, Sink, Source, StreamInfo
+from streamstyle.types import Detector, Engine, Frame, Look, MediaReport, Region, Sink, Source, StreamInfo
 
 
 @dataclass(frozen=True)
@@ -242,6 +242,14 @@ def repair_job(
     return _run(job, config, pair, model, stop=stop, on_progress=on_progress, clock=clock)
 
 
+def _judges(config: RunConfig) -> tuple[Detector | None, FlashGuard | None]:
+    if config.correct == "repair":
+        return SignedExcessDetector(), FlashGuard(limit_input=config.flash_guard)
+    if config.flash_guard:
+        return SilentDetector(), FlashGuard(limit_input=True)
+    return None, None
+
+
 def refuse_overlap(sinks: Sequence[str], *inputs: str) -> None:
     """Raise ConfigError where an output is an input, which it would destroy, or is named twice."""
     taken = {Path(url).resolve(): url for url in inputs if Path(url).exists()}
@@ -278,8 +286,7 @@ def _run(
             stack.callback(region.close)
         events = stack.enter_context(EventLog(job.events))
         sinks = open_sinks(job, info, config)
-        detector = SignedExcessDetector() if config.correct == "repair" else None
-        guard = FlashGuard(limit_input=config.flash_guard) if detector or config.flash_guard else None
+        detector, guard = _judges(config)
         process = Process(engine, looks(model.codes, region), detector, RepairCorrector(), events, guard)
         total = _expected_frames(job, info)
         frames_out = 0

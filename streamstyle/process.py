@@ -10,10 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from streamstyle.telemetry import EventLog, StageTimer, describe
-from streamstyle.temporal.corrector import NO_ACTION
-from streamstyle.temporal.detector import neutral
-from streamstyle.temporal.flashes import FlashGuard
-from streamstyle.types import Corrector, Detector, Engine, Frame, Look, Pending, Picture
+from streamstyle.types import Corrector, Detector, Engine, Frame, Guard, Look, Pending, Picture
 
 
 class Process:
@@ -33,7 +30,7 @@ class Process:
         detector: Detector | None,
         corrector: Corrector,
         events: EventLog,
-        guard: FlashGuard | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._engine = engine
         self._look = look
@@ -66,20 +63,18 @@ class Process:
                 self._detector.reset()
                 self._corrector.reset()
             self._committed = look
-        if self._detector is not None or self._guard is not None:
-            self._repair_(frame, styled)
+            self._repair_(frame, styled, self._detector)
         return replace(frame, pixels=styled)
 
-    def _repair_(self, frame: Frame, styled: Picture) -> None:
+    def _repair_(self, frame: Frame, styled: Picture, detector: Detector) -> None:
         started = time.perf_counter()
-        anomaly = self._detector.detect(frame.pixels, styled) if self._detector else neutral()
+        anomaly = detector.detect(frame.pixels, styled)
         detected = time.perf_counter()
         action = self._corrector.correct_(styled, anomaly)
         if self._guard is not None:
             anomaly, action = self._guard.judge_(frame, styled, anomaly, action)
         corrected = time.perf_counter()
-        touched = action.name != NO_ACTION.name
-        after = self._detector.commit(styled, touched=touched) if self._detector else anomaly.scores
+        after = detector.commit(styled, touched=action.touched)
         self.detect_timer.add(detected - started + time.perf_counter() - corrected)
         self.correct_timer.add(corrected - detected)
         if anomaly.flagged:

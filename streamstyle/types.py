@@ -222,6 +222,11 @@ class Action:
     name: str
     figures: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def touched(self) -> bool:
+        """Is the frame another one now?"""
+        return self.name != "none"
+
 
 class Detector(Protocol):
     """Compares each styled frame with the previous ones, referenced to the input."""
@@ -247,6 +252,15 @@ class Corrector(Protocol):
 
     def reset(self) -> None:
         """Forget the past: after a gap, a change of size or style."""
+
+
+class Guard(Protocol):
+    """Has the last word on every frame, whatever was found and repaired."""
+
+    def judge_(
+        self, frame: Frame, styled: Picture, anomaly: AnomalyMap, action: Action
+    ) -> tuple[AnomalyMap, Action]:
+        """Change `styled` in place where it must not leave so; returns what is known of the frame then."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ ALLOWED = {
     "media": {"types", "errors"},
     "temporal": {"types", "errors"},
     "nets": {"types", "errors"},
+    "bench": {"types", "errors", "page", "media", "metrics", "temporal"},
     "styles": {"types", "errors", "files"},
     "engines": {"types", "errors", "nets"},
     "flow": {"types", "errors", "telemetry"},

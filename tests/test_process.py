@@ -16,7 +16,7 @@ from streamstyle.errors import SinkError
 from streamstyle.process import Process
 from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import AREA, FlashGuard
 from streamstyle.types import EngineSpec, Frame, Look, Pending, Picture
 
@@ -67,7 +67,8 @@ def run(
     look: Callable[[Frame], Look] = lambda _: LOOK,
     guard: FlashGuard | None = None,
 ) -> tuple[list[Frame], EventLog]:
-    detector = SignedExcessDetector() if repair else None
+    silent = None if guard is None else SilentDetector()
+    detector = SignedExcessDetector() if repair else silent
     with EventLog(log) as events:
         process = Process(engine, look, detector, RepairCorrector(), events, guard)
         return list(process(panning_scene(count))), events

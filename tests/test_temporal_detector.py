@@ -91,7 +91,7 @@ def run(sources: Iterable[Picture], styled: Iterable[Picture]) -> list[Seen]:
         anomaly = detector.detect(source, raw)
         left = raw.copy()
         action = corrector.correct_(left, anomaly)
-        seen.append(Seen(anomaly, action, left, dict(detector.commit(left, touched=action.name != "none"))))
+        seen.append(Seen(anomaly, action, left, dict(detector.commit(left, touched=action.touched))))
     return seen
 
 

@@ -6,7 +6,6 @@ Scores take the input and the styled film and give a number per frame. Repairs t
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from itertools import pairwise
 
 import cv2
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.bench.injections import Film
+from streamstyle.media.deflicker import deflicker
 from streamstyle.temporal.motion import (
     BackwardFlow,
     analysis_picture,
@@ -55,41 +55,6 @@ SCORES: dict[str, Score] = {
 }
 
 
-def deflicker(_source: Film, styled: Film) -> Film:
-    """FFmpeg's filter `deflicker` with its defaults (mean of 5 frames), through PyAV."""
-    import av  # noqa: PLC0415 - after cv2
-
-    height, width = styled[0].shape[:2]
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=width, height=height, format=av.VideoFormat("rgb24"), time_base=Fraction(1, 30)
-    )
-    chain = [source, graph.add("format", "yuv444p"), graph.add("deflicker"), graph.add("format", "rgb24")]
-    chain.append(graph.add("buffersink"))
-    for one, other in pairwise(chain):
-        one.link_to(other)
-    graph.configure()
-    left: Film = []
-
-    def drain() -> None:
-        while True:
-            try:
-                frame = graph.pull()
-            except (av.BlockingIOError, av.EOFError):
-                return
-            assert isinstance(frame, av.VideoFrame)
-            left.append(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
-
-    for index, x in enumerate(styled):
-        frame = av.VideoFrame.from_ndarray(x, format="rgb24")
-        frame.pts, frame.time_base = index, Fraction(1, 30)
-        graph.push(frame)
-        drain()
-    graph.push(None)
-    drain()
-    return left
-
-
 def mean_of_time(_source: Film, styled: Film, weight: float = 0.6) -> Film:
     """Plain running mean of frames: `O_t = w O_t-1 + (1 - w) P_t`."""
     return _blended(styled, lambda past, _index: past, weight)
@@ -123,7 +88,7 @@ def screened_poisson(source: Film, styled: Film, weight: float = 4.0) -> Film:
 
 
 REPAIRS: dict[str, Repair] = {
-    "ffmpeg deflicker": deflicker,
+    "ffmpeg deflicker": lambda _source, styled: deflicker(styled),
     "running mean": mean_of_time,
     "flow running mean": flow_mean,
     "screened Poisson": screened_poisson,

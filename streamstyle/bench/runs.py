@@ -55,7 +55,7 @@ def judge(source: Sequence[NDArray[np.uint8]], styled: Film) -> Judged:
         detected = time.perf_counter()
         action = corrector.correct_(picture, found)
         corrected = time.perf_counter()
-        detector.commit(picture, touched=action.name != "none")
+        detector.commit(picture, touched=action.touched)
         maps.append(found)
         left.append(picture)
         detecting.append(detected - started + time.perf_counter() - corrected)

@@ -110,7 +110,7 @@ class RepairCorrector:
         if action is None:
             fields = self._apply_fields_(styled, anomaly)
             action = joined(fields, self._calm_texture_(styled, anomaly))
-        if action.name != NO_ACTION.name or not lost:
+        if action.touched or not lost:
             self._past.keep(styled)
         return action
 
@@ -156,7 +156,7 @@ class RepairCorrector:
 
 def joined(*actions: Action) -> Action:
     """Several actions on one frame as one."""
-    done = [action for action in actions if action.name != NO_ACTION.name]
+    done = [action for action in actions if action.touched]
     if not done:
         return NO_ACTION
     figures = {name: value for action in done for name, value in action.figures.items()}
