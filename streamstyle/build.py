@@ -18,11 +18,13 @@ from streamstyle.engines.foreign_engine import Contract, ForeignEngine
 from streamstyle.engines.open import open_engine
 from streamstyle.engines.segmentation import OnnxRegion
 from streamstyle.errors import ConfigError
+from streamstyle.explain.run_report import RunReport
 from streamstyle.explain.turn import parse_turn, turning
 from streamstyle.flow import FlowReport, Stop
 from streamstyle.flow import run as run_flow
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.pair import PaintedEngine, PaintedPair
+from streamstyle.page import write_page
 from streamstyle.process import Process
 from streamstyle.regions.open import open_region
 from streamstyle.regions.spec import parse_region
@@ -41,7 +43,8 @@ from streamstyle.types import Detector, Engine, Frame, Look, MediaReport, Region
 class Job:
     """What to run: urls and limits; settings of how are in `RunConfig`.
 
-    frames, duration (seconds of the source): where to stop; None runs to the end.
+    frames, duration (seconds of the source): where to stop; None runs to the end. report: a page on what
+    was found and repaired.
     """
 
     source: str
@@ -49,6 +52,7 @@ class Job:
     events: Path | None = None
     frames: int | None = None
     duration: float | None = None
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -287,7 +291,10 @@ def _run(
         events = stack.enter_context(EventLog(job.events))
         sinks = open_sinks(job, info, config)
         detector, guard = _judges(config)
-        process = Process(engine, looks(model.codes, region), detector, RepairCorrector(), events, guard)
+        observer = None if job.report is None else RunReport()
+        process = Process(
+            engine, looks(model.codes, region), detector, RepairCorrector(), events, guard, observer
+        )
         total = _expected_frames(job, info)
         frames_out = 0
 
@@ -297,15 +304,9 @@ def _run(
             on_progress(Progress(frames_out, total, events.flagged_frames))
 
         started = clock()
-        flow = run_flow(
-            _limited(source, job),
-            process,
-            sinks,
-            stop=stop,
-            on_frame=on_frame,
-            capacity=config.queue,
-        )
-        return RunSummary(
+        frames = _limited(source, job)
+        flow = run_flow(frames, process, sinks, stop=stop, on_frame=on_frame, capacity=config.queue)
+        summary = RunSummary(
             job=job,
             info=info,
             style=config.style,
@@ -324,6 +325,16 @@ def _run(
             sink_reports=tuple(sink.report() for sink in sinks),
             interrupted=stop.requested,
         )
+        if observer is not None:
+            _write_report(observer, summary)
+        return summary
+
+
+def _write_report(report: RunReport, summary: RunSummary) -> None:
+    job, info = summary.job, summary.info
+    assert job.report is not None
+    first = f"{summary.frames_out} frames at {info.width}x{info.height} in {summary.style}."
+    write_page(job.report, report.page(f"What happened in {Path(job.source).name}", [first, *summary.notes]))
 
 
 def open_sinks(job: Job, info: StreamInfo, config: RunConfig) -> list[Sink]:

@@ -86,14 +86,23 @@ def _cell(value: str | float) -> str:
 
 
 def curves(
-    series: Mapping[str, Sequence[tuple[float, float]]], *, x_label: str, width: int = 760, height: int = 220
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x_label: str,
+    width: int = 760,
+    height: int = 220,
+    level: float | None = None,
+    marks: Sequence[float] = (),
 ) -> str:
-    """Lines in one SVG plot of width x height units: {name: (x, y) points}. Empty series are left out."""
+    """Lines in one SVG plot of width x height units: {name: (x, y) points}. Empty series are left out.
+
+    level: a dashed line across. marks: grey lines upright, left out beyond the points.
+    """
     drawn = {name: points for name, points in series.items() if len(points)}
     if not drawn:
         return paragraph("nothing to plot")
     xs = [x for points in drawn.values() for x, _ in points]
-    ys = [y for points in drawn.values() for _, y in points]
+    ys = [y for points in drawn.values() for _, y in points] + ([] if level is None else [0.0, level])
     (x0, x1), (y0, y1) = _span(xs), _span(ys)
     left, bottom = 60, 34
 
@@ -110,6 +119,11 @@ def curves(
         f'<text x="{left}" y="{height - 16}">{x0:.6g}</text>',
         f'<text x="{width - 10}" y="{height - 16}" text-anchor="end">{html.escape(x_label)} {x1:.6g}</text>',
     ]
+    for x in (x for x in marks if x0 <= x <= x1):
+        parts.append(f'<polyline points="{place(x, y0)} {place(x, y1)}" stroke="#8888"/>')
+    if level is not None:
+        across = f"{place(x0, level)} {place(x1, level)}"
+        parts.append(f'<polyline points="{across}" stroke="currentColor" stroke-dasharray="4 4"/>')
     for i, (name, points) in enumerate(drawn.items()):
         colour = COLOURS[i % len(COLOURS)]
         line = " ".join(place(x, y) for x, y in points)

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from streamstyle.telemetry import EventLog, StageTimer, describe
-from streamstyle.types import Corrector, Detector, Engine, Frame, Guard, Look, Pending, Picture
+from streamstyle.telemetry import Event, EventLog, StageTimer, describe
+from streamstyle.types import Corrector, Detector, Engine, Frame, Guard, Look, Observer, Pending, Picture
 
 
 class Process:
@@ -21,6 +21,7 @@ class Process:
 
     look: how to paint a frame, asked once for each, in order. The detector forgets its past where the style
     codes change: the new style is no flicker of the old one. guard: has the last word on every frame.
+    observer: is told what was found and done.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Process:
         corrector: Corrector,
         events: EventLog,
         guard: Guard | None = None,
+        observer: Observer[Event] | None = None,
     ) -> None:
         self._engine = engine
         self._look = look
@@ -38,6 +40,7 @@ class Process:
         self._corrector = corrector
         self._events = events
         self._guard = guard
+        self._observer = observer
         self._committed: Look | None = None
         self.look_timer = StageTimer()
         self.detect_timer = StageTimer()
@@ -70,15 +73,21 @@ class Process:
         started = time.perf_counter()
         anomaly = detector.detect(frame.pixels, styled)
         detected = time.perf_counter()
+        if self._observer is not None:
+            self._observer.found(frame, styled, anomaly)
+        looked = time.perf_counter()
         action = self._corrector.correct_(styled, anomaly)
         if self._guard is not None:
             anomaly, action = self._guard.judge_(frame, styled, anomaly, action)
         corrected = time.perf_counter()
         after = detector.commit(styled, touched=action.touched)
         self.detect_timer.add(detected - started + time.perf_counter() - corrected)
-        self.correct_timer.add(corrected - detected)
+        self.correct_timer.add(corrected - looked)
         if anomaly.flagged:
-            self._events.add(describe(frame, anomaly, action, after))
+            event = describe(frame, anomaly, action, after)
+            self._events.add(event)
+            if self._observer is not None:
+                self._observer.repaired(frame, styled, anomaly, event)
 
 
 def _codes_differ(a: Look, b: Look) -> bool:

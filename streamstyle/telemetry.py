@@ -14,7 +14,7 @@ import numpy as np
 from streamstyle.errors import SinkError
 from streamstyle.types import Action, AnomalyMap, Frame, Kind
 
-EVENT_SCHEMA = 1
+EVENT_SCHEMA = 2
 
 T = TypeVar("T")
 
@@ -58,7 +58,8 @@ class Event(msgspec.Struct, frozen=True):
     """One flagged frame, one line of the event log.
 
     index, time (seconds): of the frame. kinds: worst first. tiles: flat indices (row * cols + col) on
-    a grid of (rows, cols). scores, thresholds, scores_after: per kind; see `AnomalyMap`.
+    a grid of (rows, cols). excess: mean over them of how much brighter they got than the input explains, in
+    shares of white. scores, thresholds, scores_after: per kind; see `AnomalyMap`.
     """
 
     schema: int
@@ -67,6 +68,7 @@ class Event(msgspec.Struct, frozen=True):
     kinds: list[str]
     grid: tuple[int, int]
     tiles: list[int]
+    excess: float
     scores: dict[str, float]
     thresholds: dict[str, float]
     action: str
@@ -88,6 +90,7 @@ def describe(frame: Frame, anomaly: AnomalyMap, action: Action, after: Mapping[K
         kinds=[str(kind) for kind in anomaly.kinds],
         grid=(rows, cols),
         tiles=np.flatnonzero(anomaly.tiles).tolist(),
+        excess=round(float(anomaly.tile_score[anomaly.tiles].mean()), 5) if anomaly.tiles.any() else 0.0,
         scores=rounded(anomaly.scores),
         thresholds=rounded(anomaly.thresholds),
         action=action.name,

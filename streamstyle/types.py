@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+E_contra = TypeVar("E_contra", contravariant=True)
 
 Picture: TypeAlias = NDArray[np.uint8]
 Pending: TypeAlias = Callable[[], Picture]
@@ -261,6 +263,16 @@ class Guard(Protocol):
         self, frame: Frame, styled: Picture, anomaly: AnomalyMap, action: Action
     ) -> tuple[AnomalyMap, Action]:
         """Change `styled` in place where it must not leave so; returns what is known of the frame then."""
+
+
+class Observer(Protocol[E_contra]):
+    """Is told of every frame that is judged; changes nothing. E_contra: what an event is."""
+
+    def found(self, frame: Frame, styled: Picture, anomaly: AnomalyMap) -> None:
+        """A frame was judged, and is about to be repaired."""
+
+    def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: E_contra) -> None:
+        """A flagged frame is about to leave."""
 
 
 @dataclass(frozen=True)

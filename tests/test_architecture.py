@@ -20,7 +20,7 @@ ALLOWED = {
     "files": {"types", "errors"},
     "page": {"types", "errors", "files"},
     "regions": {"types", "errors"},
-    "explain": {"types", "errors", "files", "page", "nets", "metrics", "styles"},
+    "explain": {"types", "errors", "telemetry", "files", "page", "nets", "metrics", "styles"},
     "media": {"types", "errors"},
     "temporal": {"types", "errors"},
     "nets": {"types", "errors"},

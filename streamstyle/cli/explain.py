@@ -1,4 +1,4 @@
-"""`streamstyle explain --image PHOTO --style NAME -o PAGE`"""
+"""`streamstyle explain --image PHOTO --style NAME -o PAGE`, `streamstyle explain EVENTS -o PAGE`"""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+from streamstyle.errors import ConfigError
+
 
 def add_command(commands: Any) -> None:
     """Declare `explain` and its options."""
     parser = commands.add_parser(
         "explain",
-        help="show why a picture came out so",
-        description="Paints one picture and writes an HTML page: what is the photo's and what the style's, "
-        "what the discriminator says, which numbers of the style matter and where, what the layers see.",
+        help="show why a picture came out so, or what was repaired in a film",
+        description="With --image and --style: paints one picture and writes an HTML page: what is the "
+        "photo's and what the style's, what the discriminator says, which numbers of the style matter and "
+        "where, what the layers see. With an event log: a page on what was found in the film, why, and what "
+        "was done.",
     )
-    parser.add_argument("--image", type=Path, required=True, metavar="FILE", help="the photo")
-    parser.add_argument("--style", required=True, metavar="NAME", help="NAME, or a mix: NAME:0.7,OTHER:0.3")
+    parser.add_argument("events", type=Path, nargs="?", metavar="EVENTS.jsonl", help="the log of a run")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="the photo")
+    parser.add_argument("--style", metavar="NAME", help="NAME, or a mix: NAME:0.7,OTHER:0.3")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="PAGE.html")
     parser.add_argument(
         "--turn",
@@ -30,7 +35,11 @@ def add_command(commands: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Write the page and print where the style came from."""
+    """Write the page, and print the figures or the totals."""
+    if arguments.events is not None:
+        return explain_events(arguments)
+    if arguments.image is None or arguments.style is None:
+        raise ConfigError("say what to explain: an event log, or --image FILE and --style NAME")
     from streamstyle.explain.critic import load_critic
     from streamstyle.explain.explanation import explain, explanation_page
     from streamstyle.explain.turn import parse_turn, turning
@@ -63,5 +72,25 @@ def command(arguments: argparse.Namespace) -> int:
     regions = values["attribution"]
     print(f"edges left {regions['edges']:.2f}, colour {regions['colour']:.2f} and texture ", end="")
     print(f"{regions['texture']:.2f} the style's")
+    print(f"page {arguments.out}")
+    return 0
+
+
+def explain_events(arguments: argparse.Namespace) -> int:
+    """Write the page of an event log and print how often each kind was found."""
+    from streamstyle.explain.moments import read_events, totals
+    from streamstyle.explain.run_report import events_page
+    from streamstyle.page import write_page
+
+    if arguments.image is not None or arguments.style is not None or arguments.turn is not None:
+        raise ConfigError("an event log is explained without --image, --style and --turn")
+    events = read_events(arguments.events)
+    write_page(arguments.out, events_page(f"What happened: {arguments.events.name}", events))
+    counts = totals(events)
+    if arguments.json:
+        print(json.dumps({"flagged_frames": len(events), "kinds": counts, "page": str(arguments.out)}))
+        return 0
+    found = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
+    print(f"{len(events)} flagged frames: {found}")
     print(f"page {arguments.out}")
     return 0

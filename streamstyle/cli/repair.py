@@ -24,6 +24,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("styled", metavar="STYLED")
     parser.add_argument("sinks", metavar="OUT", nargs="+")
     parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
+    parser.add_argument("--report", type=Path, metavar="PAGE.html", help="what was found, why, what was done")
     parser.add_argument("--flash-guard", action="store_true", help="hold back flashes of ORIGINAL as well")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
@@ -37,7 +38,13 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.config import RunConfig
     from streamstyle.flow import Stop
 
-    job = Job(arguments.styled, tuple(arguments.sinks), events=arguments.events, frames=arguments.frames)
+    job = Job(
+        arguments.styled,
+        tuple(arguments.sinks),
+        events=arguments.events,
+        frames=arguments.frames,
+        report=arguments.report,
+    )
     config = RunConfig(style=arguments.styled, flash_guard=arguments.flash_guard)
     stop = Stop()
     with stopping_on_signals(stop), progress_bar() as on_progress:

@@ -49,6 +49,7 @@ def add_command(commands: Any) -> None:
         "--flash-guard", action="store_true", default=None, help="hold back flashes of the source as well"
     )
     parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
+    parser.add_argument("--report", type=Path, metavar="PAGE.html", help="what was found, why, what was done")
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
@@ -79,6 +80,7 @@ def command(arguments: argparse.Namespace) -> int:
         events=arguments.events,
         frames=arguments.frames,
         duration=arguments.duration,
+        report=arguments.report,
     )
     stop = Stop()
     with stopping_on_signals(stop), progress_bar() as on_progress:

@@ -1,0 +1,107 @@
+"""An event in words: which rule fired, what was done, and what it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from streamstyle.errors import ConfigError
+from streamstyle.telemetry import EVENT_SCHEMA, Event
+from streamstyle.types import Kind
+
+_NAMED_TILES = 6
+
+
+def read_events(path: Path) -> list[Event]:
+    """The events of a log, in order. Raises ConfigError where the file is none, or of another version."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigError(f"cannot read the event log {path}: {error.strerror}") from error
+    events = []
+    for number, line in enumerate(lines, 1):
+        try:
+            event = msgspec.json.decode(line, type=Event)
+        except msgspec.DecodeError as error:
+            raise ConfigError(f"line {number} of {path} is no event of streamstyle: {error}") from error
+        if event.schema != EVENT_SCHEMA:
+            raise ConfigError(
+                f"{path} has events of schema {event.schema}, and this version reads schema {EVENT_SCHEMA}: "
+                "run the film again"
+            )
+        events.append(event)
+    return events
+
+
+def words(event: Event) -> str:
+    """One sentence per kind, worst first, then what was done and the worst score before and after."""
+    found = [_FOUND[Kind(kind)](event) for kind in event.kinds]
+    worst = event.kinds[0]
+    scores = f"{worst} {event.scores[worst]:.3g} -> {event.scores_after.get(worst, 0.0):.3g}"
+    return f"{'; '.join(found)}. {_done(event)} ({scores}, flagged above {event.thresholds[worst]:.3g})."
+
+
+def _where(event: Event) -> str:
+    rows, columns = event.grid
+    if len(event.tiles) == rows * columns:
+        return "the whole frame"
+    if len(event.tiles) == 1:
+        return f"tile {event.tiles[0]}"
+    named = ", ".join(map(str, event.tiles[:_NAMED_TILES]))
+    return f"{len(event.tiles)} tiles ({named}{', ...' if len(event.tiles) > _NAMED_TILES else ''})"
+
+
+def _step(event: Event) -> str:
+    way = "brightened" if event.excess > 0 else "darkened"
+    if abs(event.excess) < 0.002:
+        way = "changed colour"
+        return f"{_where(event)} {way} while the input did not"
+    return f"{_where(event)} {way} by {abs(event.excess):.1%} of white more than the input explains"
+
+
+_FOUND: Mapping[Kind, Callable[[Event], str]] = {
+    Kind.FLICKER: lambda event: f"{_step(event)}, and had stepped shortly before",
+    Kind.POP: _step,
+    Kind.DRIFT: lambda event: (
+        f"the colours are {event.scores['drift']:.1f} dE away from those that this shot began with"
+    ),
+    Kind.TEXTURE: lambda event: (
+        f"strokes moved {event.scores['texture']:.1f} times as much as they may where the input stood"
+    ),
+    Kind.DISTORTION: lambda event: f"{_where(event)} lost edges of the input that the frames before had",
+    Kind.DUPLICATE: lambda _event: "the frame before was shown again though the input moved",
+    Kind.FLASH: lambda event: (
+        f"one flash too many within a second over {event.scores['flash']:.0%} of a field of view"
+    ),
+}
+
+_DONE: Mapping[str, Callable[[Mapping[str, float]], str]] = {
+    "none": lambda _f: "Nothing was done",
+    "tile gain": lambda f: f"tile gain {f['gain']:.3f} on {f['tiles']:.0%} of the tiles",
+    "colour re-match": lambda f: f"colours shifted back by up to {f['offset']:.1f} levels",
+    "flow blend": lambda f: f"mixed with {f['past']:.0%} of the frame before along the motion",
+    "fallback": lambda f: f"replaced by the frame before on {f['past']:.0%} of the picture",
+    "flash hold": lambda _f: "held at the brightness before",
+}
+
+
+def _done(event: Event) -> str:
+    parts = [_DONE[name](event.figures) for name in event.action.split(" + ")]
+    text = ", ".join(parts)
+    return text[0].upper() + text[1:]
+
+
+def totals(events: Sequence[Event]) -> dict[str, int]:
+    """How many frames each kind was found in, most frequent first."""
+    counts: dict[str, int] = {}
+    for event in events:
+        for kind in event.kinds:
+            counts[kind] = counts.get(kind, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def severity(event: Event) -> float:
+    """The worst score over its threshold."""
+    return max(event.scores[kind] / event.thresholds[kind] for kind in event.kinds)

@@ -1,0 +1,166 @@
+"""`--report` and `explain EVENTS.jsonl`: what was found in a film, when, why, and what was done."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle import page
+from streamstyle.explain.moments import severity, totals, words
+from streamstyle.telemetry import Event
+from streamstyle.types import AnomalyMap, Frame, Kind, Picture
+
+_WORST = 8
+_APART = 0.5  # seconds between two of the worst moments: neighbours tell the same story
+_WIDTH = 320
+_POINTS = 1500  # of a plotted curve; the largest score of every stretch is kept
+
+
+@dataclass(order=True, frozen=True)
+class Moment:
+    """One of the worst frames: pictures about 320 wide, before and after its repair."""
+
+    severity: float
+    time: float
+    event: Event = field(compare=False)
+    source: Picture = field(compare=False)
+    before: Picture = field(compare=False)
+    after: Picture = field(compare=False)
+    heat: Picture = field(compare=False)
+
+
+class RunReport:
+    """Implements `Observer`: keeps the scores of every frame and pictures of the worst."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._ratios: dict[Kind, list[float]] = {kind: [] for kind in Kind}
+        self._cuts: list[float] = []
+        self._events: list[Event] = []
+        self._moments: list[Moment] = []
+        self._before: Picture | None = None
+
+    def found(self, frame: Frame, styled: Picture, anomaly: AnomalyMap) -> None:
+        """A frame was judged and is about to be repaired."""
+        self._times.append(frame.time)
+        for kind, ratios in self._ratios.items():
+            ratios.append(anomaly.scores[kind] / anomaly.thresholds[kind])
+        if anomaly.cut:
+            self._cuts.append(frame.time)
+        # The guard may flag it later: then there is no picture of the time before.
+        self._before = _small(styled) if anomaly.flagged else None
+
+    def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: Event) -> None:
+        """A flagged frame is about to leave."""
+        self._events.append(event)
+        self._ratios[Kind.FLASH][-1] = anomaly.scores[Kind.FLASH] / anomaly.thresholds[Kind.FLASH]
+        badness = severity(event)
+        near = [m for m in self._moments if abs(m.time - frame.time) < _APART]
+        if near and near[0].severity >= badness:
+            return
+        for moment in near:
+            self._moments.remove(moment)
+        after = _small(styled)
+        before = after if self._before is None else self._before
+        heat = heat_map(before, anomaly)
+        self._moments.append(Moment(badness, frame.time, event, _small(frame.pixels), before, after, heat))
+        self._moments = heapq.nlargest(_WORST, self._moments)
+
+    def page(self, title: str, facts: Sequence[str]) -> str:
+        """The page. facts: sentences for its top."""
+        body = [page.paragraph(fact) for fact in facts]
+        body += _overview(self._events, len(self._times))
+        body += _timeline(self._times, self._ratios, self._cuts)
+        body.append(page.heading("The worst moments"))
+        if not self._moments:
+            body.append(page.paragraph("None."))
+        for moment in sorted(self._moments, key=lambda m: m.time):
+            body.append(
+                page.paragraph(f"{moment.time:.2f} s, frame {moment.event.index}: {words(moment.event)}")
+            )
+            shown = {
+                "input": moment.source,
+                "before": moment.before,
+                "where": moment.heat,
+                "after": moment.after,
+            }
+            body.append(page.row([page.figure(x, name) for name, x in shown.items()], least=240))
+        return page.page(title, body)
+
+
+def events_page(title: str, events: Sequence[Event]) -> str:
+    """A page from an event log alone: no pictures, and scores of flagged frames only."""
+    times = [event.time for event in events]
+    ratios = {
+        kind: [event.scores.get(kind, 0.0) / event.thresholds.get(kind, 1.0) for event in events]
+        for kind in Kind
+    }
+    body = [*_overview(events, None), *_timeline(times, ratios, [])]
+    worst = sorted(heapq.nlargest(4 * _WORST, events, key=severity), key=lambda event: event.index)
+    body.append(page.heading("The worst moments"))
+    body.append(page.table(["seconds", "frame", "why"], [[e.time, str(e.index), words(e)] for e in worst]))
+    return page.page(title, body)
+
+
+def _overview(events: Sequence[Event], frames: int | None) -> list[str]:
+    of = "" if frames is None else f" of {frames}"
+    counts = totals(events)
+    body = [page.paragraph(f"{len(events)} flagged frames{of}.")]
+    if counts:
+        body.append(page.table(["kind", "frames"], [[kind, str(count)] for kind, count in counts.items()]))
+    return body
+
+
+def _timeline(
+    times: Sequence[float], ratios: Mapping[Kind, Sequence[float]], cuts: Sequence[float]
+) -> list[str]:
+    body = [
+        page.heading("Scores"),
+        page.paragraph(
+            "Score over threshold: above the dashed line a frame is flagged. Grey lines are cuts."
+        ),
+    ]
+    plots = []
+    for kind, values in ratios.items():
+        if len(values) and max(values) > 0:
+            curve = {str(kind): peaks(times, values)}
+            plots.append(page.curves(curve, x_label="s", width=520, height=150, level=1.0, marks=cuts))
+    return [*body, page.row(plots, least=420)]
+
+
+def peaks(times: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
+    """At most _POINTS points of a curve; of each stretch the largest value stays."""
+    step = -(-len(values) // _POINTS)
+    found = []
+    for start in range(0, len(values), max(step, 1)):
+        stretch = values[start : start + step]
+        at = start + int(np.argmax(stretch))
+        found.append((times[at], values[at]))
+    return found
+
+
+def heat_map(picture: Picture, anomaly: AnomalyMap) -> Picture:
+    """The picture and its flagged tiles: red where they brightened, blue where they darkened, or yellow."""
+    height, width = picture.shape[:2]
+    score = anomaly.tile_score
+    colours = np.zeros((*anomaly.tiles.shape, 3), np.float32)
+    colours[...] = (255, 210, 0)
+    colours[score > 0.004] = (255, 40, 20)
+    colours[score < -0.004] = (30, 90, 255)
+    share = np.where(anomaly.tiles, 0.45, 0.0).astype(np.float32)
+    painted = cv2.resize(colours, (width, height), interpolation=cv2.INTER_NEAREST)
+    mask = cv2.resize(share, (width, height), interpolation=cv2.INTER_NEAREST)[..., None]
+    grey = picture.mean(axis=2, keepdims=True) * 0.5 + picture * 0.5
+    mixed: NDArray[np.float32] = grey * (1 - mask) + painted * mask
+    return np.rint(mixed).clip(0, 255).astype(np.uint8)
+
+
+def _small(picture: Picture) -> Picture:
+    height, width = picture.shape[:2]
+    size = (min(width, _WIDTH), max(1, round(height * min(width, _WIDTH) / width)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
