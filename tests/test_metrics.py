@@ -287,10 +287,12 @@ def test_diversity_finds_the_two_styles_that_look_alike() -> None:
 
 def test_a_comparison_of_a_film_tells_every_figure_and_the_floor() -> None:
     comparison = Comparison(fake_network, textured(9, 64, 64))
-    for frame in panned(11):
-        comparison.add(frame, brightened(frame, 0.8))
+    for index, frame in enumerate(panned(11)):
+        comparison.add(frame, brightened(frame, 0.8), brightened(frame, 0.8 if index % 2 else 0.7))
     figures = comparison.figures()
     assert set(evaluate._LINES) <= set(figures)
+    assert figures["steadier"] == 1 - figures["warp_error"] / figures["warp_error_reference"] > 0.5
+    assert 0.9 < figures["sharpness_to_reference"] < 1.2
     assert figures["contrast_ratio"] == pytest.approx(0.8, abs=0.02)
     assert 0 < figures["warp_error"] < figures["warp_error_original"]
     assert figures["frechet_distance"] > 0
@@ -340,6 +342,15 @@ def test_eval_of_a_film_with_itself_finds_no_flicker(capsys: pytest.CaptureFixtu
     assert figures["flicker"] == 0
     assert figures["warp_error"] == figures["warp_error_original"]
     assert "warp_error_gap10" not in figures
+
+
+def test_eval_against_itself_as_the_reference_is_no_steadier(capsys: pytest.CaptureFixture[str]) -> None:
+    scene = "test:?seconds=1&size=96x64&rate=5"
+    said = run_eval(capsys, scene, scene, "--reference", scene, "--frames", "3", "--json")
+    figures = json.loads(said)["figures"]
+    assert figures["steadier"] == 0
+    assert figures["sharpness_to_reference"] == figures["contrast_to_reference"] == 1
+    assert figures["perceptual_to_reference"] == 0
 
 
 @pytest.mark.parametrize(

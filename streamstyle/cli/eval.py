@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from itertools import islice, zip_longest
+from itertools import islice, repeat, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,12 @@ _LINES = {
     "colour_distance": "of the Lab colours to the painting",
     "warp_error": "between frames, along the original's motion",
     "warp_error_gap10": "the same over 10 frames",
+    "warp_error_reference": "of the reference",
+    "steadier": "D_t: share of the reference's warping error that is gone",
+    "steadier_gap10": "the same over 10 frames",
+    "perceptual_to_reference": "of features to the reference's",
+    "sharpness_to_reference": "detail over the reference's, below 1 is blurred",
+    "contrast_to_reference": "contrast over the reference's, below 1 is flattened",
     "flicker": "levels of brightness from frame to frame beyond the original's",
 }
 
@@ -50,6 +56,11 @@ def add_command(commands: Any) -> None:
     parser.add_argument("original", metavar="ORIGINAL")
     parser.add_argument("styled", metavar="STYLED")
     parser.add_argument("--style-picture", type=Path, metavar="PAINTING", help="measure the style against it")
+    parser.add_argument(
+        "--reference",
+        metavar="FILE",
+        help="what STYLED was repaired from: how much steadier is it, and at what price",
+    )
     parser.add_argument(
         "--features",
         type=Path,
@@ -75,9 +86,14 @@ def command(arguments: argparse.Namespace) -> int:
         painting = resize_to_area(read_picture(arguments.style_picture), _PAINTING_SIDE)
     comparison = Comparison(features, painting)
     pairs = frame_pairs(arguments.original, arguments.styled, arguments.frames)
+    references: Iterator[Picture | None] = repeat(None)
+    if arguments.reference is not None:
+        beside = frame_pairs(arguments.original, arguments.reference, arguments.frames)
+        references = (reference for _, reference in beside)
     frames = 0
-    for original, styled in tqdm(pairs, unit=" frames", disable=not sys.stderr.isatty()):
-        comparison.add(original, styled)
+    together = zip(pairs, references, strict=False)
+    for (original, styled), reference in tqdm(together, unit=" frames", disable=not sys.stderr.isatty()):
+        comparison.add(original, styled, reference)
         frames += 1
     report = _report(arguments, comparison, frames)
     print(json.dumps(report) if arguments.json else _text(report))
@@ -135,6 +151,7 @@ def _report(arguments: argparse.Namespace, comparison: Comparison, frames: int) 
     return {
         "original": arguments.original,
         "styled": arguments.styled,
+        "reference": arguments.reference,
         "frames": frames,
         "figures": figures,
         "notes": notes,
@@ -154,5 +171,5 @@ def _text(report: dict[str, Any]) -> str:
             of_original = figures.get(f"{name}_original")
             beside = "" if of_original is None else f" (original {of_original:g})"
             value = "infinite" if figures[name] is None else f"{figures[name]:g}"
-            lines.append(f"{name:20} {value:>9}{beside:22} {meaning}")
+            lines.append(f"{name:23} {value:>9}{beside:22} {meaning}")
     return "\n".join([*lines, *(f"note: {note}" for note in report["notes"])])

@@ -47,8 +47,11 @@ class Comparison:
         self._positions: list[NDArray[np.float64]] = []
         self._warps = {"warp_error": WarpError(), f"warp_error_gap{LONG_GAP}": WarpError(LONG_GAP)}
 
-    def add(self, original: Picture, styled: Picture) -> None:
-        """The next pair, RGB uint8 (H, W, 3), both of one size, 64 pixels or more a side."""
+    def add(self, original: Picture, styled: Picture, reference: Picture | None = None) -> None:
+        """The next frames, RGB uint8 (H, W, 3), all of one size, 64 pixels or more a side.
+
+        reference: what `styled` was made of by a repair; in every call or in none.
+        """
         figures = {
             "ssim": ssim(original, styled),
             "psnr": psnr(original, styled),
@@ -61,13 +64,19 @@ class Comparison:
         if self._painting is not None:
             figures["colour_distance"] = sliced_wasserstein_lab(styled, self._painting)
             figures["colour_distance_original"] = sliced_wasserstein_lab(original, self._painting)
+        if reference is not None:
+            figures["sharpness_to_reference"] = sharpness_ratio(styled, reference)
+            figures["contrast_to_reference"] = contrast_ratio(styled, reference)
         if self._features is not None and len(self._lumas) % FEATURES_EVERY == 0:
             figures |= self._feature_figures(self._features, original, styled)
+            if reference is not None:
+                taps = [perceptual.taps(self._features, picture) for picture in (reference, styled)]
+                figures["perceptual_to_reference"] = perceptual.perceptual_distance(*taps)
         for name, value in figures.items():
             self._values[name].append(value)
         self._lumas.append((mean_luma(original), mean_luma(styled)))
         for warp in self._warps.values():
-            warp.add(original, styled)
+            warp.add(original, styled, *([] if reference is None else [reference]))
 
     def _feature_figures(
         self, features: FeatureNetwork, original: Picture, styled: Picture
@@ -87,8 +96,9 @@ class Comparison:
         The mean of PSNRs is that of the mean squared error; ratios to a flat frame do not count.
         ssim, psnr (dB), edge_similarity, sharpness_ratio, contrast_ratio: to the original. grid_contrast: see
         `metrics.grid`. colour_distance, style_distance, frechet_distance: to the painting.
-        perceptual_distance: to the original. warp_error, flicker: of films. A name that ends in `_original`
-        tells the same of the original.
+        perceptual_distance: to the original. sharpness_, contrast_, perceptual_to_reference: the same to the
+        reference. steadier: D_t of Lai et al. 2018, 1 - warp_error / that of the reference. warp_error, flicker:
+        of films. A name that ends in `_original` tells the same of the original.
         """
         figures = {name: _mean(name, values) for name, values in self._values.items()}
         if self._positions and self._painting_taps is not None:
@@ -96,7 +106,11 @@ class Comparison:
             figures["frechet_distance"] = perceptual.set_distance(np.concatenate(self._positions), painting)
         for name, warp in self._warps.items():
             if means := warp.means():
-                figures[f"{name}_original"], figures[name] = means
+                figures[f"{name}_original"], figures[name], *of_reference = means
+                if of_reference and of_reference[0]:
+                    end = name.removeprefix("warp_error")
+                    figures[f"{name}_reference"] = of_reference[0]
+                    figures[f"steadier{end}"] = 1 - figures[name] / of_reference[0]
         if len(self._lumas) > 1:
             original, styled = zip(*self._lumas, strict=True)
             figures["flicker"] = flicker_index(styled, original)
