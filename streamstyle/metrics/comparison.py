@@ -97,8 +97,8 @@ class Comparison:
         ssim, psnr (dB), edge_similarity, sharpness_ratio, contrast_ratio: to the original. grid_contrast: see
         `metrics.grid`. colour_distance, style_distance, frechet_distance: to the painting.
         perceptual_distance: to the original. sharpness_, contrast_, perceptual_to_reference: the same to the
-        reference. steadier: D_t of Lai et al. 2018, 1 - warp_error / that of the reference. warp_error, flicker:
-        of films. A name that ends in `_original` tells the same of the original.
+        reference. steadier: D_t of Lai et al. 2018, 1 - warp_error / that of the reference. warp_error and
+        flicker: of films. A name that ends in `_original` tells the same of the original.
         """
         figures = {name: _mean(name, values) for name, values in self._values.items()}
         if self._positions and self._painting_taps is not None:
