@@ -17,7 +17,7 @@ from streamstyle.metrics.perceptual import grams, mean_grams, taps
 from streamstyle.metrics.similarity import psnr
 from streamstyle.nets.features import load_features
 from streamstyle.nets.generator import paint, restore_generator
-from streamstyle.styles.bundle import StyleBundle, load_bundle
+from streamstyle.styles.bundle import StyleBundle, load_bundle, network_folder
 from streamstyle.train.data import read_picture, resize_to_area
 from streamstyle.types import Picture
 
@@ -81,6 +81,24 @@ def test_every_style_is_one_of_its_own(photos: list[Picture], painter: Painter) 
         halves[style] = mean_grams(of_photos[::2]), mean_grams(of_photos[1::2])
     first, second, distance = diversity(halves).smallest()
     assert distance > 0.02, f"{first} and {second} look alike"
+
+
+@pytest.mark.parametrize("style", ["starry-night", "udnie", "dance-foyer"])
+def test_the_full_network_paints_the_same_styles(style: str, photos: list[Picture]) -> None:
+    full = load_bundle(network_folder("full"))
+    assert full.names == BUNDLE.names
+    generator = restore_generator(full.manifest.architecture, full.weights)
+    code, original = (
+        torch.from_numpy(full.styles[full.names.index(style)].code),
+        torch.from_numpy(full.original),
+    )
+    painting = painting_of(full, style)
+    for photo in photos[:3]:
+        before = sliced_wasserstein_lab(photo, painting)
+        picture = paint(generator, photo[None], code)[0]
+        assert sliced_wasserstein_lab(picture, painting) < 0.6 * before
+        assert grid_contrast(picture) <= grid_contrast(photo) + 0.10
+        assert psnr(paint(generator, photo[None], original)[0], photo) > 36
 
 
 def test_the_original_code_gives_the_photo_back(photos: list[Picture], painter: Painter) -> None:
