@@ -2,7 +2,7 @@
 
 python3 tools/style_table.py                          all styles; rewrites the table
 python3 tools/style_table.py --quick                  4 photos, 12 frames of one clip; prints the table only
-python3 tools/style_table.py --styles scream udnie    some styles; prints the table only
+python3 tools/style_table.py --styles scream udnie    some styles, grid on photos alone; prints the table only
 python3 tools/style_table.py --peer FILE PAINTING     beside them, a classic network for this painting
 """
 
@@ -106,11 +106,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         figures[painter.name], halves[painter.name] = photo_figures(painter, photos, features)
         print(f"{painter.name}: {figures[painter.name]}", file=sys.stderr)
     clips = CLIPS[:1] if arguments.quick else CLIPS
+    some = arguments.quick or arguments.styles
     by_clip = {clip: clip_figures(clip, (*painters, *peers), 12 if arguments.quick else 48) for clip in clips}
     for name, values in figures.items():
         for key in ("warp_error", f"warp_error_gap{LONG_GAP}"):
             values[key] = sum(by_clip[clip][name][key] for clip in clips) / len(clips)
-    for name, excess in grid_excess(() if arguments.quick else all_clips(), (*painters, *peers)).items():
+    for name, excess in grid_excess(() if some else all_clips(), (*painters, *peers)).items():
         figures[name]["grid_excess"] = max(figures[name]["grid_excess"], excess)
     if len(painters) > 1:
         of_bundle = {painter.name: halves[painter.name] for painter in painters}
