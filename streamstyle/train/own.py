@@ -21,7 +21,7 @@ from streamstyle.train import losses
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import PictureFolder, center_squares, draw_batch, draw_next_frame, to_tensor
 from streamstyle.train.loop import TrainProgress, learning_rate_share, smooth_
-from streamstyle.train.options import TrainConfig
+from streamstyle.train.options import LossWeights, TrainConfig
 from streamstyle.train.publish import measure_styles
 from streamstyle.train.step import GanState, StyleCodes, StyleTargets, resize_paintings, train_step
 from streamstyle.train.synthetic import dead_leaves
@@ -30,6 +30,7 @@ from streamstyle.types import StyleEntry
 OWN_STYLE = TrainConfig(
     steps=400,
     batch=2,
+    weights=LossWeights(content=0.3, no_flow=1.0, grid=50.0, lattice=2.0),  # as configs/train.yaml
     code_learning_rate=1e-2,
     discriminator_learning_rate=1e-3,
     adversarial_from=50,
