@@ -139,6 +139,7 @@ def engine(folder: Path, repeats: int) -> dict[str, Any]:
 
     from streamstyle.build import load_model
     from streamstyle.config import RunConfig
+    from streamstyle.engines.open import paint_all
     from streamstyle.media.open import open_source
     from streamstyle.types import Look
 
@@ -154,13 +155,7 @@ def engine(folder: Path, repeats: int) -> dict[str, Any]:
         walls, cpus = [], []
         for _ in range(repeats):
             wall, cpu = time.perf_counter(), time.process_time()
-            pending: deque[Any] = deque()
-            for pixels in frames:
-                pending.append(opened.start(pixels, look))
-                if len(pending) > opened.spec.in_flight:
-                    pending.popleft()()
-            while pending:
-                pending.popleft()()
+            deque(paint_all(opened, frames, look), maxlen=0)
             walls.append((time.perf_counter() - wall) / len(frames))
             cpus.append((time.process_time() - cpu) / len(frames))
         fps, cpu_ms = 1 / statistics.median(walls), 1e3 * statistics.median(cpus)
@@ -204,9 +199,9 @@ def detector(folder: Path, repeats: int) -> dict[str, Any]:
             started = time.perf_counter()
             anomaly = judge.detect(pixels, styled)
             detected = time.perf_counter()
-            corrector.correct_(styled, anomaly)
+            action = corrector.correct_(styled, anomaly)
             corrected = time.perf_counter()
-            judge.commit(styled, touched=False)
+            judge.commit(styled, touched=action.touched)
             if anomaly.flagged:
                 flagged += 1
                 seconds["correct"].append(corrected - detected)

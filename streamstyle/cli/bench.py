@@ -96,22 +96,12 @@ def read_film(url: str, frames: int) -> tuple[Film, float]:
 
 def open_style(style: str) -> Callable[[Film], Film]:
     """What paints a film in a style at 640x360. Raises ConfigError, ModelError, EngineError."""
-    from collections import deque
-
     from streamstyle.build import load_model
     from streamstyle.config import RunConfig
+    from streamstyle.engines.open import paint_all
     from streamstyle.types import Look
 
     model = load_model(RunConfig(style=style))
     engine, look = model.open_engine(SIZE[1], SIZE[0]), Look(model.codes)
 
-    def stylize(film: Film) -> Film:
-        waiting: deque[Any] = deque()
-        painted = []
-        for pixels in film:
-            waiting.append(engine.start(pixels, look))
-            if len(waiting) > engine.spec.in_flight:
-                painted.append(waiting.popleft()())
-        return painted + [wait() for wait in waiting]
-
-    return stylize
+    return lambda film: list(paint_all(engine, film, look))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,8 @@ def add_command(commands: Any) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Repair and print the summary."""
     from streamstyle.build import Job, repair_job
-    from streamstyle.cli.run import EXIT_INTERRUPTED, progress_bar, stopping_on_signals, summary_text
+    from streamstyle.cli.run import run_and_tell
     from streamstyle.config import RunConfig
-    from streamstyle.flow import Stop
 
     job = Job(
         arguments.styled,
@@ -46,10 +44,4 @@ def command(arguments: argparse.Namespace) -> int:
         report=arguments.report,
     )
     config = RunConfig(style=arguments.styled, flash_guard=arguments.flash_guard)
-    stop = Stop()
-    with stopping_on_signals(stop), progress_bar() as on_progress:
-        summary = repair_job(
-            arguments.original, job, config, stop=stop, on_progress=on_progress, clock=time.monotonic
-        )
-    print(json.dumps(summary.to_json()) if arguments.json else summary_text(summary))
-    return EXIT_INTERRUPTED if summary.interrupted else 0
+    return run_and_tell(partial(repair_job, arguments.original, job, config), as_json=arguments.json)

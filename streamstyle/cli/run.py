@@ -7,8 +7,9 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,6 @@ def command(arguments: argparse.Namespace) -> int:
     """Run the job and print its summary."""
     from streamstyle.build import Job, run_job
     from streamstyle.config import RunConfig, load_config
-    from streamstyle.flow import Stop
 
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (
@@ -82,13 +82,17 @@ def command(arguments: argparse.Namespace) -> int:
         duration=arguments.duration,
         report=arguments.report,
     )
+    return run_and_tell(partial(run_job, job, config), as_json=arguments.json)
+
+
+def run_and_tell(start: Callable[..., RunSummary], *, as_json: bool) -> int:
+    """Start a job that Ctrl-C finishes and whose progress shows, print its summary; returns the exit code."""
+    from streamstyle.flow import Stop
+
     stop = Stop()
     with stopping_on_signals(stop), progress_bar() as on_progress:
-        summary = run_job(job, config, stop=stop, on_progress=on_progress, clock=time.monotonic)
-    if arguments.json:
-        print(json.dumps(summary.to_json()))
-    else:
-        print(summary_text(summary))
+        summary = start(stop=stop, on_progress=on_progress, clock=time.monotonic)
+    print(json.dumps(summary.to_json()) if as_json else summary_text(summary))
     return EXIT_INTERRUPTED if summary.interrupted else 0
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,24 @@ from streamstyle.engines.openvino_engine import OpenVinoEngine
 from streamstyle.engines.torch_engine import TorchEngine
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.nets.generator import FrameGenerator, restore_generator
-from streamstyle.types import Engine
+from streamstyle.types import Engine, Look, Pending, Picture
 
 ENGINES: dict[str, Callable[[FrameGenerator, int, int], Engine]] = {
     "openvino": OpenVinoEngine,
     "torch": TorchEngine,
 }
 _AUTO = "openvino"
+
+
+def paint_all(engine: Engine, pictures: Iterable[Picture], look: Look) -> Iterator[Picture]:
+    """Paint pictures in one look, in order, with as many in flight as the engine asks for."""
+    waiting: deque[Pending] = deque()
+    for pixels in pictures:
+        waiting.append(engine.start(pixels, look))
+        if len(waiting) > engine.spec.in_flight:
+            yield waiting.popleft()()
+    while waiting:
+        yield waiting.popleft()()
 
 
 def open_engine(

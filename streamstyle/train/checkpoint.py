@@ -68,6 +68,19 @@ def _with_defaults(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str
     return filled
 
 
+def read_checkpoint(path: Path, *, to: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `save_checkpoint` stored: {"version", "step", "options"} and the tensors by name.
+
+    to: what for, in the error's words. Raises ModelError where the file is no checkpoint.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {})["streamstyle"])
+            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except Exception as error:  # safetensors raises its own type, KeyError and OSError
+        raise ModelError(f"cannot {to} {path}: {error}") from error
+
+
 def load_checkpoint(
     path: Path,
     options: dict[str, Any],
@@ -80,12 +93,10 @@ def load_checkpoint(
     defaults: values of the options that a checkpoint may lack, being older than they are.
     Raises ModelError where the file is damaged or was written with other options.
     """
+    about, tensors = read_checkpoint(path, to="resume from")
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["streamstyle"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         version, written_with, step = about["version"], about["options"], int(about["step"])
-    except Exception as error:  # safetensors raises its own type, KeyError and OSError
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"cannot resume from {path}: {error}") from error
     if version != CHECKPOINT_VERSION or _with_defaults(written_with, defaults) != options:
         raise ModelError(f"{path} was written with other options; train into another folder")

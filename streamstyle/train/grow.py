@@ -6,16 +6,15 @@ yet, so that they differ from each other from the start.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from streamstyle.errors import ModelError
 from streamstyle.nets.generator import CodeLayout, Generator, GeneratorConfig
 from streamstyle.nets.noise import CANVAS_CHANNELS
+from streamstyle.train.checkpoint import read_checkpoint
 from streamstyle.train.step import GanState, StyleCodes
 
 
@@ -28,12 +27,10 @@ def grow_(state: GanState, checkpoint: Path, *, fresh_strokes: bool = False) -> 
     The trained network may have fewer channels, blocks, canvas channels and styles than `state`, not more;
     its styles are the first ones of `state`, in the same order. Optimizers stay fresh. Raises ModelError.
     """
+    about, tensors = read_checkpoint(checkpoint, to="start from")
     try:
-        with safe_open(checkpoint, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["streamstyle"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         trained = GeneratorConfig.from_json(about["options"]["generator"])
-    except Exception as error:  # safetensors raises its own type, KeyError and OSError
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"cannot start from {checkpoint}: {error}") from error
     try:
         _grow_generator_(state.generator, trained, _under("averaged.0.", tensors))
