@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,10 +17,12 @@ from streamstyle.engines.foreign_engine import Contract, ForeignEngine
 from streamstyle.engines.open import open_engine
 from streamstyle.engines.segmentation import OnnxRegion
 from streamstyle.errors import ConfigError
+from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import RunReport
 from streamstyle.explain.turn import parse_turn, turning
 from streamstyle.flow import FlowReport, Stop
 from streamstyle.flow import run as run_flow
+from streamstyle.job import Job, Progress, RunSummary
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.pair import PaintedEngine, PaintedPair
 from streamstyle.page import write_page
@@ -36,86 +37,7 @@ from streamstyle.telemetry import EventLog, StageTimer
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import FlashGuard
-from streamstyle.types import Detector, Engine, Frame, Look, MediaReport, Region, Sink, Source, StreamInfo
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to run: urls and limits; settings of how are in `RunConfig`.
-
-    frames, duration (seconds of the source): where to stop; None runs to the end. report: a page on what
-    was found and repaired.
-    """
-
-    source: str
-    sinks: tuple[str, ...]
-    events: Path | None = None
-    frames: int | None = None
-    duration: float | None = None
-    report: Path | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """State after one more frame. total: expected frames, 0 where unknown."""
-
-    frames: int
-    total: int
-    flagged: int
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What a finished run did; `to_json` is what `--json` prints."""
-
-    job: Job
-    info: StreamInfo
-    style: str
-    strength: float
-    region: str | None
-    region_style: str
-    engine: dict[str, Any]
-    frames_in: int
-    frames_out: int
-    dropped: int
-    seconds: float
-    stages: dict[str, dict[str, float]]
-    flagged_frames: int
-    anomalies: dict[str, int]
-    source_report: MediaReport
-    sink_reports: tuple[MediaReport, ...]
-    interrupted: bool
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know: sentences from the source and the sinks."""
-        return tuple(n for r in (self.source_report, *self.sink_reports) for n in r.notes)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, stable names."""
-        return {
-            "source": self.job.source,
-            "output": list(self.job.sinks),
-            "events": None if self.job.events is None else str(self.job.events),
-            "size": [self.info.width, self.info.height],
-            "style": self.style,
-            "strength": self.strength,
-            "region": self.region,
-            "region_style": self.region_style if self.region else None,
-            "engine": self.engine,
-            "frames_in": self.frames_in,
-            "frames_out": self.frames_out,
-            "dropped": self.dropped,
-            "seconds": round(self.seconds, 3),
-            "fps": round(self.frames_out / self.seconds, 2) if self.seconds else 0.0,
-            "stages": self.stages,
-            "flagged_frames": self.flagged_frames,
-            "anomalies": self.anomalies,
-            "source_counters": dict(self.source_report.counters),
-            "sink_counters": [dict(r.counters) for r in self.sink_reports],
-            "notes": list(self.notes),
-            "interrupted": self.interrupted,
-        }
+from streamstyle.types import Detector, Engine, Frame, Look, Region, Sink, Source, StreamInfo
 
 
 @dataclass(frozen=True)
@@ -254,6 +176,14 @@ def _judges(config: RunConfig) -> tuple[Detector | None, FlashGuard | None]:
     return None, None
 
 
+def _overlay(config: RunConfig) -> Overlay | None:
+    if config.overlay and config.correct == "off":
+        raise ConfigError(
+            "--overlay shows what the detector finds, and --correct off has none: leave one out"
+        )
+    return Overlay() if config.overlay else None
+
+
 def refuse_overlap(sinks: Sequence[str], *inputs: str) -> None:
     """Raise ConfigError where an output is an input, which it would destroy, or is named twice."""
     taken = {Path(url).resolve(): url for url in inputs if Path(url).exists()}
@@ -279,7 +209,7 @@ def _run(
 ) -> RunSummary:
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
-    open_for = region_opener(config)
+    open_for, overlay = region_opener(config), _overlay(config)
     with ExitStack() as stack:
         source: Source = stack.enter_context(opening)
         info = source.info
@@ -292,9 +222,9 @@ def _run(
         sinks = open_sinks(job, info, config)
         detector, guard = _judges(config)
         observer = None if job.report is None else RunReport()
-        process = Process(
-            engine, looks(model.codes, region), detector, RepairCorrector(), events, guard, observer
-        )
+        draw = None if overlay is None else overlay.draw_
+        look = looks(model.codes, region)
+        process = Process(engine, look, detector, RepairCorrector(), events, guard, observer, draw)
         total = _expected_frames(job, info)
         frames_out = 0
 
@@ -376,6 +306,7 @@ def _stages(
         *([("region", process.look_timer)] if regional else []),
         ("detect", process.detect_timer),
         ("correct", process.correct_timer),
+        ("overlay", process.overlay_timer),
         *((f"write {url}", timer) for url, timer in zip(job.sinks, flow.sinks, strict=True)),
     ]
     stages = {name: timer.summary() for name, timer in timers}

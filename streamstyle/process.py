@@ -10,7 +10,19 @@ from dataclasses import replace
 import numpy as np
 
 from streamstyle.telemetry import Event, EventLog, StageTimer, describe
-from streamstyle.types import Corrector, Detector, Engine, Frame, Guard, Look, Observer, Pending, Picture
+from streamstyle.types import (
+    Action,
+    AnomalyMap,
+    Corrector,
+    Detector,
+    Engine,
+    Frame,
+    Guard,
+    Look,
+    Observer,
+    Pending,
+    Picture,
+)
 
 
 class Process:
@@ -21,7 +33,8 @@ class Process:
 
     look: how to paint a frame, asked once for each, in order. The detector forgets its past where the style
     codes change: the new style is no flicker of the old one. guard: has the last word on every frame.
-    observer: is told what was found and done.
+    observer: is told what was found and done. overlay: draws that over a frame, in place, which nobody but
+    the viewer sees any more.
     """
 
     def __init__(
@@ -33,6 +46,7 @@ class Process:
         events: EventLog,
         guard: Guard | None = None,
         observer: Observer[Event] | None = None,
+        overlay: Callable[[Frame, Picture, AnomalyMap, Action], None] | None = None,
     ) -> None:
         self._engine = engine
         self._look = look
@@ -41,10 +55,12 @@ class Process:
         self._events = events
         self._guard = guard
         self._observer = observer
+        self._overlay = overlay
         self._committed: Look | None = None
         self.look_timer = StageTimer()
         self.detect_timer = StageTimer()
         self.correct_timer = StageTimer()
+        self.overlay_timer = StageTimer()
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Styled frames, one for each source frame."""
@@ -88,6 +104,10 @@ class Process:
             self._events.add(event)
             if self._observer is not None:
                 self._observer.repaired(frame, styled, anomaly, event)
+        if self._overlay is not None:
+            drawing = time.perf_counter()
+            self._overlay(frame, styled, anomaly, action)
+            self.overlay_timer.add(time.perf_counter() - drawing)
 
 
 def _codes_differ(a: Look, b: Look) -> bool:

@@ -83,9 +83,10 @@ def resized_clip(clip: Path, out: Path, width: int, height: int, frames: int) ->
 
 def run_once(source: Path, out: Path, *, correct: str = "repair", **options: Any) -> dict[str, Any]:
     """One job through the product's own code, engine built beforehand as `run` does."""
-    from streamstyle.build import Job, run_job
+    from streamstyle.build import run_job
     from streamstyle.config import RunConfig
     from streamstyle.flow import Stop
+    from streamstyle.job import Job
 
     config = RunConfig(style=STYLE, correct=correct)  # type: ignore[arg-type]
     frames = options.pop("frames", None)

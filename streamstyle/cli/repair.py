@@ -24,6 +24,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument("sinks", metavar="OUT", nargs="+")
     parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
     parser.add_argument("--report", type=Path, metavar="PAGE.html", help="what was found, why, what was done")
+    parser.add_argument(
+        "--overlay", action="store_true", help="draw over OUT what is found and repaired, for a look at it"
+    )
     parser.add_argument("--flash-guard", action="store_true", help="hold back flashes of ORIGINAL as well")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
@@ -32,9 +35,10 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Repair and print the summary."""
-    from streamstyle.build import Job, repair_job
+    from streamstyle.build import repair_job
     from streamstyle.cli.run import run_and_tell
     from streamstyle.config import RunConfig
+    from streamstyle.job import Job
 
     job = Job(
         arguments.styled,
@@ -43,5 +47,5 @@ def command(arguments: argparse.Namespace) -> int:
         frames=arguments.frames,
         report=arguments.report,
     )
-    config = RunConfig(style=arguments.styled, flash_guard=arguments.flash_guard)
+    config = RunConfig(style=arguments.styled, flash_guard=arguments.flash_guard, overlay=arguments.overlay)
     return run_and_tell(partial(repair_job, arguments.original, job, config), as_json=arguments.json)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from streamstyle.cli.numbers import positive_float, positive_int
 
 if TYPE_CHECKING:
-    from streamstyle.build import Progress, RunSummary
     from streamstyle.flow import Stop
+    from streamstyle.job import Progress, RunSummary
 
 EXIT_INTERRUPTED = 130
 
@@ -51,6 +51,9 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
     parser.add_argument("--report", type=Path, metavar="PAGE.html", help="what was found, why, what was done")
+    parser.add_argument(
+        "--overlay", action="store_true", default=None, help="draw over the film what is found and repaired"
+    )
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
@@ -61,13 +64,14 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the job and print its summary."""
-    from streamstyle.build import Job, run_job
+    from streamstyle.build import run_job
     from streamstyle.config import RunConfig, load_config
+    from streamstyle.job import Job
 
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (
         *("style", "strength", "turn", "region", "region_style", "region_feather"),
-        *("engine", "network", "correct", "flash_guard"),
+        *("engine", "network", "correct", "flash_guard", "overlay"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [

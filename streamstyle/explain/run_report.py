@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from streamstyle import page
 from streamstyle.explain.moments import severity, totals, words
+from streamstyle.explain.tint import outline_, tint_
 from streamstyle.telemetry import Event
 from streamstyle.types import AnomalyMap, Frame, Kind, Picture
 
@@ -67,7 +67,9 @@ class RunReport:
             self._moments.remove(moment)
         after = _small(styled)
         before = after if self._before is None else self._before
-        heat = heat_map(before, anomaly)
+        heat = before.copy()
+        tint_(heat, anomaly)
+        outline_(heat, anomaly)
         self._moments.append(Moment(badness, frame.time, event, _small(frame.pixels), before, after, heat))
         self._moments = heapq.nlargest(_WORST, self._moments)
 
@@ -142,22 +144,6 @@ def peaks(times: Sequence[float], values: Sequence[float]) -> list[tuple[float, 
         at = start + int(np.argmax(stretch))
         found.append((times[at], values[at]))
     return found
-
-
-def heat_map(picture: Picture, anomaly: AnomalyMap) -> Picture:
-    """The picture and its flagged tiles: red where they brightened, blue where they darkened, or yellow."""
-    height, width = picture.shape[:2]
-    score = anomaly.tile_score
-    colours = np.zeros((*anomaly.tiles.shape, 3), np.float32)
-    colours[...] = (255, 210, 0)
-    colours[score > 0.004] = (255, 40, 20)
-    colours[score < -0.004] = (30, 90, 255)
-    share = np.where(anomaly.tiles, 0.45, 0.0).astype(np.float32)
-    painted = cv2.resize(colours, (width, height), interpolation=cv2.INTER_NEAREST)
-    mask = cv2.resize(share, (width, height), interpolation=cv2.INTER_NEAREST)[..., None]
-    grey = picture.mean(axis=2, keepdims=True) * 0.5 + picture * 0.5
-    mixed: NDArray[np.float32] = grey * (1 - mask) + painted * mask
-    return np.rint(mixed).clip(0, 255).astype(np.uint8)
 
 
 def _small(picture: Picture) -> Picture:

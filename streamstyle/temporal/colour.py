@@ -40,5 +40,11 @@ def chroma_of_shift(mean_rgb: NDArray[np.float64], shift: NDArray[np.float32]) -
     return np.asarray((chroma[1] - chroma[0]) * np.float32(255), np.float32)
 
 
+def shift_of_chroma(mean_rgb: NDArray[np.float64], chroma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The inverse of `chroma_of_shift` for small offsets: (Cr, Cb) levels to (a, b) Lab units."""
+    units = [chroma_of_shift(mean_rgb, np.asarray(unit, np.float32)) for unit in np.eye(2)]
+    return np.asarray(np.linalg.solve(np.stack(units, axis=1).astype(np.float64), chroma), np.float32)
+
+
 def _lab(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab), np.float32)

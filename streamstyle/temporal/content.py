@@ -18,22 +18,26 @@ from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid, Tiles
 from streamstyle.types import Picture
 
-_STEADY = 60.0  # levels squared: below such gradients a tile has no content to lose (c of the similarity)
+_STEADY = 90.0  # levels squared: below such gradients a tile has no content to lose (c of the similarity)
 
 
 @dataclass(frozen=True)
 class ContentConfig:
     """floor, multiple: of the `RunningThreshold` of the loss. rate: weight of the newest frame in what a tile
-    normally keeps. top: how many of the worst tiles make the score. least: loss from which a tile is flagged.
+    normally keeps, spread_rate: in how much that varies. spread: variation at first, steady: at least.
+    top: how many of the worst tiles make the score. least: loss, in variations, from which a tile is flagged.
     still: mean difference in levels below which two pictures are the same one; moved: the input's, above
     which it is not.
     """
 
-    floor: float = 0.16
-    multiple: float = 2.5
+    floor: float = 8.0
+    multiple: float = 5.0
     rate: float = 0.15
+    spread_rate: float = 0.05
+    spread: float = 0.06
+    steady: float = 0.02
     top: int = 4
-    least: float = 0.12
+    least: float = 4.0
     still: float = 0.02
     moved: float = 0.6
 
@@ -61,7 +65,7 @@ def half_luma(picture: Picture) -> NDArray[np.uint8]:
 def edges_kept(grid: TileGrid, source: NDArray[np.uint8], styled: NDArray[np.uint8]) -> Tiles:
     """How much of the edges of the input the styled picture has, per tile: float32 (9, 12), 0..1.
 
-    `sum(2 g_I g_O + c) / sum(g_I^2 + g_O^2 + c)` with g the gradient magnitude of luma, the gradient
+    `sum(2 g_I g_O + c) / sum(g_I^2 + g_O^2 + c)` with g the gradient of luma, the gradient
     similarity of Liu, Lin and Narwaria 2012 (eq. 3) pooled over a tile. Lumas (h, w), the size of `grid`.
     """
     one, other = _gradient(source), _gradient(styled)
@@ -72,9 +76,12 @@ def edges_kept(grid: TileGrid, source: NDArray[np.uint8], styled: NDArray[np.uin
     return np.asarray((2 * both + _STEADY) / (either + _STEADY), np.float32)
 
 
-def _gradient(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _gradient(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """|dx| + |dy| in levels: whole numbers, so that two runs agree to the last bit."""
     dx, dy = cv2.spatialGradient(luma)
-    return np.asarray(cv2.magnitude(dx.astype(np.float32), dy.astype(np.float32)) / 4, np.float32)
+    return np.asarray(
+        cv2.add(cv2.convertScaleAbs(dx, alpha=0.25), cv2.convertScaleAbs(dy, alpha=0.25)), np.uint8
+    )
 
 
 class ContentWatch:
@@ -90,6 +97,8 @@ class ContentWatch:
     def restart(self) -> None:
         """A new shot: the normal level of the tiles is learnt again."""
         self._normal: Tiles | None = None
+        self._before = np.ones((ROWS, COLUMNS), np.float32)
+        self._spread = np.full((ROWS, COLUMNS), self._config.spread, np.float32)
 
     def judge(
         self,
@@ -97,8 +106,11 @@ class ContentWatch:
         styled: Picture,
         source_before: Picture,
         styled_before: Picture | None,
+        *,
+        new_shot: bool = False,
     ) -> Content:
-        """Judge a frame by analysis pictures; `styled_before` is the one before as it was painted."""
+        """Judge a frame by analysis pictures; `styled_before` is the one before as it was painted. new_shot:
+        what was normal belongs to another one."""
         config = self._config
         kept = edges_kept(self._grid, half_luma(source), half_luma(styled))
         repeated = (
@@ -106,21 +118,24 @@ class ContentWatch:
             and _difference(styled, styled_before) < config.still
             and _difference(source, source_before) > config.moved
         )
-        if self._normal is None:
+        if self._normal is None or new_shot:
             return Content(0.0, np.zeros((ROWS, COLUMNS), np.bool_), repeated, kept, 0.0)
-        lost = np.maximum(self._normal - kept, 0)
+        lost = np.maximum(np.minimum(self._normal, self._before) - kept, 0) / self._spread
         measure = strongest(np.asarray(lost, np.float32), config.top)
         loss = measure / self._threshold.value
         return Content(loss, np.asarray(lost > config.least, np.bool_), repeated, kept, measure)
 
     def learn(self, content: Content) -> None:
         """Take the frame in; what it lost does not become normal."""
+        config = self._config
         self._threshold.learn(content.measure)
         if self._normal is None:
-            self._normal = content.kept
+            self._normal = self._before = content.kept
         elif content.loss <= 1 and not content.repeated:
-            rate = np.float32(self._config.rate)
-            self._normal = np.asarray(self._normal + rate * (content.kept - self._normal), np.float32)
+            away = np.maximum(np.abs(content.kept - self._normal), np.float32(config.steady))
+            self._spread = self._spread + np.float32(config.spread_rate) * (away - self._spread)
+            self._normal = self._normal + np.float32(config.rate) * (content.kept - self._normal)
+            self._before = content.kept
 
 
 def _difference(one: Picture, other: Picture) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +11,17 @@ from numpy.typing import NDArray
 from streamstyle.temporal.motion import luma_of
 from streamstyle.types import Picture
 
-LEAST_TRUST = 0.78
-LEAST_LIKENESS = 0.80
 FLAT = 4.0
 """Standard deviation in levels below which a picture is too flat to be like or unlike another."""
+
+
+@dataclass(frozen=True)
+class CutConfig:
+    """trust: least share of pixels that flow and mask find again within a shot. likeness: least correlation
+    with the warped past within a shot, and of a frame with the one before a flash."""
+
+    trust: float = 0.78
+    likeness: float = 0.80
 
 
 def small_luma(picture: Picture) -> NDArray[np.float32]:
@@ -32,16 +41,18 @@ def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float((a * b).mean()) / max(spread_a * spread_b, FLAT * FLAT)
 
 
-def is_cut(trust: float, now: NDArray[np.float32], warped: NDArray[np.float32]) -> bool:
+def is_cut(trust: float, now: NDArray[np.float32], warped: NDArray[np.float32], config: CutConfig) -> bool:
     """Is this another shot, or a flash? Tuned for recall: nothing is flagged on such a frame.
 
     trust: share of pixels that flow and mask found again. now, warped: small lumas.
     """
-    return trust < LEAST_TRUST or likeness(now, warped) < LEAST_LIKENESS
+    return trust < config.trust or likeness(now, warped) < config.likeness
 
 
-def is_return(now: NDArray[np.float32], flash: NDArray[np.float32], before: NDArray[np.float32]) -> bool:
+def is_return(
+    now: NDArray[np.float32], flash: NDArray[np.float32], before: NDArray[np.float32], config: CutConfig
+) -> bool:
     """Is `now` the shot that `before` the apparent cut was? Then `flash` was no cut. Small lumas."""
     back = float(np.abs(now - before).mean())
     away = float(np.abs(now - flash).mean())
-    return back < 0.5 * away and likeness(now, before) > LEAST_LIKENESS
+    return back < 0.5 * away and likeness(now, before) > config.likeness

@@ -1,7 +1,10 @@
 """Slow colour drift: the styled colours against the shot's own input-to-output colour map.
 
 `(a, b)_out = C phi(Lab_in)` with phi = (L, a, b, L^2, a^2, b^2, La, Lb, 1), fitted on the first 24 frames
-of a shot at 32x18; the statistic is the median residual over the pixels whose input colour the fit knows.
+of a shot at 32x18; the first statistic is the median residual over the pixels whose input colour the fit
+knows. It errs where a style answers to what else is in the picture. The second is the walk: the sum of the
+common chroma steps since the fit, which follows pixels along their motion and errs slowly. Drift is what both
+say.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ EXPOSURE = 0.08
 """Change of the input's mean lightness since the fit, in units of 50 L, from which the map is not trusted:
 the same colours under another exposure are other colours."""
 
-LEAST_KNOWN = 0.25
+LEAST_KNOWN = 0.6
 """With a smaller share of known colours the frame says nothing about drift."""
 
 
@@ -33,7 +36,7 @@ class DriftConfig:
     """
 
     fit_frames: int = 24
-    flag: float = 2.8
+    flag: float = 3.3
     release: float = 1.2
     fade_frames: int = 15
     hold_frames: int = 1800
@@ -89,11 +92,12 @@ def _phi(lab: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Drift:
-    """Where a shot stands: the smoothed residual (2,) in Lab units, its norm `level`, `share` of the repair
-    that is faded in (0..1), `active` while flagged, `held` frames since it was, `blind` frames without
-    enough known colours."""
+    """Where a shot stands: the smoothed residual (2,) in Lab units, the part of it `agreed` (2,) that the
+    walk says as well and its norm `level`, `share` of the repair that is faded in (0..1), `active` while
+    flagged, `held` frames since it was, `blind` frames without enough known colours."""
 
     residual: NDArray[np.float32]
+    agreed: NDArray[np.float32]
     level: float = 0.0
     share: float = 0.0
     active: bool = False
@@ -103,10 +107,10 @@ class Drift:
     @property
     def shift(self) -> NDArray[np.float32]:
         """(a, b) to take off the styled colours now."""
-        return np.asarray(self.residual * np.float32(self.share), np.float32)
+        return np.asarray(self.agreed * np.float32(self.share), np.float32)
 
 
-STEADY = Drift(np.zeros(2, np.float32))
+STEADY = Drift(np.zeros(2, np.float32), np.zeros(2, np.float32))
 
 
 class DriftWatch:
@@ -120,6 +124,7 @@ class DriftWatch:
         """A new shot: fit again."""
         self._map = ColourMap()
         self._fitted = 0
+        self._walk = np.zeros(2, np.float32)
         self._drift = STEADY
 
     def judge(self, source: NDArray[np.float32], styled: NDArray[np.float32]) -> Drift:
@@ -132,13 +137,23 @@ class DriftWatch:
         if known < LEAST_KNOWN:
             return self._faded(replace(before, active=False, blind=before.blind + 1))
         residual = before.residual + np.float32(config.smoothing) * (measured - before.residual)
-        level = float(np.hypot(*residual))
+        agreed = common_part(residual, self._walk)
+        level = float(np.hypot(*agreed))
         active = level > (config.release if before.active else config.flag)
         held = before.held + 1 if active else 0
-        return self._faded(replace(before, residual=residual, level=level, active=active, held=held, blind=0))
+        return self._faded(
+            replace(before, residual=residual, agreed=agreed, level=level, active=active, held=held, blind=0)
+        )
 
-    def learn(self, source: NDArray[np.float32], styled: NDArray[np.float32], drift: Drift) -> None:
-        """Take the frame in; `drift` is what `judge` said of it."""
+    def learn(
+        self,
+        source: NDArray[np.float32],
+        styled: NDArray[np.float32],
+        drift: Drift,
+        step: NDArray[np.float32],
+    ) -> None:
+        """Take the frame in; `drift` is what `judge` said of it, `step` (2,) how far the colours of the
+        uncorrected frame moved in (a, b) since the frame before."""
         config = self._config
         if self._fitted < config.fit_frames:
             self._map.add(source, styled)
@@ -147,9 +162,18 @@ class DriftWatch:
                 self._map.solve()
             return
         self._drift = drift
+        self._walk = self._walk + step
         if drift.held > config.hold_frames or drift.blind > config.fit_frames:
             self.restart()
 
     def _faded(self, drift: Drift) -> Drift:
         step = (1 if drift.active else -1) / self._config.fade_frames
         return replace(drift, share=min(1.0, max(0.0, drift.share + step)))
+
+
+def common_part(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What two vectors (2,) agree on: the first, no longer than the second reaches along it; 0 where they
+    point apart."""
+    length = float(np.hypot(*one))
+    along = float(one @ other) / max(length, 1e-6)
+    return np.asarray(one * (min(max(along, 0.0), length) / max(length, 1e-6)), np.float32)

@@ -1,4 +1,9 @@
-"""From tile steps to scores: the style's gain, the excess, its significance, the flagged tiles."""
+"""From tile steps to scores: the style's gain, the excess, its significance, the flagged tiles.
+
+The excess of a tile is weighed by its own uncertainty, and judged as a common factor of brightness over
+windows of tiles (a matched filter; Turin 1960): strokes that come and go have all signs and average out, a
+flicker has one. docs/temporal.md has the formulas.
+"""
 
 from __future__ import annotations
 
@@ -13,38 +18,45 @@ from streamstyle.temporal.excess import LEAST_TRUST, Change, Correspondence
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
 
+WINDOW = 2
+"""Side of the windows of the local score, in tiles."""
+
+MEDIUM = 0.4
+"""Luma 0..1 against which steps of chroma are counted."""
+
+_MOST = 0.6  # share of the judged tiles that go along with a common step
+_FEWEST = 0.7  # share of a window's tiles that must be judged
+_DARK = 0.02  # luma 0..1 below which a relative step means nothing
+
 
 @dataclass(frozen=True)
 class ExcessConfig:
     """event: |step| of the input's luma (0..1) from which a tile saw a real event and is not judged.
-    whole: share of eventful tiles from which nothing is judged. gain_error: share of the input's own step
-    that is never called excess (the style gain is an estimate, and styles answer in curves).
-    residue_error: the same for the unexplained variation inside the tile (occlusion, failed flow).
-    memory: input energy, in tile steps squared, that the style gain remembers.
-    top: how many of the worst tiles make the local score.
-    tile_floors: excess of (luma, chroma), 0..1, that is ever worth a look. tile_noise: multiple of a tile's
-    own running mean excess, learned with weight noise_rate, that is normal for it.
-    seed, edge: multiples of the local threshold: a tile is flagged above seed, or next to one above edge.
+    whole: share of eventful tiles from which nothing is judged.
+    gain_limits: between which the style gain of luma may lie. memory: input energy, in tile steps squared,
+    that it remembers. gain_error: share of the input's mean step, relative to its brightness, that may be an
+    error of the style gain everywhere at once.
+    level, residue_share, step_share: uncertainty of a tile's excess: a level of its own (0..1), a share of
+    the spread of the luma difference inside the tile, and a share of the input's own step.
+    least: relative step below which nothing is worth a look.
+    edge: share of the threshold from which a tile belongs to a step beside it.
     levels: name, floor and multiple of the `RunningThreshold` of each score.
     """
 
     event: float = 0.04
-    gain_error: float = 1.0
-    residue_error: float = 0.25
-    memory: float = 0.4
     whole: float = 0.25
-    top: int = 4
-    tile_floors: tuple[float, float] = (0.006, 0.006)
-    tile_noise: float = 2.0
-    noise_rate: float = 0.05
-    seed: float = 0.8
+    gain_limits: tuple[float, float] = (0.2, 3.0)
+    memory: float = 0.4
+    gain_error: float = 0.5
+    level: float = 0.004
+    residue_share: float = 0.3
+    step_share: float = 0.5
+    least: float = 0.005
     edge: float = 0.4
     levels: tuple[tuple[str, float, float], ...] = (
-        ("common luma", 0.006, 2.5),
-        ("common chroma", 0.006, 2.5),
-        ("local luma", 2.0, 2.5),
-        ("local chroma", 2.0, 2.5),
-        ("texture", 0.010, 1.8),
+        ("common", 2.5, 6.0),
+        ("local", 7.0, 4.0),
+        ("texture", 0.012, 2.5),
     )
 
 
@@ -55,16 +67,18 @@ class StyleGain:
     scene teaches nothing and so erases nothing. Before the first evidence kappa is 1.
     """
 
-    def __init__(self, memory: float) -> None:
+    def __init__(self, memory: float, limits: tuple[float, float]) -> None:
         self._memory = memory
+        self._limits = limits
         self._cross = np.full(3, memory / 20)
         self._power = np.full(3, memory / 20)
 
     @property
     def value(self) -> NDArray[np.float32]:
-        """kappa of (Y, Cr, Cb): luma clipped to 0.2..3, chroma to -3..3 (styles may swap colours)."""
-        ratio = self._cross / self._power
-        return np.asarray(np.clip(ratio, (0.2, -3, -3), 3), np.float32)
+        """kappa of (Y, Cr, Cb): luma within the limits, chroma within +- the upper one (styles may swap
+        colours)."""
+        least, most = self._limits
+        return np.asarray(np.clip(self._cross / self._power, (least, -most, -most), most), np.float32)
 
     def learn(self, source: Tiles, styled: Tiles, weight: Tiles) -> None:
         """Steps (9, 12, 3) of the input and the styled video; weight (9, 12) 0..1."""
@@ -78,91 +92,125 @@ class StyleGain:
 @dataclass(frozen=True)
 class Excess:
     """signed: e_k of (Y, Cr, Cb), float32 (9, 12, 3), 0 in tiles that are not judged.
-    sure: the part of it that is beyond doubt, same shape. weight: float32 (9, 12), trust of the judged tiles,
-    0 elsewhere. common: float32 (3,), the same as `sure` for the mean over all tiles, signed.
-    doubt: float32 (9, 12), luma excess that an error of the style gain would explain.
+    expected: luma 0..1 that each tile should have, float32 (9, 12).
+    weight: 1 / variance of the excess, float32 (9, 12), 0 in tiles that are not judged.
+    doubt: relative step that an error of the style gain would explain everywhere at once.
     event: the input itself changed abruptly in some tile. whole: ... in a large part of the picture.
     """
 
     signed: Tiles
-    sure: Tiles
+    expected: Tiles
     weight: Tiles
-    common: NDArray[np.float32]
-    doubt: Tiles
+    doubt: float
     event: bool
     whole: bool
 
 
 def excess(
-    source: Change,
+    matched: Correspondence,
     styled: Change,
-    trust: Tiles,
     gain: NDArray[np.float32],
     debt: Tiles,
     config: ExcessConfig,
 ) -> Excess:
-    """The signed excess `s_O - kappa s_I` of every tile, and how much of it is beyond doubt.
+    """The signed excess `s_O - kappa s_I` of every tile, and how sure it is.
 
-    A tile may answer to its own change of the input or, where the network normalises over the whole
-    picture, to everybody's: the larger of the two is doubted. debt: float32 (9, 12), doubt left from the
-    frames over which a correction has been held.
+    debt: float32 (9, 12), doubt left from the frames over which a correction has been held.
     """
+    source, trust = matched.source, matched.trust
     trusted = trust >= LEAST_TRUST
     size = np.abs(source.step[..., 0])
     eventful = trusted & (size > config.event)
-    weight = np.where(trusted & ~eventful, trust, 0).astype(np.float32)
-    signed = np.where(weight[..., None] > 0, styled.step - gain * source.step, 0).astype(np.float32)
-    everywhere = float((trust * size).sum() / max(float(trust.sum()), 1.0))
-    scale = config.gain_error * max(float(gain[0]), 1.0)
-    doubt = np.asarray(scale * np.maximum(size, everywhere) + debt, np.float32)
-    local = doubt + config.residue_error * max(float(gain[0]), 1.0) * source.residue
-    sure = np.sign(signed) * np.maximum(np.abs(signed) - local[..., None], 0)
-    common = _common(signed, weight, doubt)
+    judged = trusted & ~eventful
+    signed = np.where(judged[..., None], styled.step - gain * source.step, 0).astype(np.float32)
+    answer = max(float(gain[0]), 1.0)
+    total = max(float(trust.sum()), 1.0)
+    # Normalisation over the whole picture answers relative changes of the input, and everywhere.
+    bright = np.maximum(source.now[..., 0], _DARK)
+    doubt = config.gain_error * answer * float((trust * size / bright).sum()) / total
+    expected = np.maximum(styled.before[..., 0] + gain[0] * source.step[..., 0], np.float32(_DARK))
+    owed = float(debt.mean()) / MEDIUM
+    doubt = float(np.hypot(doubt, owed))
+    everywhere = doubt * MEDIUM
+    variance = (
+        config.level**2
+        + (config.residue_share * styled.residue) ** 2
+        + (config.step_share * answer * size) ** 2
+        + everywhere**2
+        + debt**2
+    )
+    weight = np.where(judged, trust / variance, 0).astype(np.float32)
     whole = float(eventful.mean()) > config.whole
-    return Excess(signed, sure.astype(np.float32), weight, common, doubt, bool(eventful.any()), whole)
+    return Excess(signed, np.asarray(expected, np.float32), weight, doubt, bool(eventful.any()), whole)
 
 
-def _common(signed: Tiles, weight: Tiles, doubt: Tiles) -> NDArray[np.float32]:
-    """Mean excess over the tiles less its mean doubt and twice its standard error, (3,), signed."""
-    total = float(weight.sum())
-    if total < 1:
-        return np.zeros(3, np.float32)
-    share = weight[..., None] / np.float32(total)
-    mean = (share * signed).sum(axis=(0, 1))
-    spread = (share * (signed - mean) ** 2).sum(axis=(0, 1))
-    unsure = 2 * np.sqrt(spread / total) + (share[..., 0] * doubt).sum()
-    return np.asarray(np.sign(mean) * np.maximum(np.abs(mean) - unsure, 0), np.float32)
+@dataclass(frozen=True)
+class Steps:
+    """Relative steps of luma (0.03: 3 % brighter than explained) and of chroma, and their significance.
+
+    common: float32 (3,), of the whole picture. common_z: its significance. windows: float32 (8, 11, 3),
+    of each window of tiles. windows_z: float32 (8, 11), the larger significance of luma and chroma.
+    """
+
+    common: NDArray[np.float32]
+    common_z: float
+    windows: Tiles
+    windows_z: Tiles
+
+
+def steps(found: Excess, least: float) -> Steps:
+    """Weighted least squares of `e_k = g E_k` over windows and over all; significance is
+    `|g| / sqrt(var(g) + least^2 + doubt^2)`."""
+    luma = found.expected[..., None]
+    design = np.concatenate([luma, np.full_like(luma, MEDIUM), np.full_like(luma, MEDIUM)], axis=-1)
+    weight = found.weight[..., None]
+    cross, power = weight * found.signed * design, weight * design * design
+    floor = least**2 + found.doubt**2
+    whole, common_z = _significance(cross.sum(axis=(0, 1)), power.sum(axis=(0, 1)), floor)
+    # A patch moves the mean as well: a common step is one that most tiles took.
+    went = (found.signed * np.sign(whole) > 0.5 * np.abs(whole) * design) & (weight > 0)
+    common_z = np.where(went.sum(axis=(0, 1)) > _MOST * (weight > 0).sum(), common_z, 0)
+    windows, windows_z = _significance(_window_sums(cross), _window_sums(power), floor)
+    enough = _window_sums((found.weight > 0).astype(np.float32)[..., None])[..., 0] >= _FEWEST * WINDOW**2
+    return Steps(whole, float(common_z.max()), windows, np.where(enough, windows_z.max(axis=-1), 0))
+
+
+def _significance(cross: Tiles, power: Tiles, floor: float) -> tuple[Tiles, Tiles]:
+    power = np.maximum(power, np.float32(1e-6))
+    size = cross / power
+    return size, np.asarray(np.abs(size) / np.sqrt(1 / power + floor), np.float32)
+
+
+def _window_sums(values: Tiles) -> Tiles:
+    """(9, 12, C) to the sums over every window, (8, 11, C)."""
+    rows = values[:-1] + values[1:]
+    return np.asarray(rows[:, :-1] + rows[:, 1:], np.float32)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """step, texture: ratios of the frame's scores to their thresholds; above 1 is flagged.
     common: the whole frame stepped (else only tiles did). sign: of the step, 0 where not flagged.
-    ratio: float32 (9, 12), excess of each tile against its own normal level. edge: ratio from which a tile
-    belongs to a local step. tiles: bool (9, 12), flagged. measures: the scores before their thresholds.
+    tiles: bool (9, 12), flagged. measures: the scores before their thresholds.
     """
 
     step: float
     texture: float
     common: bool
     sign: int
-    ratio: Tiles
-    edge: float
     tiles: NDArray[np.bool_]
     excess: Excess
+    steps: Steps
     measures: Mapping[str, float]
 
 
 class Judge:
-    """Scores against what is normal for this style and scene.
-
-    Five scores: common and local excess of luma and of chroma, and texture; each has a `RunningThreshold`.
-    """
+    """Scores against what is normal for this style and scene: the significance of the common step and of the
+    strongest window, and texture; each has a `RunningThreshold`."""
 
     def __init__(self, config: ExcessConfig) -> None:
         self._config = config
-        self._gain = StyleGain(config.memory)
-        self._noise = np.zeros((ROWS, COLUMNS, 2), np.float32)
+        self._gain = StyleGain(config.memory, config.gain_limits)
         self._debt = np.zeros((ROWS, COLUMNS), np.float32)
         self._thresholds = {
             name: RunningThreshold(floor, multiple) for name, floor, multiple in config.levels
@@ -175,62 +223,61 @@ class Judge:
 
     def verdict(self, matched: Correspondence, change: Change) -> Verdict:
         """Judge one frame; no effect."""
-        config = self._config
-        found = excess(matched.source, change, matched.trust, self.gain, self._debt, config)
-        common = np.abs(found.common)
-        size = _luma_chroma(np.abs(found.sure))
-        normal = np.array(config.tile_floors, np.float32) + np.float32(config.tile_noise) * self._noise
-        ratios = np.asarray(size / normal, np.float32)
+        found = excess(matched, change, self.gain, self._debt, self._config)
+        taken = steps(found, self._config.least)
         measures = {
-            "common luma": 0.0 if found.whole else float(common[0]),
-            "common chroma": 0.0 if found.whole else float(common[1:].max()),
-            "local luma": strongest(ratios[..., 0], config.top),
-            "local chroma": strongest(ratios[..., 1], config.top),
+            "common": 0.0 if found.whole else taken.common_z,
+            "local": float(taken.windows_z.max()),
             "texture": 0.0 if found.whole else _texture(matched, change, float(self.gain[0])),
         }
         against = {name: measures[name] / self._thresholds[name].value for name in measures}
-        whole = max(against["common luma"], against["common chroma"])
-        local = max(against["local luma"], against["local chroma"])
-        step = max(whole, local)
-        limits = [self._thresholds[name].value for name in ("local luma", "local chroma")]
-        ratio = np.asarray((ratios / np.array(limits, np.float32)).max(axis=-1), np.float32)
+        common, local = against["common"], against["local"]
         tiles = np.zeros((ROWS, COLUMNS), np.bool_)
-        if local > 1:
-            tiles = grown(ratio, config.seed, config.edge)
-        if whole > 1:
+        if common > 1:
             tiles = np.ones((ROWS, COLUMNS), np.bool_)
+        elif local > 1:
+            tiles = stepped(found, taken, self._thresholds["local"].value, self._config.edge)
+        step = max(common, local)
         return Verdict(
             step=step,
             texture=against["texture"],
-            common=whole > 1,
-            sign=_sign(found, against, ratio) if step > 1 else 0,
-            ratio=ratio,
-            edge=config.edge,
+            common=common > 1,
+            sign=_sign(taken, common=common >= local) if step > 1 else 0,
             tiles=tiles,
             excess=found,
+            steps=taken,
             measures=measures,
         )
 
-    def learn(self, matched: Correspondence, change: Change, verdict: Verdict) -> None:
-        """Take the frame in."""
+    def learn(self, matched: Correspondence, change: Change, verdict: Verdict, applied: Tiles) -> None:
+        """Take the frame in. applied: float32 (9, 12), the gain that the past was repaired with: the style
+        answers as it paints, not as it is repaired."""
         config = self._config
-        self._debt = np.where(verdict.tiles, verdict.excess.doubt, 0).astype(np.float32)
-        quiet = np.where(verdict.tiles, 0, matched.trust).astype(np.float32)
-        limit = np.float32(config.event)
         source, styled = matched.source.step, change.step
-        self._gain.learn(np.clip(source, -limit, limit), np.clip(styled, -2 * limit, 2 * limit), quiet)
-        size = _luma_chroma(np.abs(verdict.excess.sure))
-        ceiling = 2 * self._noise + np.float32(0.002)
-        judged = (verdict.excess.weight > 0)[..., None]
-        self._noise += np.where(judged, config.noise_rate * (np.minimum(size, ceiling) - self._noise), 0)
+        styled[..., 0] = change.now[..., 0] - change.before[..., 0] / applied
+        doubt = config.step_share * np.abs(source[..., 0])
+        self._debt = np.where(verdict.tiles, self._debt + doubt, 0).astype(np.float32)
+        limit = np.float32(config.event)
+        self._gain.learn(
+            np.clip(source, -limit, limit), np.clip(styled, -2 * limit, 2 * limit), matched.trust
+        )
         if not verdict.excess.whole:
             for name, threshold in self._thresholds.items():
                 threshold.learn(verdict.measures[name])
 
 
-def _luma_chroma(values: Tiles) -> Tiles:
-    """(9, 12, 3) of (Y, Cr, Cb) to (9, 12, 2) of (Y, larger of Cr and Cb)."""
-    return np.stack([values[..., 0], values[..., 1:].max(axis=-1)], axis=-1)
+def stepped(found: Excess, taken: Steps, threshold: float, edge: float) -> NDArray[np.bool_]:
+    """Tiles (9, 12) of the windows above the threshold, with their neighbours (8, twice) that stepped by
+    `edge` of it; a tile alone counts as a window of its like."""
+    ratio = WINDOW * np.abs(found.signed).max(axis=-1) * np.sqrt(found.weight) / np.float32(threshold)
+    strong = np.zeros((ROWS, COLUMNS), np.uint8)
+    for row, column in np.argwhere(taken.windows_z > 0.8 * threshold):
+        strong[row : row + WINDOW, column : column + WINDOW] = 1
+    candidates = (ratio > edge).astype(np.uint8)
+    flagged = strong & candidates
+    for _ in range(2):
+        flagged = np.asarray(cv2.dilate(flagged, np.ones((3, 3), np.uint8)), np.uint8) & candidates
+    return np.asarray(flagged > 0, np.bool_)
 
 
 def _texture(matched: Correspondence, change: Change, gain: float) -> float:
@@ -239,12 +286,10 @@ def _texture(matched: Correspondence, change: Change, gain: float) -> float:
     return max(0.0, float((matched.trust * rest).sum() / max(float(matched.trust.sum()), 1.0)))
 
 
-def _sign(found: Excess, against: Mapping[str, float], ratio: Tiles) -> int:
+def _sign(taken: Steps, *, common: bool) -> int:
     """Direction of the strongest part of a step."""
-    worst = max(("common luma", "common chroma", "local luma", "local chroma"), key=lambda n: against[n])
-    values = found.common if worst.startswith("common") else found.signed.reshape(-1, 3)[ratio.argmax()]
-    if worst.endswith("chroma"):
-        values = values[1:]
+    where = np.unravel_index(taken.windows_z.argmax(), taken.windows_z.shape)
+    values = taken.common if common else taken.windows[where]
     return 1 if values[np.abs(values).argmax()] >= 0 else -1
 
 
@@ -252,12 +297,3 @@ def strongest(values: Tiles, count: int) -> float:
     """Mean of the `count` largest of (9, 12) values."""
     flat = np.partition(values.ravel(), -count)[-count:]
     return float(flat.mean())
-
-
-def grown(values: Tiles, seed: float, edge: float) -> NDArray[np.bool_]:
-    """Tiles (9, 12) above `seed`, with the tiles above `edge` that touch them (8-neighbourhood, twice)."""
-    flagged = (values > seed).astype(np.uint8)
-    candidates = (values > edge).astype(np.uint8)
-    for _ in range(2):
-        flagged = np.asarray(cv2.dilate(flagged, np.ones((3, 3), np.uint8)), np.uint8) & candidates
-    return flagged.astype(np.bool_)

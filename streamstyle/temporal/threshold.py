@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from statistics import median
 
 WINDOW = 96
 WARM_UP = 6
 
 
 class RunningThreshold:
-    """`max(floor, multiple * q)`, q the 80 % quantile of the last 96 scores.
+    """`max(floor, multiple * median of the last 96 scores)`.
 
-    A score enters clipped to the present threshold: an anomaly in less than a fifth of the window leaves
-    the threshold alone, while a style that flickers all the time by itself raises it step by step until it
-    is the exception again that is flagged. The first 6 scores are judged against twice the floor.
+    An anomaly in less than half of the window leaves the threshold alone, while a style that flickers all the
+    time by itself raises it until it is the exception again that is flagged: a score enters clipped to the
+    present threshold, so this happens step by step. The first 6 scores are judged against twice the floor.
     """
 
     def __init__(self, floor: float, multiple: float) -> None:
@@ -27,5 +28,4 @@ class RunningThreshold:
         """Take one more score as normal."""
         self._scores.append(min(score, self.value))
         if len(self._scores) >= WARM_UP:
-            quantile = sorted(self._scores)[round(0.8 * (len(self._scores) - 1))]
-            self.value = max(self._floor, self._multiple * quantile)
+            self.value = max(self._floor, self._multiple * median(self._scores))

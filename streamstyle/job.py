@@ -1,0 +1,88 @@
+"""What a run is asked for, how far it is, and what it did. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamstyle.types import MediaReport, StreamInfo
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run: urls and limits; settings of how are in `RunConfig`.
+
+    frames, duration (seconds of the source): where to stop; None runs to the end. report: a page on what
+    was found and repaired.
+    """
+
+    source: str
+    sinks: tuple[str, ...]
+    events: Path | None = None
+    frames: int | None = None
+    duration: float | None = None
+    report: Path | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State after one more frame. total: expected frames, 0 where unknown."""
+
+    frames: int
+    total: int
+    flagged: int
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a finished run did; `to_json` is what `--json` prints."""
+
+    job: Job
+    info: StreamInfo
+    style: str
+    strength: float
+    region: str | None
+    region_style: str
+    engine: dict[str, Any]
+    frames_in: int
+    frames_out: int
+    dropped: int
+    seconds: float
+    stages: dict[str, dict[str, float]]
+    flagged_frames: int
+    anomalies: dict[str, int]
+    source_report: MediaReport
+    sink_reports: tuple[MediaReport, ...]
+    interrupted: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: sentences from the source and the sinks."""
+        return tuple(n for r in (self.source_report, *self.sink_reports) for n in r.notes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, stable names."""
+        return {
+            "source": self.job.source,
+            "output": list(self.job.sinks),
+            "events": None if self.job.events is None else str(self.job.events),
+            "size": [self.info.width, self.info.height],
+            "style": self.style,
+            "strength": self.strength,
+            "region": self.region,
+            "region_style": self.region_style if self.region else None,
+            "engine": self.engine,
+            "frames_in": self.frames_in,
+            "frames_out": self.frames_out,
+            "dropped": self.dropped,
+            "seconds": round(self.seconds, 3),
+            "fps": round(self.frames_out / self.seconds, 2) if self.seconds else 0.0,
+            "stages": self.stages,
+            "flagged_frames": self.flagged_frames,
+            "anomalies": self.anomalies,
+            "source_counters": dict(self.source_report.counters),
+            "sink_counters": [dict(r.counters) for r in self.sink_reports],
+            "notes": list(self.notes),
+            "interrupted": self.interrupted,
+        }
