@@ -117,12 +117,14 @@ class Sink(Protocol):
 @dataclass(frozen=True)
 class EngineSpec:
     """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
-    in_flight: how many frames to keep started so that the engine never idles."""
+    in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
+    statistics of its normalisation from frame to frame, and so hear `Look.hold`?"""
 
     name: str
     precision: str
     device: str
     in_flight: int
+    holds: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,14 @@ class Look:
     """How to paint a frame: two styles and where each of them holds.
 
     codes: float32 (2, size). mask: uint8 (H, W), 0 paints with the first code, 255 with the second, between
-    them a mix inside the network; None is the first code everywhere. All of it may change with every frame.
+    them a mix inside the network; None is the first code everywhere. hold: 0..1, share of the past in the
+    statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's past
+    begins with it, 1 takes those of the frame before. All of it may change with every frame.
     """
 
     codes: NDArray[np.float32]
     mask: NDArray[np.uint8] | None = None
+    hold: float = 0.0
 
 
 class Region(Protocol):
@@ -177,6 +182,7 @@ class Kind(StrEnum):
     DRIFT = "drift"
     TEXTURE = "texture"
     DISTORTION = "distortion"
+    STYLE = "style"
     DUPLICATE = "duplicate"
     FLASH = "flash"
 
@@ -195,6 +201,8 @@ class AnomalyMap:
     units; 0 where not flagged.
     flow: float32 (h, w, 2), the way (dx, dy) back to where each pixel was, in pixels of a small picture;
     trust: uint8 (h, w), 255 where that explains the input, 0 where it does not. None without a past.
+    steady: 0..1, how strongly every frame is to be steadied, flagged or not; gains and offsets then hold in
+    every tile.
     cut: the input cut here. event: the input itself changed abruptly (strobe, exposure step) somewhere.
     """
 
@@ -210,6 +218,7 @@ class AnomalyMap:
     event: bool = False
     flow: NDArray[np.float32] | None = None
     trust: NDArray[np.uint8] | None = None
+    steady: float = 0.0
 
     @property
     def flagged(self) -> bool:

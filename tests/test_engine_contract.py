@@ -5,26 +5,40 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save
 
 from streamstyle.engines.conditioning import Conditioning
+from streamstyle.engines.foreign_engine import TRANSFORMER_CONTRACT, ForeignEngine
 from streamstyle.engines.open import ENGINES, open_engine
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.engines.padding import Padding
+from streamstyle.engines.statistics import HoldingEngine, paint_modulated
 from streamstyle.errors import ConfigError, EngineError, ModelError
-from streamstyle.nets.generator import FrameGenerator, GeneratorConfig, restore_generator
+from streamstyle.nets.generator import (
+    NORM_EPS,
+    Affine,
+    FrameGenerator,
+    GeneratorConfig,
+    restore_generator,
+    shuffled,
+    unshuffled,
+)
 from streamstyle.nets.noise import canvas
+from streamstyle.nets.transformer import TransformerNet
 from streamstyle.styles.bundle import load_bundle
 from streamstyle.types import Engine, Look, Picture
 
 SIZES = [(64, 64), (120, 160), (95, 131), (360, 640)]
+
+Statistics: TypeAlias = dict[str, Affine]
 
 
 def picture(height: int, width: int, seed: int = 0) -> Picture:
@@ -61,6 +75,11 @@ class Network:
     def open(self, name: str, height: int, width: int) -> Engine:
         return open_engine(name, self.architecture, self.weights, height, width)
 
+    def open_holding(self, name: str, height: int, width: int) -> HoldingEngine:
+        engine = open_engine(name, self.architecture, self.weights, height, width, statistics=True)
+        assert isinstance(engine, HoldingEngine)
+        return engine
+
     def reference(self, pixels: Picture, look: Look) -> Picture:
         """Torch eager fp32 on the padded picture, cropped; the mask halved by plain averaging."""
         height, width = pixels.shape[:2]
@@ -74,6 +93,34 @@ class Network:
         with torch.no_grad():
             styled = network(*(torch.from_numpy(array)[None] for array in arrays))[0]
         return styled[:height, :width].numpy()
+
+    def held_reference(
+        self, pixels: Picture, look: Look, past: Statistics | None = None
+    ) -> tuple[Picture, Statistics]:
+        """Torch eager fp64, the formula written out; sides multiples of 8."""
+        generator = restore_generator(self.architecture, self.weights).double()
+        height, width = pixels.shape[:2]
+        mask = np.zeros((height, width), np.uint8) if look.mask is None else look.mask
+        half = mask.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)).round() / 255
+        codes = torch.from_numpy(look.codes).double()[None]
+        at = generator.layout.blend(codes, generator.masks(torch.from_numpy(half)[None, None]))
+        used: Statistics = {}
+
+        def norm(name: str, x: torch.Tensor) -> torch.Tensor:
+            mean = x.mean((2, 3), keepdim=True)
+            deviation = (((x - mean) ** 2).mean((2, 3), keepdim=True) + NORM_EPS).sqrt()
+            if past is not None:
+                deviation = look.hold * past[name][0] + (1 - look.hold) * deviation
+                mean = look.hold * past[name][1] + (1 - look.hold) * mean
+            used[name] = deviation, mean
+            scale, shift = at[name]
+            return scale * (x - mean) / deviation + shift
+
+        u = unshuffled(torch.from_numpy(pixels)[None]).double() / 255
+        field = torch.from_numpy(canvas(height, width))[None].double()
+        with torch.no_grad():
+            styled = shuffled(generator.phases(u, norm, at["detail"], field) * 255)
+        return styled[0].numpy(), used
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +276,182 @@ def test_an_engine_says_what_it_is_and_how_long_it_was_busy(engine_name: str, ne
     assert engine.busy_seconds == 0
     engine.start(picture(64, 64), still(network.codes[0]))()
     assert engine.busy_seconds > 0
+    engine.close()
+
+
+def film(count: int, *, gain: float = 1.0) -> list[Picture]:
+    """Frames (64, 96, 3) of a slow pan; every second one is `gain` times as bright."""
+    scene = picture(64, 128).astype(np.float64)
+    frames = [scene[:, 3 * i : 3 * i + 96] * (gain if i % 2 else 1) for i in range(count)]
+    return [frame.clip(0, 255).astype(np.uint8) for frame in frames]
+
+
+def assert_alike(a: Picture, b: Picture, engine: Engine) -> None:
+    """The same but for rounding: one level in fp32."""
+    if engine.spec.precision == "fp32":
+        assert int(np.abs(a.astype(int) - b).max()) <= 1
+    assert psnr(a, b) >= 40
+
+
+def assert_statistics(engine: HoldingEngine, expected: Statistics) -> None:
+    """To a thousandth of the deviation; in bf16, where rounded weights shift the means, to a twentieth."""
+    assert engine.statistics is not None
+    kept = engine.norms.split(torch.from_numpy(engine.statistics)[None].double())
+    tolerance = 1e-3 if engine.spec.precision == "fp32" else 5e-2
+    for name, (deviation, mean) in expected.items():
+        assert float(((kept[name][0] - deviation) / deviation).abs().max()) < tolerance
+        assert float(((kept[name][1] - mean) / deviation).abs().max()) < tolerance
+
+
+@pytest.mark.parametrize("size", [(64, 96), (95, 131)], ids=str)
+def test_hold_0_paints_as_an_engine_without_statistics(
+    engine_name: str, network: Network, size: tuple[int, int]
+) -> None:
+    plain, holding = network.open(engine_name, *size), network.open_holding(engine_name, *size)
+    assert (plain.spec.holds, holding.spec.holds, holding.spec.in_flight) == (False, True, 1)
+    for seed in range(3):
+        pixels, look = picture(*size, seed), Look(network.codes[seed : seed + 2], soft_disc(*size))
+        assert_alike(holding.start(pixels, look)(), plain.start(pixels, look)(), holding)
+    plain.close()
+    holding.close()
+
+
+def test_the_first_frame_has_no_past_to_hold(engine_name: str, network: Network) -> None:
+    engine, fresh = (network.open_holding(engine_name, 64, 96) for _ in range(2))
+    look = still(network.codes[0])
+    assert engine.statistics is None
+    held = engine.start(picture(64, 96), replace(look, hold=0.9))()
+    np.testing.assert_array_equal(held, fresh.start(picture(64, 96), look)())
+    engine.close()
+    fresh.close()
+
+
+def test_hold_1_keeps_the_statistics_of_the_frame_before(engine_name: str, network: Network) -> None:
+    engine = network.open_holding(engine_name, 64, 96)
+    first, brighter = film(2, gain=1.1)
+    look = Look(network.codes[:2], soft_disc(64, 96))
+    frozen = replace(look, hold=1.0)
+    _, statistics = network.held_reference(first, look)
+    engine.start(first, look)()
+    assert_statistics(engine, statistics)
+    before = engine.statistics
+    styled = engine.start(brighter, frozen)()
+    np.testing.assert_array_equal(engine.statistics, before)
+    assert_alike(styled, network.held_reference(brighter, frozen, statistics)[0], engine)
+    assert psnr(styled, engine.start(brighter, look)()) < 35
+    engine.close()
+
+
+def test_held_statistics_run_on_until_a_frame_with_hold_0(engine_name: str, network: Network) -> None:
+    engine, fresh = (network.open_holding(engine_name, 64, 96) for _ in range(2))
+    look = still(network.codes[0])
+    held = replace(look, hold=0.8)
+    frames = film(6, gain=1.2)
+    past = None
+    for pixels in frames[:5]:
+        styled = engine.start(pixels, held)()
+        expected, past = network.held_reference(pixels, held, past)
+        assert_alike(styled, expected, engine)
+        assert_statistics(engine, past)
+    restarted = engine.start(frames[5], look)()
+    np.testing.assert_array_equal(restarted, fresh.start(frames[5], look)())
+    np.testing.assert_array_equal(engine.statistics, fresh.statistics)
+    engine.close()
+    fresh.close()
+
+
+def test_held_statistics_follow_the_order_of_start_not_of_waiting(engine_name: str, network: Network) -> None:
+    engine, other = (network.open_holding(engine_name, 64, 96) for _ in range(2))
+    held = replace(still(network.codes[0]), hold=0.8)
+    frames = film(6, gain=1.3)
+    one_by_one = [engine.start(pixels, held)() for pixels in frames]
+    pending = [other.start(pixels, held) for pixels in frames]
+    backwards = [wait() for wait in reversed(pending)]
+    for a, b in zip(one_by_one, reversed(backwards), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(engine.statistics, other.statistics)
+    engine.close()
+    other.close()
+
+
+def test_frames_painted_again_leave_no_trace_where_the_statistics_are_put_back(
+    engine_name: str, network: Network
+) -> None:
+    engine, other = (network.open_holding(engine_name, 64, 96) for _ in range(2))
+    look = still(network.codes[0])
+    frames = film(3, gain=1.3)
+    for pixels in frames[:2]:
+        engine.start(pixels, replace(look, hold=0.8))()
+        other.start(pixels, replace(look, hold=0.8))()
+    past = engine.statistics
+    for hold in (1.0, 0.0):
+        engine.start(frames[0], replace(look, hold=hold))()
+    engine.statistics = past
+    last = (frames[2], replace(look, hold=0.8))
+    np.testing.assert_array_equal(engine.start(*last)(), other.start(*last)())
+    engine.close()
+    other.close()
+
+
+def test_modulated_statistics_change_the_frames_with_a_factor_only(
+    engine_name: str, network: Network
+) -> None:
+    engine = network.open_holding(engine_name, 64, 96)
+    look = still(network.codes[0])
+    frames = film(3)
+    clean = [engine.start(pixels, look)() for pixels in frames]
+    modulated = list(paint_modulated(engine, frames, look, [1, 1.2, 1], layers={"merge", "up1"}))
+    np.testing.assert_array_equal(modulated[0], clean[0])
+    np.testing.assert_array_equal(modulated[2], clean[2])
+    _, statistics = network.held_reference(frames[1], look)
+    for name in ("merge", "up1"):
+        deviation, mean = statistics[name]
+        statistics[name] = 1.2 * deviation, 1.2 * mean
+    expected, _ = network.held_reference(frames[1], replace(look, hold=1.0), statistics)
+    assert_alike(modulated[1], expected, engine)
+    assert psnr(modulated[1], clean[1]) < 35
+    engine.close()
+
+
+def test_a_modulation_that_cannot_be_is_refused(engine_name: str, network: Network) -> None:
+    plain, engine = network.open(engine_name, 64, 96), network.open_holding(engine_name, 64, 96)
+    look = still(network.codes[0])
+    with pytest.raises(EngineError, match="statistics=True"):
+        next(paint_modulated(plain, film(1), look, [1.1]))
+    with pytest.raises(ValueError, match="no layers"):
+        next(paint_modulated(engine, film(1), look, [1.1], layers={"detail"}))
+    with pytest.raises(ValueError, match="shorter"):
+        list(paint_modulated(engine, film(2), look, [1.1]))
+    with pytest.raises(EngineError, match=r"keeps \d+ statistics"):
+        engine.statistics = np.zeros(3, np.float32)
+    plain.close()
+    engine.close()
+
+
+@pytest.mark.parametrize("hold", [-0.1, 1.1, float("nan")])
+def test_a_hold_out_of_range_is_refused(engine_name: str, network: Network, hold: float) -> None:
+    engine = network.open_holding(engine_name, 64, 64)
+    with pytest.raises(EngineError, match=r"hold must lie in 0\.\.1"):
+        engine.start(picture(64, 64), replace(still(network.codes[0]), hold=hold))
+    engine.close()
+
+
+def test_an_engine_without_statistics_refuses_to_hold(engine_name: str, network: Network) -> None:
+    engine = network.open(engine_name, 64, 64)
+    with pytest.raises(EngineError, match="open it with statistics=True"):
+        engine.start(picture(64, 64), replace(still(network.codes[0]), hold=0.5))
+    engine.close()
+
+
+def test_an_imported_model_says_that_it_holds_nothing_and_does_not() -> None:
+    weights = save({name: tensor.contiguous() for name, tensor in TransformerNet().state_dict().items()})
+    engine = ForeignEngine("transformer", weights, TRANSFORMER_CONTRACT, 64, 96)
+    assert not engine.spec.holds
+    look = Look(np.zeros((2, 0), np.float32))
+    dark, bright = film(2, gain=1.3)
+    alone = engine.start(bright, look)()
+    engine.start(dark, look)()
+    np.testing.assert_array_equal(engine.start(bright, replace(look, hold=0.9))(), alone)
     engine.close()
 
 

@@ -7,10 +7,19 @@ from torch.nn import functional as F
 
 from streamstyle.metrics.grid import grid_contrast
 from streamstyle.nets.discriminator import PatchDiscriminator
-from streamstyle.nets.generator import FrameGenerator, Generator, GeneratorConfig, UpsampleConv
+from streamstyle.nets.generator import (
+    NORM_EPS,
+    Affine,
+    FrameGenerator,
+    Generator,
+    GeneratorConfig,
+    UpsampleConv,
+)
+from streamstyle.nets.held import HeldNorm
 from streamstyle.nets.noise import CANVAS_CHANNELS, canvas
 
 SMALL = GeneratorConfig(widths=(8, 8, 16), blocks=1)
+NO_PAST = (torch.zeros(1, 4, 1, 1), torch.zeros(1, 4, 1, 1))
 
 
 def painted(
@@ -59,6 +68,34 @@ def test_a_code_is_split_into_scale_and_shift_of_every_layer() -> None:
     for scale, shift in at.values():
         assert torch.all(scale == 1)
         assert torch.all(shift == 0)
+    code = torch.randn(3, layout.size)
+    assert torch.equal(layout.join(layout.split(code)), code)
+
+
+def held(x: torch.Tensor, past: Affine, hold: float) -> Affine:
+    """(deviation, mean) that features are normalised with after a past."""
+    neutral = {"layer": (torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))}
+    masks = {"layer": torch.zeros(1, 1, *x.shape[2:])}
+    norm = HeldNorm(neutral, neutral, masks, {"layer": past}, torch.full((1, 1, 1, 1), hold))
+    norm("layer", x)
+    return norm.used["layer"]
+
+
+def test_features_twice_as_large_are_answered_by_one_factor_in_mean_and_deviation() -> None:
+    torch.manual_seed(0)
+    x = 10 * torch.randn(1, 4, 40, 40) + torch.linspace(-20, 20, 4)[None, :, None, None]
+    past = held(x, NO_PAST, 0)
+    for now, before in zip(held(2 * x, past, 0.75), past, strict=True):
+        torch.testing.assert_close(now, 1.25 * before, rtol=1e-4, atol=1e-4)
+
+
+def test_the_deviation_is_found_beside_a_mean_of_fifty_times_its_size() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 4, 180, 320) + 50
+    deviation, mean = held(x, NO_PAST, 0)
+    expected = (x.double().var((2, 3), correction=0, keepdim=True) + NORM_EPS).sqrt()
+    torch.testing.assert_close(deviation.double(), expected, rtol=2e-3, atol=0)
+    torch.testing.assert_close(mean.double(), x.double().mean((2, 3), keepdim=True), rtol=1e-5, atol=0)
 
 
 def test_each_code_of_a_batch_applies_to_its_own_picture() -> None:

@@ -15,12 +15,14 @@ from streamstyle.types import Look
 class Conditioning:
     """Turns looks into inputs for frames of one size; a look that stays costs nothing per frame.
 
-    canvas: float32 (1, CANVAS_CHANNELS, H/8, W/8) of the padded size, the same for every frame.
+    canvas: float32 (1, CANVAS_CHANNELS, H/8, W/8) of the padded size, the same for every frame. holds: looks
+    may ask for held statistics.
     """
 
-    def __init__(self, padding: Padding, code_size: int) -> None:
+    def __init__(self, padding: Padding, code_size: int, *, holds: bool = False) -> None:
         self._padding = padding
         self._code_size = code_size
+        self._holds = holds
         height, width = padding.padded_size
         self.canvas: NDArray[np.float32] = canvas(height, width)[None]
         self._no_mask = np.zeros((1, 1, height // 2, width // 2), np.uint8)
@@ -34,9 +36,16 @@ class Conditioning:
         Raises EngineError where the look does not fit the network or the frame.
         """
         if self._inputs is None or look is not self._look:
+            self._check(look.hold)
             self._inputs = self._codes(look.codes), self._halved(look.mask)
             self._look = look
         return self._inputs
+
+    def _check(self, hold: float) -> None:
+        if not 0 <= hold <= 1:
+            raise EngineError(f"hold must lie in 0..1, not {hold:g}")
+        if hold and not self._holds:
+            raise EngineError("this engine keeps no statistics to hold; open it with statistics=True")
 
     def _codes(self, codes: NDArray[np.float32]) -> NDArray[np.float32]:
         if codes.shape != (2, self._code_size):

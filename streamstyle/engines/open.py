@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.engines.openvino_engine import OpenVinoEngine
-from streamstyle.engines.torch_engine import TorchEngine
+from streamstyle.engines.openvino_engine import HoldingOpenVinoEngine, OpenVinoEngine
+from streamstyle.engines.torch_engine import HoldingTorchEngine, TorchEngine
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.nets.generator import FrameGenerator, restore_generator
+from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.types import Engine, Look, Pending, Picture
 
 ENGINES: dict[str, Callable[[FrameGenerator, int, int], Engine]] = {
     "openvino": OpenVinoEngine,
     "torch": TorchEngine,
+}
+_HOLDING: dict[str, Callable[[HoldingFrameGenerator, int, int], Engine]] = {
+    "openvino": HoldingOpenVinoEngine,
+    "torch": HoldingTorchEngine,
 }
 _AUTO = "openvino"
 
@@ -39,14 +44,21 @@ def open_engine(
     weights: Mapping[str, NDArray[np.generic]],
     height: int,
     width: int,
+    *,
+    statistics: bool = False,
 ) -> Engine:
     """Open the engine `name` ("auto": the fastest on a CPU) for frames of `height` x `width`.
 
-    architecture, weights: of a style bundle's generator. Raises ConfigError for an unknown name and
-    EngineError where the engine cannot be had; never falls back to another one.
+    architecture, weights: of a style bundle's generator. statistics: keep those of the normalisation from
+    frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower.
+    Raises ConfigError for an unknown name and EngineError where the engine cannot be had; never falls back
+    to another one.
     """
     chosen = _AUTO if name == "auto" else name
     if chosen not in ENGINES:
         known = ("auto", *ENGINES)
         raise ConfigError(f"unknown engine '{name}'{nearest(name, known)}; known are {', '.join(known)}")
-    return ENGINES[chosen](FrameGenerator(restore_generator(architecture, weights)), height, width)
+    generator = restore_generator(architecture, weights)
+    if statistics:
+        return _HOLDING[chosen](HoldingFrameGenerator(generator), height, width)
+    return ENGINES[chosen](FrameGenerator(generator), height, width)

@@ -6,17 +6,25 @@ import os
 import sys
 import warnings
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.padding import Padding
+from streamstyle.engines.statistics import Past
 from streamstyle.errors import EngineError
-from streamstyle.nets.generator import FrameGenerator
+from streamstyle.nets.generator import CodeLayout, FrameGenerator
+from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.noise import CANVAS_CHANNELS, SIZE_MULTIPLE
 from streamstyle.types import EngineSpec, Look, Pending, Picture
+
+Network: TypeAlias = FrameGenerator | HoldingFrameGenerator
 
 
 def import_openvino() -> ModuleType:
@@ -37,15 +45,17 @@ def import_openvino() -> ModuleType:
 class OpenVinoEngine:
     """One compiled graph per frame size; style codes, mask and canvas are inputs of it."""
 
-    def __init__(self, network: FrameGenerator, height: int, width: int) -> None:
+    def __init__(self, network: Network, height: int, width: int) -> None:
         ov = import_openvino()
+        holds = isinstance(network, HoldingFrameGenerator)
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
-        self._conditioning = Conditioning(self._padding, network.generator.layout.size)
+        self._conditioning = Conditioning(self._padding, network.generator.layout.size, holds=holds)
         try:
             model = _convert(ov, network, self._padding.padded_size)
-            self._compiled, self._spec = compile_for_cpu(ov, model)
+            self._compiled, spec = compile_for_cpu(ov, model, streams=1 if holds else 2)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile the network: {error}") from error
+        self._spec = replace(spec, holds=holds)
         self._idle: deque[Any] = deque()
         self._busy_seconds = 0.0
 
@@ -61,37 +71,96 @@ class OpenVinoEngine:
 
     def start(self, pixels: Picture, look: Look) -> Pending:
         """See `streamstyle.types.Engine`."""
+        return self._begin(pixels, look, {})[1]
+
+    def _begin(
+        self, pixels: Picture, look: Look, state: Mapping[int, NDArray[np.float32]]
+    ) -> tuple[Any, Pending]:
+        """The request that paints, and the call that waits for the picture. state: further inputs."""
+        codes, mask = self._conditioning.of(look)
         request = self._idle.popleft() if self._idle else self._compiled.create_infer_request()
         # share_inputs: no copy in; the request keeps the arrays alive until its next start.
-        codes, mask = self._conditioning.of(look)
-        inputs = {0: self._padding.pad(pixels)[None], 1: codes, 2: mask, 3: self._conditioning.canvas}
+        frame = self._padding.pad(pixels)[None]
+        inputs = {0: frame, 1: codes, 2: mask, 3: self._conditioning.canvas, **state}
         request.start_async(inputs, share_inputs=True)
 
         def wait() -> Picture:
-            try:
-                request.wait()
-            except RuntimeError as error:
-                raise EngineError(f"the openvino engine failed on a frame: {error}") from error
+            _finish(request)
             styled = self._padding.crop(request.get_output_tensor(0).data[0])
             self._busy_seconds += request.latency / 1e3 / self._spec.in_flight
             self._idle.append(request)
             return styled
 
-        return wait
+        return request, wait
 
     def close(self) -> None:
         """Drop the idle requests."""
         self._idle.clear()
 
 
-def compile_for_cpu(ov: ModuleType, model: Any) -> tuple[Any, EngineSpec]:
+class HoldingOpenVinoEngine(OpenVinoEngine):
+    """The same with statistics as state in, state out; implements `HoldingEngine`.
+
+    A frame needs what the one before was painted with, so that two cannot run at once: `start` waits for
+    the frame before, and each frame gets all processors.
+    """
+
+    def __init__(self, network: HoldingFrameGenerator, height: int, width: int) -> None:
+        super().__init__(network, height, width)
+        self._past = Past(network.generator.norms)
+        self._running: Any = None
+
+    @property
+    def norms(self) -> CodeLayout:
+        """See `HoldingEngine`."""
+        return self._past.norms
+
+    @property
+    def statistics(self) -> NDArray[np.float32] | None:
+        """See `HoldingEngine`; waits for the frame that is under way."""
+        self._settle()
+        return self._past.statistics
+
+    @statistics.setter
+    def statistics(self, value: NDArray[np.float32] | None) -> None:
+        self._settle()
+        self._past.statistics = value
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """See `streamstyle.types.Engine`."""
+        self._settle()
+        past, hold = self._past.inputs(look.hold)
+        self._running, pending = self._begin(pixels, look, {4: past, 5: hold})
+        return pending
+
+    def _settle(self) -> None:
+        """Let the frame that is under way finish, and keep its statistics."""
+        if self._running is not None:
+            request, self._running = self._running, None
+            _finish(request)
+            self._past.statistics = request.get_output_tensor(1).data[0]
+
+    def close(self) -> None:
+        """Drop the requests."""
+        self._running = None
+        super().close()
+
+
+def _finish(request: Any) -> None:
+    try:
+        request.wait()
+    except RuntimeError as error:
+        raise EngineError(f"the openvino engine failed on a frame: {error}") from error
+
+
+def compile_for_cpu(ov: ModuleType, model: Any, *, streams: int = 2) -> tuple[Any, EngineSpec]:
     """Compile an OpenVINO model for frames per second, in bf16 where the CPU computes it.
 
     Uses all processors that this process may run on, in two streams: two frames at once on half of them
     each give more frames per second than one after the other on all. Raises what OpenVINO raises.
     """
     threads = _usable_cpus()
-    streams = min(2, threads)
+    streams = min(streams, threads)
     core = ov.Core()
     bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     options = {
@@ -110,26 +179,25 @@ def _usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _input_shapes(size: tuple[int, int], code_size: int) -> list[tuple[list[int], torch.dtype]]:
-    """Of frames, codes, mask and canvas, as `FrameGenerator.forward` takes them."""
+def _input_shapes(size: tuple[int, int], network: Network) -> list[tuple[list[int], torch.dtype]]:
+    """Of frames, codes, mask and canvas, and of past and hold, as the network's `forward` takes them."""
     height, width = size
+    state = [([1, network.generator.norms.size], torch.float32), ([1, 1], torch.float32)]
     return [
         ([1, height, width, 3], torch.uint8),
-        ([1, 2, code_size], torch.float32),
+        ([1, 2, network.generator.layout.size], torch.float32),
         ([1, 1, height // 2, width // 2], torch.uint8),
         ([1, CANVAS_CHANNELS, height // SIZE_MULTIPLE, width // SIZE_MULTIPLE], torch.float32),
+        *(state if isinstance(network, HoldingFrameGenerator) else []),
     ]
 
 
-def _convert(ov: ModuleType, network: FrameGenerator, size: tuple[int, int]) -> Any:
-    code_size = network.generator.layout.size
+def _convert(ov: ModuleType, network: Network, size: tuple[int, int]) -> Any:
     # The trace runs the network once. A small frame serves: sizes are recorded as operations, and OpenVINO
     # then fixes them to `shapes`. At 1080p a full frame took seconds and 0.8 GB more.
     side = 8 * SIZE_MULTIPLE
-    example = tuple(
-        torch.zeros(shape, dtype=dtype) for shape, dtype in _input_shapes((side, side), code_size)
-    )
-    shapes = [ov.PartialShape(shape) for shape, _ in _input_shapes(size, code_size)]
+    example = tuple(torch.zeros(shape, dtype=dtype) for shape, dtype in _input_shapes((side, side), network))
+    shapes = [ov.PartialShape(shape) for shape, _ in _input_shapes(size, network)]
     with warnings.catch_warnings():
         # OpenVINO's converter uses torch.jit.trace, which torch deprecates. Its other way in,
         # torch.export, converts slower and gives a graph of twice the cost. Torch's checks of

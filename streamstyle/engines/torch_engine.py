@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.padding import Padding
+from streamstyle.engines.statistics import Past
 from streamstyle.errors import EngineError
-from streamstyle.nets.generator import FrameGenerator
+from streamstyle.nets.generator import CodeLayout, FrameGenerator
+from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import EngineSpec, Look, Pending, Picture
 
@@ -17,17 +23,19 @@ from streamstyle.types import EngineSpec, Look, Pending, Picture
 class TorchEngine:
     """Runs each frame to its end in `start`: one in flight."""
 
-    def __init__(self, network: FrameGenerator, height: int, width: int) -> None:
-        self._network = network
+    def __init__(self, network: FrameGenerator | HoldingFrameGenerator, height: int, width: int) -> None:
+        holds = isinstance(network, HoldingFrameGenerator)
+        self._network: nn.Module = network
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
-        self._conditioning = Conditioning(self._padding, network.generator.layout.size)
+        self._conditioning = Conditioning(self._padding, network.generator.layout.size, holds=holds)
         self._canvas = torch.from_numpy(self._conditioning.canvas)
+        self._spec = EngineSpec("torch", "fp32", "cpu", in_flight=1, holds=holds)
         self._busy_seconds = 0.0
 
     @property
     def spec(self) -> EngineSpec:
         """Always fp32 on the CPU."""
-        return EngineSpec("torch", "fp32", "cpu", in_flight=1)
+        return self._spec
 
     @property
     def busy_seconds(self) -> float:
@@ -36,18 +44,54 @@ class TorchEngine:
 
     def start(self, pixels: Picture, look: Look) -> Pending:
         """See `streamstyle.types.Engine`."""
+        return self._cropped(self._run(pixels, look))
+
+    def _run(self, pixels: Picture, look: Look, *state: Tensor) -> Any:
+        """What the network gives for a frame. state: its further inputs."""
         started = time.perf_counter()
         # from_numpy refuses read-only arrays with a warning; the copy is small beside the network.
         frames = torch.from_numpy(self._padding.pad(pixels).copy())[None]
         codes, mask = map(torch.from_numpy, self._conditioning.of(look))
         try:
             with torch.inference_mode():
-                styled = self._network(frames, codes, mask, self._canvas)[0].numpy()
+                result = self._network(frames, codes, mask, self._canvas, *state)
         except RuntimeError as error:
             raise EngineError(f"the torch engine failed on a frame: {error}") from error
-        result = self._padding.crop(styled)
         self._busy_seconds += time.perf_counter() - started
+        return result
+
+    def _cropped(self, styled: Tensor) -> Pending:
+        result = self._padding.crop(styled[0].numpy())
         return lambda: result
 
     def close(self) -> None:
         """Nothing to free before the garbage collector does."""
+
+
+class HoldingTorchEngine(TorchEngine):
+    """The same with statistics as state in, state out; implements `HoldingEngine`."""
+
+    def __init__(self, network: HoldingFrameGenerator, height: int, width: int) -> None:
+        super().__init__(network, height, width)
+        self._past = Past(network.generator.norms)
+
+    @property
+    def norms(self) -> CodeLayout:
+        """See `HoldingEngine`."""
+        return self._past.norms
+
+    @property
+    def statistics(self) -> NDArray[np.float32] | None:
+        """See `HoldingEngine`."""
+        return self._past.statistics
+
+    @statistics.setter
+    def statistics(self, value: NDArray[np.float32] | None) -> None:
+        self._past.statistics = value
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """See `streamstyle.types.Engine`."""
+        state = map(torch.from_numpy, self._past.inputs(look.hold))
+        styled, used = self._run(pixels, look, *state)
+        self._past.statistics = used[0].numpy()
+        return self._cropped(styled)

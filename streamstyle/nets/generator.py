@@ -19,8 +19,9 @@ et al. 2016, folded here into a convolution at the low resolution (see `Upsample
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +36,8 @@ from streamstyle.nets.noise import CANVAS_CHANNELS, canvas
 NORM_EPS = 1e-3
 
 Affine: TypeAlias = tuple[Tensor, Tensor]
+Norm: TypeAlias = Callable[[str, Tensor], Tensor]
+"""Conditional normalisation of a layer, by its name, and its features (B, C, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -99,17 +102,25 @@ class CodeLayout:
             for name in self.names
         }
 
+    def join(self, at: Mapping[str, Affine]) -> Tensor:
+        """Inverse of `split`."""
+        return torch.cat([part for name in self.names for part in at[name]], dim=1).flatten(1)
+
     def neutral(self) -> Tensor:
         """The code (size,) with scale 1 and shift 0 everywhere."""
         ones_then_zeros = [torch.cat([torch.ones(c), torch.zeros(c)]) for c in self.channels]
         return torch.cat(ones_then_zeros)
 
 
-def _modulate(x: Tensor, affine: Affine) -> Tensor:
+def own_norm(at: Mapping[str, Affine]) -> Norm:
     """Conditional instance normalisation: `scale * (x - mean) / std + shift`, statistics in fp32."""
-    scale, shift = affine
-    normalised = F.instance_norm(x.float(), eps=NORM_EPS).to(x.dtype)
-    return normalised * scale + shift
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        scale, shift = at[name]
+        normalised = F.instance_norm(x.float(), eps=NORM_EPS).to(x.dtype)
+        return normalised * scale + shift
+
+    return norm
 
 
 def _conv(c_in: int, c_out: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -170,9 +181,9 @@ class Block(nn.Module):
         self.expand = nn.Conv2d(channels, expansion * channels, 1)
         self.project = nn.Conv2d(expansion * channels, channels, 1)
 
-    def forward(self, x: Tensor, affine: Affine) -> Tensor:
+    def forward(self, x: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
-        y = F.relu(_modulate(self.expand(self.depthwise(x)), affine))
+        y = F.relu(norm(self.expand(self.depthwise(x))))
         projected: Tensor = self.project(y)
         return x + projected
 
@@ -204,21 +215,27 @@ class Generator(nn.Module):
             ("down1", "down2", *(f"block{i}" for i in range(config.blocks)), "merge", "up1", "detail"),
             (c1, c2, *[config.expansion * c2] * config.blocks, c1, c0, 3),
         )
+        # "detail" is the direct path from the photo: it scales and shifts, and normalises nothing.
+        self.norms = CodeLayout(self.layout.names[:-1], self.layout.channels[:-1])
 
     def forward(self, x: Tensor, code: Tensor, canvas: Tensor) -> Tensor:
         """Stylize; see the class."""
-        return F.pixel_shuffle(self.phases(F.pixel_unshuffle(x, 2), self.layout.split(code), canvas), 2)
+        at = self.layout.split(code)
+        return F.pixel_shuffle(self.phases(F.pixel_unshuffle(x, 2), own_norm(at), at["detail"], canvas), 2)
 
-    def phases(self, u: Tensor, at: Mapping[str, Affine], canvas: Tensor) -> Tensor:
-        """The same on pixel-unshuffled pictures, (B, 12, H/2, W/2) in and out, with the code laid out."""
-        quarter = F.relu(_modulate(self.down1(F.relu(self.stem(u))), at["down1"]))
-        y = F.relu(_modulate(self.down2(quarter) + self.weave(canvas), at["down2"]))
+    def phases(self, u: Tensor, norm: Norm, detail: Affine, canvas: Tensor) -> Tensor:
+        """The same on pixel-unshuffled pictures, (B, 12, H/2, W/2) in and out.
+
+        norm: of all layers in `norms`, called once for each. detail: scale and shift of the direct path.
+        """
+        quarter = F.relu(norm("down1", self.down1(F.relu(self.stem(u)))))
+        y = F.relu(norm("down2", self.down2(quarter) + self.weave(canvas)))
         for i, block in enumerate(self.blocks):
-            y = block(y, at[f"block{i}"])
+            y = block(y, partial(norm, f"block{i}"))
         y = F.interpolate(self.neck(y), scale_factor=2.0, mode="bilinear", align_corners=False)
-        y = F.relu(_modulate(self.merge(y + quarter), at["merge"]))
-        y = F.relu(_modulate(self.up1(y), at["up1"]))
-        gain, offset = (part.repeat_interleave(4, dim=1) for part in at["detail"])
+        y = F.relu(norm("merge", self.merge(y + quarter)))
+        y = F.relu(norm("up1", self.up1(y)))
+        gain, offset = (part.repeat_interleave(4, dim=1) for part in detail)
         weight, bias = self.up2.folded()
         return F.conv2d(_edge_pad(y), weight, bias) + (u * gain + offset)
 
@@ -243,19 +260,31 @@ class FrameGenerator(nn.Module):
         self.generator = generator
 
     def forward(self, frames: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor) -> Tensor:
-        """Stylize whole frames; see the class.
-
-        Pixels are shuffled as uint8: a quarter of the memory traffic of doing it in float.
-        """
-        b, height, width, _ = frames.shape
-        h, w = height // 2, width // 2
-        u = frames.reshape(b, h, 2, w, 2, 3).permute(0, 5, 2, 4, 1, 3).reshape(b, 12, h, w)
+        """Stylize whole frames; see the class."""
         dtype = self.generator.stem.weight.dtype
+        u = unshuffled(frames)
         masks = self.generator.masks(mask.to(dtype) / 255)
         at = self.generator.layout.blend(codes.to(dtype), masks)
-        y = self.generator.phases(u.to(dtype) / 255, at, canvas.to(dtype)) * 255
-        styled = y.float().round().clamp(0, 255).to(torch.uint8)
-        return styled.reshape(b, 3, 2, 2, h, w).permute(0, 4, 2, 5, 3, 1).reshape(b, height, width, 3)
+        return shuffled(
+            self.generator.phases(u.to(dtype) / 255, own_norm(at), at["detail"], canvas.to(dtype)) * 255
+        )
+
+
+def unshuffled(frames: Tensor) -> Tensor:
+    """RGB (B, H, W, 3) to (B, 12, H/2, W/2), as `F.pixel_unshuffle` orders channels.
+
+    As uint8: a quarter of the memory traffic of doing it in float.
+    """
+    b, height, width, _ = frames.shape
+    h, w = height // 2, width // 2
+    return frames.reshape(b, h, 2, w, 2, 3).permute(0, 5, 2, 4, 1, 3).reshape(b, 12, h, w)
+
+
+def shuffled(phases: Tensor) -> Tensor:
+    """Back again: (B, 12, h, w) float in 0..255 to frames (B, 2h, 2w, 3) uint8, rounded to nearest."""
+    b, _, h, w = phases.shape
+    styled = phases.float().round().clamp(0, 255).to(torch.uint8)
+    return styled.reshape(b, 3, 2, 2, h, w).permute(0, 4, 2, 5, 3, 1).reshape(b, 2 * h, 2 * w, 3)
 
 
 def restore_generator(

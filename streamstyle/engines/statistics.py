@@ -1,0 +1,93 @@
+"""The statistics that an engine keeps from frame to frame, and films painted with wrong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.errors import EngineError
+from streamstyle.nets.generator import CodeLayout
+from streamstyle.types import Engine, Look, Picture
+
+
+@runtime_checkable
+class HoldingEngine(Engine, Protocol):
+    """An engine whose `spec.holds`: it paints with statistics mixed of the past and of the frame.
+
+    Frames form a chain in the order of `start`, which waits for the frame before.
+    """
+
+    @property
+    def norms(self) -> CodeLayout:
+        """What the statistics consist of: of each normalising layer the deviations, then the means."""
+
+    @property
+    def statistics(self) -> NDArray[np.float32] | None:
+        """float32 (norms.size,), what the last started frame was painted with and the next one's past; None
+        before the first frame. What is set here takes their place. Raises EngineError."""
+
+    @statistics.setter
+    def statistics(self, value: NDArray[np.float32] | None) -> None: ...
+
+
+class Past:
+    """The state of a holding engine between two frames. statistics: see `HoldingEngine`."""
+
+    def __init__(self, norms: CodeLayout) -> None:
+        self.norms = norms
+        self._statistics: NDArray[np.float32] | None = None
+
+    @property
+    def statistics(self) -> NDArray[np.float32] | None:
+        """A copy; None before the first frame."""
+        return None if self._statistics is None else self._statistics.copy()
+
+    @statistics.setter
+    def statistics(self, value: NDArray[np.float32] | None) -> None:
+        if value is not None and value.shape != (self.norms.size,):
+            raise EngineError(f"the network keeps {self.norms.size} statistics, not {value.shape}")
+        self._statistics = None if value is None else np.array(value, np.float32)
+
+    def inputs(self, hold: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """past (1, norms.size) and hold (1, 1) for the next frame; without a past, hold 0."""
+        if self._statistics is None:
+            return np.zeros((1, self.norms.size), np.float32), np.zeros((1, 1), np.float32)
+        return self._statistics[None], np.full((1, 1), hold, np.float32)
+
+
+def paint_modulated(
+    engine: Engine,
+    pictures: Iterable[Picture],
+    look: Look,
+    factors: Iterable[float],
+    layers: Collection[str] | None = None,
+) -> Iterator[Picture]:
+    """Paint pictures with the statistics of each frame multiplied by a factor: flicker from inside.
+
+    factors: one above 0 for each picture, on mean and deviation alike; 1 paints as the engine does with hold
+    0, bit for bit. The other layers keep the statistics that they have without the factor. layers: names out
+    of `engine.norms.names`, all where None. Frames whose factor is not 1 are painted twice.
+
+    Raises EngineError where the engine keeps no statistics, ValueError for unknown layers, and where
+    pictures and factors differ in number.
+    """
+    if not isinstance(engine, HoldingEngine):
+        raise EngineError("this engine keeps no statistics; open one of the network's with statistics=True")
+    chosen = set(engine.norms.names if layers is None else layers)
+    if unknown := chosen - set(engine.norms.names):
+        raise ValueError(f"no layers {sorted(unknown)}; there are {', '.join(engine.norms.names)}")
+    sizes = zip(engine.norms.names, engine.norms.channels, strict=True)
+    modulated = np.concatenate([np.full(2 * count, name in chosen) for name, count in sizes])
+    own, given = replace(look, hold=0.0), replace(look, hold=1.0)
+    for pixels, factor in zip(pictures, factors, strict=True):
+        styled = engine.start(pixels, own)()
+        if factor != 1:
+            statistics = engine.statistics
+            assert statistics is not None
+            engine.statistics = np.where(modulated, statistics * np.float32(factor), statistics)
+            styled = engine.start(pixels, given)()
+        yield styled

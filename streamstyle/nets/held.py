@@ -1,0 +1,94 @@
+"""The generator with the statistics of its normalisation as state in, state out.
+
+Instance normalisation takes mean and deviation of every feature channel from the frame itself. Where these
+jump, the whole picture pulses. Here each layer paints with a mix of the past and of this frame, per channel:
+
+    used = hold * past + (1 - hold) * of this frame         the next frame's past is what this one used
+
+The deviation is mixed, not the variance: it scales with the features as the mean does, so a frame whose
+features are g times the past ones is answered by one factor, hold + (1 - hold) g, in both. With variances a
+spike upwards would count more, and last longer, than one downwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from streamstyle.nets.generator import NORM_EPS, Affine, Generator, shuffled, unshuffled
+
+
+class HeldNorm:
+    """Conditional normalisation with held statistics; implements `Norm`.
+
+    first, second: {layer: (scale, shift)} of two codes, each (B, C, 1, 1). masks: {layer: (B, 1, h, w)},
+    0 takes the first, 1 the second. past: {layer: (deviation, mean)}, (B, C, 1, 1). hold: (B, 1, 1, 1), 0..1.
+    used: the same of what every layer painted with so far.
+    """
+
+    def __init__(
+        self,
+        first: Mapping[str, Affine],
+        second: Mapping[str, Affine],
+        masks: Mapping[str, Tensor],
+        past: Mapping[str, Affine],
+        hold: Tensor,
+    ) -> None:
+        self._codes = first, second
+        self._masks = masks
+        self._past = past
+        self._hold = hold
+        self.used: dict[str, Affine] = {}
+
+    def __call__(self, name: str, x: Tensor) -> Tensor:
+        """Normalise features (B, C, h, w), statistics in fp32.
+
+        The statistics are folded into the two codes before these are blended. To normalise the features
+        first is the same, and made OpenVINO lay all of them out anew in memory: 17 % slower.
+        """
+        features = x.float()
+        mean = features.mean((2, 3), keepdim=True)
+        # In one pass: with means of a few deviations (7 in the shipped networks) fp32 is exact enough.
+        variance = (features * features).mean((2, 3), keepdim=True) - mean * mean
+        deviation = (variance.clamp(min=0) + NORM_EPS).sqrt()
+        past_deviation, past_mean = self._past[name]
+        deviation = self._hold * past_deviation + (1 - self._hold) * deviation
+        mean = self._hold * past_mean + (1 - self._hold) * mean
+        self.used[name] = deviation, mean
+        (scale, shift), (scale2, shift2) = (_folded(at[name], deviation, mean) for at in self._codes)
+        mask = self._masks[name]
+        y = features * (scale + (scale2 - scale) * mask) + (shift + (shift2 - shift) * mask)
+        return y.to(x.dtype)
+
+
+def _folded(affine: Affine, deviation: Tensor, mean: Tensor) -> Affine:
+    """Scale and shift of the features as they are that equal those of the normalised ones."""
+    scale = affine[0] / deviation
+    return scale, affine[1] - scale * mean
+
+
+class HoldingFrameGenerator(nn.Module):
+    """`FrameGenerator` with held statistics.
+
+    forward: what `FrameGenerator` takes, past (B, norms.size) float32 and hold (B, 1) float32 in 0..1 to the
+    RGB frames (B, H, W, 3) uint8 and the statistics that they were painted with, (B, norms.size) float32.
+    Both are laid out by `Generator.norms`: of each layer the deviations, then the means.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(
+        self, frames: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor, past: Tensor, hold: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Stylize whole frames; see the class."""
+        generator = self.generator
+        dtype = generator.stem.weight.dtype
+        masks = generator.masks(mask.to(dtype) / 255)
+        first, second = (generator.layout.split(codes[:, i]) for i in range(2))
+        norm = HeldNorm(first, second, masks, generator.norms.split(past), hold[:, :, None, None])
+        detail = generator.layout.blend(codes.to(dtype), masks)["detail"]
+        phases = generator.phases(unshuffled(frames).to(dtype) / 255, norm, detail, canvas.to(dtype))
+        return shuffled(phases * 255), generator.norms.join(norm.used)
