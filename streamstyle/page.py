@@ -24,7 +24,7 @@ table { border-collapse: collapse } th, td { padding: .25rem .7rem; border-botto
 th { text-align: left } td.number { text-align: right; font-variant-numeric: tabular-nums }
 img { max-width: 100%; height: auto; display: block } figure { margin: 0 }
 figcaption { font-size: .85rem; opacity: .8 }
-.row { display: grid; gap: .8rem }
+.row { display: grid; gap: .8rem } .wide { overflow-x: auto } .wide td { white-space: nowrap }
 svg { width: 100%; height: auto } svg text { fill: currentColor; font-size: 11px }
 """
 # Okabe and Ito 2008: distinguishable with colour-blind eyes.
@@ -79,6 +79,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def wide(block: str) -> str:
+    """A table that may be wider than the page, and is scrolled by itself then."""
+    return f'<div class="wide">{block}</div>'
+
+
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
         return f"<td>{html.escape(value)}</td>"
@@ -129,6 +134,44 @@ def curves(
         line = " ".join(place(x, y) for x, y in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         parts.append(f'<text x="{left + 110 * i}" y="14" style="fill:{colour}">{html.escape(name)}</text>')
+    return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
+
+
+def bars(
+    groups: Mapping[str, Sequence[float]], *, x_label: str, width: int = 760, level: float | None = None
+) -> str:
+    """How values spread, one line a group, in one SVG plot on a scale of powers of two: a thin bar from the
+    5 % to the 95 % quantile, a thick one from 25 to 75 %, a tick at the largest. Values below 1/64 stand at
+    the left.
+
+    groups: name to values, not all empty; the first stands out from the others. level: a dashed line upright.
+    """
+    drawn = {name: np.asarray(values) for name, values in groups.items() if len(values)}
+    exponents = {name: np.log2(np.maximum(values, 2.0**-6)) for name, values in drawn.items()}
+    most = max(1.0, *(float(np.ceil(values.max())) for values in exponents.values()))
+    left, line = 210, 18
+    height = line * len(drawn) + 30
+
+    def at(exponent: float) -> float:
+        return left + (exponent + 6) / (most + 6) * (width - left - 16)
+
+    parts = []
+    for row, (name, values) in enumerate(exponents.items()):
+        y, colour = line * row + 12, COLOURS[0 if row else 1]
+        low, first, third, high = (at(float(q)) for q in np.quantile(values, [0.05, 0.25, 0.75, 0.95]))
+        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{html.escape(name)}</text>')
+        for x0, x1, thick in ((low, high, 3), (first, third, 9), (at(float(values.max())) - 1, None, 11)):
+            length = 2.0 if x1 is None else max(x1 - x0, 1.0)
+            box = f'x="{x0:.1f}" y="{y - thick / 2:.1f}" width="{length:.1f}" height="{thick}"'
+            parts.append(f'<rect {box} fill="{colour}"/>')
+    if level is not None:
+        x = at(float(np.log2(level)))
+        ends = f"{x:.1f},2 {x:.1f},{height - 26}"
+        parts.append(f'<polyline points="{ends}" stroke="currentColor" stroke-dasharray="4 4"/>')
+    for exponent in range(-6, int(most) + 1, 2):
+        mark = f"{2.0**exponent:.3g}"
+        parts.append(f'<text x="{at(exponent):.1f}" y="{height - 12}" text-anchor="middle">{mark}</text>')
+    parts.append(f'<text x="{left - 30}" y="{height - 12}" text-anchor="end">{html.escape(x_label)}</text>')
     return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
 
 

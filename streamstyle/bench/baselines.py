@@ -75,8 +75,8 @@ def screened_poisson(source: Film, styled: Film, weight: float = 4.0) -> Film:
     flow = _FullFlow(source)
     height, width = styled[0].shape[:2]
     frequencies = [2 - 2 * np.cos(2 * np.pi * np.fft.fftfreq(n)) for n in (height, width)]
-    laplace = (frequencies[0][:, None] + frequencies[1][None, : width // 2 + 1])[..., None]
-    screen = weight / max(height, width)
+    laplace = (frequencies[0][:, None] + frequencies[1][None, : width // 2 + 1])[..., None].astype(np.float32)
+    screen = np.float32(weight / max(height, width))
     left = [styled[0].copy()]
     for index in range(1, len(styled)):
         now = styled[index].astype(np.float32)

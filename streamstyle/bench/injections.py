@@ -16,7 +16,10 @@ from streamstyle.types import Picture
 
 Film = list[Picture]
 Mask = NDArray[np.bool_]
+Paint = Callable[[Film], Film]
+PaintModulated = Callable[[Film, Sequence[float]], Film]
 BURSTS = (1, 2, 6, 12)
+LONG = 60  # frames of a burst that outlasts what a repair may hold
 GAP = 14  # frames between bursts: longer than what tells flicker from a pop has to be remembered
 
 
@@ -33,18 +36,23 @@ class Injected:
 
 @dataclass(frozen=True)
 class Injection:
-    """name: for the tables. family: "step", "texture", "drift" or "damage", what should notice it.
-    apply: film, first frame that may be hit and a generator to the injected film."""
+    """name: for the tables. family: what should notice it, "any" or one of `runs.FAMILIES`.
+    apply: film, first frame that may be hit and a generator to the injected film. amplitude: in the unit of
+    its kind. series: which injections differ in their amplitude alone; empty where no other does."""
 
     name: str
     family: str
     apply: Callable[[Film, int, np.random.Generator], Injected]
+    amplitude: float = 0.0
+    series: str = ""
 
 
-def bursts(frames: int, first: int) -> list[range]:
-    """Bursts of 1, 2, 6 and 12 frames from `first` on, as many as fit."""
+def bursts(frames: int, first: int, lengths: Sequence[int] = BURSTS) -> list[range]:
+    """Bursts of these lengths in turn from `first` on, as many as fit; of one length, one."""
+    if len(lengths) == 1:
+        return [range(first, min(first + lengths[0], frames))]
     found, at = [], first
-    for length in BURSTS * frames:
+    for length in tuple(lengths) * frames:
         if at + length > frames:
             break
         found.append(range(at, at + length))
@@ -57,32 +65,35 @@ def gained(picture: Picture, gain: float | NDArray[np.float32]) -> Picture:
     return np.rint(np.clip(picture * np.asarray(gain, np.float32), 0, 255)).astype(np.uint8)
 
 
-def alternating_gain(amplitude: float) -> Injection:
-    """The whole frame brighter and darker in turn."""
+def alternating_gain(amplitude: float, *, long: bool = False) -> Injection:
+    """The whole frame brighter and darker in turn. long: in one burst of LONG frames."""
 
     def apply(film: Film, first: int, _rng: np.random.Generator) -> Injected:
-        signs = _signs(len(film), first)
+        signs = _signs(len(film), first, (LONG,) if long else BURSTS)
         return _changed(film, signs != 0, lambda i, x: gained(x, 1 + amplitude * signs[i]))
 
-    return Injection(f"gain {amplitude:.0%}", "step", apply)
+    if long:
+        return Injection(f"gain {amplitude:.0%} for {LONG} frames", "step", apply)
+    return Injection(f"gain {amplitude:.0%}", "step", apply, amplitude, "gain")
 
 
-def sine_gain(amplitude: float, cycle: int = 5) -> Injection:
-    """A pulse of the whole frame with a period of `cycle` frames."""
+def sine_gain(amplitude: float, cycle: float = 5) -> Injection:
+    """A pulse of the whole frame with a period of `cycle` frames, 2 or more."""
 
     def apply(film: Film, first: int, _rng: np.random.Generator) -> Injected:
-        wave = amplitude * np.sin(2 * np.pi * np.arange(len(film)) / cycle)
+        wave = amplitude * np.sin(2 * np.pi * (np.arange(len(film)) + 0.5) / cycle)
         wave[:first] = 0
         return _changed(film, np.abs(wave) > amplitude / 4, lambda i, x: gained(x, 1 + wave[i]))
 
-    return Injection(f"pulse {amplitude:.0%}", "step", apply)
+    often = "" if cycle == 5 else f" every {cycle:g} frames"
+    return Injection(f"pulse {amplitude:.0%}{often}", "step", apply)
 
 
 def gamma(amplitude: float) -> Injection:
     """Another tone curve in turn: values to the power 1 +- amplitude."""
 
     def apply(film: Film, first: int, _rng: np.random.Generator) -> Injected:
-        signs = _signs(len(film), first)
+        signs = _signs(len(film), first, BURSTS)
 
         def curve(index: int, x: Picture) -> Picture:
             table = 255 * (np.arange(256) / 255) ** (1 + amplitude * signs[index])
@@ -93,33 +104,76 @@ def gamma(amplitude: float) -> Injection:
     return Injection(f"gamma {amplitude:.0%}", "step", apply)
 
 
-def window_gain(amplitude: float) -> Injection:
-    """Brighter for the length of a burst; alarms are due where it comes."""
+def window_gain(amplitude: float, *, long: bool = False) -> Injection:
+    """Brighter for the length of a burst; alarms are due where it comes. long: one burst of LONG frames."""
 
     def apply(film: Film, first: int, _rng: np.random.Generator) -> Injected:
-        hit, onset = np.zeros((2, len(film)), np.bool_)
-        for burst in bursts(len(film), first):
-            hit[list(burst)] = True
-            onset[burst.start] = True
+        hit, onset = _windows(len(film), first, (LONG,) if long else BURSTS)
         return _changed(film, hit, lambda _i, x: gained(x, 1 + amplitude), onset=onset)
 
-    return Injection(f"window {amplitude:.0%}", "step", apply)
+    name = f"window {amplitude:.0%}"
+    return Injection(f"{name} for {LONG} frames" if long else name, "step", apply)
+
+
+def window_offset(amplitude: float) -> Injection:
+    """Lighter by this share of white, the darkest places too, for 2, 6 and 12 frames."""
+
+    def apply(film: Film, first: int, _rng: np.random.Generator) -> Injected:
+        hit, onset = _windows(len(film), first, BURSTS[1:])
+        level = np.full_like(film[0], round(255 * amplitude))
+        return _changed(film, hit, lambda _i, x: np.asarray(cv2.add(x, level), np.uint8), onset=onset)
+
+    return Injection(f"offset {amplitude:.0%}", "step", apply)
+
+
+def modulated_statistics(amplitude: float, source: Film, paint: PaintModulated) -> Injection:
+    """Instance normalisation inside the network believes in other statistics: mean and deviation of every
+    layer times 1 +- amplitude in turn. source: the input of the film. paint: with a factor for each frame.
+    """
+
+    def apply(film: Film, first: int, _rng: np.random.Generator) -> Injected:
+        signs = _signs(len(film), first, BURSTS)
+        hit = [int(i) for i in np.flatnonzero(signs)]
+        painted = paint([source[i] for i in hit], [1 + amplitude * float(signs[i]) for i in hit])
+        changed = dict(zip(hit, painted, strict=True))
+        return _changed(film, signs != 0, lambda i, _x: changed[i])
+
+    return Injection(f"statistics {amplitude:.0%}", "step", apply, amplitude, "statistics")
+
+
+def restyled_patch(area: float, source: Film, paint: Paint) -> Injection:
+    """A rectangle of this share of the area in another style, for the length of a burst.
+
+    source: the input of the film. paint: in the other style.
+    """
+
+    def apply(film: Film, first: int, rng: np.random.Generator) -> Injected:
+        hit, onset = _windows(len(film), first, BURSTS)
+        mask = _rectangle(film[0].shape[:2], area, rng)
+        soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 4)
+        where = [int(i) for i in np.flatnonzero(hit)]
+        other = dict(zip(where, paint([source[i] for i in where]), strict=True))
+
+        def mix(index: int, x: Picture) -> Picture:
+            return np.asarray(cv2.blendLinear(other[index], x, soft, 1 - soft), np.uint8)
+
+        return _changed(film, hit, mix, onset=onset, masks=[mask] * len(film))
+
+    return Injection(f"other style in {area:.1%}", "any", apply)
 
 
 def patch_gain(area: float, amplitude: float, *, moving: bool = False) -> Injection:
     """A rectangle of this share of the area brighter and darker in turn, its edge softened over 8 pixels."""
 
     def apply(film: Film, first: int, rng: np.random.Generator) -> Injected:
-        signs = _signs(len(film), first)
-        height, width = film[0].shape[:2]
-        h, w = round(height * area**0.5), round(width * area**0.5)
-        top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
-        masks = []
-        for index in range(len(film)):
-            x = (left + 4 * index * moving) % (width - w + 1)
-            mask = np.zeros((height, width), np.bool_)
-            mask[top : top + h, x : x + w] = True
-            masks.append(mask)
+        signs = _signs(len(film), first, BURSTS)
+        still = _rectangle(film[0].shape[:2], area, rng)
+        masks = [still] * len(film)
+        if moving:
+            columns = np.flatnonzero(still.any(axis=0))
+            free = still.shape[1] - len(columns) + 1
+            ways = ((columns[0] + 4 * index) % free - columns[0] for index in range(len(film)))
+            masks = [np.roll(still, way, axis=1) for way in ways]
 
         def brighten(index: int, x: Picture) -> Picture:
             soft = cv2.GaussianBlur(masks[index].astype(np.float32), (0, 0), 4)[..., None]
@@ -127,16 +181,15 @@ def patch_gain(area: float, amplitude: float, *, moving: bool = False) -> Inject
 
         return _changed(film, signs != 0, brighten, masks=masks)
 
-    return Injection(f"{'moving ' * moving}patch {area:.1%} of {amplitude:.0%}", "step", apply)
+    kind = f"{'moving ' * moving}patch"
+    return Injection(f"{kind} {area:.1%} of {amplitude:.0%}", "step", apply, area, kind)
 
 
 def texture(rms: float) -> Injection:
     """Strokes drawn anew in every frame: noise of 2 to 8 pixels, of this RMS."""
 
     def apply(film: Film, first: int, rng: np.random.Generator) -> Injected:
-        hit = np.zeros(len(film), np.bool_)
-        for burst in bursts(len(film), first):
-            hit[list(burst)] = True
+        hit, _ = _windows(len(film), first, BURSTS)
 
         def swim(_index: int, x: Picture) -> Picture:
             noise = rng.standard_normal(x.shape[:2]).astype(np.float32)
@@ -146,7 +199,7 @@ def texture(rms: float) -> Injection:
 
         return _changed(film, hit, swim)
 
-    return Injection(f"texture {rms:g}", "texture", apply)
+    return Injection(f"texture {rms:g}", "texture", apply, rms, "texture")
 
 
 def chroma_ramp(rate: float) -> Injection:
@@ -164,7 +217,7 @@ def chroma_ramp(rate: float) -> Injection:
 
         return _changed(film, hit, shift)
 
-    return Injection(f"drift {rate:g} dE", "drift", apply)
+    return Injection(f"drift {rate:g} dE", "drift", apply, rate, "drift")
 
 
 def damage(name: str) -> Injection:
@@ -211,13 +264,32 @@ _DAMAGE: dict[str, Callable[[Film, int, Picture, np.random.Generator], Picture]]
 }
 
 
-def _signs(frames: int, first: int) -> NDArray[np.float64]:
+def _signs(frames: int, first: int, lengths: Sequence[int]) -> NDArray[np.float64]:
     """+1 and -1 in turn inside bursts, 0 outside."""
     signs = np.zeros(frames)
-    for burst in bursts(frames, first):
+    for burst in bursts(frames, first, lengths):
         for step, index in enumerate(burst):
             signs[index] = 1 if step % 2 == 0 else -1
     return signs
+
+
+def _windows(frames: int, first: int, lengths: Sequence[int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Frames inside bursts, and the first frame of each: bool (n,) both."""
+    hit, onset = np.zeros((2, frames), np.bool_)
+    for burst in bursts(frames, first, lengths):
+        hit[list(burst)] = True
+        onset[burst.start] = True
+    return hit, onset
+
+
+def _rectangle(size: tuple[int, ...], area: float, rng: np.random.Generator) -> Mask:
+    """A rectangle of this share of (H, W) somewhere, in the proportions of the picture."""
+    height, width = size
+    h, w = round(height * area**0.5), round(width * area**0.5)
+    top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+    mask = np.zeros((height, width), np.bool_)
+    mask[top : top + h, left : left + w] = True
+    return mask
 
 
 def _changed(

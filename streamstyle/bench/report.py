@@ -1,15 +1,45 @@
-"""The figures of a benchmark as text and as a page."""
+"""The figures of a benchmark as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from streamstyle import page
+from streamstyle.bench.goals import judged
+from streamstyle.bench.protocol import ALARMS_A_MINUTE, COMPARED, VALIDATION
+
+Table = tuple[str, list[str], list[list[str | float]]]
+Parts = Mapping[str, Mapping[str, Any]]
+
+HELD_OUT, CHOSEN_ON, RENDERED = "held out", "validation", "rendered"
+PARTS = {
+    HELD_OUT: "Clips that no threshold was chosen on",
+    CHOSEN_ON: "Clips that the thresholds were chosen on",
+    RENDERED: "A rendered clip",
+}
+"""The figures of these stand apart."""
 
 
-def tables(figures: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str | float]]]]:
-    """(title, columns, rows) of every table."""
+def part_of(clip: str, rendered: str) -> str:
+    """Which part a clip, by its file name, belongs to."""
+    if clip == rendered:
+        return RENDERED
+    return CHOSEN_ON if clip in VALIDATION else HELD_OUT
+
+
+def goal_table(parts: Parts) -> Table:
+    """Every goal against the figures of each part; the verdict is that of the first."""
+    verdicts = {name: judged(figures) for name, figures in parts.items()}
+    first, *others = verdicts
+    rows: list[list[str | float]] = [
+        [*line.cells, *(verdicts[name][number].cells[3] for name in others)]
+        for number, line in enumerate(verdicts[first])
+    ]
+    return "Goals", ["goal", "must", "stretch", first, "verdict", *others], rows
+
+
+def tables(figures: Mapping[str, Any]) -> list[Table]:
+    """(title, columns, rows) of one part."""
     scenes = list(figures["false_alarms"])
     auroc: list[list[str | float]] = [
         [name, *(f"{cells[s][0]:.3f} ({cells[s][1]:.2f}-{cells[s][2]:.2f})" for s in scenes)]
@@ -18,61 +48,141 @@ def tables(figures: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[s
     baselines: list[list[str | float]] = [
         [name, *(f"{cells[s]:.3f}" for s in scenes)] for name, cells in figures["auroc_of_baselines"].items()
     ]
-    found: list[list[str | float]] = []
+    alarms: list[list[str | float]] = [
+        [scene, *_alarm_cells(counts)]
+        for scene, counts in (
+            *figures["false_alarms"].items(),
+            ("all of these", figures["false_alarms_everywhere"]),
+        )
+    ]
+    points: list[list[str | float]] = [
+        [family, point["per_minute_as_shipped"], point["threshold"], point["per_minute"]]
+        for family, point in figures["operating_points"].items()
+    ]
+    found: list[Table] = [
+        ("AUROC against what the input does (95 % interval over clips)", ["injected", *scenes], auroc),
+        ("The same by other scores", ["injected", *scenes], baselines),
+        ("Found and repaired", _FOUND, _found_rows(figures)),
+        ("False alarms", ["scene", "alarms", "minutes", "a minute", "at most (95 %)", "of which"], alarms),
+        (
+            f"Thresholds that cost {ALARMS_A_MINUTE:g} alarms a minute, as multiples of the shipped ones",
+            ["score", "a minute as shipped", "threshold", "a minute there"],
+            points,
+        ),
+    ]
+    if figures["methods"]["rows"]:
+        found.append(method_table(figures["methods"]))
+    return [table for table in found if table[2]]
+
+
+_FOUND = [
+    *("injected", "recall", f"recall at {ALARMS_A_MINUTE:g} false alarms a minute"),
+    *("latency in frames: median, p95", "tiles: F1, IoU", "R", "ghost leak: mean, p95"),
+]
+
+
+def _found_rows(figures: Mapping[str, Any]) -> list[list[str | float]]:
+    rows: list[list[str | float]] = []
     for name, recall in figures["recall"].items():
-        latency = figures["latency_frames"].get(name)
-        tiles = figures["tiles"].get(name)
-        found.append(
+        latency, tiles = figures["latency_frames"].get(name), figures["tiles"].get(name)
+        ghosts, told = figures["ghost_leak"].get(name), "-"
+        if latency:
+            told = f"{latency['median']:g}, {latency['p95']:g}"
+        if latency and "p95_dE" in latency:
+            told += f" ({latency['median_dE']:g}, {latency['p95_dE']:g} dE)"
+        rows.append(
             [
                 name,
                 f"{recall:.3f}",
-                f"{latency['median']:g}, {latency['p95']:g}" if latency else "-",
+                f"{figures['recall_at_operating_point'][name]:.3f}",
+                told,
                 f"{tiles['f1']:.2f}, {tiles['iou']:.2f}" if tiles else "-",
-                f"{figures['repaired'][f'{name} by streamstyle']:.2f}",
+                f"{figures['repaired'][name]:.2f}",
+                f"{ghosts['mean']:.3f}, {ghosts['p95']:.3f}" if ghosts else "-",
             ]
         )
-    repairs: list[list[str | float]] = [
-        [name, share] for name, share in figures["repaired"].items() if not name.endswith("by streamstyle")
+    return rows
+
+
+def _alarm_cells(counts: Mapping[str, Any]) -> list[str | float]:
+    kinds = ", ".join(f"{kind} {count}" for kind, count in counts["kinds"].items())
+    return [*(counts[key] for key in ("alarms", "minutes", "per_minute", "at_most")), kinds or "-"]
+
+
+def method_table(methods: Mapping[str, Any]) -> Table:
+    """Ours, the repairs of others and the ablations on the same films."""
+    rows: list[list[str | float]] = []
+    for name, row in methods["rows"].items():
+        cells = row["auroc"]
+        aurocs = [
+            f"{min(c.values()):.3f} ({min(c, key=c.__getitem__)})" if (c := cells.get(n)) else "-"
+            for n in COMPARED
+        ]
+        repaired = [f"{row['repaired'][n]:.2f}" if n in row["repaired"] else "-" for n in COMPARED]
+        alarms = row["false_alarms"]
+        clean = (row["clean_identical"], row["clean_psnr"])
+        rows.append(
+            [
+                name,
+                *aurocs,
+                f"{alarms['per_minute']:.1f}" if alarms else "-",
+                *repaired,
+                _told(row["ghost_leak"], ".3f"),
+                _told(clean[0], ".1%"),
+                _told(clean[1], ".1f"),
+            ]
+        )
+    columns = [
+        "method",
+        *(f"AUROC {name}: worst scene" for name in COMPARED),
+        "false alarms a minute",
+        *(f"R {name}" for name in COMPARED),
+        *("ghost leak", "clean frames left bit for bit", "PSNR of the others, dB"),
     ]
-    alarms: list[list[str | float]] = [
-        [scene, counts["alarms"], counts["minutes"], counts["per_minute"]]
-        for scene, counts in figures["false_alarms"].items()
+    subjects = methods["subjects"]
+    return f"Other repairs, and ours without one of its ideas ({subjects} painted films)", columns, rows
+
+
+def _told(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
+
+
+def exact_tables(exact: Mapping[str, Any]) -> list[Table]:
+    """What estimated flow costs on the rendered clip."""
+    errors: list[list[str | float]] = [
+        [name, f"{e['pixels']:.1%}", e["source"], e["painted"]] for name, e in exact["warp_error"].items()
     ]
     return [
-        ("AUROC against what the input does (95 % interval over clips)", ["injected", *scenes], auroc),
-        ("The same by other scores", ["injected", *scenes], baselines),
         (
-            "Found and repaired",
-            ["injected", "recall", "latency in frames: median, p95", "tiles: F1, IoU", "R"],
-            found,
+            "Rendered clip: warping error by exact and by estimated flow",
+            ["flow", "pixels that count", "of the film", "of the painted film"],
+            errors,
         ),
-        ("R of other repairs, which touch every frame", ["injected", "R"], repairs),
-        ("False alarms", ["scene", "alarms", "minutes", "a minute"], alarms),
+        ("Rendered clip: the detector with exact flow", *method_table(exact["methods"])[1:]),
     ]
 
 
-def as_text(figures: Mapping[str, Any]) -> str:
+def as_text(parts: Parts, exact: Mapping[str, Any] | None) -> str:
     """Markdown tables and the figures that stand alone."""
-    blocks = []
-    for title, columns, rows in tables(figures):
-        lines = [f"### {title}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-        lines += [f"| {' | '.join(str(value) for value in row)} |" for row in rows]
-        blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, _alone(figures)])
+    blocks = [_markdown(goal_table(parts))]
+    for name, figures in parts.items():
+        blocks += [f"## {PARTS[name]}: {', '.join(figures['clips'])}", alone(figures)]
+        blocks += [_markdown(table) for table in tables(figures)]
+    blocks += [_markdown(table) for table in (exact_tables(exact) if exact else ())]
+    return "\n\n".join(blocks)
 
 
-def _alone(figures: Mapping[str, Any]) -> str:
+def _markdown(table: Table) -> str:
+    title, columns, rows = table
+    lines = [f"### {title}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return "\n".join(lines + [f"| {' | '.join(str(value) for value in row)} |" for row in rows])
+
+
+def alone(figures: Mapping[str, Any]) -> str:
+    """The figures that stand in no table."""
     return (
         f"Frames without an anomaly that left bit for bit as painted: {figures['bit_identical']:.2%}; "
         f"the others differ by a PSNR of {figures['touched_psnr_median']} dB (median). Detection takes "
         f"{figures['detect_ms']} ms and a repair {figures['correct_ms']} ms, one thread, medians. With "
         f"shuffled labels the AUROC is {figures['auroc_of_shuffled_labels']}."
     )
-
-
-def as_page(title: str, figures: Mapping[str, Any]) -> str:
-    """One self-contained page."""
-    body = [page.paragraph(_alone(figures))]
-    for name, columns, rows in tables(figures):
-        body += [page.heading(name), page.table(columns, rows)]
-    return page.page(title, body)

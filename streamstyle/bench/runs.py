@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from streamstyle.bench.injections import Film
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
-from streamstyle.types import AnomalyMap, Kind
+from streamstyle.types import AnomalyMap, Corrector, Detector, Kind
+
+OURS = "streamstyle"
 
 FAMILIES: dict[str, tuple[Kind, ...]] = {
     "step": (Kind.FLICKER, Kind.POP),
     "texture": (Kind.TEXTURE,),
     "drift": (Kind.DRIFT,),
     "damage": (Kind.DISTORTION, Kind.DUPLICATE),
+    "any": tuple(Kind),
 }
 """Which kinds should notice an injection of a family."""
 
@@ -44,9 +47,23 @@ class Judged:
         return np.array([found.flagged for found in self.maps], np.bool_)
 
 
-def judge(source: Sequence[NDArray[np.uint8]], styled: Film) -> Judged:
+@dataclass(frozen=True)
+class Method:
+    """How a film is repaired, by default as the product does it. name: for the tables."""
+
+    name: str = OURS
+    detector: Callable[[], Detector] = SignedExcessDetector
+    corrector: Callable[[], Corrector] = RepairCorrector
+
+    @property
+    def ours(self) -> bool:
+        """Is it the product as it is?"""
+        return self.name == OURS
+
+
+def judge(source: Sequence[NDArray[np.uint8]], styled: Film, method: Method = Method()) -> Judged:
     """Detect and repair frame by frame, as a run does. Pictures RGB uint8 (H, W, 3); none is changed."""
-    detector, corrector = SignedExcessDetector(), RepairCorrector()
+    detector, corrector = method.detector(), method.corrector()
     maps, left, detecting, correcting = [], [], [], []
     for before, after in zip(source, styled, strict=True):
         picture = after.copy()

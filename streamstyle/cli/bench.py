@@ -5,19 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamstyle.cli.numbers import positive_int
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from streamstyle.cli.bench_films import Done, Task
 
-    from streamstyle.bench.injections import Film
-
-SIZE = (640, 360)  # width, height
-LEAST_FRAMES = 48
 STYLES = ("starry-night", "great-wave", "udnie", "composition-vii")
+_MOST_JOBS = 4  # each takes about 1.5 GB
 
 
 def add_command(commands: Any) -> None:
@@ -39,69 +38,78 @@ def add_command(commands: Any) -> None:
         "--frames", type=positive_int, default=100, metavar="N", help="of each clip, default 100"
     )
     anomaly.add_argument("--quick", action="store_true", help="four anomalies and five scenes")
+    anomaly.add_argument(
+        "--jobs",
+        type=positive_int,
+        metavar="N",
+        help=f"films at once, each on a processor of its own; default: one for each, at most {_MOST_JOBS}",
+    )
     anomaly.add_argument("-o", "--out", type=Path, metavar="PAGE.html", help="write a page as well")
     anomaly.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Measure, print, write."""
-    from streamstyle.bench import protocol, report
-    from streamstyle.errors import ConfigError
+    from streamstyle.bench import report, report_page
+    from streamstyle.bench.figures import figures
+    from streamstyle.bench.goals import judged
+    from streamstyle.bench.pool import processors
+    from streamstyle.cli.bench_films import RENDERED, check, tasks_of
     from streamstyle.page import write_page
 
-    if arguments.frames < LEAST_FRAMES:
-        raise ConfigError(f"--frames must be {LEAST_FRAMES} or more: a shot's colours are learnt from 24")
-    films = [read_film(clip, arguments.frames) for clip in arguments.clips]
-    subjects = []
-    for style in arguments.styles:
-        stylize = open_style(style)
-        for number, (clip, (film, fps)) in enumerate(zip(arguments.clips, films, strict=True)):
-            other = films[(number + 1) % len(films)][0] if len(films) > 1 else film[::-1]
-            count = min(len(film), len(other))
-            name = Path(clip).name
-            subjects.append(protocol.Subject(name, style, film[:count], other[:count], fps, stylize))
-    injections = protocol.chosen(protocol.QUICK if arguments.quick else None)
-    scenes = protocol.chosen_scenes(protocol.QUICK_SCENES if arguments.quick else None)
-    tally = protocol.measure(subjects, injections, scenes)
-    figures = protocol.figures(tally, injections)
-    print(report.as_text(figures))
+    check(arguments.clips, arguments.styles, arguments.frames)
+    tasks = tasks_of(arguments.clips, arguments.styles, arguments.frames, quick=arguments.quick)
+    jobs = arguments.jobs or min(len(processors()), _MOST_JOBS)
+    done = _measured(tasks, jobs)
+    measured = [m for found in done for m in found.measured]
+    exact = next((found.exact for found in done if found.exact is not None), None)
+    of_parts = {
+        part: [m for m in measured if report.part_of(m.clip, RENDERED) == part] for part in report.PARTS
+    }
+    of_parts = {part: found for part, found in of_parts.items() if found}
+    parts = {part: figures(found) for part, found in of_parts.items()}
+    print(report.as_text(parts, exact))
     if arguments.out is not None:
-        write_page(arguments.out, report.as_page("Anomaly benchmark", figures))
+        facts = _facts(arguments, parts)
+        first = next(iter(of_parts.values()))
+        write_page(arguments.out, report_page.as_page("Anomaly benchmark", facts, parts, first, exact))
         print(f"wrote {arguments.out}", file=sys.stderr)
+    goals = [dict(zip(_GOAL_KEYS, line.cells, strict=True)) for line in judged(next(iter(parts.values())))]
     clips = [Path(clip).name for clip in arguments.clips]
-    print(json.dumps({"clips": clips, "styles": list(arguments.styles), **figures}))
+    said = {"clips": clips, "styles": list(arguments.styles), "frames": arguments.frames}
+    print(json.dumps({**said, "goals": goals, "parts": parts, "exact_flow": exact}))
     return 0
 
 
-def read_film(url: str, frames: int) -> tuple[Film, float]:
-    """The first frames at 640x360 and their rate. Raises SourceError, ConfigError where they are too few."""
-    from itertools import islice
-
-    import cv2
-    import numpy as np
-
-    from streamstyle.errors import ConfigError
-    from streamstyle.media.open import open_source
-
-    with open_source(url) as source:
-        fps = float(source.info.rate or 30)
-        film = [
-            np.asarray(cv2.resize(frame.pixels, SIZE, interpolation=cv2.INTER_AREA), np.uint8)
-            for frame in islice(source, frames)
-        ]
-    if len(film) < LEAST_FRAMES:
-        raise ConfigError(f"{url} has {len(film)} frames, and {LEAST_FRAMES} are needed")
-    return film, fps
+_GOAL_KEYS = ("goal", "must", "stretch", "measured", "verdict")
 
 
-def open_style(style: str) -> Callable[[Film], Film]:
-    """What paints a film in a style at 640x360. Raises ConfigError, ModelError, EngineError."""
-    from streamstyle.build import load_model
-    from streamstyle.config import RunConfig
-    from streamstyle.engines.open import paint_all
-    from streamstyle.types import Look
+def _measured(tasks: Sequence[Task], jobs: int) -> list[Done]:
+    """Run all, telling on stderr how far it is; the results in the order of the tasks."""
+    from streamstyle.bench.pool import each
+    from streamstyle.cli.bench_films import run
 
-    model = load_model(RunConfig(style=style))
-    engine, look = model.open_engine(SIZE[1], SIZE[0]), Look(model.codes)
+    found: dict[Task, Done] = {}
+    begun = time.monotonic()
+    for task, done in each(run, tasks, jobs):
+        found[task] = done
+        passed = time.monotonic() - begun
+        left = passed / len(found) * (len(tasks) - len(found))
+        told = f"{len(found)} of {len(tasks)}: {task.name} in {task.style}"
+        print(f"{told}; {passed / 60:.1f} min, about {left / 60:.1f} left", file=sys.stderr, flush=True)
+    return [found[task] for task in tasks]
 
-    return lambda film: list(paint_all(engine, film, look))
+
+def _facts(arguments: argparse.Namespace, parts: dict[str, Any]) -> list[str]:
+    from streamstyle.bench.protocol import VALIDATION
+    from streamstyle.bench.report import PARTS
+
+    first = next(iter(parts))
+    minutes = parts[first]["false_alarms_everywhere"]["minutes"]
+    return [
+        f"{len(arguments.clips)} clips of {arguments.frames} frames or what they have, 640x360, in "
+        f"{', '.join(arguments.styles)}. Goals, plots and pictures are of these: {PARTS[first].lower()} "
+        f"({', '.join(parts[first]['clips'])}), {minutes:.0f} minutes of film on which no alarm may sound.",
+        f"The thresholds were chosen on {', '.join(VALIDATION)} and are the same for every clip and style.",
+        "See docs/anomaly-benchmark.md for what each figure means.",
+    ]

@@ -1,0 +1,78 @@
+"""The product with one of its ideas taken out, to see what that idea is worth.
+
+The unsigned score needs no run of its own: it is the texture score, asked for steps (`figures`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.bench.runs import Method
+from streamstyle.temporal.cuts import CutConfig
+from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
+from streamstyle.temporal.judgement import ExcessConfig
+from streamstyle.temporal.motion import BackwardFlow
+from streamstyle.types import AnomalyMap, Kind, Picture
+
+ALWAYS_ON = "always on"
+
+_LEAST_GAIN, _MOST_GAIN = 0.6, 1.6
+_DARK = 4 / 255
+
+
+class NoFlow(BackwardFlow):
+    """Nothing ever moves."""
+
+    def estimate(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa: ARG002
+        """Zeros, float32 (h, w, 2)."""
+        return np.zeros((*now.shape, 2), np.float32)
+
+
+class AlwaysOn:
+    """Implements `Detector`: what the detector inside says, but every tile is given the gain that undoes its
+    excess in every frame, flagged or not."""
+
+    def __init__(self) -> None:
+        self._inside = SignedExcessDetector()
+
+    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
+        """See `Detector`."""
+        found = self._inside.detect(source, styled)
+        rows, columns = found.tiles.shape
+        grey = cv2.cvtColor(styled, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+        luma = np.maximum(cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA), _DARK)
+        gain = np.clip(1 - found.tile_score / luma, _LEAST_GAIN, _MOST_GAIN).astype(np.float32)
+        kinds = found.kinds if Kind.FLICKER in found.kinds else (*found.kinds, Kind.FLICKER)
+        gain = np.where(found.tiles, found.luma_gain, gain)
+        return replace(found, kinds=kinds, tiles=np.ones_like(found.tiles), luma_gain=gain)
+
+    def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
+        """See `Detector`."""
+        return self._inside.commit(styled, touched=touched)
+
+    def reset(self) -> None:
+        """See `Detector`."""
+        self._inside.reset()
+
+
+def _unreferenced() -> SignedExcessDetector:
+    excess = ExcessConfig(gain_limits=(0.0, 0.0), gain_error=0.0, step_share=0.0, event=math.inf)
+    return SignedExcessDetector(DetectorConfig(excess=excess))
+
+
+def _uncut() -> SignedExcessDetector:
+    return SignedExcessDetector(DetectorConfig(cut=CutConfig(trust=-1.0, likeness=-2.0)))
+
+
+ABLATIONS: tuple[Method, ...] = (
+    Method("not input-referenced", _unreferenced),
+    Method("no motion compensation", lambda: SignedExcessDetector(flow=NoFlow)),
+    Method("no cut gate", _uncut),
+    Method(ALWAYS_ON, AlwaysOn),
+)

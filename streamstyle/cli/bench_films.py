@@ -1,0 +1,169 @@
+"""The films of `bench anomaly`: reading, painting, and one task of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from streamstyle.bench.ablations import ABLATIONS
+from streamstyle.bench.exact import exact_method, warp_errors
+from streamstyle.bench.figures import UNSIGNED, figures
+from streamstyle.bench.injections import Film
+from streamstyle.bench.measure import Plan, measure
+from streamstyle.bench.protocol import COMPARED, QUICK, QUICK_SCENES
+from streamstyle.bench.rendered import RenderedFilm, render
+from streamstyle.bench.subjects import Measured, Painter, Subject
+from streamstyle.build import load_model
+from streamstyle.config import RunConfig
+from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.statistics import paint_modulated
+from streamstyle.errors import ConfigError
+from streamstyle.media.open import open_source
+from streamstyle.styles.bundle import load_bundle, network_folder
+from streamstyle.styles.foreign import asked_model
+from streamstyle.styles.library import model_names
+from streamstyle.types import Engine, Look
+
+SIZE = (640, 360)  # width, height
+LEAST_FRAMES = 48
+RENDERED = "rendered"
+_FPS = 30.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """clip, other: what to open, RENDERED for the film that is drawn; style, other_style: names. compared:
+    run the repairs of others and the ablations too."""
+
+    clip: str
+    other: str
+    style: str
+    other_style: str
+    frames: int
+    quick: bool
+    compared: bool
+
+    @property
+    def name(self) -> str:
+        """The clip's, for the tables."""
+        return Path(self.clip).name
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a task. exact: what exact flow changes, where the motion is known."""
+
+    measured: Sequence[Measured]
+    exact: Mapping[str, Any] | None = None
+
+
+def check(clips: Sequence[str], styles: Sequence[str], frames: int) -> None:
+    """Raises ConfigError, SourceError, ModelError for what cannot be measured, before hours of work."""
+    if frames < LEAST_FRAMES:
+        raise ConfigError(f"--frames must be {LEAST_FRAMES} or more: a shot's colours are learnt from 24")
+    names = [Path(clip).name for clip in clips]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two clips are named {name}; the tables could not tell them apart")
+    for clip in clips:
+        read_film(clip, LEAST_FRAMES)
+    for style in styles:
+        load_model(RunConfig(style=style))
+
+
+def tasks_of(clips: Sequence[str], styles: Sequence[str], frames: int, *, quick: bool) -> list[Task]:
+    """Every clip in every style, and the rendered film in one. Each clip is compared in one style, the next
+    clip in the next."""
+    tasks = []
+    for number, clip in enumerate(clips):
+        other = clips[(number + 1) % len(clips)]
+        for place, style in enumerate(styles):
+            compared = place == number % len(styles)
+            tasks.append(Task(clip, other, style, _other_style(styles, place), frames, quick, compared))
+    return [*tasks, Task(RENDERED, clips[0], styles[0], _other_style(styles, 0), frames, quick, False)]
+
+
+def _other_style(styles: Sequence[str], place: int) -> str:
+    if len(styles) > 1:
+        return styles[(place + 1) % len(styles)]
+    return next(style for style in ("udnie", "great-wave") if style != styles[0])
+
+
+def run(task: Task) -> Done:
+    """Paint and measure. Raises ConfigError, SourceError, ModelError, EngineError."""
+    plan = Plan(QUICK, QUICK_SCENES) if task.quick else Plan()
+    if task.compared:
+        plan = Plan(plan.injections, plan.scenes, ABLATIONS, repairs=True)
+    drawn = render(task.frames, SIZE) if task.clip == RENDERED else None
+    film, fps = (drawn.frames, _FPS) if drawn else read_film(task.clip, task.frames)
+    other, _ = read_film(task.other, task.frames)
+    if task.other == task.clip:
+        other = other[::-1]
+    # There and back again, as often as it takes: no cut of its own.
+    other = [*other, *other[-2:0:-1]]
+    other = [other[i % len(other)] for i in range(len(film))]
+    painter = open_painter(task.style, task.other_style)
+    motion = drawn.uncovered.__getitem__ if drawn else None
+    subject = Subject(task.name, task.style, film, other, fps, painter, motion)
+    measured = measure(subject, plan)
+    return Done(measured, None if drawn is None else _exact(subject, drawn))
+
+
+def _exact(subject: Subject, drawn: RenderedFilm) -> dict[str, Any]:
+    errors = warp_errors(drawn, subject.painter.paint(drawn.frames))
+    both = measure(subject, Plan(COMPARED, ("clean",), (exact_method(drawn),)))
+    methods = figures(both)["methods"]
+    methods["rows"].pop(UNSIGNED)  # it has no flow
+    return {"warp_error": errors, "methods": methods}
+
+
+@lru_cache(maxsize=2)
+def read_film(url: str, frames: int) -> tuple[Film, float]:
+    """The first frames at 640x360 and their rate. Raises SourceError, ConfigError where they are too few."""
+    with open_source(url) as source:
+        fps = float(source.info.rate or _FPS)
+        film = [
+            np.asarray(cv2.resize(frame.pixels, SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+            for frame in islice(source, frames)
+        ]
+    if len(film) < LEAST_FRAMES:
+        raise ConfigError(f"{url} has {len(film)} frames, and {LEAST_FRAMES} are needed")
+    return film, fps
+
+
+@cache
+def _network(*, statistics: bool) -> Engine:
+    """The network that all styles of ours share, at 640x360."""
+    bundle = load_bundle(network_folder(RunConfig().network))
+    architecture = bundle.manifest.architecture
+    return open_engine("auto", architecture, bundle.weights, SIZE[1], SIZE[0], statistics=statistics)
+
+
+def open_style(style: str) -> Callable[[Film], Film]:
+    """What paints a film in a style at 640x360. Raises ConfigError, ModelError, EngineError."""
+    model = load_model(RunConfig(style=style))
+    imported = asked_model(style, model_names()) is not None
+    engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=False)
+    look = Look(model.codes)
+    return lambda film: list(paint_all(engine, film, look))
+
+
+def open_painter(style: str, other_style: str) -> Painter:
+    """A style with everything that the benchmark does to it; engines open when they are needed."""
+
+    def restyle(film: Film) -> Film:
+        return open_style(other_style)(film)
+
+    def modulate(film: Film, factors: Sequence[float]) -> Film:
+        look = Look(load_model(RunConfig(style=style)).codes)
+        return list(paint_modulated(_network(statistics=True), film, look, factors))
+
+    imported = asked_model(style, model_names()) is not None
+    return Painter(open_style(style), restyle, None if imported else modulate)
