@@ -35,8 +35,10 @@ from streamstyle.styles.library import model_names
 from streamstyle.styles.mix import look_codes
 from streamstyle.telemetry import EventLog, StageTimer
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
+from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import FlashGuard
+from streamstyle.temporal.remedy import RemedyConfig
+from streamstyle.temporal.steady import SceneHold
 from streamstyle.types import Detector, Engine, Frame, Look, Region, Sink, Source, StreamInfo
 
 
@@ -66,7 +68,8 @@ def load_model(config: RunConfig) -> Model:
     architecture, weights = bundle.manifest.architecture, bundle.weights
 
     def open_for(height: int, width: int) -> Engine:
-        return open_engine(config.engine, architecture, weights, height, width)
+        statistics = config.consistency > 0
+        return open_engine(config.engine, architecture, weights, height, width, statistics=statistics)
 
     return Model(open_for, codes)
 
@@ -114,20 +117,26 @@ def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
     return open_for
 
 
-def looks(codes: NDArray[np.float32], region: Region | None) -> Callable[[Frame], Look]:
-    """How each frame is painted; as long as the region's mask stays, so does the look."""
+def looks(
+    codes: NDArray[np.float32], region: Region | None, hold: Callable[[Frame], float] | None = None
+) -> Callable[[Frame], Look]:
+    """How each frame is painted; as long as the region's mask and the hold stay, so does the look."""
     still = Look(codes)
-    if region is None:
-        return lambda _: still
 
     def of(frame: Frame) -> Look:
         nonlocal still
-        mask = region.mask(frame)
-        if mask is not still.mask:
-            still = Look(codes, mask)
+        mask = None if region is None else region.mask(frame)
+        share = 0.0 if hold is None else hold(frame)
+        if mask is not still.mask or share != still.hold:
+            still = Look(codes, mask, share)
         return still
 
     return of
+
+
+def _hold(config: RunConfig, engine: Engine) -> Callable[[Frame], float] | None:
+    steadied = config.consistency > 0 and engine.spec.holds
+    return SceneHold(config.consistency).of if steadied else None
 
 
 def run_job(
@@ -170,7 +179,10 @@ def repair_job(
 
 def _judges(config: RunConfig) -> tuple[Detector | None, FlashGuard | None]:
     if config.correct == "repair":
-        return SignedExcessDetector(), FlashGuard(limit_input=config.flash_guard)
+        judging = DetectorConfig(remedy=RemedyConfig(steady=config.consistency))
+        return SignedExcessDetector(judging), FlashGuard(limit_input=config.flash_guard)
+    if config.consistency:
+        raise ConfigError("--consistency steadies what the detector measures: leave --correct off out")
     if config.flash_guard:
         return SilentDetector(), FlashGuard(limit_input=True)
     return None, None
@@ -223,7 +235,7 @@ def _run(
         detector, guard = _judges(config)
         observer = None if job.report is None else RunReport()
         draw = None if overlay is None else overlay.draw_
-        look = looks(model.codes, region)
+        look = looks(model.codes, region, _hold(config, engine))
         process = Process(engine, look, detector, RepairCorrector(), events, guard, observer, draw)
         total = _expected_frames(job, info)
         frames_out = 0
@@ -241,6 +253,7 @@ def _run(
             info=info,
             style=config.style,
             strength=config.strength,
+            consistency=config.consistency,
             region=config.region,
             region_style=config.region_style,
             engine=vars(engine.spec),

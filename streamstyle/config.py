@@ -26,8 +26,9 @@ class RunConfig:
     region: where another style holds (see `streamstyle.regions.spec`), None for nowhere. region_style: the
     style there, as `style`. region_feather: width in pixels of the passage between the two.
     correct: off (neither detect nor correct) or repair. flash_guard: limit flashes of the input too; those
-    that painting adds are limited wherever frames are repaired. overlay: draw what was found and done over
-    the frames (see `streamstyle.explain.overlay`). queue: frames that each channel holds.
+    that painting adds are limited wherever frames are repaired. consistency: 0 repairs what is flagged; up to
+    1 every frame is steadied as well, for styles that flicker everywhere. overlay: draw what was found and
+    done over the frames (see `streamstyle.explain.overlay`). queue: frames that each channel holds.
     quality: the encoder's constant rate factor, 0 (best) .. 51; None leaves it to the container.
     """
 
@@ -41,6 +42,7 @@ class RunConfig:
     region_feather: Annotated[float, msgspec.Meta(ge=0, le=512)] = 32.0
     correct: Literal["off", "repair"] = "repair"
     flash_guard: bool = False
+    consistency: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     overlay: bool = False
     queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None

@@ -8,6 +8,10 @@ from typing import Any
 
 from streamstyle.types import MediaReport, StreamInfo
 
+_UNSTEADY = (
+    "Frames were steadied after they were painted only: what painted them keeps no statistics of its own."
+)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -42,6 +46,7 @@ class RunSummary:
     info: StreamInfo
     style: str
     strength: float
+    consistency: float
     region: str | None
     region_style: str
     engine: dict[str, Any]
@@ -58,8 +63,10 @@ class RunSummary:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know: sentences from the source and the sinks."""
-        return tuple(n for r in (self.source_report, *self.sink_reports) for n in r.notes)
+        """What the user should know: sentences from the source, the engine and the sinks."""
+        unsteady = self.consistency > 0 and not self.engine["holds"]
+        told = tuple(n for r in (self.source_report, *self.sink_reports) for n in r.notes)
+        return (*told, _UNSTEADY) if unsteady else told
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, stable names."""
@@ -70,6 +77,7 @@ class RunSummary:
             "size": [self.info.width, self.info.height],
             "style": self.style,
             "strength": self.strength,
+            "consistency": self.consistency,
             "region": self.region,
             "region_style": self.region_style if self.region else None,
             "engine": self.engine,

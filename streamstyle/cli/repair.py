@@ -27,6 +27,13 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--overlay", action="store_true", help="draw over OUT what is found and repaired, for a look at it"
     )
+    parser.add_argument(
+        "--consistency",
+        type=float,
+        default=0.0,
+        metavar="0..1",
+        help="steady every frame, where everything flickers; 0, the default, repairs what is flagged",
+    )
     parser.add_argument("--flash-guard", action="store_true", help="hold back flashes of ORIGINAL as well")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
@@ -38,6 +45,7 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.build import repair_job
     from streamstyle.cli.run import run_and_tell
     from streamstyle.config import RunConfig
+    from streamstyle.errors import ConfigError
     from streamstyle.job import Job
 
     job = Job(
@@ -47,5 +55,12 @@ def command(arguments: argparse.Namespace) -> int:
         frames=arguments.frames,
         report=arguments.report,
     )
-    config = RunConfig(style=arguments.styled, flash_guard=arguments.flash_guard, overlay=arguments.overlay)
+    if not 0 <= arguments.consistency <= 1:
+        raise ConfigError(f"--consistency must lie in 0..1, not {arguments.consistency:g}")
+    config = RunConfig(
+        style=arguments.styled,
+        flash_guard=arguments.flash_guard,
+        consistency=arguments.consistency,
+        overlay=arguments.overlay,
+    )
     return run_and_tell(partial(repair_job, arguments.original, job, config), as_json=arguments.json)

@@ -47,6 +47,12 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
     parser.add_argument("--correct", metavar="MODE", help="off, or repair (the default)")
     parser.add_argument(
+        "--consistency",
+        type=float,
+        metavar="0..1",
+        help="steady every frame, where everything flickers; 0, the default, repairs what is flagged",
+    )
+    parser.add_argument(
         "--flash-guard", action="store_true", default=None, help="hold back flashes of the source as well"
     )
     parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
@@ -71,7 +77,7 @@ def command(arguments: argparse.Namespace) -> int:
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (
         *("style", "strength", "turn", "region", "region_style", "region_feather"),
-        *("engine", "network", "correct", "flash_guard", "overlay"),
+        *("engine", "network", "correct", "flash_guard", "overlay", "consistency"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [

@@ -71,6 +71,7 @@ _FOUND: Mapping[Kind, Callable[[Event], str]] = {
         f"strokes moved {event.scores['texture']:.1f} times as much as they may where the input stood"
     ),
     Kind.DISTORTION: lambda event: f"{_where(event)} lost edges of the input that the frames before had",
+    Kind.STYLE: lambda event: f"{_where(event)} got other colours than this style gives to such an input",
     Kind.DUPLICATE: lambda _event: "the frame before was shown again though the input moved",
     Kind.FLASH: lambda event: (
         f"one flash too many within a second over {event.scores['flash']:.0%} of a field of view"

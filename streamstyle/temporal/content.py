@@ -24,7 +24,8 @@ _STEADY = 90.0  # levels squared: below such gradients a tile has no content to 
 @dataclass(frozen=True)
 class ContentConfig:
     """floor, multiple: of the `RunningThreshold` of the loss. rate: weight of the newest frame in what a tile
-    normally keeps, spread_rate: in how much that varies. spread: variation at first, steady: at least.
+    normally keeps, spread_rate: in how much that varies. spread: variation at first, steady: at least,
+    relit: share of a relative change of light that adds to it.
     top: how many of the worst tiles make the score. least: loss, in variations, from which a tile is flagged.
     still: mean difference in levels below which two pictures are the same one; moved: the input's, above
     which it is not.
@@ -36,6 +37,7 @@ class ContentConfig:
     spread_rate: float = 0.05
     spread: float = 0.06
     steady: float = 0.02
+    relit: float = 0.5
     top: int = 4
     least: float = 4.0
     still: float = 0.02
@@ -55,13 +57,6 @@ class Content:
     measure: float
 
 
-def half_luma(picture: Picture) -> NDArray[np.uint8]:
-    """Analysis picture (h, w, 3) to its luma at half the size, (h / 2, w / 2)."""
-    height, width = picture.shape[:2]
-    half = cv2.resize(luma_of(picture), (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    return np.asarray(half, np.uint8)
-
-
 def edges_kept(grid: TileGrid, source: NDArray[np.uint8], styled: NDArray[np.uint8]) -> Tiles:
     """How much of the edges of the input the styled picture has, per tile: float32 (9, 12), 0..1.
 
@@ -79,9 +74,8 @@ def edges_kept(grid: TileGrid, source: NDArray[np.uint8], styled: NDArray[np.uin
 def _gradient(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """|dx| + |dy| in levels: whole numbers, so that two runs agree to the last bit."""
     dx, dy = cv2.spatialGradient(luma)
-    return np.asarray(
-        cv2.add(cv2.convertScaleAbs(dx, alpha=0.25), cv2.convertScaleAbs(dy, alpha=0.25)), np.uint8
-    )
+    across, down = cv2.convertScaleAbs(dx, alpha=0.25), cv2.convertScaleAbs(dy, alpha=0.25)
+    return np.asarray(cv2.add(across, down), np.uint8)
 
 
 class ContentWatch:
@@ -90,7 +84,7 @@ class ContentWatch:
     def __init__(self, size: tuple[int, int], config: ContentConfig) -> None:
         """size: (h, w) of the analysis pictures."""
         self._config = config
-        self._grid = TileGrid((size[0] // 2, size[1] // 2))
+        self._grid = TileGrid(size)
         self._threshold = RunningThreshold(config.floor, config.multiple)
         self.restart()
 
@@ -107,12 +101,14 @@ class ContentWatch:
         source_before: Picture,
         styled_before: Picture | None,
         *,
+        relit: Tiles,
         new_shot: bool = False,
     ) -> Content:
-        """Judge a frame by analysis pictures; `styled_before` is the one before as it was painted. new_shot:
-        what was normal belongs to another one."""
+        """Judge a frame by analysis pictures; `styled_before` is the one before as it was painted. relit:
+        float32 (9, 12), relative change of the input's brightness, which changes how alike edges are.
+        new_shot: what was normal belongs to another one."""
         config = self._config
-        kept = edges_kept(self._grid, half_luma(source), half_luma(styled))
+        kept = edges_kept(self._grid, luma_of(source), luma_of(styled))
         repeated = (
             styled_before is not None
             and _difference(styled, styled_before) < config.still
@@ -120,7 +116,9 @@ class ContentWatch:
         )
         if self._normal is None or new_shot:
             return Content(0.0, np.zeros((ROWS, COLUMNS), np.bool_), repeated, kept, 0.0)
-        lost = np.maximum(np.minimum(self._normal, self._before) - kept, 0) / self._spread
+        lost = np.maximum(np.minimum(self._normal, self._before) - kept, 0) / (
+            self._spread + config.relit * relit
+        )
         measure = strongest(np.asarray(lost, np.float32), config.top)
         loss = measure / self._threshold.value
         return Content(loss, np.asarray(lost > config.least, np.bool_), repeated, kept, measure)

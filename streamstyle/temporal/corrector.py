@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.temporal.colour import CHROMA_TO_RGB, chroma_of_shift
-from streamstyle.temporal.past import LastGood, mix_
+from streamstyle.temporal.past import LastGood, mean_detail, mix_, sharpen_
 from streamstyle.temporal.tiles import Tiles
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
@@ -25,10 +25,12 @@ NO_ACTION = Action("none")
 
 @dataclass(frozen=True)
 class CorrectorConfig:
-    """texture_share: of the past in a frame whose texture was drawn anew. fallback_frames: how many frames
+    """texture_share: of the past in a frame whose texture was drawn anew. steady_share: in every frame that
+    is to be steadied fully. fallback_frames: how many frames
     in a row the past may stand in for what was lost."""
 
     texture_share: float = 0.5
+    steady_share: float = 0.44
     fallback_frames: int = 2
 
 
@@ -51,8 +53,9 @@ class TileField:
 
 def tile_gain(styled: Picture, anomaly: AnomalyMap) -> TileField:  # noqa: ARG001
     """Flicker and pops: the gains and offsets of the map, smoothed over the flagged tiles."""
-    chroma = _smoothed(anomaly.chroma_offset, anomaly.tiles)
-    gain = _smoothed(anomaly.luma_gain[..., None] - np.float32(1), anomaly.tiles)[..., 0]
+    tiles = np.ones_like(anomaly.tiles) if anomaly.steady else anomaly.tiles
+    chroma = _smoothed(anomaly.chroma_offset, tiles)
+    gain = _smoothed(anomaly.luma_gain[..., None] - np.float32(1), tiles)[..., 0]
     return TileField(gain, np.asarray(chroma @ CHROMA_TO_RGB.T, np.float32))
 
 
@@ -78,7 +81,7 @@ REPAIRS: Mapping[Kind, Repair] = {
     Kind.POP: TILE_GAIN,
     Kind.DRIFT: COLOUR_REMATCH,
 }
-LOST = {Kind.DISTORTION, Kind.DUPLICATE}
+LOST = {Kind.DISTORTION, Kind.STYLE, Kind.DUPLICATE}
 """Kinds of which nothing of the frame itself can be repaired."""
 
 
@@ -128,16 +131,23 @@ class RepairCorrector:
 
     def _calm_texture_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         """Mix texture that was drawn anew with the past, on the whole frame."""
-        brought = self._past.brought(anomaly) if Kind.TEXTURE in anomaly.kinds else None
+        drawn_anew = Kind.TEXTURE in anomaly.kinds
+        wanted = self._config.texture_share if drawn_anew else self._config.steady_share * anomaly.steady
+        brought = self._past.brought(anomaly) if wanted else None
         if brought is None:
             return NO_ACTION
         past, trust = brought
-        share = trust * np.float32(self._config.texture_share)
+        share = trust * np.float32(wanted)
+        sharpness = mean_detail(styled)
         mix_(styled, past, share)
+        if not drawn_anew:
+            sharpen_(styled, sharpness)
         return Action("flow blend", {"past": float(share.mean())})
 
     def _apply_fields_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         chosen = list(dict.fromkeys(REPAIRS[k] for k in anomaly.kinds if k in REPAIRS))
+        if anomaly.steady and TILE_GAIN not in chosen:
+            chosen.append(TILE_GAIN)
         if not chosen:
             return NO_ACTION
         fields = [repair.field(styled, anomaly) for repair in chosen]

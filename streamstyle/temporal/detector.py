@@ -1,6 +1,6 @@
 """The signed-excess detector: compares each styled frame with the one that left before it.
 
-Everything is judged against the input (docs/temporal.md), on analysis pictures of about 320x180, without
+Everything is judged against the input (docs/temporal.md), on analysis pictures of about 214x120, without
 looking ahead. The steps live in their own files: `motion`, `excess`, `judgement`, `threshold`, `cuts`,
 `drift`; this one keeps the state and puts the verdict together.
 """
@@ -8,7 +8,7 @@ looking ahead. The steps live in their own files: `motion`, `excess`, `judgement
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,65 +16,72 @@ from numpy.typing import NDArray
 from streamstyle.temporal.colour import chroma_of_shift, mean_rgb, shift_of_chroma, small_lab
 from streamstyle.temporal.content import Content, ContentConfig, ContentWatch
 from streamstyle.temporal.cuts import CutConfig, is_cut, is_return, small_luma
-from streamstyle.temporal.drift import STEADY, Drift, DriftConfig, DriftWatch
-from streamstyle.temporal.excess import Change, Correspondence
+from streamstyle.temporal.drift import STEADY, Drift, DriftConfig, DriftWatch, Labs
+from streamstyle.temporal.excess import Change, Correspondence, relative_step
 from streamstyle.temporal.judgement import MEDIUM, ExcessConfig, Judge, Verdict
-from streamstyle.temporal.motion import BackwardFlow, analysis_picture, analysis_size
-from streamstyle.temporal.remedy import Remedy, RemedyConfig
-from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid, Tiles
+from streamstyle.temporal.motion import (
+    BackwardFlow,
+    analysis_picture,
+    analysis_size,
+    fine_luma,
+    photometric_mask,
+    warp,
+)
+from streamstyle.temporal.remedy import Remedy, RemedyConfig, Repair
+from streamstyle.temporal.style import Mismatch, StyleConfig, StyleWatch
+from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid
 from streamstyle.types import AnomalyMap, Kind, Picture
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
     """tolerance: levels of 0..255 that a pixel may differ from its warped past, local brightness taken
-    off, and still correspond. flicker_frames: a step that follows another within so many frames is
-    flicker, else it is a pop.
+    off, and still correspond; fine_tolerance: the same where every frame is steadied. flicker_frames: a
+    step that follows another within so many frames is flicker, else it is a pop.
     """
 
     tolerance: float = 20.0
+    fine_tolerance: float = 40.0
     flicker_frames: int = 15
     cut: CutConfig = field(default_factory=CutConfig)
     excess: ExcessConfig = field(default_factory=ExcessConfig)
     remedy: RemedyConfig = field(default_factory=RemedyConfig)
     drift: DriftConfig = field(default_factory=DriftConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
+    style: StyleConfig = field(default_factory=StyleConfig)
 
 
 @dataclass(frozen=True)
 class Past:
     """What the next frame is compared with: analysis pictures of the input, of the frame that left, and of it
-    as it was painted."""
+    as it was painted. fine: see `fine_luma`, where every frame is steadied."""
 
     source: Picture
     styled: Picture
     small: NDArray[np.float32]
     painted: Picture | None
+    fine: NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What was found of a frame that has a past. styled: its analysis picture as painted. chroma: (Cr, Cb)
-    levels that the colour re-match adds. kind: of the step that is flagged or being let go. gain, offset: see
-    `Remedy.tiles`. touched: bool (9, 12), tiles where they change something."""
+    """What was found of a frame that has a past. styled: its analysis picture as painted. change, verdict:
+    against the past as it left; painted, stepped: against the past as it was painted. labs: where the drift
+    looks at this frame. kind: of the step that is flagged or being let go."""
 
     past: Past
     styled: Picture
     matched: Correspondence
     change: Change
     verdict: Verdict
+    painted: Change
+    stepped: Verdict
     drift: Drift
     content: Content
-    labs: tuple[NDArray[np.float32], NDArray[np.float32]]
-    chroma: NDArray[np.float32]
+    style: Mismatch
+    labs: Labs | None
     kind: Kind | None
-    gain: Tiles
-    offset: Tiles
-
-    @property
-    def touched(self) -> NDArray[np.bool_]:
-        """See the class."""
-        return np.asarray((self.gain != 1) | (self.offset != 0).any(axis=-1), np.bool_)
+    repair: Repair
 
     @property
     def flagged(self) -> set[Kind]:
@@ -88,6 +95,8 @@ class Compared:
             found.add(Kind.DUPLICATE)
         elif self.content.loss > 1:
             found.add(Kind.DISTORTION)
+        if self.style.ratio > 1:
+            found.add(Kind.STYLE)
         return found
 
 
@@ -97,6 +106,7 @@ class Pending:
 
     source: Picture
     small: NDArray[np.float32]
+    fine: NDArray[np.uint8] | None
     past: Past | None
     compared: Compared | None = None
     cut: bool = False
@@ -154,9 +164,9 @@ class SignedExcessDetector:
         self._judge = Judge(self._config.excess)
         self._remedy = Remedy(self._config.remedy)
         self._drift = DriftWatch(self._config.drift)
+        self._style = StyleWatch(self._config.style)
         self._steps = Steps()
-        self._chroma = np.zeros(2, np.float32)
-        self._applied = np.ones((ROWS, COLUMNS), np.float32)
+        self._walked = np.zeros(2, np.float32)
 
     def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
         """Judge the next frame. Both pictures (H, W, 3) RGB; neither is kept or changed."""
@@ -164,23 +174,29 @@ class SignedExcessDetector:
         if size != self._size:
             self.reset()
             self._size, self._grid, self._flow = size, TileGrid(size), self._open_flow(size)
+            self._fine: BackwardFlow | None = None
             self._content = ContentWatch(size, self._config.content)
         now = analysis_picture(source, size)
         small = small_luma(now)
+        fine = fine_luma(source) if self._config.remedy.steady else None
         past, flash = self._past, False
         if past is not None and self._before_cut is not None:
             flash = is_return(small, past.small, self._before_cut.small, self._config.cut)
             past = self._before_cut if flash else past
         if past is None:
-            self._pending = Pending(now, small, None)
+            self._pending = Pending(now, small, fine, None)
             return neutral()
         matched = Correspondence(self._grid, self._flow, now, past.source, self._config.tolerance)
         if is_cut(float(matched.trust.mean()), small, small_luma(matched.warped), self._config.cut):
-            self._pending = Pending(now, small, past, cut=True, flash=flash)
+            self._pending = Pending(now, small, fine, past, cut=True, flash=flash)
             return neutral(cut=True)
         compared = self._compare(now, past, matched, styled, new_shot=self._new_shot(flash=flash))
-        self._pending = Pending(now, small, past, compared, flash=flash)
-        return self._map(compared)
+        self._pending = Pending(now, small, fine, past, compared, flash=flash)
+        found = self._map(compared)
+        if fine is None or past.fine is None:
+            return found
+        flow, trust = self._fine_motion(fine, past.fine)
+        return replace(found, flow=flow, trust=trust)
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
         """Take the frame as it leaves as the new past; returns its scores, measured as `detect` did.
@@ -200,11 +216,12 @@ class SignedExcessDetector:
         if self._new_shot(flash=pending.flash):
             self._drift.restart()
             self._content.restart()
+            self._style.restart()
         if found is not None:
             scores |= self._scores_left(pending.source, found, left)
-            self._learn(found, touched=touched)
+            self._learn(found)
         self._before_cut = pending.past if pending.cut else None
-        self._past = Past(pending.source, left, pending.small, painted)
+        self._past = Past(pending.source, left, pending.small, painted, pending.fine)
         return scores
 
     def _new_shot(self, *, flash: bool) -> bool:
@@ -215,52 +232,80 @@ class SignedExcessDetector:
         self, now: Picture, past: Past, matched: Correspondence, styled: Picture, *, new_shot: bool
     ) -> Compared:
         raw = analysis_picture(styled, self._size)
-        labs = (small_lab(now), small_lab(raw))
-        drift = STEADY if new_shot else self._drift.judge(*labs)
+        labs = (small_lab(now), small_lab(raw)) if new_shot or self._drift.due else None
+        drift = STEADY if new_shot else self._drift.judge(labs)
         chroma = np.zeros(2, np.float32)
         if drift.share > 0:
             chroma = chroma_of_shift(mean_rgb(raw), -drift.shift)
         # The re-match will take the drift off this frame as it was taken off the last: no step of its own.
         change = matched.styled(raw, past.styled).offset(chroma / np.float32(255))
-        verdict = self._judge.verdict(matched, change)
-        content = self._content.judge(now, raw, past.source, past.painted, new_shot=new_shot)
-        gain, offset = self._remedy.tiles(matched, change, verdict, self._judge.gain)
+        verdict = stepped = self._judge.verdict(matched, change)
+        painted = change
+        if past.painted is not None and past.painted is not past.styled:
+            painted = matched.styled(raw, past.painted)
+            stepped = self._judge.verdict(matched, painted)
+        relit = relative_step(matched.source)
+        content = self._content.judge(now, raw, past.source, past.painted, relit=relit, new_shot=new_shot)
+        repair = self._remedy.repair(matched, change, verdict, stepped.tiles, self._judge.gain)
         kind = None
         if verdict.sign:
             kind = self._steps.judge(verdict.sign, self._config.flicker_frames)
-        elif (gain != 1).any() or offset.any():
+        elif not self._config.remedy.steady and repair.touched.any():
             kind = self._steps.kind
-        return Compared(past, raw, matched, change, verdict, drift, content, labs, chroma, kind, gain, offset)
+        looked_at = labs
+        if labs is None and (kind or content.loss > 1 or self._style.active):
+            looked_at = small_lab(now), small_lab(raw)
+        style = self._style.judge(looked_at, new_shot=new_shot)
+        return Compared(
+            *(past, raw, matched, change, verdict, painted, stepped),
+            *(drift, content, style, labs, kind, repair),
+        )
+
+    def _fine_motion(
+        self, now: NDArray[np.uint8], before: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Flow and trust as `AnomalyMap` has them, of `fine_luma` pictures."""
+        if self._fine is None:
+            self._fine = self._open_flow((now.shape[0], now.shape[1]))
+        flow = self._fine.estimate(now, before)
+        positions = self._fine.positions(flow)
+        return flow, photometric_mask(now, warp(before, positions), positions, self._config.fine_tolerance)
 
     def _scores_left(self, source: Picture, found: Compared, left: Picture) -> dict[Kind, float]:
-        after, content = found.verdict, found.content
+        after, content, style = found.verdict, found.content, found.style
         if left is not found.styled:
             change = found.matched.styled(left, found.past.styled)
             after = self._judge.verdict(found.matched, change)
-            content = self._content.judge(source, left, found.past.source, found.past.painted)
+            relit = relative_step(found.matched.source)
+            content = self._content.judge(source, left, found.past.source, found.past.painted, relit=relit)
+            if style.ratio > 1:
+                style = self._style.judge((small_lab(source), small_lab(left)))
         return {
             found.kind or Kind.POP: after.step,
             Kind.TEXTURE: after.texture,
             Kind.DRIFT: found.drift.level * (1 - found.drift.share),
             Kind.DISTORTION: content.loss,
+            Kind.STYLE: style.ratio,
             Kind.DUPLICATE: 2.0 * content.repeated,
         }
 
-    def _learn(self, found: Compared, *, touched: bool) -> None:
+    def _learn(self, found: Compared) -> None:
         self._content.learn(found.content)
-        self._drift.learn(*found.labs, found.drift, self._colour_step(found))
-        self._chroma = found.chroma
-        self._judge.learn(found.matched, found.change, found.verdict, self._applied)
-        self._remedy.learn(found.verdict, found.touched)
+        self._style.learn(found.style)
+        self._drift.learn(found.labs, found.drift, self._colour_step(found))
+        self._judge.learn(found.matched, found.painted, found.stepped, found.verdict.tiles)
+        self._remedy.learn(found.verdict, found.stepped.tiles, found.repair)
         self._steps.learn(found.verdict.sign, found.kind)
-        self._applied = found.gain if touched else np.ones_like(found.gain)
 
     def _colour_step(self, found: Compared) -> NDArray[np.float32]:
-        """(a, b) by which the colours of the frame moved as it was painted; 0 where it flickered."""
-        if found.touched.any():
+        """(a, b) by which the colours moved as they were painted since the last frame that the drift looked
+        at, leaving out frames that flickered; 0 until the next one."""
+        if not found.stepped.sign:
+            self._walked = self._walked + np.float32(255 * MEDIUM) * found.stepped.steps.common[1:]
+        if found.labs is None:
             return np.zeros(2, np.float32)
-        moved = np.float32(255 * MEDIUM) * found.verdict.steps.common[1:]
-        return shift_of_chroma(mean_rgb(found.styled), moved - found.chroma + self._chroma)
+        walked, self._walked = self._walked, np.zeros(2, np.float32)
+        return shift_of_chroma(mean_rgb(found.styled), walked)
 
     def _map(self, found: Compared) -> AnomalyMap:
         verdict, drift, content = found.verdict, found.drift, found.content
@@ -268,21 +313,25 @@ class SignedExcessDetector:
         scores = {**dict.fromkeys(Kind, 0.0), step_kind: verdict.step, Kind.TEXTURE: verdict.texture}
         scores[Kind.DRIFT] = drift.level
         scores[Kind.DISTORTION], scores[Kind.DUPLICATE] = content.loss, 2.0 * content.repeated
+        scores[Kind.STYLE] = found.style.ratio
         thresholds = {**dict.fromkeys(Kind, 1.0), Kind.DRIFT: self._config.drift.flag}
         worst = sorted(found.flagged, key=lambda kind: -scores[kind] / thresholds[kind])
-        tiles = verdict.tiles | found.touched
+        tiles = verdict.tiles if self._config.remedy.steady else verdict.tiles | found.repair.touched
+        for where, kind in ((content.tiles, Kind.DISTORTION), (found.style.tiles, Kind.STYLE)):
+            tiles = tiles | where if kind in worst else tiles
         return AnomalyMap(
             scores=scores,
             thresholds=thresholds,
             kinds=tuple(worst),
-            tiles=tiles | content.tiles if Kind.DISTORTION in worst else tiles,
+            tiles=tiles,
             tile_score=np.ascontiguousarray(verdict.excess.signed[..., 0]),
-            luma_gain=found.gain,
-            chroma_offset=found.offset,
+            luma_gain=found.repair.gain,
+            chroma_offset=found.repair.offset,
             drift=drift.shift,
             event=verdict.excess.event,
             flow=found.matched.flow,
             trust=found.matched.mask,
+            steady=self._config.remedy.steady,
         )
 
 

@@ -29,18 +29,19 @@ LEAST_KNOWN = 0.6
 
 @dataclass(frozen=True)
 class DriftConfig:
-    """fit_frames: length of the fit. flag, release: dE in (a, b) above which drift is flagged, and below
-    which it ends. fade_frames: frames over which the repair comes and goes. hold_frames: after so many
-    frames the colours are the style's own, and the map is fitted again. smoothing: weight of the newest
-    residual.
+    """every: only one frame in so many is looked at: drift is slow. fit_frames: length of the fit. flag,
+    release: dE in (a, b) above which drift is flagged, and below which it ends. fade_frames: frames over
+    which the repair comes and goes. hold_frames: after so many frames the colours are the style's own, and
+    the map is fitted again. smoothing: weight of the newest residual.
     """
 
+    every: int = 3
     fit_frames: int = 24
-    flag: float = 3.3
+    flag: float = 2.6
     release: float = 1.2
     fade_frames: int = 15
     hold_frames: int = 1800
-    smoothing: float = 0.35
+    smoothing: float = 0.6
 
 
 class ColourMap:
@@ -55,7 +56,7 @@ class ColourMap:
 
     def add(self, source: NDArray[np.float32], styled: NDArray[np.float32]) -> None:
         """Take pixels of one frame, Lab (n, 3) each."""
-        terms = _phi(source)
+        terms = colour_terms(source)
         self._moments += np.asarray(terms.T @ terms, np.float64)
         self._products += np.asarray(terms.T @ styled[:, 1:], np.float64)
         self._pixels += len(source)
@@ -71,7 +72,7 @@ class ColourMap:
         self, source: NDArray[np.float32], styled: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], float]:
         """Median (a, b) of styled minus mapped source, float32 (2,), and the share of known pixels."""
-        terms = _phi(source)
+        terms = colour_terms(source)
         light = float(self._moments[0, -1]) / self._pixels
         if abs(float(terms[:, 0].mean()) - light) > EXPOSURE:
             return np.zeros(2, np.float32), 0.0
@@ -84,7 +85,7 @@ class ColourMap:
         return np.median(rest, axis=0).astype(np.float32), share
 
 
-def _phi(lab: NDArray[np.float32]) -> NDArray[np.float64]:
+def colour_terms(lab: NDArray[np.float32]) -> NDArray[np.float64]:
     """Lab (n, 3) to the nine terms (n, 9), scaled to about -1..1 for conditioning."""
     light, a, b = (lab.astype(np.float64) / (50.0, 50.0, 50.0) - (1.0, 0.0, 0.0)).T
     return np.stack([light, a, b, light**2, a**2, b**2, light * a, light * b, np.ones_like(light)], axis=1)
@@ -113,8 +114,13 @@ class Drift:
 STEADY = Drift(np.zeros(2, np.float32), np.zeros(2, np.float32))
 
 
+Labs = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Lab pixels (n, 3) of the input and of the uncorrected styled frame."""
+
+
 class DriftWatch:
-    """Follows one shot. `judge` has no effect; `learn` takes the same frame in."""
+    """Follows one shot. `judge` has no effect; `learn` takes the same frame in. Both want the pixels where
+    the frame is `due`, else None."""
 
     def __init__(self, config: DriftConfig) -> None:
         self._config = config
@@ -123,42 +129,41 @@ class DriftWatch:
     def restart(self) -> None:
         """A new shot: fit again."""
         self._map = ColourMap()
-        self._fitted = 0
+        self._age = 0
         self._walk = np.zeros(2, np.float32)
         self._drift = STEADY
 
-    def judge(self, source: NDArray[np.float32], styled: NDArray[np.float32]) -> Drift:
-        """State after this frame; Lab pixels (n, 3) of the input and of the uncorrected styled frame."""
-        config = self._config
-        if self._fitted < config.fit_frames:
-            return self._drift
-        measured, known = self._map.residual(source, styled)
-        before = self._drift
+    @property
+    def due(self) -> bool:
+        """Is the next frame looked at?"""
+        return self._age % self._config.every == 0
+
+    def judge(self, labs: Labs | None) -> Drift:
+        """State after this frame."""
+        config, before = self._config, self._drift
+        if self._age < config.fit_frames:
+            return before
+        if labs is None:
+            return self._faded(replace(before, held=before.held + 1 if before.active else 0))
+        measured, known = self._map.residual(*labs)
         if known < LEAST_KNOWN:
-            return self._faded(replace(before, active=False, blind=before.blind + 1))
+            return self._faded(replace(before, active=False, blind=before.blind + config.every))
         residual = before.residual + np.float32(config.smoothing) * (measured - before.residual)
         agreed = common_part(residual, self._walk)
         level = float(np.hypot(*agreed))
         active = level > (config.release if before.active else config.flag)
         held = before.held + 1 if active else 0
-        return self._faded(
-            replace(before, residual=residual, agreed=agreed, level=level, active=active, held=held, blind=0)
-        )
+        return self._faded(Drift(residual, agreed, level, before.share, active, held))
 
-    def learn(
-        self,
-        source: NDArray[np.float32],
-        styled: NDArray[np.float32],
-        drift: Drift,
-        step: NDArray[np.float32],
-    ) -> None:
+    def learn(self, labs: Labs | None, drift: Drift, step: NDArray[np.float32]) -> None:
         """Take the frame in; `drift` is what `judge` said of it, `step` (2,) how far the colours of the
-        uncorrected frame moved in (a, b) since the frame before."""
+        uncorrected frames moved in (a, b) since the last frame that was due."""
         config = self._config
-        if self._fitted < config.fit_frames:
-            self._map.add(source, styled)
-            self._fitted += 1
-            if self._fitted == config.fit_frames:
+        self._age += 1
+        if self._age <= config.fit_frames:
+            if labs is not None:
+                self._map.add(*labs)
+            if self._age == config.fit_frames:
                 self._map.solve()
             return
         self._drift = drift

@@ -15,6 +15,9 @@ from streamstyle.temporal.motion import BackwardFlow, luma_of, photometric_mask,
 from streamstyle.temporal.tiles import TileGrid, Tiles
 from streamstyle.types import Picture
 
+DARK = 0.02
+"""Luma 0..1 below which a relative step means nothing."""
+
 LEAST_TRUST = 0.25
 """Tiles with less of their area in correspondence are not judged."""
 
@@ -39,6 +42,11 @@ class Change:
     def offset(self, chroma: NDArray[np.float32]) -> Change:
         """The same change had (Cr, Cb) (2,), 0..1, been added to the present frame."""
         return replace(self, now=self.now + np.array([0, *chroma], np.float32))
+
+
+def relative_step(change: Change) -> Tiles:
+    """|step| of luma as a share of the brightness before, float32 (9, 12)."""
+    return np.asarray(np.abs(change.step[..., 0]) / np.maximum(change.before[..., 0], DARK), np.float32)
 
 
 class Correspondence:
@@ -69,6 +77,10 @@ class Correspondence:
             self._styled_before = before
             self._styled_past = self._past(warp(before, self._positions))
         return self._change(now, self._styled_past)
+
+    def mean(self, values: Tiles) -> float:
+        """Of values (9, 12), over what is trusted."""
+        return float((self.trust * values).sum() / max(float(self.trust.sum()), 1.0))
 
     def _past(self, warped: Picture) -> tuple[Picture, Tiles]:
         """Masked picture and its means over tiles; the same for every present."""

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.excess import LEAST_TRUST, Change, Correspondence
+from streamstyle.temporal.excess import DARK, LEAST_TRUST, Change, Correspondence, relative_step
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
 
@@ -26,7 +26,6 @@ MEDIUM = 0.4
 
 _MOST = 0.6  # share of the judged tiles that go along with a common step
 _FEWEST = 0.7  # share of a window's tiles that must be judged
-_DARK = 0.02  # luma 0..1 below which a relative step means nothing
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,9 @@ class ExcessConfig:
     level, residue_share, step_share: uncertainty of a tile's excess: a level of its own (0..1), a share of
     the spread of the luma difference inside the tile, and a share of the input's own step.
     least: relative step below which nothing is worth a look.
+    texture_rate: weight of the newest frame in what a style makes of the variation of its input.
     edge: share of the threshold from which a tile belongs to a step beside it.
-    levels: name, floor and multiple of the `RunningThreshold` of each score.
+    levels: name, floor, multiple and reluctance of the `RunningThreshold` of each score.
     """
 
     event: float = 0.04
@@ -52,11 +52,12 @@ class ExcessConfig:
     residue_share: float = 0.3
     step_share: float = 0.5
     least: float = 0.005
+    texture_rate: float = 0.05
     edge: float = 0.4
-    levels: tuple[tuple[str, float, float], ...] = (
-        ("common", 2.5, 6.0),
-        ("local", 7.0, 4.0),
-        ("texture", 0.012, 2.5),
+    levels: tuple[tuple[str, float, float, int], ...] = (
+        ("common", 2.5, 6.0, 8),
+        ("local", 6.0, 4.0, 8),
+        ("texture", 0.011, 2.6, 1),
     )
 
 
@@ -87,6 +88,28 @@ class StyleGain:
         fade = np.minimum(1, self._memory / self._power)
         self._cross *= fade
         self._power *= fade
+
+
+class TextureGain:
+    """How much variation a style makes of what its input leaves unexplained (noise, occlusion, failed flow):
+    the ratio of the running means of r_O r_I and r_I^2, r the spread of the luma difference inside tiles."""
+
+    _START = 0.01  # spread of the input from which it sets out, with a gain of 2
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._power = self._START**2
+        self._cross = 2 * self._power
+
+    @property
+    def value(self) -> float:
+        """1..6."""
+        return float(np.clip(self._cross / self._power, 1.0, 6.0))
+
+    def learn(self, source: float, styled: float) -> None:
+        """Mean spreads of one frame."""
+        self._cross += self._rate * (styled * source - self._cross)
+        self._power += self._rate * (source * source - self._power)
 
 
 @dataclass(frozen=True)
@@ -124,11 +147,9 @@ def excess(
     judged = trusted & ~eventful
     signed = np.where(judged[..., None], styled.step - gain * source.step, 0).astype(np.float32)
     answer = max(float(gain[0]), 1.0)
-    total = max(float(trust.sum()), 1.0)
     # Normalisation over the whole picture answers relative changes of the input, and everywhere.
-    bright = np.maximum(source.now[..., 0], _DARK)
-    doubt = config.gain_error * answer * float((trust * size / bright).sum()) / total
-    expected = np.maximum(styled.before[..., 0] + gain[0] * source.step[..., 0], np.float32(_DARK))
+    doubt = config.gain_error * answer * matched.mean(relative_step(source))
+    expected = np.maximum(styled.before[..., 0] + gain[0] * source.step[..., 0], np.float32(DARK))
     owed = float(debt.mean()) / MEDIUM
     doubt = float(np.hypot(doubt, owed))
     everywhere = doubt * MEDIUM
@@ -211,9 +232,11 @@ class Judge:
     def __init__(self, config: ExcessConfig) -> None:
         self._config = config
         self._gain = StyleGain(config.memory, config.gain_limits)
+        self._texture_gain = TextureGain(config.texture_rate)
         self._debt = np.zeros((ROWS, COLUMNS), np.float32)
         self._thresholds = {
-            name: RunningThreshold(floor, multiple) for name, floor, multiple in config.levels
+            name: RunningThreshold(floor, multiple, reluctance)
+            for name, floor, multiple, reluctance in config.levels
         }
 
     @property
@@ -228,7 +251,7 @@ class Judge:
         measures = {
             "common": 0.0 if found.whole else taken.common_z,
             "local": float(taken.windows_z.max()),
-            "texture": 0.0 if found.whole else _texture(matched, change, float(self.gain[0])),
+            "texture": 0.0 if found.whole else self._texture(matched, change, found),
         }
         against = {name: measures[name] / self._thresholds[name].value for name in measures}
         common, local = against["common"], against["local"]
@@ -249,19 +272,30 @@ class Judge:
             measures=measures,
         )
 
-    def learn(self, matched: Correspondence, change: Change, verdict: Verdict, applied: Tiles) -> None:
-        """Take the frame in. applied: float32 (9, 12), the gain that the past was repaired with: the style
-        answers as it paints, not as it is repaired."""
+    def _texture(self, matched: Correspondence, change: Change, found: Excess) -> float:
+        """Unexplained variation inside tiles beyond what the style makes of the input's, mean over the frame,
+        0..1. Where the painting is brighter than its input, it makes more of it."""
+        brightening = found.expected / np.maximum(matched.source.now[..., 0], DARK)
+        gain = np.asarray(np.maximum(brightening, self._texture_gain.value), np.float32)
+        return max(0.0, matched.mean(change.residue - gain * matched.source.residue))
+
+    def learn(
+        self, matched: Correspondence, change: Change, verdict: Verdict, held: NDArray[np.bool_]
+    ) -> None:
+        """Take the frame in. change, verdict: against the past as it was painted: a style answers as it
+        paints, not as it is repaired. held: bool (9, 12), tiles that are being repaired."""
         config = self._config
         source, styled = matched.source.step, change.step
-        styled[..., 0] = change.now[..., 0] - change.before[..., 0] / applied
         doubt = config.step_share * np.abs(source[..., 0])
-        self._debt = np.where(verdict.tiles, self._debt + doubt, 0).astype(np.float32)
+        self._debt = np.where(held, self._debt + doubt, 0).astype(np.float32)
         limit = np.float32(config.event)
         self._gain.learn(
             np.clip(source, -limit, limit), np.clip(styled, -2 * limit, 2 * limit), matched.trust
         )
         if not verdict.excess.whole:
+            spread = matched.mean(matched.source.residue)
+            usual = self._texture_gain.value * spread + self._thresholds["texture"].value
+            self._texture_gain.learn(spread, min(matched.mean(change.residue), usual))
             for name, threshold in self._thresholds.items():
                 threshold.learn(verdict.measures[name])
 
@@ -278,12 +312,6 @@ def stepped(found: Excess, taken: Steps, threshold: float, edge: float) -> NDArr
     for _ in range(2):
         flagged = np.asarray(cv2.dilate(flagged, np.ones((3, 3), np.uint8)), np.uint8) & candidates
     return np.asarray(flagged > 0, np.bool_)
-
-
-def _texture(matched: Correspondence, change: Change, gain: float) -> float:
-    """Unexplained variation inside tiles beyond what the input shows, mean over the frame, 0..1."""
-    rest = change.residue - np.float32(max(gain, 1.0)) * matched.source.residue
-    return max(0.0, float((matched.trust * rest).sum() / max(float(matched.trust.sum()), 1.0)))
 
 
 def _sign(taken: Steps, *, common: bool) -> int:

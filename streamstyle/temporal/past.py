@@ -17,6 +17,7 @@ class LastGood:
 
     def __init__(self) -> None:
         self._frame: Picture | None = None
+        self._grid = np.zeros((0, 0, 2), np.float32)
 
     def keep(self, frame: Picture) -> None:
         """Remember a copy of this frame."""
@@ -37,15 +38,14 @@ class LastGood:
         if self._frame is None or anomaly.flow is None or anomaly.trust is None:
             return None
         height, width = self._frame.shape[:2]
-        flow = cv2.resize(anomaly.flow, (width, height), interpolation=cv2.INTER_LINEAR)
+        if self._grid.shape[:2] != (height, width):
+            rows, columns = np.mgrid[:height, :width]
+            self._grid = np.stack([columns, rows], axis=-1).astype(np.float32)
         scale = np.array([width / anomaly.flow.shape[1], height / anomaly.flow.shape[0]], np.float32)
-        columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        moved = cv2.remap(
-            self._frame,
-            columns + flow[..., 0] * scale[0],
-            rows + flow[..., 1] * scale[1],
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
+        flow = cv2.resize(anomaly.flow * scale, (width, height), interpolation=cv2.INTER_LINEAR)
+        positions = cv2.add(flow, self._grid)
+        moved = cv2.remap(  # type: ignore[call-overload]
+            self._frame, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         # Trust shrinks by a pixel and fades out, so that no edge of the mask shows.
         sure = cv2.erode(anomaly.trust, np.ones((3, 3), np.uint8))
@@ -57,3 +57,19 @@ def mix_(picture: Picture, past: Picture, share: NDArray[np.float32]) -> None:
     """`(1 - share) picture + share past` in place; share float32 (H, W), 0..1; exactly 0 keeps the bytes."""
     mixed = cv2.blendLinear(past, picture, share, 1 - share)
     np.copyto(picture, np.asarray(mixed, np.uint8), where=(share > 0)[..., None])
+
+
+def mean_detail(picture: Picture) -> float:
+    """Mean |Laplacian| of luma of an RGB picture (H, W, 3), in levels."""
+    luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return float(cv2.norm(cv2.Laplacian(luma, cv2.CV_16S), cv2.NORM_L1)) / luma.size
+
+
+def sharpen_(picture: Picture, detail: float) -> None:
+    """Unsharp masking in place, as much as gives back a `mean_detail` that mixing took; at most 1.5 times."""
+    gain = min(detail / max(mean_detail(picture), 1e-3), 1.5)
+    if gain > 1:
+        blurred = cv2.GaussianBlur(picture, (3, 3), 0)
+        # Of what a 3x3 blur takes away the Laplacian measures about half.
+        amount = 2 * (gain - 1)
+        cv2.addWeighted(picture, 1 + amount, blurred, -amount, 0, dst=picture)

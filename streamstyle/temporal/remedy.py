@@ -28,6 +28,7 @@ class RemedyConfig:
     hold_frames: a tile flagged for longer has changed for good (that is no flicker); from then on the
     share `fade` of the remaining difference is kept each frame, which brings it to 4 % in half a second. A
     tile that is no longer flagged is let go likewise, until its gain is within `nothing` of 1.
+    steady: 0..1, share of the gain that every tile gets, flagged or not.
     """
 
     least: float = 0.6
@@ -37,54 +38,99 @@ class RemedyConfig:
     hold_frames: int = 12
     fade: float = 0.8
     nothing: float = 0.012
+    steady: float = 0.0
+
+
+@dataclass(frozen=True)
+class Repair:
+    """gain: float32 (9, 12), exactly 1 in tiles that are left alone. offset: float32 (9, 12, 2), what to add
+    to (Cr, Cb) in levels of 0..255; exactly 0 there."""
+
+    gain: Tiles
+    offset: Tiles
+
+    @property
+    def touched(self) -> NDArray[np.bool_]:
+        """bool (9, 12): the tiles that it changes."""
+        return np.asarray((self.gain != 1) | (self.offset != 0).any(axis=-1), np.bool_)
+
+
+NO_REPAIR = Repair(np.ones((ROWS, COLUMNS), np.float32), np.zeros((ROWS, COLUMNS, 2), np.float32))
 
 
 class Remedy:
-    """Holds how long each tile has been flagged without a change of sign."""
+    """Follows what was repaired, and for how long.
+
+    A repair answers a *step*. As long as the frame stays away from its past without another step, the repair
+    is held as it is: what the picture does of its own accord in the meantime comes through.
+    """
 
     def __init__(self, config: RemedyConfig) -> None:
         self._config = config
         self._held = np.zeros((ROWS, COLUMNS), np.int32)
-        self._sign = np.zeros((ROWS, COLUMNS), np.float32)
+        self._last = NO_REPAIR
 
-    def tiles(
-        self, matched: Correspondence, change: Change, verdict: Verdict, kappa: NDArray[np.float32]
-    ) -> tuple[Tiles, Tiles]:
-        """Gain (9, 12) and chroma offset (9, 12, 2) in levels; exactly 1 and 0 in tiles that are neither
-        flagged nor being let go."""
+    def repair(
+        self,
+        matched: Correspondence,
+        change: Change,
+        verdict: Verdict,
+        stepped: NDArray[np.bool_],
+        kappa: NDArray[np.float32],
+    ) -> Repair:
+        """Of a frame; no effect. change, verdict: against the past as it left. stepped: bool (9, 12), the
+        tiles that stepped against the past as it was painted."""
+        config = self._config
         easing = (self._held > 0) & ~verdict.tiles
-        touched = verdict.tiles | easing
+        touched = verdict.tiles | easing | (config.steady > 0)
         if not touched.any():
-            return np.ones((ROWS, COLUMNS), np.float32), np.zeros((ROWS, COLUMNS, 2), np.float32)
+            return NO_REPAIR
+        wanted = self._wanted(matched, change, verdict, kappa, whole=bool(touched.all()))
+        held = verdict.tiles & (self._held > 0) & ~stepped
+        gain = np.where(held, self._last.gain, wanted.gain)
+        offset = np.where(held[..., None], self._last.offset, wanted.offset)
+        # Steadying takes less than all of it, else what the style means to change would never come through.
+        share = np.where(verdict.tiles, 1.0, np.where(easing, config.fade, 0.95 * config.steady))
+        share = np.where(self._held >= config.hold_frames, np.minimum(share, config.fade), share)
+        gain = np.where(touched, 1 + share * (gain - 1), 1)
+        if not config.steady:
+            gain = np.where(easing & (np.abs(gain - 1) < config.nothing), 1, gain)
+        offset = np.clip(share[..., None] * offset, -config.offset, config.offset)
+        seen = touched[..., None] & (np.abs(offset) > LEAST_OFFSET)
+        return Repair(gain.astype(np.float32), np.where(seen, offset, 0).astype(np.float32))
+
+    def _wanted(
+        self,
+        matched: Correspondence,
+        change: Change,
+        verdict: Verdict,
+        kappa: NDArray[np.float32],
+        *,
+        whole: bool,
+    ) -> Repair:
+        """What makes the excess of every tile 0, as far as it is sure."""
         config, weight = self._config, verdict.excess.weight
+        whole = bool(weight.any()) and (whole or verdict.common)
         expected = change.before + kappa * matched.source.step
         own = expected[..., 0] / np.maximum(change.now[..., 0], DARK)
-        whole = verdict.common or (bool(easing.all()) and bool(weight.any()))
         total = 1 / max(1 + float(verdict.steps.common[0]), 1 / config.most) if whole else 1.0
         sure = _shrinkage((own - total) * expected[..., 0], weight)
-        wanted = np.clip(total + sure * (own - total), config.least, config.most)
+        gain = np.clip(total + sure * (own - total), config.least, config.most)
         chroma = change.now[..., 1:] - np.float32(128 / 255)
-        rest = expected[..., 1:] - np.float32(128 / 255) - wanted[..., None] * chroma
+        rest = expected[..., 1:] - np.float32(128 / 255) - gain[..., None] * chroma
         shared = np.zeros(2, np.float32)
-        if whole and weight.any():
+        if whole:
             shared = (weight[..., None] * rest).sum(axis=(0, 1)) / weight.sum()
             shared *= _shrinkage(shared, 1 / (MEDIUM * config.least_chroma) ** 2)
-        rest = np.float32(255) * (shared + _shrinkage(rest - shared, weight[..., None]) * (rest - shared))
-        fade = np.where(easing | (self._held >= config.hold_frames), config.fade, 1.0).astype(np.float32)
-        gain = np.where(touched, 1 + fade * (wanted - 1), 1).astype(np.float32)
-        gain = np.where(easing & (np.abs(gain - 1) < config.nothing), np.float32(1), gain)
-        rest = np.clip(fade[..., None] * rest, -config.offset, config.offset)
-        seen = touched[..., None] & (np.abs(rest) > LEAST_OFFSET)
-        return gain, np.where(seen, rest, 0).astype(np.float32)
+        rest = shared + _shrinkage(rest - shared, weight[..., None]) * (rest - shared)
+        return Repair(gain.astype(np.float32), np.asarray(np.float32(255) * rest, np.float32))
 
-    def learn(self, verdict: Verdict, touched: NDArray[np.bool_]) -> None:
-        """Take the frame in; touched: bool (9, 12), the tiles that were repaired."""
-        sign = np.sign(verdict.excess.signed[..., 0])
-        if verdict.common:
-            sign = np.full_like(sign, verdict.sign)
-        turned = verdict.tiles & (sign != self._sign) & (self._sign != 0)
-        self._held = np.where(touched, np.where(turned, 1, self._held + 1), 0).astype(np.int32)
-        self._sign = np.where(verdict.tiles, sign, np.where(touched, self._sign, 0)).astype(np.float32)
+    def learn(self, verdict: Verdict, stepped: NDArray[np.bool_], repair: Repair) -> None:
+        """Take the frame in."""
+        tiles = verdict.tiles if self._config.steady else repair.touched
+        anew = verdict.tiles & stepped
+        self._held = np.where(tiles, np.where(anew, 1, self._held + 1), 0).astype(np.int32)
+        self._last = repair
 
 
 def _shrinkage(step: NDArray[Any], weight: NDArray[Any] | float) -> NDArray[Any]:

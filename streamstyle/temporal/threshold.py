@@ -10,22 +10,29 @@ WARM_UP = 6
 
 
 class RunningThreshold:
-    """`max(floor, multiple * median of the last 96 scores)`.
+    """`max(floor, multiple * median of 96 scores)`.
 
-    An anomaly in less than half of the window leaves the threshold alone, while a style that flickers all the
-    time by itself raises it until it is the exception again that is flagged: a score enters clipped to the
-    present threshold, so this happens step by step. The first 6 scores are judged against twice the floor.
+    Of scores above the threshold only one in `reluctance` is taken, clipped to it: an anomaly leaves the
+    threshold alone for that many seconds and more, while a style that flickers all the time by itself raises
+    it step by step until it is the exception again that is flagged. The first 6 scores are judged against
+    twice the floor.
     """
 
-    def __init__(self, floor: float, multiple: float) -> None:
+    def __init__(self, floor: float, multiple: float, reluctance: int = 1) -> None:
         self._floor = floor
         self._multiple = multiple
+        self._reluctance = reluctance
         self._scores: deque[float] = deque(maxlen=WINDOW)
+        self._above = 0
         self.value = 2 * floor
         """The level above which the next score is flagged."""
 
     def learn(self, score: float) -> None:
-        """Take one more score as normal."""
+        """Take one more score."""
+        if score > self.value:
+            self._above += 1
+            if self._above % self._reluctance:
+                return
         self._scores.append(min(score, self.value))
         if len(self._scores) >= WARM_UP:
             self.value = max(self._floor, self._multiple * median(self._scores))
