@@ -272,6 +272,24 @@ def test_the_past_stands_in_for_two_frames_at_most() -> None:
     assert all("fallback" not in seen[i].action.name for i in range(22, 26))
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_where_the_painting_is_gone_for_longer_the_input_goes_on_in_its_colours(frozen: bool) -> None:
+    film = pan(100)
+    clean = [stylize(frame) for frame in film]
+    styled = [
+        *clean[:30],
+        *(clean[29].copy() if frozen else np.zeros_like(x) for x in clean[30:50]),
+        *clean[50:],
+    ]
+    seen = run(film, styled)
+    lost = range(33, 50)
+    assert all(seen[i].action.name == "input in the painting's colours" for i in lost)
+    for i in lost:
+        assert np.abs(seen[i].left.mean(axis=(0, 1)) - clean[i].mean(axis=(0, 1))).max() < 6
+        assert np.abs(seen[i].left.astype(int) - seen[i - 1].left).mean() > 2
+    assert np.array_equal(seen[-1].left, clean[-1])
+
+
 def test_the_past_is_not_shown_across_a_cut() -> None:
     film = [*pan(20), *pan(20, seed=9)]
     styled = [stylize(frame) for frame in film]

@@ -84,6 +84,9 @@ _DONE: Mapping[str, Callable[[Mapping[str, float]], str]] = {
     "colour re-match": lambda f: f"colours shifted back by up to {f['offset']:.1f} levels",
     "flow blend": lambda f: f"mixed with {f['past']:.0%} of the frame before along the motion",
     "fallback": lambda f: f"replaced by the frame before on {f['past']:.0%} of the picture",
+    "input in the painting's colours": lambda _f: (
+        "replaced by the input in the colours of the last good frame"
+    ),
     "flash hold": lambda _f: "held at the brightness before",
 }
 

@@ -23,16 +23,16 @@ _STEADY = 90.0  # levels squared: below such gradients a tile has no content to 
 
 @dataclass(frozen=True)
 class ContentConfig:
-    """floor, multiple: of the `RunningThreshold` of the loss. rate: weight of the newest frame in what a tile
-    normally keeps, spread_rate: in how much that varies. spread: variation at first, steady: at least,
-    relit: share of a relative change of light that adds to it.
-    top: how many of the worst tiles make the score. least: loss, in variations, from which a tile is flagged.
-    still: mean difference in levels below which two pictures are the same one; moved: the input's, above
-    which it is not.
+    """floor, multiple, reluctance: of the `RunningThreshold` of the loss. rate: weight of the newest frame
+    in what a tile normally keeps, spread_rate: in how much that varies. spread: variation at first, steady:
+    at least, relit: share of a relative change of light that adds to it. top: how many of the worst tiles
+    make the score. least: loss, in variations, from which a tile is flagged. still: mean difference in levels
+    below which two pictures are the same one; moved: the input's, above which it is not.
     """
 
     floor: float = 8.0
     multiple: float = 5.0
+    reluctance: int = 8
     rate: float = 0.15
     spread_rate: float = 0.05
     spread: float = 0.06
@@ -85,7 +85,7 @@ class ContentWatch:
         """size: (h, w) of the analysis pictures."""
         self._config = config
         self._grid = TileGrid(size)
-        self._threshold = RunningThreshold(config.floor, config.multiple)
+        self._threshold = RunningThreshold(config.floor, config.multiple, config.reluctance)
         self.restart()
 
     def restart(self) -> None:

@@ -3,7 +3,7 @@
 Flicker and pops get a tile gain, drift a colour re-match: `RGB' = (1 + gain) RGB + offset` with fields that
 are exactly 0 away from the flagged tiles. These copy no pixel of the past: no ghosts, no blur. Texture that
 is drawn anew is mixed with the past along the input's motion, and a frame that lost its content is replaced
-by it, for `CorrectorConfig.fallback_frames` at most.
+by it, for `CorrectorConfig.fallback_frames` at most; then by the input in the painting's colours.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from streamstyle.temporal.tiles import Tiles
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
 NO_ACTION = Action("none")
+STAND_IN = Action("input in the painting's colours")
 
 
 @dataclass(frozen=True)
 class CorrectorConfig:
     """texture_share: of the past in a frame whose texture was drawn anew. steady_share: in every frame that
     is to be steadied fully. fallback_frames: how many frames
-    in a row the past may stand in for what was lost."""
+    in a row the past may stand in for what was lost; gone: share of the tiles from which the whole frame is
+    lost, and the input itself stands in for it after that."""
 
     texture_share: float = 0.5
     steady_share: float = 0.44
     fallback_frames: int = 2
+    gone: float = 0.75
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,26 @@ class RepairCorrector:
             self.reset()
         action = self._fall_back_(styled, anomaly) if lost else None
         self._lost_for = self._lost_for + 1 if lost else 0
+        if action is None and lost and self._stand_in_(styled, anomaly):
+            return STAND_IN
         if action is None:
             fields = self._apply_fields_(styled, anomaly)
             action = joined(fields, self._calm_texture_(styled, anomaly))
         if action.touched or not lost:
             self._past.keep(styled)
         return action
+
+    def _stand_in_(self, styled: Picture, anomaly: AnomalyMap) -> bool:
+        """Show the input in the colours of the last good frame, where all of the painting is lost for longer
+        than the past may stand in for it: the picture goes on."""
+        gone = Kind.DUPLICATE in anomaly.kinds or float(anomaly.tiles.mean()) >= self._config.gone
+        if not gone or anomaly.source is None:
+            return False
+        picture = self._past.recoloured(anomaly.source)
+        if picture is None:
+            return False
+        np.copyto(styled, picture)
+        return True
 
     def _fall_back_(self, styled: Picture, anomaly: AnomalyMap) -> Action | None:
         """Replace what was lost by the past; None where there is none to trust."""

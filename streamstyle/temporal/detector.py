@@ -192,7 +192,7 @@ class SignedExcessDetector:
             return neutral(cut=True)
         compared = self._compare(now, past, matched, styled, new_shot=self._new_shot(flash=flash))
         self._pending = Pending(now, small, fine, past, compared, flash=flash)
-        found = self._map(compared)
+        found = replace(self._map(compared), source=source)
         if fine is None or past.fine is None:
             return found
         flow, trust = self._fine_motion(fine, past.fine)

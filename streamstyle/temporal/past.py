@@ -30,6 +30,18 @@ class LastGood:
         """There is no past."""
         self._frame = None
 
+    def recoloured(self, source: Picture) -> Picture | None:
+        """A picture in the colours of the frame that is kept: mean and deviation of each channel of CIE Lab
+        are made the same (Reinhard et al. 2001, eq. 10 and 11). None without one, or for another size."""
+        if self._frame is None or self._frame.shape != source.shape:
+            return None
+        lab, like = (cv2.cvtColor(x, cv2.COLOR_RGB2Lab) for x in (source, self._frame))
+        (mean, spread), (to_mean, to_spread) = cv2.meanStdDev(lab), cv2.meanStdDev(like)
+        gain = np.clip(to_spread / np.maximum(spread, 1.0), 0.2, 3.0)
+        table = np.arange(256)[:, None] * gain.T + (to_mean - gain * mean).T
+        mapped = cv2.LUT(lab, np.rint(np.clip(table, 0, 255)).astype(np.uint8).reshape(1, 256, 3))
+        return np.asarray(cv2.cvtColor(mapped, cv2.COLOR_Lab2RGB), np.uint8)
+
     def brought(self, anomaly: AnomalyMap) -> tuple[Picture, NDArray[np.float32]] | None:
         """The past where its pixels are now, and how far it can be trusted: (H, W, 3), float32 (H, W) 0..1.
 

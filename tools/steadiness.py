@@ -1,0 +1,98 @@
+"""What `--consistency 1` makes of a network that flickers, by the scores of Lai et al. 2018.
+
+python3 tools/steadiness.py CLIP... [--bundle DIR] [--styles NAME...] [--frames N] [--consistency C]
+
+Paints each clip at 640x360 frame by frame, and again steadied; prints D_t = 1 - E_warp / E_warp of the plain
+film, the perceptual distance between the two, and the ratios of sharpness and contrast. --bundle names the
+network, by default the bundled one; docs/training.md says how to train one without the temporal losses. The
+last line is one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import environment
+
+if TYPE_CHECKING:
+    from streamstyle.styles.bundle import StyleBundle
+    from streamstyle.types import Picture
+
+NAMES = ("steadier", "perceptual_to_reference", "sharpness_to_reference", "contrast_to_reference")
+
+
+def steadied(film: list[Picture], bundle: StyleBundle, style: str, consistency: float) -> list[Picture]:
+    """The film painted as `run --consistency` does it; 0 paints every frame by itself and repairs nothing."""
+    from streamstyle.build import looks
+    from streamstyle.engines.open import open_engine
+    from streamstyle.process import Process
+    from streamstyle.styles.mix import look_codes
+    from streamstyle.telemetry import EventLog
+    from streamstyle.temporal.corrector import RepairCorrector
+    from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
+    from streamstyle.temporal.remedy import RemedyConfig
+    from streamstyle.temporal.steady import SceneHold
+    from streamstyle.types import Frame
+
+    codes = look_codes(bundle, style, None, 1.0, None)
+    height, width = film[0].shape[:2]
+    architecture, weights = bundle.manifest.architecture, bundle.weights
+    engine = open_engine("auto", architecture, weights, height, width, statistics=consistency > 0)
+    detector = SignedExcessDetector(DetectorConfig(remedy=RemedyConfig(steady=consistency)))
+    look = looks(codes, None, SceneHold(consistency).of if consistency else None)
+    process = Process(engine, look, detector if consistency else None, RepairCorrector(), EventLog(None))
+    frames = (Frame(x, i, i, Fraction(1, 30), 1, 0.0) for i, x in enumerate(film))
+    return [frame.pixels for frame in process(frames)]
+
+
+def measure(
+    clip: Path, bundle: StyleBundle, styles: list[str], frames: int, consistency: float
+) -> dict[str, dict[str, float]]:
+    """Figures of one clip by style."""
+    from streamstyle.cli.bench_films import read_film
+    from streamstyle.metrics.comparison import Comparison
+    from streamstyle.nets.features import load_features
+
+    film, _ = read_film(str(clip), frames)
+    found = {}
+    for style in styles:
+        plain, steady = (steadied(film, bundle, style, c) for c in (0.0, consistency))
+        comparison = Comparison(load_features())
+        for original, reference, styled in zip(film, plain, steady, strict=True):
+            comparison.add(original, styled, reference)
+        figures = comparison.figures()
+        found[style] = {name: round(figures[name], 4) for name in NAMES}
+        print(f"{clip.name:30} {style:16}", *(f"{found[style][name]:8.4f}" for name in NAMES), flush=True)
+    return found
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
+    parser.add_argument("--bundle", type=Path, metavar="DIR")
+    parser.add_argument("--styles", nargs="+", default=["starry-night", "udnie"], metavar="NAME")
+    parser.add_argument("--frames", type=int, default=60, metavar="N")
+    parser.add_argument("--consistency", type=float, default=1.0, metavar="C")
+    arguments = parser.parse_args()
+    from streamstyle.styles.bundle import BUNDLED, load_bundle
+
+    bundle = load_bundle(arguments.bundle or BUNDLED)
+    print(" " * 47, *(f"{name[:8]:>8}" for name in NAMES))
+    by_clip = {
+        clip.name: measure(clip, bundle, arguments.styles, arguments.frames, arguments.consistency)
+        for clip in arguments.clips
+    }
+    every = [figures for styles in by_clip.values() for figures in styles.values()]
+    means = {name: round(sum(f[name] for f in every) / len(every), 4) for name in NAMES}
+    print(f"{'mean':47}", *(f"{means[name]:8.4f}" for name in NAMES))
+    print(json.dumps({"clips": by_clip, "mean": means}))
+
+
+if __name__ == "__main__":
+    environment.enter()
+    main()
