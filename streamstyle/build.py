@@ -16,6 +16,7 @@ from streamstyle.config import RunConfig
 from streamstyle.engines.foreign_engine import Contract, ForeignEngine
 from streamstyle.engines.open import open_engine
 from streamstyle.engines.segmentation import OnnxRegion
+from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
 from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import RunReport
@@ -236,7 +237,8 @@ def _run(
         observer = None if job.report is None else RunReport()
         draw = None if overlay is None else overlay.draw_
         look = looks(model.codes, region, _hold(config, engine))
-        process = Process(engine, look, detector, RepairCorrector(), events, guard, observer, draw)
+        again = FrozenRepainter(engine) if isinstance(engine, HoldingEngine) else None
+        process = Process(engine, look, detector, RepairCorrector(), events, guard, observer, draw, again)
         total = _expected_frames(job, info)
         frames_out = 0
 

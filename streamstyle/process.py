@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -18,11 +19,21 @@ from streamstyle.types import (
     Engine,
     Frame,
     Guard,
+    Kind,
     Look,
     Observer,
     Pending,
     Picture,
+    Repaint,
+    Repainter,
 )
+
+REPAINTED = {Kind.FLICKER, Kind.POP, Kind.DISTORTION, Kind.STYLE}
+"""Kinds for which a frame is worth painting again."""
+
+PAINTED_AGAIN = "painted again"
+REST = 15
+"""Frames for which painting again is not tried after it did not help."""
 
 
 class Process:
@@ -34,7 +45,7 @@ class Process:
     look: how to paint a frame, asked once for each, in order. The detector forgets its past where the style
     codes change: the new style is no flicker of the old one. guard: has the last word on every frame.
     observer: is told what was found and done. overlay: draws that over a frame, in place, which nobody but
-    the viewer sees any more.
+    the viewer sees any more. repainter: paints a flagged frame again, which is kept if its score halves.
     """
 
     def __init__(
@@ -47,6 +58,7 @@ class Process:
         guard: Guard | None = None,
         observer: Observer[Event] | None = None,
         overlay: Callable[[Frame, Picture, AnomalyMap, Action], None] | None = None,
+        repainter: Repainter | None = None,
     ) -> None:
         self._engine = engine
         self._look = look
@@ -56,6 +68,8 @@ class Process:
         self._guard = guard
         self._observer = observer
         self._overlay = overlay
+        self._repainter = repainter
+        self._rest = 0
         self._committed: Look | None = None
         self.look_timer = StageTimer()
         self.detect_timer = StageTimer()
@@ -64,35 +78,46 @@ class Process:
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Styled frames, one for each source frame."""
-        pending: deque[tuple[Frame, Look, Pending]] = deque()
+        pending: deque[tuple[Frame, Look, Repaint | None, Pending]] = deque()
         for frame in frames:
             started = time.perf_counter()
             look = self._look(frame)
             self.look_timer.add(time.perf_counter() - started)
-            pending.append((frame, look, self._engine.start(frame.pixels, look)))
+            again = None if self._repainter is None else self._repainter.remember()
+            pending.append((frame, look, again, self._engine.start(frame.pixels, look)))
             if len(pending) > self._engine.spec.in_flight:
                 yield self._finish(*pending.popleft())
         while pending:
             yield self._finish(*pending.popleft())
 
-    def _finish(self, frame: Frame, look: Look, wait: Pending) -> Frame:
+    def _finish(self, frame: Frame, look: Look, again: Repaint | None, wait: Pending) -> Frame:
         styled = wait()
         if self._detector is not None:
             if self._committed is not None and _codes_differ(look, self._committed):
                 self._detector.reset()
                 self._corrector.reset()
             self._committed = look
-            self._repair_(frame, styled, self._detector)
+            paint = None if again is None else partial(again, frame.pixels, look)
+            self._repair_(frame, styled, self._detector, paint)
         return replace(frame, pixels=styled)
 
-    def _repair_(self, frame: Frame, styled: Picture, detector: Detector) -> None:
+    def _repair_(
+        self, frame: Frame, styled: Picture, detector: Detector, again: Callable[[], Picture] | None
+    ) -> None:
         started = time.perf_counter()
         anomaly = detector.detect(frame.pixels, styled)
         detected = time.perf_counter()
         if self._observer is not None:
             self._observer.found(frame, styled, anomaly)
         looked = time.perf_counter()
-        action = self._corrector.correct_(styled, anomaly)
+        rest = anomaly
+        if again is not None and REPAINTED & set(anomaly.kinds) and self._rest == 0:
+            rest = _repaint_(frame, styled, detector, anomaly, again)
+            self._rest = REST if rest is anomaly else 0
+        self._rest = max(0, self._rest - 1)
+        action = self._corrector.correct_(styled, rest)
+        if rest is not anomaly:
+            action = replace(action, name=f"{PAINTED_AGAIN} + {action.name}".removesuffix(" + none"))
         if self._guard is not None:
             anomaly, action = self._guard.judge_(frame, styled, anomaly, action)
         corrected = time.perf_counter()
@@ -108,6 +133,24 @@ class Process:
             drawing = time.perf_counter()
             self._overlay(frame, styled, anomaly, action)
             self.overlay_timer.add(time.perf_counter() - drawing)
+
+
+def _repaint_(
+    frame: Frame, styled: Picture, detector: Detector, anomaly: AnomalyMap, again: Callable[[], Picture]
+) -> AnomalyMap:
+    """Paint a frame again, in place where that halves its worst score; what is found of it then. Otherwise
+    the map that was given."""
+    picture = again()
+    rest = detector.detect(frame.pixels, picture)
+    if _worst(rest) <= 0.5 * _worst(anomaly):
+        np.copyto(styled, picture)
+        return rest
+    detector.detect(frame.pixels, styled)  # the one that `commit` takes in
+    return anomaly
+
+
+def _worst(anomaly: AnomalyMap) -> float:
+    return max(anomaly.scores[kind] / anomaly.thresholds[kind] for kind in REPAINTED)
 
 
 def _codes_differ(a: Look, b: Look) -> bool:

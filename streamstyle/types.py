@@ -174,6 +174,18 @@ class Engine(Protocol):
         """Free what the engine holds."""
 
 
+Repaint: TypeAlias = Callable[[Picture, Look], Picture]
+"""Paints a picture once more, otherwise."""
+
+
+class Repainter(Protocol):
+    """Paints frames again whose painting went wrong."""
+
+    def remember(self) -> Repaint:
+        """Before a frame is started: what can paint it again later, with the statistics of the frame before
+        it and without a trace on the frames after it. Raises EngineError."""
+
+
 class Kind(StrEnum):
     """What can be wrong with a styled frame."""
 

@@ -20,7 +20,7 @@ from streamstyle.engines.foreign_engine import TRANSFORMER_CONTRACT, ForeignEngi
 from streamstyle.engines.open import ENGINES, open_engine
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.engines.padding import Padding
-from streamstyle.engines.statistics import HoldingEngine, paint_modulated
+from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine, paint_modulated
 from streamstyle.errors import ConfigError, EngineError, ModelError
 from streamstyle.nets.generator import (
     NORM_EPS,
@@ -391,6 +391,31 @@ def test_frames_painted_again_leave_no_trace_where_the_statistics_are_put_back(
     np.testing.assert_array_equal(engine.start(*last)(), other.start(*last)())
     engine.close()
     other.close()
+
+
+def test_a_repainted_frame_has_the_statistics_before_it_and_the_next_frames_never_know(
+    engine_name: str, network: Network
+) -> None:
+    engine, other = (network.open_holding(engine_name, 64, 96) for _ in range(2))
+    look = still(network.codes[0])
+    frames = film(3, gain=1.3)
+    for pixels in frames[:2]:
+        engine.start(pixels, look)()
+    again = FrozenRepainter(engine).remember()
+    ahead = [engine.start(frames[2], look), engine.start(frames[0], replace(look, hold=0.8))]
+    repainted = again(frames[2], look)
+    frozen = [other.start(pixels, look)() for pixels in frames[:2]]
+    frozen.append(other.start(frames[2], replace(look, hold=1.0))())
+    np.testing.assert_array_equal(repainted, frozen[2])
+    assert not np.array_equal(repainted, ahead[0]())
+    ahead[1]()
+    after = engine.start(frames[1], replace(look, hold=0.8))()
+    plain = network.open_holding(engine_name, 64, 96)
+    steps = [(frames[0], 0.0), (frames[1], 0.0), (frames[2], 0.0), (frames[0], 0.8), (frames[1], 0.8)]
+    expected = [plain.start(pixels, replace(look, hold=hold))() for pixels, hold in steps]
+    np.testing.assert_array_equal(after, expected[-1])
+    for each in (engine, other, plain):
+        each.close()
 
 
 def test_modulated_statistics_change_the_frames_with_a_factor_only(

@@ -18,7 +18,7 @@ from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import AREA, FlashGuard
-from streamstyle.types import EngineSpec, Frame, Look, Pending, Picture
+from streamstyle.types import EngineSpec, Frame, Look, Pending, Picture, Repaint
 
 SIZE = (180, 320)
 LOOK = Look(np.zeros((2, 4), np.float32))
@@ -159,3 +159,42 @@ def test_a_full_disk_under_the_event_log_is_told() -> None:
         pytest.skip("this system has no /dev/full")
     with pytest.raises(SinkError, match="No space left"):
         run(ToneEngine({50: 1.1}), 60, full)
+
+
+class CleanRepainter:
+    """Paints as the tone engine does without its gains, times `gain`."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self._gain = gain
+        self.painted = 0
+
+    def remember(self) -> Repaint:
+        def again(pixels: Picture, look: Look) -> Picture:
+            self.painted += 1
+            return ToneEngine({0: self._gain}).start(pixels, look)()
+
+        return again
+
+
+@pytest.mark.parametrize(("gain", "kept"), [(1.0, True), (1.06, False)])
+def test_a_flagged_frame_is_painted_again_and_kept_only_where_that_helps(
+    tmp_path: Path, gain: float, kept: bool
+) -> None:
+    planted, log, repainter = {50: 1.06}, tmp_path / "events.jsonl", CleanRepainter(gain)
+    with EventLog(log) as events:
+        process = Process(
+            ToneEngine(planted),
+            lambda _: LOOK,
+            SignedExcessDetector(),
+            RepairCorrector(),
+            events,
+            repainter=repainter,
+        )
+        left = list(process(panning_scene(70)))
+    clean, _ = run(ToneEngine(), 70, repair=False)
+    assert repainter.painted == 1
+    first = json.loads(log.read_text().splitlines()[0])
+    assert first["index"] == 50
+    assert first["action"] == ("painted again" if kept else "tile gain")
+    assert np.array_equal(left[50].pixels, clean[50].pixels) == kept
+    assert np.abs(left[50].pixels.astype(int) - clean[50].pixels).mean() < 1.5

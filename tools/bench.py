@@ -3,6 +3,7 @@
 python3 tools/bench.py pipeline    640x360 film to film with sound, against the classic network
 python3 tools/bench.py engine      each engine alone on the frames of a 640x360 film
 python3 tools/bench.py detector    detector and corrector alone on a painted 640x360 film
+python3 tools/bench.py patience    alarms in half an hour of clean film
 python3 tools/bench.py clips       frames, pts and sound of every clip, through the whole pipeline
 python3 tools/bench.py memory      peak memory on a 1080p film
 python3 tools/bench.py startup     how long --help takes
@@ -34,11 +35,11 @@ def main() -> int:
     """Run the asked benchmark."""
     environment.enter()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["pipeline", "engine", "detector", "clips", "memory", "startup"])
+    parser.add_argument("what", choices=[f.__name__ for f in BENCHMARKS])
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        chosen = {f.__name__: f for f in (pipeline, engine, detector, clips, memory, startup)}
+        chosen = {f.__name__: f for f in BENCHMARKS}
         result = chosen[arguments.what](Path(folder), arguments.repeats)
     print(json.dumps({"benchmark": arguments.what, **machine(), **result}))
     return 0
@@ -175,17 +176,11 @@ def detector(folder: Path, repeats: int) -> dict[str, Any]:
     import cv2
     import numpy as np
 
-    from streamstyle.media.open import open_source
     from streamstyle.temporal.corrector import RepairCorrector
     from streamstyle.temporal.detector import SignedExcessDetector
 
     cv2.setNumThreads(1)
-    clip = resized_clip(CLIPS / "sam2_02_cups.mp4", folder / "clip.mp4", 640, 360, 100)
-    run_once(clip, folder / "painted.mkv", correct="off")
-    films = []
-    for path in (clip, folder / "painted.mkv"):
-        with open_source(str(path)) as source:
-            films.append([frame.pixels for frame in source])
+    films = painted_pair(CLIPS / "sam2_02_cups.mp4", folder, 100)
     seconds: dict[str, list[float]] = {"detect": [], "commit": [], "correct": []}
     flagged = 0
     for _ in range(repeats):
@@ -211,6 +206,49 @@ def detector(folder: Path, repeats: int) -> dict[str, Any]:
                 seconds["commit"].append(time.perf_counter() - corrected)
     medians = {f"{name}_ms": round(1e3 * statistics.median(s), 2) for name, s in seconds.items()}
     return {"clip": "sam2_02_cups.mp4 at 640x360", "corrected_frames": flagged, **medians}
+
+
+def painted_pair(clip: Path, folder: Path, frames: int) -> list[list[Any]]:
+    """The first frames of a clip at 640x360, and as they are painted."""
+    from streamstyle.media.open import open_source
+
+    original = resized_clip(clip, folder / f"{clip.stem}.mp4", 640, 360, frames)
+    painted = folder / f"{clip.stem}-painted.mkv"
+    run_once(original, painted, correct="off")
+    films = []
+    for path in (original, painted):
+        with open_source(str(path)) as source:
+            films.append([frame.pixels for frame in source])
+    return films
+
+
+def patience(folder: Path, _repeats: int) -> dict[str, Any]:
+    """Half an hour of clean film: three clips in a style, each played to and fro for ten minutes."""
+    import cv2
+
+    from streamstyle.temporal.corrector import RepairCorrector
+    from streamstyle.temporal.detector import SignedExcessDetector
+
+    cv2.setNumThreads(1)
+    found: dict[str, Any] = {}
+    for name in ("sam2_02_cups.mp4", "webcam_asl_sister.mkv", "sam2_05_default_juggle.mp4"):
+        original, painted = painted_pair(CLIPS / name, folder, 150)
+        once = list(range(len(original)))
+        there_and_back = [*once, *once[-2:0:-1]]
+        judge, corrector = SignedExcessDetector(), RepairCorrector()
+        alarms: dict[str, int] = {}
+        before: set[str] = set()
+        for index in range(10 * 60 * 30):
+            at = there_and_back[index % len(there_and_back)]
+            styled = painted[at].copy()
+            anomaly = judge.detect(original[at], styled)
+            judge.commit(styled, touched=corrector.correct_(styled, anomaly).touched)
+            for kind in set(anomaly.kinds) - before:
+                alarms[kind] = alarms.get(kind, 0) + 1
+            before = set(anomaly.kinds)
+        found[name] = alarms
+        print(f"{name}: {alarms or 'none'}", flush=True)
+    return {"minutes_each": 10, "style": STYLE, "alarms": found}
 
 
 def clips(folder: Path, _repeats: int) -> dict[str, Any]:
@@ -286,6 +324,8 @@ def startup(_folder: Path, repeats: int) -> dict[str, Any]:
         seconds.append(time.perf_counter() - started)
     return {"help_seconds": round(statistics.median(seconds), 3)}
 
+
+BENCHMARKS = (pipeline, engine, detector, patience, clips, memory, startup)
 
 if __name__ == "__main__":
     sys.exit(main())

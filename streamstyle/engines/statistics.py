@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamstyle.errors import EngineError
 from streamstyle.nets.generator import CodeLayout
-from streamstyle.types import Engine, Look, Picture
+from streamstyle.types import Engine, Look, Picture, Repaint
 
 
 @runtime_checkable
@@ -32,6 +32,26 @@ class HoldingEngine(Engine, Protocol):
 
     @statistics.setter
     def statistics(self, value: NDArray[np.float32] | None) -> None: ...
+
+
+class FrozenRepainter:
+    """Implements `Repainter`: with the statistics frozen, a frame cannot pulse against the one before."""
+
+    def __init__(self, engine: HoldingEngine) -> None:
+        self._engine = engine
+
+    def remember(self) -> Repaint:
+        """See `streamstyle.types.Repainter`."""
+        engine, past = self._engine, self._engine.statistics
+
+        def again(pixels: Picture, look: Look) -> Picture:
+            present = engine.statistics
+            engine.statistics = past
+            picture = engine.start(pixels, replace(look, hold=1.0))()
+            engine.statistics = present
+            return picture
+
+        return again
 
 
 class Past:

@@ -87,6 +87,7 @@ _DONE: Mapping[str, Callable[[Mapping[str, float]], str]] = {
     "input in the painting's colours": lambda _f: (
         "replaced by the input in the colours of the last good frame"
     ),
+    "painted again": lambda _f: "painted again with the statistics of the frame before",
     "flash hold": lambda _f: "held at the brightness before",
 }
 
