@@ -214,6 +214,8 @@ class AnomalyMap:
     flow: float32 (h, w, 2), the way (dx, dy) back to where each pixel was, in pixels of a small picture;
     trust: uint8 (h, w), 255 where that explains the input, 0 where it does not. None without a past.
     source: the input of the frame, not to be changed or kept; None without a past.
+    frame_step: score over threshold of a step of the whole frame, as far as that is known apart from steps of
+    its parts.
     steady: 0..1, how strongly every frame is to be steadied, flagged or not; gains and offsets then hold in
     every tile.
     cut: the input cut here. event: the input itself changed abruptly (strobe, exposure step) somewhere.
@@ -232,6 +234,7 @@ class AnomalyMap:
     flow: NDArray[np.float32] | None = None
     trust: NDArray[np.uint8] | None = None
     source: Picture | None = None
+    frame_step: float = 0.0
     steady: float = 0.0
 
     @property

@@ -6,7 +6,7 @@ python3 tools/bench.py detector    detector and corrector alone on a painted 640
 python3 tools/bench.py patience    alarms in half an hour of clean film
 python3 tools/bench.py clips       frames, pts and sound of every clip, through the whole pipeline
 python3 tools/bench.py memory      peak memory on a 1080p film
-python3 tools/bench.py startup     how long --help takes
+python3 tools/bench.py startup     how long --help takes, and one frame with and without a kept engine
 """
 
 from __future__ import annotations
@@ -315,14 +315,24 @@ def memory(folder: Path, _repeats: int) -> dict[str, Any]:
     return {"size": "1920x1080", "peak_gib": round(int(done.stdout.split()[-1]) / 2**20, 3)}
 
 
-def startup(_folder: Path, repeats: int) -> dict[str, Any]:
-    """Median seconds of `streamstyle --help`."""
-    seconds = []
-    for _ in range(max(5, repeats)):
+def startup(folder: Path, repeats: int) -> dict[str, Any]:
+    """Median seconds of whole processes: `--help`, one frame with a kept engine; one that compiles."""
+
+    def seconds(*arguments: str) -> float:
+        environ = {**os.environ, "STREAMSTYLE_CACHE": str(folder / "cache")}
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "streamstyle", "--help"], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - started)
-    return {"help_seconds": round(statistics.median(seconds), 3)}
+        command = [sys.executable, "-m", "streamstyle", *arguments]
+        subprocess.run(command, capture_output=True, check=True, env=environ)
+        return time.perf_counter() - started
+
+    frame = ("run", "test:", "null:", "--frames", "1")
+    compiling = seconds(*frame)
+    times = range(max(5, repeats))
+    return {
+        "help_seconds": round(statistics.median(seconds("--help") for _ in times), 3),
+        "frame_seconds_compiling": round(compiling, 3),
+        "frame_seconds_kept": round(statistics.median(seconds(*frame) for _ in times), 3),
+    }
 
 
 BENCHMARKS = (pipeline, engine, detector, patience, clips, memory, startup)

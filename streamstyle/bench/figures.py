@@ -213,7 +213,7 @@ def _methods(measured: Sequence[Measured]) -> dict[str, Any]:
         if method == ALWAYS_ON:
             rows[method] |= {"auroc": {}, "false_alarms": None}
         if method == OURS:
-            unsigned = _method([p for p in films if p.family == "step"], negatives, "texture")
+            unsigned = _method([p for p in films if p.family in {"frame", "step"}], negatives, "texture")
             rows[UNSIGNED] = {**dict.fromkeys(rows[method]), "auroc": unsigned["auroc"], "repaired": {}}
     return {"subjects": len(subjects), "rows": rows}
 

@@ -73,8 +73,8 @@ def alternating_gain(amplitude: float, *, long: bool = False) -> Injection:
         return _changed(film, signs != 0, lambda i, x: gained(x, 1 + amplitude * signs[i]))
 
     if long:
-        return Injection(f"gain {amplitude:.0%} for {LONG} frames", "step", apply)
-    return Injection(f"gain {amplitude:.0%}", "step", apply, amplitude, "gain")
+        return Injection(f"gain {amplitude:.0%} for {LONG} frames", "frame", apply)
+    return Injection(f"gain {amplitude:.0%}", "frame", apply, amplitude, "gain")
 
 
 def sine_gain(amplitude: float, cycle: float = 5) -> Injection:
@@ -86,7 +86,7 @@ def sine_gain(amplitude: float, cycle: float = 5) -> Injection:
         return _changed(film, np.abs(wave) > amplitude / 4, lambda i, x: gained(x, 1 + wave[i]))
 
     often = "" if cycle == 5 else f" every {cycle:g} frames"
-    return Injection(f"pulse {amplitude:.0%}{often}", "step", apply)
+    return Injection(f"pulse {amplitude:.0%}{often}", "frame", apply)
 
 
 def gamma(amplitude: float) -> Injection:
@@ -101,7 +101,7 @@ def gamma(amplitude: float) -> Injection:
 
         return _changed(film, signs != 0, curve)
 
-    return Injection(f"gamma {amplitude:.0%}", "step", apply)
+    return Injection(f"gamma {amplitude:.0%}", "frame", apply)
 
 
 def window_gain(amplitude: float, *, long: bool = False) -> Injection:
@@ -112,7 +112,7 @@ def window_gain(amplitude: float, *, long: bool = False) -> Injection:
         return _changed(film, hit, lambda _i, x: gained(x, 1 + amplitude), onset=onset)
 
     name = f"window {amplitude:.0%}"
-    return Injection(f"{name} for {LONG} frames" if long else name, "step", apply)
+    return Injection(f"{name} for {LONG} frames" if long else name, "frame", apply)
 
 
 def window_offset(amplitude: float) -> Injection:
@@ -123,7 +123,7 @@ def window_offset(amplitude: float) -> Injection:
         level = np.full_like(film[0], round(255 * amplitude))
         return _changed(film, hit, lambda _i, x: np.asarray(cv2.add(x, level), np.uint8), onset=onset)
 
-    return Injection(f"offset {amplitude:.0%}", "step", apply)
+    return Injection(f"offset {amplitude:.0%}", "frame", apply)
 
 
 def modulated_statistics(amplitude: float, source: Film, paint: PaintModulated) -> Injection:
@@ -138,7 +138,7 @@ def modulated_statistics(amplitude: float, source: Film, paint: PaintModulated) 
         changed = dict(zip(hit, painted, strict=True))
         return _changed(film, signs != 0, lambda i, _x: changed[i])
 
-    return Injection(f"statistics {amplitude:.0%}", "step", apply, amplitude, "statistics")
+    return Injection(f"statistics {amplitude:.0%}", "frame", apply, amplitude, "statistics")
 
 
 def restyled_patch(area: float, source: Film, paint: Paint) -> Injection:

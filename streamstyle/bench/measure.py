@@ -158,7 +158,7 @@ def _judge_planted_(
     results.correct += judged.correct_seconds[found.flagged].tolist()
     if not results.method.ours:
         return
-    if injection.family == "step":
+    if injection.family in {"frame", "step"}:
         found.scores.update(
             {n: score(subject.film, injected.frames) for n, score in baselines.SCORES.items()}
         )

@@ -16,20 +16,23 @@ from streamstyle.types import AnomalyMap, Corrector, Detector, Kind
 
 OURS = "streamstyle"
 
+STEPS = (Kind.FLICKER, Kind.POP)
 FAMILIES: dict[str, tuple[Kind, ...]] = {
-    "step": (Kind.FLICKER, Kind.POP),
+    "frame": STEPS,
+    "step": STEPS,
     "texture": (Kind.TEXTURE,),
     "drift": (Kind.DRIFT,),
     "damage": (Kind.DISTORTION, Kind.DUPLICATE),
     "any": tuple(Kind),
 }
-"""Which kinds should notice an injection of a family."""
+"""Which kinds should notice an injection of a family: steps of the whole frame, or of a part of it ..."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """scores: per family, float (n,), score over threshold: above 1 is flagged. maps: what the detector said.
-    left: the frames as they left. seconds: of detection and of correction, (n,) each."""
+    """scores: per family, float (n,), score over threshold: above 1 is flagged; of "frame" the part of the
+    step's score that speaks of the whole frame. maps: what the detector said. left: the frames as they left.
+    seconds: of detection and of correction, (n,) each."""
 
     scores: dict[str, NDArray[np.float64]]
     maps: list[AnomalyMap]
@@ -81,4 +84,5 @@ def judge(source: Sequence[NDArray[np.uint8]], styled: Film, method: Method = Me
         family: np.array([max(m.scores[k] / m.thresholds[k] for k in kinds) for m in maps])
         for family, kinds in FAMILIES.items()
     }
+    scores["frame"] = np.array([m.frame_step for m in maps])
     return Judged(scores, maps, left, np.array(detecting), np.array(correcting))

@@ -301,7 +301,7 @@ class SignedExcessDetector:
         """(a, b) by which the colours moved as they were painted since the last frame that the drift looked
         at, leaving out frames that flickered; 0 until the next one."""
         if not found.stepped.sign:
-            self._walked = self._walked + np.float32(255 * MEDIUM) * found.stepped.steps.common[1:]
+            self._walked = self._walked + np.float32(255 * MEDIUM) * found.stepped.steps.whole[1:]
         if found.labs is None:
             return np.zeros(2, np.float32)
         walked, self._walked = self._walked, np.zeros(2, np.float32)
@@ -331,6 +331,7 @@ class SignedExcessDetector:
             event=verdict.excess.event,
             flow=found.matched.flow,
             trust=found.matched.mask,
+            frame_step=verdict.frame,
             steady=self._config.remedy.steady,
         )
 

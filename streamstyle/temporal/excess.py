@@ -28,11 +28,13 @@ class Change:
 
     now, before: mean YCrCb, float32 (9, 12, 3), 0..1; `before` was warped onto `now`.
     residue: float32 (9, 12), standard deviation inside the tile of the luma difference.
+    frame: float32 (2, 3), mean YCrCb of the whole pictures before and now, trusted or not, not warped.
     """
 
     now: Tiles
     before: Tiles
     residue: Tiles
+    frame: NDArray[np.float32]
 
     @property
     def step(self) -> Tiles:
@@ -41,7 +43,8 @@ class Change:
 
     def offset(self, chroma: NDArray[np.float32]) -> Change:
         """The same change had (Cr, Cb) (2,), 0..1, been added to the present frame."""
-        return replace(self, now=self.now + np.array([0, *chroma], np.float32))
+        more = np.array([0, *chroma], np.float32)
+        return replace(self, now=self.now + more, frame=self.frame + np.stack([0 * more, more]))
 
 
 def relative_step(change: Change) -> Tiles:
@@ -69,27 +72,27 @@ class Correspondence:
         self.mask = photometric_mask(luma, luma_of(self.warped), self._positions, tolerance)
         self.trust = grid.mean(self.mask) / np.float32(255)
         self._styled_before: Picture | None = None
-        self.source = self._change(now, self._past(self.warped))
+        self.source = self._change(now, self._past(before, self.warped))
 
     def styled(self, now: Picture, before: Picture) -> Change:
         """How the styled video changed between the same two frames (analysis pictures)."""
         if before is not self._styled_before:
             self._styled_before = before
-            self._styled_past = self._past(warp(before, self._positions))
+            self._styled_past = self._past(before, warp(before, self._positions))
         return self._change(now, self._styled_past)
 
     def mean(self, values: Tiles) -> float:
         """Of values (9, 12), over what is trusted."""
         return float((self.trust * values).sum() / max(float(self.trust.sum()), 1.0))
 
-    def _past(self, warped: Picture) -> tuple[Picture, Tiles]:
-        """Masked picture and its means over tiles; the same for every present."""
+    def _past(self, before: Picture, warped: Picture) -> tuple[Picture, Tiles, NDArray[np.float32]]:
+        """Masked picture, its means over tiles, and the mean of the whole; the same for every present."""
         masked = self._masked(warped)
-        return masked, self._grid.mean(masked)
+        return masked, self._grid.mean(masked), _mean(before)
 
-    def _change(self, now: Picture, past: tuple[Picture, Tiles]) -> Change:
+    def _change(self, now: Picture, past: tuple[Picture, Tiles, NDArray[np.float32]]) -> Change:
         share = np.maximum(self.trust, 1e-3) * np.float32(255)
-        here, (there, before) = self._masked(now), past
+        here, (there, before, frame) = self._masked(now), past
         means_now = self._grid.mean(here) / share[..., None]
         means_before = before / share[..., None]
         # The square does not mind the sign that a difference of uint8 loses.
@@ -97,8 +100,14 @@ class Correspondence:
         square = self._grid.mean_square(np.asarray(distance, np.uint8))
         step = means_now[..., 0] - means_before[..., 0]
         residue = np.sqrt(np.maximum(square / (share * np.float32(255)) - step * step, 0))
-        return Change(means_now, means_before, np.asarray(residue, np.float32))
+        frames = np.stack([frame, _mean(now)])
+        return Change(means_now, means_before, np.asarray(residue, np.float32), frames)
 
     def _masked(self, picture: Picture) -> Picture:
         """The picture with 0 outside the mask."""
         return np.asarray(cv2.copyTo(picture, self.mask), np.uint8)
+
+
+def _mean(picture: Picture) -> NDArray[np.float32]:
+    """Mean of each channel, (3,), 0..1."""
+    return np.array(cv2.mean(picture)[:3], np.float32) / np.float32(255)

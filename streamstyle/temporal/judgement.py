@@ -24,7 +24,7 @@ WINDOW = 2
 MEDIUM = 0.4
 """Luma 0..1 against which steps of chroma are counted."""
 
-_MOST = 0.6  # share of the judged tiles that go along with a common step
+_MOST = 0.55  # share of the judged tiles that go along with a common step
 _FEWEST = 0.7  # share of a window's tiles that must be judged
 
 
@@ -37,6 +37,8 @@ class ExcessConfig:
     error of the style gain everywhere at once.
     level, residue_share, step_share: uncertainty of a tile's excess: a level of its own (0..1), a share of
     the spread of the luma difference inside the tile, and a share of the input's own step.
+    frame_limits, frame_memory, frame_error: the same as gain_limits, memory and gain_error for the means of
+    the whole frame: a network that normalises over the frame may answer its input with nothing there.
     least: relative step below which nothing is worth a look.
     texture_rate: weight of the newest frame in what a style makes of the variation of its input.
     edge: share of the threshold from which a tile belongs to a step beside it.
@@ -51,12 +53,15 @@ class ExcessConfig:
     level: float = 0.004
     residue_share: float = 0.3
     step_share: float = 0.5
+    frame_limits: tuple[float, float] = (-0.5, 3.0)
+    frame_memory: float = 0.01
+    frame_error: float = 0.3
     least: float = 0.005
     texture_rate: float = 0.05
     edge: float = 0.4
     levels: tuple[tuple[str, float, float, int], ...] = (
-        ("common", 2.5, 6.0, 8),
-        ("local", 6.0, 4.0, 8),
+        ("common", 3.0, 6.0, 8),
+        ("local", 7.0, 4.0, 8),
         ("texture", 0.011, 2.6, 1),
     )
 
@@ -118,6 +123,8 @@ class Excess:
     expected: luma 0..1 that each tile should have, float32 (9, 12).
     weight: 1 / variance of the excess, float32 (9, 12), 0 in tiles that are not judged.
     doubt: relative step that an error of the style gain would explain everywhere at once.
+    common: float32 (3,), relative excess of the whole frame's means of (Y, Cr, Cb). common_z: its
+    significance.
     event: the input itself changed abruptly in some tile. whole: ... in a large part of the picture.
     """
 
@@ -125,6 +132,8 @@ class Excess:
     expected: Tiles
     weight: Tiles
     doubt: float
+    common: NDArray[np.float32]
+    common_z: float
     event: bool
     whole: bool
 
@@ -133,12 +142,14 @@ def excess(
     matched: Correspondence,
     styled: Change,
     gain: NDArray[np.float32],
+    frame_gain: NDArray[np.float32],
     debt: Tiles,
     config: ExcessConfig,
 ) -> Excess:
-    """The signed excess `s_O - kappa s_I` of every tile, and how sure it is.
+    """The signed excess `s_O - kappa s_I` of every tile and of the whole frame, and how sure it is.
 
-    debt: float32 (9, 12), doubt left from the frames over which a correction has been held.
+    gain, frame_gain: float32 (3,), kappa of tiles and of frame means. debt: float32 (9, 12), doubt left from
+    the frames over which a correction has been held.
     """
     source, trust = matched.source, matched.trust
     trusted = trust >= LEAST_TRUST
@@ -161,39 +172,51 @@ def excess(
         + debt**2
     )
     weight = np.where(judged, trust / variance, 0).astype(np.float32)
-    whole = float(eventful.mean()) > config.whole
-    return Excess(signed, np.asarray(expected, np.float32), weight, doubt, bool(eventful.any()), whole)
+    lit, relit = source.frame[0, 0], source.frame[1] - source.frame[0]
+    whole = float(eventful.mean()) > config.whole or abs(float(relit[0])) > config.event
+    level = np.array([max(float(styled.frame[0, 0]), DARK), MEDIUM, MEDIUM], np.float32)
+    common = (styled.frame[1] - styled.frame[0] - frame_gain * relit) / level
+    error = config.frame_error * max(abs(float(frame_gain[0])), 1.0) * abs(float(relit[0])) / max(lit, DARK)
+    unsure = np.array([config.least, *[2 * config.least] * 2], np.float32)
+    common_z = float((np.abs(common) / np.sqrt(unsure**2 + error**2 + owed**2)).max())
+    return Excess(
+        *(signed, np.asarray(expected, np.float32), weight, doubt),
+        *(np.asarray(common, np.float32), common_z, bool(eventful.any()), whole),
+    )
 
 
 @dataclass(frozen=True)
 class Steps:
     """Relative steps of luma (0.03: 3 % brighter than explained) and of chroma, and their significance.
 
-    common: float32 (3,), of the whole picture. common_z: its significance. windows: float32 (8, 11, 3),
-    of each window of tiles. windows_z: float32 (8, 11), the larger significance of luma and chroma.
+    windows: float32 (8, 11, 3), of each window of tiles. windows_z: float32 (8, 11), the larger significance
+    of luma and chroma. whole: float32 (3,), of what is found again of the frame. shared: most tiles went
+    along with the common step of the frame.
     """
 
-    common: NDArray[np.float32]
-    common_z: float
+    whole: NDArray[np.float32]
+    shared: bool
     windows: Tiles
     windows_z: Tiles
 
 
 def steps(found: Excess, least: float) -> Steps:
-    """Weighted least squares of `e_k = g E_k` over windows and over all; significance is
+    """Weighted least squares of `e_k = g E_k` over windows; significance is
     `|g| / sqrt(var(g) + least^2 + doubt^2)`."""
     luma = found.expected[..., None]
     design = np.concatenate([luma, np.full_like(luma, MEDIUM), np.full_like(luma, MEDIUM)], axis=-1)
     weight = found.weight[..., None]
     cross, power = weight * found.signed * design, weight * design * design
     floor = least**2 + found.doubt**2
-    whole, common_z = _significance(cross.sum(axis=(0, 1)), power.sum(axis=(0, 1)), floor)
-    # A patch moves the mean as well: a common step is one that most tiles took.
-    went = (found.signed * np.sign(whole) > 0.5 * np.abs(whole) * design) & (weight > 0)
-    common_z = np.where(went.sum(axis=(0, 1)) > _MOST * (weight > 0).sum(), common_z, 0)
+    whole, _ = _significance(cross.sum(axis=(0, 1)), power.sum(axis=(0, 1)), floor)
+    # A patch moves the mean of the frame as well: a common step is one that most tiles took.
+    most = int(np.abs(found.common / (1, 2, 2)).argmax())
+    went = (found.signed * np.sign(found.common) > 0.5 * np.abs(found.common) * design)[..., most]
+    judged = found.weight > 0
+    shared = bool((went & judged).sum() > _MOST * judged.sum())
     windows, windows_z = _significance(_window_sums(cross), _window_sums(power), floor)
     enough = _window_sums((found.weight > 0).astype(np.float32)[..., None])[..., 0] >= _FEWEST * WINDOW**2
-    return Steps(whole, float(common_z.max()), windows, np.where(enough, windows_z.max(axis=-1), 0))
+    return Steps(whole, shared, windows, np.where(enough, windows_z.max(axis=-1), 0))
 
 
 def _significance(cross: Tiles, power: Tiles, floor: float) -> tuple[Tiles, Tiles]:
@@ -210,12 +233,14 @@ def _window_sums(values: Tiles) -> Tiles:
 
 @dataclass(frozen=True)
 class Verdict:
-    """step, texture: ratios of the frame's scores to their thresholds; above 1 is flagged.
+    """step, texture: ratios of the frame's scores to their thresholds; above 1 is flagged. frame: the part of
+    step that speaks of the whole frame.
     common: the whole frame stepped (else only tiles did). sign: of the step, 0 where not flagged.
     tiles: bool (9, 12), flagged. measures: the scores before their thresholds.
     """
 
     step: float
+    frame: float
     texture: float
     common: bool
     sign: int
@@ -232,6 +257,7 @@ class Judge:
     def __init__(self, config: ExcessConfig) -> None:
         self._config = config
         self._gain = StyleGain(config.memory, config.gain_limits)
+        self._frame_gain = StyleGain(config.frame_memory, config.frame_limits)
         self._texture_gain = TextureGain(config.texture_rate)
         self._debt = np.zeros((ROWS, COLUMNS), np.float32)
         self._thresholds = {
@@ -246,26 +272,29 @@ class Judge:
 
     def verdict(self, matched: Correspondence, change: Change) -> Verdict:
         """Judge one frame; no effect."""
-        found = excess(matched, change, self.gain, self._debt, self._config)
+        gains = self.gain, self._frame_gain.value
+        found = excess(matched, change, *gains, self._debt, self._config)
         taken = steps(found, self._config.least)
         measures = {
-            "common": 0.0 if found.whole else taken.common_z,
+            "common": 0.0 if found.whole else found.common_z,
             "local": float(taken.windows_z.max()),
             "texture": 0.0 if found.whole else self._texture(matched, change, found),
         }
         against = {name: measures[name] / self._thresholds[name].value for name in measures}
         common, local = against["common"], against["local"]
-        tiles = np.zeros((ROWS, COLUMNS), np.bool_)
-        if common > 1:
-            tiles = np.ones((ROWS, COLUMNS), np.bool_)
-        elif local > 1:
-            tiles = stepped(found, taken, self._thresholds["local"].value, self._config.edge)
+        whole = common > 1 and taken.shared
+        tiles = np.full((ROWS, COLUMNS), whole, np.bool_)
+        if not whole and max(common, local) > 1:
+            # Where the mean of the frame tells of a patch, the patch is where the steps are largest.
+            threshold = min(self._thresholds["local"].value, measures["local"])
+            tiles = stepped(found, taken, threshold, self._config.edge)
         step = max(common, local)
         return Verdict(
             step=step,
+            frame=common,
             texture=against["texture"],
-            common=common > 1,
-            sign=_sign(taken, common=common >= local) if step > 1 else 0,
+            common=whole,
+            sign=_sign(found, taken, common=common >= local) if step > 1 else 0,
             tiles=tiles,
             excess=found,
             steps=taken,
@@ -292,6 +321,11 @@ class Judge:
         self._gain.learn(
             np.clip(source, -limit, limit), np.clip(styled, -2 * limit, 2 * limit), matched.trust
         )
+        frame = [
+            np.clip(each.frame[1] - each.frame[0], -limit, limit)[None, None]
+            for each in (matched.source, change)
+        ]
+        self._frame_gain.learn(frame[0], frame[1], np.ones((1, 1), np.float32))
         if not verdict.excess.whole:
             spread = matched.mean(matched.source.residue)
             usual = self._texture_gain.value * spread + self._thresholds["texture"].value
@@ -314,10 +348,10 @@ def stepped(found: Excess, taken: Steps, threshold: float, edge: float) -> NDArr
     return np.asarray(flagged > 0, np.bool_)
 
 
-def _sign(taken: Steps, *, common: bool) -> int:
+def _sign(found: Excess, taken: Steps, *, common: bool) -> int:
     """Direction of the strongest part of a step."""
     where = np.unravel_index(taken.windows_z.argmax(), taken.windows_z.shape)
-    values = taken.common if common else taken.windows[where]
+    values = found.common if common else taken.windows[where]
     return 1 if values[np.abs(values).argmax()] >= 0 else -1
 
 

@@ -113,8 +113,10 @@ class Remedy:
         whole = bool(weight.any()) and (whole or verdict.common)
         expected = change.before + kappa * matched.source.step
         own = expected[..., 0] / np.maximum(change.now[..., 0], DARK)
-        total = 1 / max(1 + float(verdict.steps.common[0]), 1 / config.most) if whole else 1.0
-        sure = _shrinkage((own - total) * expected[..., 0], weight)
+        total = 1 / max(1 + float(verdict.excess.common[0]), 1 / config.most) if whole else 1.0
+        # Beside a common step a tile goes its own way only where that is beyond doubt.
+        sigmas = 3.0 if whole and not config.steady else 1.0
+        sure = _shrinkage((own - total) * expected[..., 0] / sigmas, weight)
         gain = np.clip(total + sure * (own - total), config.least, config.most)
         chroma = change.now[..., 1:] - np.float32(128 / 255)
         rest = expected[..., 1:] - np.float32(128 / 255) - gain[..., None] * chroma
