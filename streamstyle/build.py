@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.config import RunConfig
+from streamstyle.engines.cache import EngineCache, cache_folder
 from streamstyle.engines.foreign_engine import Contract, ForeignEngine
 from streamstyle.engines.open import open_engine
 from streamstyle.engines.segmentation import OnnxRegion
@@ -51,15 +52,15 @@ class Model:
     codes: NDArray[np.float32]
 
 
-def load_model(config: RunConfig) -> Model:
+def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
     """Load the network and the codes, or the imported model, that `config` asks for.
 
-    Raises ConfigError, ModelError.
+    tell: hears that an engine is compiled, and why it cannot be kept. Raises ConfigError, ModelError.
     """
     imported = model_names()
     name = asked_model(config.style, imported)
     if name is not None:
-        return _imported_model(name, config)
+        return _imported_model(name, config, tell)
     if config.region is not None and asked_model(config.region_style, imported):
         raise ConfigError("a region cannot be painted by an imported model; name a style of the network")
     bundle = load_bundle(network_folder(config.network))
@@ -70,12 +71,21 @@ def load_model(config: RunConfig) -> Model:
 
     def open_for(height: int, width: int) -> Engine:
         statistics = config.consistency > 0
-        return open_engine(config.engine, architecture, weights, height, width, statistics=statistics)
+        return open_engine(
+            config.engine,
+            architecture,
+            weights,
+            height,
+            width,
+            statistics=statistics,
+            label=config.network,
+            tell=tell,
+        )
 
     return Model(open_for, codes)
 
 
-def _imported_model(name: str, config: RunConfig) -> Model:
+def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -> Model:
     if config.region is not None:
         raise ConfigError(f"'{name}' is an imported model and cannot paint regions; leave --region out")
     if config.turn is not None:
@@ -88,7 +98,16 @@ def _imported_model(name: str, config: RunConfig) -> Model:
     contract = Contract.from_json(foreign.manifest.contract)
 
     def open_for(height: int, width: int) -> Engine:
-        return ForeignEngine(foreign.manifest.kind, foreign.data, contract, height, width, config.strength)
+        return ForeignEngine(
+            foreign.manifest.kind,
+            foreign.data,
+            contract,
+            height,
+            width,
+            config.strength,
+            cache=EngineCache(cache_folder(), tell),
+            label=name,
+        )
 
     return Model(open_for, np.zeros((2, 0), np.float32))
 
@@ -148,14 +167,15 @@ def run_job(
     on_progress: Callable[[Progress], None],
     clock: Callable[[], float],
     model: Model | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> RunSummary:
     """Run one job to its end. Raises the first StreamStyleError of any stage.
 
-    clock: seconds, monotonic. model: another network than the bundled one.
+    clock: seconds, monotonic. model: another network than the bundled one. tell: see `load_model`.
     """
     refuse_overlap(job.sinks, job.source)
     source = open_source(job.source)
-    model = model or load_model(config)
+    model = model or load_model(config, tell)
     return _run(job, config, source, model, stop=stop, on_progress=on_progress, clock=clock)
 
 

@@ -8,6 +8,14 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
+def engines(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of compiled engines for every test."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("STREAMSTYLE_CACHE", str(folder))
+    return folder / "engines"
+
+
+@pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of own styles and models: tests neither see nor touch the user's."""
     folder = tmp_path_factory.mktemp("home")

@@ -37,11 +37,15 @@ def audio_packet_hashes(path: str) -> list[str]:
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
     """Exit code and the one line that a failing command says."""
     code = main([str(a) for a in arguments])
-    said = capsys.readouterr()
-    assert said.err.startswith("streamstyle: ")
-    assert said.err.count("\n") == 1, said.err
-    assert "Traceback" not in said.err
-    return code, said.err
+    return code, the_error(capsys.readouterr().err)
+
+
+def the_error(said: str) -> str:
+    """The only line but for what is said of engines that are compiled."""
+    of_engines = ("compiling ", "compiled ", "the engine is not kept ")
+    (error,) = [line for line in said.splitlines() if not line.startswith(of_engines)]
+    assert error.startswith("streamstyle: ")
+    return error
 
 
 def test_help_needs_no_heavy_import() -> None:
@@ -222,6 +226,5 @@ def test_a_disk_that_fills_up_is_one_clear_line(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("streamstyle: ")
+    the_error(done.stderr)
     assert not (tmp_path / "out.mp4").exists()

@@ -509,11 +509,12 @@ import sys
 seen = []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(("socket.", "os.fork")) else None)
 import numpy as np
-from streamstyle.engines.openvino_engine import OpenVinoEngine
-from streamstyle.nets.generator import FrameGenerator, GeneratorConfig, restore_generator
+from streamstyle.engines.open import open_engine
+from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import Look
-generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create().requires_grad_(False)
-engine = OpenVinoEngine(FrameGenerator(generator).eval(), 64, 64)
+generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create()
+weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
+engine = open_engine("openvino", generator.config.to_json(), weights, 64, 64)
 code = generator.layout.neutral().numpy()
 engine.start(np.zeros((64, 64, 3), np.uint8), Look(np.stack([code, code])))()
 sys.exit(f"phoned home: {seen}" if seen else 0)

@@ -105,7 +105,7 @@ def test_the_detector_finds_the_same_under_an_overlay(tmp_path: Path) -> None:
 
 
 def test_the_overlay_of_a_flickering_film_is_no_flash() -> None:
-    pulsing = {i: (1.08, 0.92)[i % 2] for i in range(90)}
+    pulsing = {i: (1.04, 0.96)[i % 2] for i in range(90)}
     shown, events = painted(ToneEngine(pulsing), None, overlay=True, count=90)
     assert events.flagged_frames > 20
     assert worst_share(shown) < AREA

@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from streamstyle.cli import bench, explain, repair, run, styles, train
+from streamstyle.cli import bench, engines, explain, repair, run, styles, train
 from streamstyle.cli import eval as evaluate
 from streamstyle.errors import ConfigError, StreamStyleError
 
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     explain.add_command(commands)
     evaluate.add_command(commands)
     bench.add_command(commands)
+    engines.add_command(commands)
     train.add_command(commands)
     return parser
 

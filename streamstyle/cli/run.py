@@ -92,7 +92,14 @@ def command(arguments: argparse.Namespace) -> int:
         duration=arguments.duration,
         report=arguments.report,
     )
-    return run_and_tell(partial(run_job, job, config), as_json=arguments.json)
+    return run_and_tell(partial(run_job, job, config, tell=tell), as_json=arguments.json)
+
+
+def tell(sentence: str) -> None:
+    """What the user should know at once, on stderr, beside the progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(sentence, file=sys.stderr)
 
 
 def run_and_tell(start: Callable[..., RunSummary], *, as_json: bool) -> int:

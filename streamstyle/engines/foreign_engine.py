@@ -5,24 +5,24 @@ The conversion between frames (uint8, NHWC) and what the model wants becomes par
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
 import cv2
 import msgspec
 import numpy as np
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
 
-from streamstyle.engines.openvino_engine import compile_for_cpu, import_openvino
+from streamstyle.engines.cache import EngineCache, source_hash
+from streamstyle.engines.openvino_engine import NETS, compiled_for_cpu, import_openvino
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError, ModelError
-from streamstyle.nets.transformer import TRANSFORMER_MULTIPLE, TransformerNet
 from streamstyle.types import EngineSpec, Look, Pending, Picture
 
 Kind: TypeAlias = Literal["onnx", "transformer"]
@@ -66,7 +66,7 @@ class Contract:
         return contract
 
 
-TRANSFORMER_CONTRACT = Contract("nchw", "nchw", "bytes", "bytes", multiple=TRANSFORMER_MULTIPLE)
+TRANSFORMER_CONTRACT = Contract("nchw", "nchw", "bytes", "bytes", multiple=4)
 
 
 class ForeignEngine:
@@ -74,20 +74,41 @@ class ForeignEngine:
     `Look` nothing is heard.
 
     strength: 0 (the frame itself) .. 1, a blend of pixels. A model of a fixed size gets the frame resized
-    to it, and its picture is resized back.
+    to it, and its picture is resized back. cache, label: see `OpenVinoEngine`.
     """
 
     def __init__(
-        self, kind: Kind, data: bytes, contract: Contract, height: int, width: int, strength: float = 1.0
+        self,
+        kind: Kind,
+        data: bytes,
+        contract: Contract,
+        height: int,
+        width: int,
+        strength: float = 1.0,
+        *,
+        cache: EngineCache | None = None,
+        label: str = "the imported model",
     ) -> None:
         ov = import_openvino()
         self._strength = strength
         self._frame_size = (height, width)
         self._padding = Padding.to_multiple(*(contract.size or self._frame_size), contract.multiple)
-        model = read_network(ov, kind, data, contract.layout_in, self._padding.padded_size)
+        size = self._padding.padded_size
+
+        def on_frames() -> Any:
+            return _on_frames(ov, read_network(ov, kind, data, contract.layout_in, size), contract, size)
+
+        key = {
+            "kind": kind,
+            "weights": hashlib.sha256(data).hexdigest(),
+            "contract": contract.to_json(),
+            "graph": source_hash(NETS / "transformer.py", Path(__file__)),
+            "size": list(size),
+        }
         try:
-            on_frames = _on_frames(ov, model, contract, self._padding.padded_size)
-            self._compiled, self._spec = compile_for_cpu(ov, on_frames)
+            self._compiled, self._spec = compiled_for_cpu(
+                ov, on_frames, key, cache=cache, what=f"{label} for {width}x{height}"
+            )
         except OPENVINO_ERRORS as error:
             raise EngineError(f"OpenVINO cannot compile the imported model: {reason(error)}") from error
         self._idle: deque[Any] = deque()
@@ -165,6 +186,12 @@ def reason(error: Exception) -> str:
 
 
 def _read_transformer(ov: ModuleType, data: bytes, size: Size) -> Any:
+    # Here and not above: a start from the cache must not wait for torch.
+    import torch
+    from safetensors.torch import load as load_safetensors
+
+    from streamstyle.nets.transformer import TransformerNet
+
     network = TransformerNet().eval().requires_grad_(False)
     try:
         network.load_state_dict(load_safetensors(data))

@@ -9,21 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamstyle.engines.cache import EngineCache, cache_folder
 from streamstyle.engines.openvino_engine import HoldingOpenVinoEngine, OpenVinoEngine
-from streamstyle.engines.torch_engine import HoldingTorchEngine, TorchEngine
 from streamstyle.errors import ConfigError, nearest
-from streamstyle.nets.generator import FrameGenerator, restore_generator
-from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.types import Engine, Look, Pending, Picture
 
-ENGINES: dict[str, Callable[[FrameGenerator, int, int], Engine]] = {
-    "openvino": OpenVinoEngine,
-    "torch": TorchEngine,
-}
-_HOLDING: dict[str, Callable[[HoldingFrameGenerator, int, int], Engine]] = {
-    "openvino": HoldingOpenVinoEngine,
-    "torch": HoldingTorchEngine,
-}
+ENGINES = ("openvino", "torch")
 _AUTO = "openvino"
 
 
@@ -46,11 +37,14 @@ def open_engine(
     width: int,
     *,
     statistics: bool = False,
+    label: str = "the network",
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Engine:
     """Open the engine `name` ("auto": the fastest on a CPU) for frames of `height` x `width`.
 
     architecture, weights: of a style bundle's generator. statistics: keep those of the normalisation from
-    frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower.
+    frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower. tell: hears
+    that an engine is compiled, once (`label` for WxH), and why it cannot be kept for the next start.
     Raises ConfigError for an unknown name and EngineError where the engine cannot be had; never falls back
     to another one.
     """
@@ -58,7 +52,27 @@ def open_engine(
     if chosen not in ENGINES:
         known = ("auto", *ENGINES)
         raise ConfigError(f"unknown engine '{name}'{nearest(name, known)}; known are {', '.join(known)}")
+    if chosen == "torch":
+        return _open_torch(architecture, weights, height, width, statistics=statistics)
+    openvino = HoldingOpenVinoEngine if statistics else OpenVinoEngine
+    cache = EngineCache(cache_folder(), tell)
+    return openvino(architecture, weights, height, width, cache=cache, label=label)
+
+
+def _open_torch(
+    architecture: Mapping[str, Any],
+    weights: Mapping[str, NDArray[np.generic]],
+    height: int,
+    width: int,
+    *,
+    statistics: bool,
+) -> Engine:
+    # Importing torch takes two seconds; an engine out of the cache needs none of it.
+    from streamstyle.engines.torch_engine import HoldingTorchEngine, TorchEngine
+    from streamstyle.nets.generator import FrameGenerator, restore_generator
+    from streamstyle.nets.held import HoldingFrameGenerator
+
     generator = restore_generator(architecture, weights)
     if statistics:
-        return _HOLDING[chosen](HoldingFrameGenerator(generator), height, width)
-    return ENGINES[chosen](FrameGenerator(generator), height, width)
+        return HoldingTorchEngine(HoldingFrameGenerator(generator), height, width)
+    return TorchEngine(FrameGenerator(generator), height, width)

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from streamstyle.engines.cache import EngineCache, Recipe, source_hash, weights_hash
 from streamstyle.engines.conditioning import Conditioning
+from streamstyle.engines.machine import instruction_sets, usable_cpus
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.statistics import Past
-from streamstyle.errors import EngineError
-from streamstyle.nets.generator import CodeLayout, FrameGenerator
-from streamstyle.nets.held import HoldingFrameGenerator
+from streamstyle.errors import EngineError, ModelError
+from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import CANVAS_CHANNELS, SIZE_MULTIPLE
 from streamstyle.types import EngineSpec, Look, Pending, Picture
 
-Network: TypeAlias = FrameGenerator | HoldingFrameGenerator
+if TYPE_CHECKING:
+    import torch
+
+NETS = Path(__file__).parents[1] / "nets"
 
 
 def import_openvino() -> ModuleType:
@@ -43,16 +47,49 @@ def import_openvino() -> ModuleType:
 
 
 class OpenVinoEngine:
-    """One compiled graph per frame size; style codes, mask and canvas are inputs of it."""
+    """One compiled graph per frame size; style codes, mask and canvas are inputs of it.
 
-    def __init__(self, network: Network, height: int, width: int) -> None:
-        ov = import_openvino()
-        holds = isinstance(network, HoldingFrameGenerator)
-        self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
-        self._conditioning = Conditioning(self._padding, network.generator.layout.size, holds=holds)
+    architecture, weights: of a style bundle's generator. cache: where the compiled graph is kept; None
+    compiles at every start. label: what `cache` calls the network. Raises EngineError, ModelError.
+    """
+
+    _HOLDS = False
+
+    def __init__(
+        self,
+        architecture: Mapping[str, Any],
+        weights: Mapping[str, NDArray[np.generic]],
+        height: int,
+        width: int,
+        *,
+        cache: EngineCache | None = None,
+        label: str = "the network",
+    ) -> None:
+        ov, holds = import_openvino(), self._HOLDS
         try:
-            model = _convert(ov, network, self._padding.padded_size)
-            self._compiled, spec = compile_for_cpu(ov, model, streams=1 if holds else 2)
+            self._config = GeneratorConfig.from_json(architecture)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the bundle's architecture cannot be read: {error}") from error
+        self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
+        self._conditioning = Conditioning(self._padding, self._config.layout.size, holds=holds)
+        size = self._padding.padded_size
+        sources = (NETS / "generator.py", NETS / "held.py", NETS / "layout.py", Path(__file__))
+        key = {
+            "architecture": dict(architecture),
+            "weights": weights_hash(weights),
+            "graph": source_hash(*sources),
+            "size": list(size),
+            "holds": holds,
+        }
+        try:
+            self._compiled, spec = compiled_for_cpu(
+                ov,
+                lambda: _convert(ov, architecture, weights, size, holds=holds),
+                key,
+                cache=cache,
+                what=f"{label} for {width}x{height}",
+                streams=1 if holds else 2,
+            )
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile the network: {error}") from error
         self._spec = replace(spec, holds=holds)
@@ -105,9 +142,20 @@ class HoldingOpenVinoEngine(OpenVinoEngine):
     the frame before, and each frame gets all processors.
     """
 
-    def __init__(self, network: HoldingFrameGenerator, height: int, width: int) -> None:
-        super().__init__(network, height, width)
-        self._past = Past(network.generator.norms)
+    _HOLDS = True
+
+    def __init__(
+        self,
+        architecture: Mapping[str, Any],
+        weights: Mapping[str, NDArray[np.generic]],
+        height: int,
+        width: int,
+        *,
+        cache: EngineCache | None = None,
+        label: str = "the network",
+    ) -> None:
+        super().__init__(architecture, weights, height, width, cache=cache, label=label)
+        self._past = Past(self._config.norms)
         self._running: Any = None
 
     @property
@@ -153,51 +201,98 @@ def _finish(request: Any) -> None:
         raise EngineError(f"the openvino engine failed on a frame: {error}") from error
 
 
-def compile_for_cpu(ov: ModuleType, model: Any, *, streams: int = 2) -> tuple[Any, EngineSpec]:
-    """Compile an OpenVINO model for frames per second, in bf16 where the CPU computes it.
+def compiled_for_cpu(
+    ov: ModuleType,
+    convert: Callable[[], Any],
+    key: Mapping[str, Any],
+    *,
+    cache: EngineCache | None,
+    what: str,
+    streams: int = 2,
+) -> tuple[Any, EngineSpec]:
+    """A model compiled for frames per second, in bf16 where the CPU computes it, from `cache` if it is there.
 
     Uses all processors that this process may run on, in two streams: two frames at once on half of them
-    each give more frames per second than one after the other on all. Raises what OpenVINO raises.
+    each give more frames per second than one after the other on all.
+
+    convert: the OpenVINO model; called where it must be compiled. key: what the model depends on.
+    what: the model and the size, for people. Raises what OpenVINO and `convert` raise.
     """
-    threads = _usable_cpus()
-    streams = min(streams, threads)
+    threads = usable_cpus()
     core = ov.Core()
     bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    spec = EngineSpec("openvino", "bf16" if bf16 else "fp32", "cpu", in_flight=min(streams, threads))
     options = {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": streams,
+        "NUM_STREAMS": spec.in_flight,
     }
-    spec = EngineSpec("openvino", "bf16" if bf16 else "fp32", "cpu", in_flight=streams)
-    return core.compile_model(model, "CPU", options), spec
+
+    def load(data: bytes) -> Any:
+        try:
+            return core.import_model(data, "CPU", options)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot read the compiled model: {error}") from error
+
+    recipe = Recipe(
+        what,
+        {
+            **key,
+            "engine": "openvino",
+            "library": ov.get_version(),
+            "torch": version("torch"),
+            "device": core.get_property("CPU", "FULL_DEVICE_NAME"),
+            "instructions": instruction_sets(),
+            "precision": spec.precision,
+            "threads": threads,
+            "streams": spec.in_flight,
+        },
+        compile=lambda: core.compile_model(convert(), "CPU", options),
+        export=lambda compiled: compiled.export_model().getvalue(),
+        load=load,
+    )
+    return (recipe.compile() if cache is None else cache.get(recipe)), spec
 
 
-def _usable_cpus() -> int:
-    """Processors that this process may run on; systems without affinity: all of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _input_shapes(size: tuple[int, int], network: Network) -> list[tuple[list[int], torch.dtype]]:
+def _input_shapes(
+    size: tuple[int, int], config: GeneratorConfig, *, holds: bool
+) -> list[tuple[list[int], torch.dtype]]:
     """Of frames, codes, mask and canvas, and of past and hold, as the network's `forward` takes them."""
+    import torch
+
     height, width = size
-    state = [([1, network.generator.norms.size], torch.float32), ([1, 1], torch.float32)]
+    state = [([1, config.norms.size], torch.float32), ([1, 1], torch.float32)]
     return [
         ([1, height, width, 3], torch.uint8),
-        ([1, 2, network.generator.layout.size], torch.float32),
+        ([1, 2, config.layout.size], torch.float32),
         ([1, 1, height // 2, width // 2], torch.uint8),
         ([1, CANVAS_CHANNELS, height // SIZE_MULTIPLE, width // SIZE_MULTIPLE], torch.float32),
-        *(state if isinstance(network, HoldingFrameGenerator) else []),
+        *(state if holds else []),
     ]
 
 
-def _convert(ov: ModuleType, network: Network, size: tuple[int, int]) -> Any:
+def _convert(
+    ov: ModuleType,
+    architecture: Mapping[str, Any],
+    weights: Mapping[str, NDArray[np.generic]],
+    size: tuple[int, int],
+    *,
+    holds: bool,
+) -> Any:
+    # Here and not above: a start from the cache must not wait for torch.
+    import torch
+
+    from streamstyle.nets.generator import FrameGenerator, restore_generator
+    from streamstyle.nets.held import HoldingFrameGenerator
+
+    generator = restore_generator(architecture, weights)
+    network = HoldingFrameGenerator(generator) if holds else FrameGenerator(generator)
     # The trace runs the network once. A small frame serves: sizes are recorded as operations, and OpenVINO
     # then fixes them to `shapes`. At 1080p a full frame took seconds and 0.8 GB more.
     side = 8 * SIZE_MULTIPLE
-    example = tuple(torch.zeros(shape, dtype=dtype) for shape, dtype in _input_shapes((side, side), network))
-    shapes = [ov.PartialShape(shape) for shape, _ in _input_shapes(size, network)]
+    inputs = _input_shapes((side, side), generator.config, holds=holds)
+    example = tuple(torch.zeros(shape, dtype=dtype) for shape, dtype in inputs)
+    shapes = [ov.PartialShape(shape) for shape, _ in _input_shapes(size, generator.config, holds=holds)]
     with warnings.catch_warnings():
         # OpenVINO's converter uses torch.jit.trace, which torch deprecates. Its other way in,
         # torch.export, converts slower and gives a graph of twice the cost. Torch's checks of

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import EngineError
-from streamstyle.nets.generator import CodeLayout
+from streamstyle.nets.layout import CodeLayout
 from streamstyle.types import Engine, Look, Picture, Repaint
 
 

@@ -14,8 +14,9 @@ from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.statistics import Past
 from streamstyle.errors import EngineError
-from streamstyle.nets.generator import CodeLayout, FrameGenerator
+from streamstyle.nets.generator import FrameGenerator
 from streamstyle.nets.held import HoldingFrameGenerator
+from streamstyle.nets.layout import CodeLayout
 from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import EngineSpec, Look, Pending, Picture
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import ConfigError, nearest
-from streamstyle.nets.generator import CodeLayout, GeneratorConfig
+from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.styles.bundle import StyleBundle
 from streamstyle.styles.mix import Turn
 
@@ -81,7 +81,7 @@ def parse_turn(text: str) -> dict[str, float]:
 
 def turning(bundle: StyleBundle, factors: Mapping[str, float]) -> Turn:
     """What turns the codes of a bundle by `factors`, for `styles.mix.style_code`."""
-    layout = GeneratorConfig.from_json(bundle.manifest.architecture).create().layout
+    layout = GeneratorConfig.from_json(bundle.manifest.architecture).layout
     return lambda code: turn(code, layout, bundle.mean, factors)
 
 

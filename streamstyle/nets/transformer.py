@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-TRANSFORMER_MULTIPLE = 4
-
 
 class ConvLayer(nn.Module):
     """Nearest-neighbour upsampling, reflection padding, convolution."""

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from streamstyle.errors import ModelError
-from streamstyle.nets.generator import CodeLayout, Generator, GeneratorConfig
+from streamstyle.nets.generator import Generator
+from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import CANVAS_CHANNELS
 from streamstyle.train.checkpoint import read_checkpoint
 from streamstyle.train.step import GanState, StyleCodes

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from streamstyle.nets.generator import GeneratorConfig
+from streamstyle.nets.layout import GeneratorConfig
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""`streamstyle engines list | clear`: the engines that were compiled on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_command(commands: Any) -> None:
+    """Declare `engines` and what can be done with them."""
+    parser = commands.add_parser("engines", help="compiled engines that are kept: list, clear")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="what is kept, and where; the last used first")
+    listing.set_defaults(command=list_engines)
+    clearing = actions.add_parser("clear", help="remove all; the next run compiles anew")
+    clearing.set_defaults(command=clear_engines)
+
+
+def list_engines(_arguments: argparse.Namespace) -> int:
+    """Print the engines, their precision and size."""
+    from streamstyle.engines.cache import EngineCache, cache_folder
+
+    cache = EngineCache(cache_folder())
+    manifests = cache.manifests()
+    for manifest in manifests:
+        engine, precision = (manifest.key.get(name, "?") for name in ("engine", "precision"))
+        holds = ", holds statistics" if manifest.key.get("holds") else ""
+        print(f"{manifest.what:36} {manifest.size / 1e6:6.1f} MB  {engine} {precision}{holds}")
+    total = sum(manifest.size for manifest in manifests)
+    print(f"{len(manifests)} engines, {total / 1e6:.1f} MB in {cache.folder}")
+    return 0
+
+
+def clear_engines(_arguments: argparse.Namespace) -> int:
+    """Remove all engines."""
+    from streamstyle.engines.cache import EngineCache, cache_folder
+
+    EngineCache(cache_folder()).clear()
+    return 0

@@ -1,0 +1,291 @@
+"""Compiled engines, kept so that the next start does not compile: private, verified, bounded in size.
+
+KEY.engine   what the engine's library exported
+KEY.json     all that it depends on, in clear, and SHA-256 of the file beside it
+KEY.lock     held by the process that compiles it
+
+KEY is the SHA-256 of what the engine depends on. An entry that does not match its key or its hash, or that
+the library refuses, is removed and compiled anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.errors import EngineError
+
+Compiled = TypeVar("Compiled")
+
+LARGEST = 1 << 30  # bytes of all entries
+_FORMAT = 1
+_PATIENCE = 900.0  # seconds to wait for another process that compiles the same
+_LEFT_OVER = 3600.0  # seconds after which a file without a manifest is nobody's
+
+
+@dataclass(frozen=True)
+class Recipe(Generic[Compiled]):
+    """How an engine is had.
+
+    what: for people, as in "lite for 640x360". key: JSON values; all that the compiled engine depends on.
+    compile: takes seconds to minutes. export, load: to bytes and back; load raises EngineError.
+    """
+
+    what: str
+    key: Mapping[str, Any]
+    compile: Callable[[], Compiled]
+    export: Callable[[Compiled], bytes]
+    load: Callable[[bytes], Compiled]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What lies beside an engine. sha256, size (bytes): of the engine; what, key: see `Recipe`."""
+
+    format: int
+    what: str
+    key: dict[str, Any]
+    sha256: str
+    size: int
+
+
+def cache_folder() -> Path:
+    """Under $STREAMSTYLE_CACHE, or where the platform keeps what can be made again."""
+    chosen = os.environ.get("STREAMSTYLE_CACHE")
+    if chosen:
+        root = Path(chosen)
+    elif sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")
+        root = Path(local) / "streamstyle" / "Cache"
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches" / "streamstyle"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamstyle"
+    return root / "engines"
+
+
+def weights_hash(weights: Mapping[str, NDArray[np.generic]]) -> str:
+    """SHA-256 of named tensors: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = np.ascontiguousarray(weights[name])
+        digest.update(f"{name} {tensor.dtype} {weights[name].shape};".encode())
+        digest.update(tensor.data)
+    return digest.hexdigest()
+
+
+def source_hash(*paths: Path) -> str:
+    """The version of a graph: SHA-256 of the source files that define it, or, where a package ships none,
+    the program's version."""
+    digest = hashlib.sha256()
+    try:
+        for path in paths:
+            digest.update(path.read_bytes())
+    except OSError:
+        return version("streamstyle")
+    return digest.hexdigest()
+
+
+class EngineCache:
+    """A folder of compiled engines that several processes may use at once.
+
+    folder: made with mode 0700 when the first engine is stored. tell: hears, in a sentence each, that an
+    engine is compiled and what went wrong with the folder; nothing when all is at hand. largest: bytes; what
+    was not used for longest goes first. patience: seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tell: Callable[[str], None] = lambda _: None,
+        *,
+        largest: int = LARGEST,
+        patience: float = _PATIENCE,
+    ) -> None:
+        self.folder = folder
+        self._tell = tell
+        self._largest = largest
+        self._patience = patience
+
+    def get(self, recipe: Recipe[Compiled]) -> Compiled:
+        """The kept engine, or a new one, which is then kept if that can be.
+
+        Raises what compiling raises; never for what is wrong with the folder.
+        """
+        name = _digest(recipe.key)
+        with ExitStack() as stack:
+            try:
+                _make_private(self.folder)
+                kept = self._read(name, recipe)
+                if kept is None:
+                    stack.enter_context(self._locked(name, recipe.what))
+            except OSError as error:
+                self._tell(f"compiled engines cannot be kept in {self.folder}: {error.strerror or error}")
+                return self._compile(recipe)
+            # Another process may have compiled it while this one waited for the lock.
+            kept = self._read(name, recipe, remove=True) if kept is None else kept
+            if kept is not None:
+                return kept
+            compiled = self._compile(recipe)
+            self._store(name, recipe, compiled)
+            return compiled
+
+    def manifests(self) -> list[Manifest]:
+        """Of all entries, the last used first; what cannot be read is left out."""
+        found = []
+        for path in sorted(self.folder.glob("*.json"), key=_used, reverse=True):
+            with suppress(OSError, ValueError):
+                found.append(msgspec.json.decode(path.read_bytes(), type=Manifest))
+        return found
+
+    def clear(self) -> None:
+        """Remove everything that is kept. Raises EngineError."""
+        try:
+            for path in [p for s in ("engine", "json", "lock", "part") for p in self.folder.glob(f"*.{s}")]:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise EngineError(f"cannot clear {self.folder}: {error.strerror}") from error
+
+    def _compile(self, recipe: Recipe[Compiled]) -> Compiled:
+        self._tell(f"compiling {recipe.what}, once ...")
+        started = time.monotonic()
+        compiled = recipe.compile()
+        self._tell(f"compiled {recipe.what} in {time.monotonic() - started:.1f} s")
+        return compiled
+
+    def _read(self, name: str, recipe: Recipe[Compiled], *, remove: bool = False) -> Compiled | None:
+        """None where there is no entry or a wrong one; `remove`: the wrong one goes."""
+        manifest_path, engine_path = self._paths(name)
+        try:
+            manifest = msgspec.json.decode(manifest_path.read_bytes(), type=Manifest)
+            data = engine_path.read_bytes()
+            if manifest.format != _FORMAT or _digest(manifest.key) != name:
+                raise EngineError("it was made for something else")
+            if hashlib.sha256(data).hexdigest() != manifest.sha256:
+                raise EngineError("it is damaged")
+            kept = recipe.load(data)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EngineError) as error:  # ValueError: msgspec's errors, no UTF-8
+            if remove:
+                self._tell(f"the kept engine of {recipe.what} is refused and made anew: {error}")
+                self._remove(name)
+            return None
+        with suppress(OSError):
+            os.utime(manifest_path)  # used now
+        return kept
+
+    @contextmanager
+    def _locked(self, name: str, what: str) -> Iterator[None]:
+        """Hold the lock of an entry. The system takes it from a process that dies; one that hangs is not
+        waited for longer than `patience`, and two may then write: each writes whole files."""
+        with (self.folder / f"{name}.lock").open("ab") as file:
+            deadline = time.monotonic() + self._patience
+            if not _lock(file):
+                self._tell(f"another process compiles {what}, waiting for it ...")
+                while not _lock(file) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+            yield
+
+    def _store(self, name: str, recipe: Recipe[Compiled], compiled: Compiled) -> None:
+        manifest_path, engine_path = self._paths(name)
+        try:
+            data = recipe.export(compiled)
+            sha256 = hashlib.sha256(data).hexdigest()
+            manifest = Manifest(_FORMAT, recipe.what, dict(recipe.key), sha256, len(data))
+            _write_whole(engine_path, data)
+            _write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest)))
+            self._trim(name)
+        except (OSError, RuntimeError) as error:  # RuntimeError: the library cannot export
+            self._tell(f"the engine is not kept in {self.folder}: {error}")
+
+    def _trim(self, newest: str) -> None:
+        """Remove what was not used for longest until all fit, and what was left half written."""
+        for path in [*self.folder.glob("*.part"), *self.folder.glob("*.engine")]:
+            if not path.with_suffix(".json").exists() and _used(path) < time.time() - _LEFT_OVER:
+                path.unlink(missing_ok=True)
+        names = [path.stem for path in sorted(self.folder.glob("*.json"), key=_used) if path.stem != newest]
+        total = sum(path.stat().st_size for path in self.folder.iterdir())
+        for name in names:
+            if total <= self._largest:
+                return
+            total -= sum(path.stat().st_size for path in self._paths(name) if path.exists())
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        for path in self._paths(name):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def _paths(self, name: str) -> tuple[Path, Path]:
+        return self.folder / f"{name}.json", self.folder / f"{name}.engine"
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def _used(path: Path) -> float:
+    """When a file was last used, seconds since 1970; 0 where another process has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder; raise OSError where that fails, or others may write into it: an engine is code."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform != "win32":
+        status = folder.stat()
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise OSError("other users can write there; make it yours alone: chmod 700")
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Under a name of its own, readable by its owner, then renamed: two writers never share a file."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        part = Path(file.name)
+        try:
+            file.write(data)
+            file.close()
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> bool:
+        """Try to lock an open file until it is closed; whether that succeeded."""
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> bool:
+        """Try to lock an open file until it is closed; whether that succeeded."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,109 @@
+"""What fixes the generator and how its codes are laid out. Read without torch, which takes two seconds to
+import: an engine that was compiled before starts without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from streamstyle.nets.generator import Affine, Generator
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Everything that fixes the architecture; stored in the manifest beside the weights.
+
+    widths: channels at 1/2, 1/4 and 1/8 of the frame size.
+    blocks: residual blocks at 1/8.
+    expansion: channels inside a block, as a multiple of `widths[2]`.
+    kernel: side of the depthwise kernel in a block (odd).
+    """
+
+    widths: tuple[int, int, int] = (12, 24, 80)
+    blocks: int = 4
+    expansion: int = 2
+    kernel: int = 5
+
+    def create(self) -> Generator:
+        """Build the network with fresh weights."""
+        from streamstyle.nets.generator import Generator
+
+        return Generator(self)
+
+    @property
+    def layout(self) -> CodeLayout:
+        """Of the style codes that the network reads."""
+        c0, c1, c2 = self.widths
+        return CodeLayout(
+            ("down1", "down2", *(f"block{i}" for i in range(self.blocks)), "merge", "up1", "detail"),
+            (c1, c2, *[self.expansion * c2] * self.blocks, c1, c0, 3),
+        )
+
+    @property
+    def norms(self) -> CodeLayout:
+        """Of the statistics of its normalising layers."""
+        layout = self.layout
+        # "detail" is the direct path from the photo: it scales and shifts, and normalises nothing.
+        return CodeLayout(layout.names[:-1], layout.channels[:-1])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a manifest."""
+        return asdict(self) | {"widths": list(self.widths)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> GeneratorConfig:
+        """Inverse of `to_json`. Raises TypeError on unknown keys."""
+        c0, c1, c2 = values["widths"]
+        return cls(**{**values, "widths": (int(c0), int(c1), int(c2))})
+
+
+@dataclass(frozen=True)
+class CodeLayout:
+    """Which slice of the style code each conditional layer reads: scale first, then shift."""
+
+    names: tuple[str, ...]
+    channels: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Numbers in one style code."""
+        return 2 * sum(self.channels)
+
+    def split(self, code: Tensor) -> dict[str, Affine]:
+        """Map a code (B, size) to {layer: (scale, shift)}, each (B, C, 1, 1)."""
+        import torch
+
+        parts = torch.split(code, [c for c in self.channels for _ in range(2)], dim=1)
+        shaped = [p[:, :, None, None] for p in parts]
+        return {n: (shaped[2 * i], shaped[2 * i + 1]) for i, n in enumerate(self.names)}
+
+    def blend(self, codes: Tensor, masks: Mapping[str, Tensor]) -> dict[str, Affine]:
+        """Codes (B, 2, size) and, per layer, a mask (B, 1, h, w) in [0, 1] to {layer: (scale, shift)}.
+
+        Each (B, C, h, w): where the mask is 0 those of the first code, where it is 1 of the second.
+        """
+        first, second = self.split(codes[:, 0]), self.split(codes[:, 1])
+        return {
+            name: (
+                first[name][0] + (second[name][0] - first[name][0]) * masks[name],
+                first[name][1] + (second[name][1] - first[name][1]) * masks[name],
+            )
+            for name in self.names
+        }
+
+    def join(self, at: Mapping[str, Affine]) -> Tensor:
+        """Inverse of `split`."""
+        import torch
+
+        return torch.cat([part for name in self.names for part in at[name]], dim=1).flatten(1)
+
+    def neutral(self) -> Tensor:
+        """The code (size,) with scale 1 and shift 0 everywhere."""
+        import torch
+
+        ones_then_zeros = [torch.cat([torch.ones(c), torch.zeros(c)]) for c in self.channels]
+        return torch.cat(ones_then_zeros)
