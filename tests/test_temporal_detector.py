@@ -7,7 +7,7 @@ the clips here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -29,13 +29,7 @@ REAL = ["handheld_rabbit.mp4", "nature_flower.mp4", "sam2_04_coffee.mp4", "stree
 STEPS = {Kind.FLICKER, Kind.POP}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small pictures on shared cores: waiting for a second thread costs more than it gives."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    yield
-    cv2.setNumThreads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def stylize(frame: Picture) -> Picture:

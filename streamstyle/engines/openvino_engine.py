@@ -7,6 +7,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -143,20 +144,11 @@ class HoldingOpenVinoEngine(OpenVinoEngine):
     """
 
     _HOLDS = True
+    _running: Any = None
 
-    def __init__(
-        self,
-        architecture: Mapping[str, Any],
-        weights: Mapping[str, NDArray[np.generic]],
-        height: int,
-        width: int,
-        *,
-        cache: EngineCache | None = None,
-        label: str = "the network",
-    ) -> None:
-        super().__init__(architecture, weights, height, width, cache=cache, label=label)
-        self._past = Past(self._config.norms)
-        self._running: Any = None
+    @cached_property
+    def _past(self) -> Past:
+        return Past(self._config.norms)
 
     @property
     def norms(self) -> CodeLayout:

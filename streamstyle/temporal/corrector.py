@@ -27,9 +27,9 @@ STAND_IN = Action("input in the painting's colours")
 @dataclass(frozen=True)
 class CorrectorConfig:
     """texture_share: of the past in a frame whose texture was drawn anew. steady_share: in every frame that
-    is to be steadied fully. fallback_frames: how many frames
-    in a row the past may stand in for what was lost; gone: share of the tiles from which the whole frame is
-    lost, and the input itself stands in for it after that."""
+    is to be steadied fully. fallback_frames: how many frames in a row the past may stand in for what was
+    lost; gone: share of the tiles from which the whole frame is lost, and the input itself stands in for it
+    after that."""
 
     texture_share: float = 0.5
     steady_share: float = 0.44
@@ -155,9 +155,11 @@ class RepairCorrector:
             return NO_ACTION
         past, trust = brought
         share = trust * np.float32(wanted)
-        sharpness = mean_detail(styled)
-        mix_(styled, past, share)
-        if not drawn_anew:
+        if drawn_anew:
+            mix_(styled, past, share)
+        else:
+            sharpness = mean_detail(styled)
+            mix_(styled, past, share)
             sharpen_(styled, sharpness)
         return Action("flow blend", {"past": float(share.mean())})
 
