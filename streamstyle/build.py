@@ -138,17 +138,20 @@ def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
 
 
 def looks(
-    codes: NDArray[np.float32], region: Region | None, hold: Callable[[Frame], float] | None = None
+    codes: NDArray[np.float32],
+    region: Region | None,
+    hold: Callable[[Frame], float] | None = None,
+    name: str = "",
 ) -> Callable[[Frame], Look]:
     """How each frame is painted; as long as the region's mask and the hold stay, so does the look."""
-    still = Look(codes)
+    still = Look(codes, name=name)
 
     def of(frame: Frame) -> Look:
         nonlocal still
         mask = None if region is None else region.mask(frame)
         share = 0.0 if hold is None else hold(frame)
         if mask is not still.mask or share != still.hold:
-            still = Look(codes, mask, share)
+            still = Look(codes, mask, share, name)
         return still
 
     return of
@@ -256,7 +259,7 @@ def _run(
         detector, guard = _judges(config)
         observer = None if job.report is None else RunReport()
         draw = None if overlay is None else overlay.draw_
-        look = looks(model.codes, region, _hold(config, engine))
+        look = looks(model.codes, region, _hold(config, engine), config.style)
         again = FrozenRepainter(engine) if isinstance(engine, HoldingEngine) else None
         process = Process(engine, look, detector, RepairCorrector(), events, guard, observer, draw, again)
         total = _expected_frames(job, info)

@@ -26,6 +26,7 @@ from streamstyle.types import (
     Picture,
     Repaint,
     Repainter,
+    Verdict,
 )
 
 REPAINTED = {Kind.FLICKER, Kind.POP, Kind.DISTORTION, Kind.STYLE}
@@ -92,18 +93,19 @@ class Process:
 
     def _finish(self, frame: Frame, look: Look, again: Repaint | None, wait: Pending) -> Frame:
         styled = wait()
+        verdict = None
         if self._detector is not None:
             if self._committed is not None and _codes_differ(look, self._committed):
                 self._detector.reset()
                 self._corrector.reset()
             self._committed = look
             paint = None if again is None else partial(again, frame.pixels, look)
-            self._repair_(frame, styled, self._detector, paint)
-        return replace(frame, pixels=styled)
+            verdict = self._repair_(frame, styled, self._detector, paint)
+        return replace(frame, pixels=styled, style=look.name, verdict=verdict)
 
     def _repair_(
         self, frame: Frame, styled: Picture, detector: Detector, again: Callable[[], Picture] | None
-    ) -> None:
+    ) -> Verdict:
         started = time.perf_counter()
         anomaly = detector.detect(frame.pixels, styled)
         detected = time.perf_counter()
@@ -133,6 +135,8 @@ class Process:
             drawing = time.perf_counter()
             self._overlay(frame, styled, anomaly, action)
             self.overlay_timer.add(time.perf_counter() - drawing)
+        score = max((anomaly.scores[k] / anomaly.thresholds[k] for k in anomaly.scores), default=0.0)
+        return Verdict(score, anomaly.kinds, np.abs(anomaly.tile_score), action.name)
 
 
 def _repaint_(

@@ -21,6 +21,34 @@ Picture: TypeAlias = NDArray[np.uint8]
 Pending: TypeAlias = Callable[[], Picture]
 
 
+class Kind(StrEnum):
+    """What can be wrong with a styled frame."""
+
+    FLICKER = "flicker"
+    POP = "pop"
+    DRIFT = "drift"
+    TEXTURE = "texture"
+    DISTORTION = "distortion"
+    STYLE = "style"
+    DUPLICATE = "duplicate"
+    FLASH = "flash"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of a styled frame and done to it, as sinks tell it on.
+
+    score: of the worst kind, over its threshold; flagged above 1. kinds: the flagged ones, worst first.
+    heat: float32 (rows, cols), how far each tile is from what the input explains, in units of 0..1 luma.
+    action: what the corrector did; "none" where nothing.
+    """
+
+    score: float
+    kinds: tuple[Kind, ...]
+    heat: NDArray[np.float32]
+    action: str
+
+
 @dataclass(frozen=True)
 class Frame:
     """One video frame with its place in time.
@@ -29,7 +57,8 @@ class Frame:
     pixels; after `process` nobody writes to a styled frame's either.
     index: counts decoded frames from 0; a dropped frame shows as a gap.
     pts, duration: in units of `time_base` seconds, as the source had them; duration 0 means unknown.
-    captured_at: `time.monotonic()` when the source had decoded the frame.
+    captured_at: `time.monotonic()` when the source had decoded the frame; its age counts from there.
+    style: what it is painted in, as the user named it; empty before that. verdict: None if nothing judged it.
     """
 
     pixels: Picture
@@ -38,6 +67,8 @@ class Frame:
     time_base: Fraction
     duration: int
     captured_at: float
+    style: str = ""
+    verdict: Verdict | None = None
 
     @property
     def time(self) -> float:
@@ -45,11 +76,29 @@ class Frame:
         return float(self.pts * self.time_base)
 
 
+class SoundReader(Protocol):
+    """One sink's way through the sound of a live source."""
+
+    def until(self, time: float) -> NDArray[np.float32]:
+        """Samples (n, 2) in -1..1, 48 kHz, that follow those given before, up to this presentation time in
+        seconds; silence where the source had none. The first call gives none: sound begins with the sink.
+        """
+
+
+class Sound(Protocol):
+    """The sound of a live source, on the clock of its frames' time stamps."""
+
+    def reader(self) -> SoundReader:
+        """One for each sink."""
+
+
 @dataclass(frozen=True)
 class StreamInfo:
     """What is known of a source once it is open.
 
-    url: what the user named; sinks copy the sound from there. width, height: of upright frames.
+    url: what the user named; sinks of a film copy the sound from there. live: frames come when they come, and
+    late ones are worth nothing. sound: what is heard of a live source, None where it is mute.
+    width, height: of upright frames.
     rate: average frames per second (None: unknown). frames: number of frames, 0 where unknown.
     sample_aspect_ratio: of upright frames. matrix: "bt709", "bt601" or "bt2020", as tagged or, where
     untagged, 709 from 720 lines up. audio_streams: how many audio streams the source has.
@@ -64,6 +113,8 @@ class StreamInfo:
     sample_aspect_ratio: Fraction
     matrix: str
     audio_streams: int
+    live: bool = False
+    sound: Sound | None = None
 
 
 @dataclass(frozen=True)
@@ -134,12 +185,14 @@ class Look:
     codes: float32 (2, size). mask: uint8 (H, W), 0 paints with the first code, 255 with the second, between
     them a mix inside the network; None is the first code everywhere. hold: 0..1, share of the past in the
     statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's past
-    begins with it, 1 takes those of the frame before. All of it may change with every frame.
+    begins with it, 1 takes those of the frame before. name: of the style, for those who see the frame. All of
+    it may change with every frame.
     """
 
     codes: NDArray[np.float32]
     mask: NDArray[np.uint8] | None = None
     hold: float = 0.0
+    name: str = ""
 
 
 class Region(Protocol):
@@ -184,19 +237,6 @@ class Repainter(Protocol):
     def remember(self) -> Repaint:
         """Before a frame is started: what can paint it again later, with the statistics of the frame before
         it and without a trace on the frames after it. Raises EngineError."""
-
-
-class Kind(StrEnum):
-    """What can be wrong with a styled frame."""
-
-    FLICKER = "flicker"
-    POP = "pop"
-    DRIFT = "drift"
-    TEXTURE = "texture"
-    DISTORTION = "distortion"
-    STYLE = "style"
-    DUPLICATE = "duplicate"
-    FLASH = "flash"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""The sound of a live source: written as it comes, read by each sink up to the picture that it writes.
+
+A sink asks for sound up to the time stamp of a frame that it got late, so sound is as late as the picture
+and stays in step with it, whatever the delay and however many frames were dropped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.media.scene.sound import SOUND_RATE
+
+KEPT_SECONDS = 20
+"""Sound older than this is forgotten: no sink is that late."""
+
+
+class SoundBuffer:
+    """Implements `Sound`. One thread adds; any number of readers, each on a thread of its own."""
+
+    def __init__(self) -> None:
+        # Of what is shared only the deque changes, and its methods are atomic.
+        self._chunks: deque[tuple[int, NDArray[np.float32]]] = deque()
+
+    def add(self, samples: NDArray[np.float32], time: float) -> None:
+        """samples: (n, 2) in -1..1, 48 kHz, not changed later. time: of the first, on the frames' clock."""
+        first = round(time * SOUND_RATE)
+        self._chunks.append((first, samples))
+        while self._chunks[0][0] < first - KEPT_SECONDS * SOUND_RATE:
+            self._chunks.popleft()
+
+    def reader(self) -> SoundBufferReader:
+        """See `Sound`."""
+        return SoundBufferReader(self._chunks)
+
+
+class SoundBufferReader:
+    """Implements `SoundReader`."""
+
+    def __init__(self, chunks: deque[tuple[int, NDArray[np.float32]]]) -> None:
+        self._chunks = chunks
+        self._at: int | None = None
+
+    def until(self, time: float) -> NDArray[np.float32]:
+        """See `SoundReader`. Where chunks overlap the later is heard; a jump back in time gives nothing."""
+        end = round(time * SOUND_RATE)
+        start = end if self._at is None else self._at
+        if end - start > KEPT_SECONDS * SOUND_RATE:
+            start = end  # a gap of the source: the sink's picture jumped as well
+        self._at = max(end, start)
+        heard = np.zeros((max(end - start, 0), 2), np.float32)
+        for first, samples in self._chunks.copy():
+            a, b = max(first, start), min(first + len(samples), end)
+            if a < b:
+                heard[a - start : b - start] = samples[a - first : b - first]
+        return heard
