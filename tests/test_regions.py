@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from streamstyle.build import load_model, looks, region_opener
+from streamstyle.build.look import looks, region_opener
+from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError, EngineError, SourceError
 from streamstyle.media.open import open_sink

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_temporal_detector import pan, stylize
 
-from streamstyle.build import repair_job, run_job
+from streamstyle.build.run import repair_job, run_job
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.flow import Stop

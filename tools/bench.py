@@ -84,7 +84,7 @@ def resized_clip(clip: Path, out: Path, width: int, height: int, frames: int) ->
 
 def run_once(source: Path, out: Path, *, correct: str = "repair", **options: Any) -> dict[str, Any]:
     """One job through the product's own code, engine built beforehand as `run` does."""
-    from streamstyle.build import run_job
+    from streamstyle.build.run import run_job
     from streamstyle.config import RunConfig
     from streamstyle.flow import Stop
     from streamstyle.job import Job
@@ -108,7 +108,7 @@ def pipeline(folder: Path, repeats: int) -> dict[str, Any]:
     import numpy as np
     from classic_network import ClassicEngine
 
-    from streamstyle.build import Model
+    from streamstyle.build.model import Model
 
     clip = resized_clip(CLIPS / "sam2_02_cups.mp4", folder / "clip.mp4", 640, 360, 300)
     peer = Model(lambda _height, _width: ClassicEngine(), np.zeros((2, 0), np.float32))
@@ -139,7 +139,7 @@ def engine(folder: Path, repeats: int) -> dict[str, Any]:
     """fps and CPU time of each engine alone, as many frames in flight as it asks for."""
     from collections import deque
 
-    from streamstyle.build import load_model
+    from streamstyle.build.model import load_model
     from streamstyle.config import RunConfig
     from streamstyle.engines.open import paint_all
     from streamstyle.media.open import open_source

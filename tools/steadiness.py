@@ -27,7 +27,7 @@ NAMES = ("steadier", "perceptual_to_reference", "sharpness_to_reference", "contr
 
 def steadied(film: list[Picture], bundle: StyleBundle, style: str, consistency: float) -> list[Picture]:
     """The film painted as `run --consistency` does it; 0 paints every frame by itself and repairs nothing."""
-    from streamstyle.build import looks
+    from streamstyle.build.look import looks
     from streamstyle.engines.open import open_engine
     from streamstyle.process import Process
     from streamstyle.styles.mix import look_codes

@@ -20,7 +20,7 @@ from streamstyle.bench.measure import Plan, measure
 from streamstyle.bench.protocol import COMPARED, QUICK, QUICK_SCENES
 from streamstyle.bench.rendered import RenderedFilm, render
 from streamstyle.bench.subjects import Measured, Painter, Subject
-from streamstyle.build import load_model
+from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
 from streamstyle.engines.open import open_engine, paint_all
 from streamstyle.engines.statistics import paint_modulated

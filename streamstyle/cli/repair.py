@@ -42,7 +42,7 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Repair and print the summary."""
-    from streamstyle.build import repair_job
+    from streamstyle.build.run import repair_job
     from streamstyle.cli.run import run_and_tell
     from streamstyle.config import RunConfig
     from streamstyle.errors import ConfigError

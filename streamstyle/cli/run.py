@@ -70,7 +70,7 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the job and print its summary."""
-    from streamstyle.build import run_job
+    from streamstyle.build.run import run_job
     from streamstyle.config import RunConfig, load_config
     from streamstyle.job import Job
 

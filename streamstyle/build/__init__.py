@@ -1,0 +1,1 @@
+"""From settings to a run: the only room that knows every other."""

@@ -1,0 +1,89 @@
+"""The network of a run, or the imported model in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.config import RunConfig
+from streamstyle.engines.cache import EngineCache, cache_folder
+from streamstyle.engines.foreign_engine import Contract, ForeignEngine
+from streamstyle.engines.open import open_engine
+from streamstyle.errors import ConfigError
+from streamstyle.explain.turn import parse_turn, turning
+from streamstyle.styles.bundle import load_bundle, network_folder
+from streamstyle.styles.foreign import asked_model, load_foreign
+from streamstyle.styles.library import model_names
+from streamstyle.styles.mix import look_codes
+from streamstyle.types import Engine
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network and the two codes (2, size) that a run uses, before the frame size is known."""
+
+    open_engine: Callable[[int, int], Engine]
+    codes: NDArray[np.float32]
+
+
+def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
+    """Load the network and the codes, or the imported model, that `config` asks for.
+
+    tell: hears that an engine is compiled, and why it cannot be kept. Raises ConfigError, ModelError.
+    """
+    imported = model_names()
+    name = asked_model(config.style, imported)
+    if name is not None:
+        return _imported_model(name, config, tell)
+    if config.region is not None and asked_model(config.region_style, imported):
+        raise ConfigError("a region cannot be painted by an imported model; name a style of the network")
+    bundle = load_bundle(network_folder(config.network))
+    inside = None if config.region is None else config.region_style
+    turn = None if config.turn is None else turning(bundle, parse_turn(config.turn))
+    codes = look_codes(bundle, config.style, inside, config.strength, turn)
+    architecture, weights = bundle.manifest.architecture, bundle.weights
+
+    def open_for(height: int, width: int) -> Engine:
+        statistics = config.consistency > 0
+        return open_engine(
+            config.engine,
+            architecture,
+            weights,
+            height,
+            width,
+            statistics=statistics,
+            label=config.network,
+            tell=tell,
+        )
+
+    return Model(open_for, codes)
+
+
+def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -> Model:
+    if config.region is not None:
+        raise ConfigError(f"'{name}' is an imported model and cannot paint regions; leave --region out")
+    if config.turn is not None:
+        raise ConfigError(f"'{name}' is an imported model and cannot be turned; leave --turn out")
+    if config.engine not in {"auto", "openvino"}:
+        raise ConfigError(f"'{name}' is an imported model and runs on openvino only; leave --engine out")
+    if not 0 <= config.strength <= 1:
+        raise ConfigError(f"strength must lie in 0..1, not {config.strength:g}")
+    foreign = load_foreign(name)
+    contract = Contract.from_json(foreign.manifest.contract)
+
+    def open_for(height: int, width: int) -> Engine:
+        return ForeignEngine(
+            foreign.manifest.kind,
+            foreign.data,
+            contract,
+            height,
+            width,
+            config.strength,
+            cache=EngineCache(cache_folder(), tell),
+            label=name,
+        )
+
+    return Model(open_for, np.zeros((2, 0), np.float32))

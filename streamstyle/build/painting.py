@@ -1,0 +1,87 @@
+"""What stands between the source and the sinks of a run: engine, look, detector, corrector, guard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from streamstyle.build.look import hold_of, looks, region_opener
+from streamstyle.build.model import Model
+from streamstyle.config import RunConfig
+from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
+from streamstyle.errors import ConfigError
+from streamstyle.explain.overlay import Overlay
+from streamstyle.explain.run_report import RunReport
+from streamstyle.job import Job
+from streamstyle.process import Process
+from streamstyle.telemetry import EventLog
+from streamstyle.temporal.corrector import RepairCorrector
+from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector, SilentDetector
+from streamstyle.temporal.flashes import FlashGuard
+from streamstyle.temporal.remedy import RemedyConfig
+from streamstyle.types import Detector, Engine, StreamInfo
+
+
+@dataclass(frozen=True)
+class Painting:
+    """Open for frames of one size. report: hears what was found, where a page is asked for. regional: does
+    a second style hold somewhere?"""
+
+    process: Process
+    engine: Engine
+    events: EventLog
+    report: RunReport | None
+    regional: bool
+
+
+def painting_opener(job: Job, config: RunConfig, model: Model) -> Callable[[ExitStack, StreamInfo], Painting]:
+    """What opens the painting of a job; all that it opens is closed with the stack.
+
+    Raises ConfigError at once for settings that do not fit together; the opener raises EngineError,
+    SourceError, SinkError, and ConfigError for a region that does not fit the frame.
+    """
+    open_region, overlay = region_opener(config), _overlay(config)
+    detector, guard = _judges(config)
+
+    def open_for(stack: ExitStack, info: StreamInfo) -> Painting:
+        engine = model.open_engine(info.height, info.width)
+        stack.callback(engine.close)
+        region = None if open_region is None else open_region(info.height, info.width)
+        if region is not None:
+            stack.callback(region.close)
+        events = stack.enter_context(EventLog(job.events))
+        report = None if job.report is None else RunReport()
+        process = Process(
+            engine,
+            looks(model.codes, region, hold_of(config, engine), config.style),
+            detector,
+            RepairCorrector(),
+            events,
+            guard,
+            observer=report,
+            overlay=None if overlay is None else overlay.draw_,
+            repainter=FrozenRepainter(engine) if isinstance(engine, HoldingEngine) else None,
+        )
+        return Painting(process, engine, events, report, regional=region is not None)
+
+    return open_for
+
+
+def _judges(config: RunConfig) -> tuple[Detector | None, FlashGuard | None]:
+    if config.correct == "repair":
+        judging = DetectorConfig(remedy=RemedyConfig(steady=config.consistency))
+        return SignedExcessDetector(judging), FlashGuard(limit_input=config.flash_guard)
+    if config.consistency:
+        raise ConfigError("--consistency steadies what the detector measures: leave --correct off out")
+    if config.flash_guard:
+        return SilentDetector(), FlashGuard(limit_input=True)
+    return None, None
+
+
+def _overlay(config: RunConfig) -> Overlay | None:
+    if config.overlay and config.correct == "off":
+        raise ConfigError(
+            "--overlay shows what the detector finds, and --correct off has none: leave one out"
+        )
+    return Overlay() if config.overlay else None

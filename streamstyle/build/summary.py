@@ -1,0 +1,76 @@
+"""What a run has to say of itself when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from streamstyle.build.painting import Painting
+from streamstyle.config import RunConfig
+from streamstyle.explain.run_report import RunReport
+from streamstyle.flow import FlowReport
+from streamstyle.job import Job, RunSummary
+from streamstyle.page import write_page
+from streamstyle.telemetry import StageTimer
+from streamstyle.types import Sink, Source
+
+
+def summarise(
+    job: Job,
+    config: RunConfig,
+    source: Source,
+    painting: Painting,
+    flow: FlowReport,
+    sinks: Sequence[Sink],
+    *,
+    frames_out: int,
+    seconds: float,
+    interrupted: bool,
+) -> RunSummary:
+    """The summary of a run that has ended; writes the page that the job asks for. Raises SinkError."""
+    summary = RunSummary(
+        job=job,
+        info=source.info,
+        style=config.style,
+        strength=config.strength,
+        consistency=config.consistency,
+        region=config.region,
+        region_style=config.region_style,
+        engine=vars(painting.engine.spec),
+        frames_in=flow.captured,
+        frames_out=frames_out,
+        dropped=flow.dropped,
+        seconds=seconds,
+        stages=_stages(job, painting, flow, frames_out),
+        flagged_frames=painting.events.flagged_frames,
+        anomalies=dict(painting.events.by_kind),
+        source_report=source.report(),
+        sink_reports=tuple(sink.report() for sink in sinks),
+        interrupted=interrupted,
+    )
+    if painting.report is not None:
+        _write_report(painting.report, summary)
+    return summary
+
+
+def _stages(job: Job, painting: Painting, flow: FlowReport, frames: int) -> dict[str, dict[str, float]]:
+    process = painting.process
+    timers: Iterable[tuple[str, StageTimer]] = [
+        ("decode", flow.capture),
+        *([("region", process.look_timer)] if painting.regional else []),
+        ("detect", process.detect_timer),
+        ("correct", process.correct_timer),
+        ("overlay", process.overlay_timer),
+        *((f"write {url}", timer) for url, timer in zip(job.sinks, flow.sinks, strict=True)),
+    ]
+    stages = {name: timer.summary() for name, timer in timers}
+    busy = painting.engine.busy_seconds
+    stages["stylize"] = {"fps": round(frames / busy, 1)} if busy else {}
+    return {name: summary for name, summary in stages.items() if summary}
+
+
+def _write_report(report: RunReport, summary: RunSummary) -> None:
+    job, info = summary.job, summary.info
+    assert job.report is not None
+    first = f"{summary.frames_out} frames at {info.width}x{info.height} in {summary.style}."
+    write_page(job.report, report.page(f"What happened in {Path(job.source).name}", [first, *summary.notes]))
