@@ -1,7 +1,5 @@
 """`python -m streamstyle`."""
 
-import sys
+from streamstyle.cli.main import program
 
-from streamstyle.cli.main import main
-
-sys.exit(main())
+program()

@@ -40,7 +40,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a finished run did; `to_json` is what `--json` prints."""
+    """What a finished run did; `to_json` is what `--json` prints.
+
+    drops: frames dropped, by where: "capture" or a sink. stuck: sinks that were given up. live: of a live
+    source the ages of frames by sink in milliseconds, and how many stand-ins left; None for a film.
+    """
 
     job: Job
     info: StreamInfo
@@ -52,7 +56,7 @@ class RunSummary:
     engine: dict[str, Any]
     frames_in: int
     frames_out: int
-    dropped: int
+    drops: dict[str, int]
     seconds: float
     stages: dict[str, dict[str, float]]
     flagged_frames: int
@@ -60,13 +64,21 @@ class RunSummary:
     source_report: MediaReport
     sink_reports: tuple[MediaReport, ...]
     interrupted: bool
+    stuck: tuple[str, ...] = ()
+    live: dict[str, Any] | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Frames dropped anywhere; one that two sinks missed counts twice."""
+        return sum(self.drops.values())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know: sentences from the source, the engine and the sinks."""
         unsteady = self.consistency > 0 and not self.engine["holds"]
         told = tuple(n for r in (self.source_report, *self.sink_reports) for n in r.notes)
-        return (*told, _UNSTEADY) if unsteady else told
+        given_up = tuple(f"{name} did not take its frames in time and was given up." for name in self.stuck)
+        return (*told, *([_UNSTEADY] if unsteady else []), *given_up)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, stable names."""
@@ -84,6 +96,8 @@ class RunSummary:
             "frames_in": self.frames_in,
             "frames_out": self.frames_out,
             "dropped": self.dropped,
+            "drops": self.drops,
+            "live": self.live,
             "seconds": round(self.seconds, 3),
             "fps": round(self.frames_out / self.seconds, 2) if self.seconds else 0.0,
             "stages": self.stages,

@@ -77,10 +77,14 @@ class Process:
         self.correct_timer = StageTimer()
         self.overlay_timer = StageTimer()
 
-    def __call__(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Styled frames, one for each source frame."""
+    def __call__(self, frames: Iterable[Frame | None]) -> Iterator[Frame]:
+        """Styled frames, one for each source frame. None: no frame waits, those in flight are wanted now."""
         pending: deque[tuple[Frame, Look, Repaint | None, Pending]] = deque()
         for frame in frames:
+            if frame is None:
+                while pending:
+                    yield self._finish(*pending.popleft())
+                continue
             started = time.perf_counter()
             look = self._look(frame)
             self.look_timer.add(time.perf_counter() - started)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,18 +18,56 @@ from streamstyle.types import Action, AnomalyMap, Frame, Kind
 
 EVENT_SCHEMA = 2
 
+LATE = 300
+"""Frames over which the ages "of late" are told: about ten seconds."""
+
+_LEAST = 1e-6
+_STEP = math.log(1.02)
+_BUCKETS = math.ceil(math.log(1e10) / _STEP)
+
 T = TypeVar("T")
 
 
-class StageTimer:
-    """Busy times of one stage, one value per frame. Written by one thread, read after the run."""
+class Histogram:
+    """How often which value above 0 came, in constant memory: buckets that grow by 2 %, so that every
+    percentile is right to 1 %. Written by one thread; others may read at any time."""
 
     def __init__(self) -> None:
-        self._seconds: list[float] = []
+        self._counts = [0] * _BUCKETS
+        self.count = 0
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """One value; those outside 1e-6 .. 1e4 count as the nearest of these."""
+        place = int(math.log(max(value, _LEAST) / _LEAST) / _STEP)
+        self._counts[min(place, _BUCKETS - 1)] += 1
+        self.count += 1
+        self.total += value
+
+    def percentile(self, share: float) -> float:
+        """The value below which this share (0..1) of all values lies; 0 without values."""
+        wanted, seen = share * self.count, 0
+        for place, count in enumerate(self._counts):
+            seen += count
+            if count and seen >= wanted:
+                return _LEAST * math.exp((place + 0.5) * _STEP)
+        return 0.0
+
+    def below(self, limit: float) -> int:
+        """How many values were not above this limit, to the width of a bucket."""
+        places = math.ceil(math.log(max(limit, _LEAST) / _LEAST) / _STEP - 1e-9)
+        return sum(self._counts[:places])
+
+
+class StageTimer:
+    """Busy times of one stage, one value per frame, in constant memory. Written by one thread."""
+
+    def __init__(self) -> None:
+        self._seconds = Histogram()
 
     def add(self, seconds: float) -> None:
         """One frame's busy time."""
-        self._seconds.append(seconds)
+        self._seconds.add(seconds)
 
     def each(self, items: Iterable[T]) -> Iterator[T]:
         """Pass items on, timing how long each took to arrive."""
@@ -38,20 +78,47 @@ class StageTimer:
                 item = next(iterator)
             except StopIteration:
                 return
-            self._seconds.append(time.perf_counter() - started)
+            self.add(time.perf_counter() - started)
             yield item
 
     def summary(self) -> dict[str, float]:
         """fps (frames / busy seconds) and median and 99th percentile in milliseconds."""
-        if not self._seconds:
+        seconds = self._seconds
+        if not seconds.count:
             return {}
-        total = sum(self._seconds)
-        p50, p99 = np.percentile(self._seconds, [50, 99]) * 1e3
         return {
-            "fps": round(len(self._seconds) / total, 1) if total else 0.0,
-            "p50_ms": round(float(p50), 3),
-            "p99_ms": round(float(p99), 3),
+            "fps": round(seconds.count / seconds.total, 1) if seconds.total else 0.0,
+            "p50_ms": round(seconds.percentile(0.5) * 1e3, 3),
+            "p99_ms": round(seconds.percentile(0.99) * 1e3, 3),
         }
+
+
+class Ages:
+    """How old frames were when a sink had taken them, in seconds: all of them, and those of late.
+
+    Written by the sink's thread; others may read at any time.
+    """
+
+    def __init__(self) -> None:
+        self.all = Histogram()
+        self._late: deque[float] = deque(maxlen=LATE)
+
+    def add(self, seconds: float) -> None:
+        """One frame's age."""
+        self.all.add(seconds)
+        self._late.append(seconds)
+
+    def of_late(self, share: float) -> float:
+        """The percentile (share 0..1) of the last LATE frames, 0 without one."""
+        ages = sorted(self._late.copy())
+        return ages[min(int(share * len(ages)), len(ages) - 1)] if ages else 0.0
+
+    def summary(self) -> dict[str, float]:
+        """p50, p95 and p99 of all frames in milliseconds; empty without frames."""
+        if not self.all.count:
+            return {}
+        shares = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
+        return {name: round(self.all.percentile(share) * 1e3, 1) for name, share in shares.items()}
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,7 @@ class Frame:
     pts, duration: in units of `time_base` seconds, as the source had them; duration 0 means unknown.
     captured_at: `time.monotonic()` when the source had decoded the frame; its age counts from there.
     style: what it is painted in, as the user named it; empty before that. verdict: None if nothing judged it.
+    stand_in: an older picture, or a slate, that left because no frame came.
     """
 
     pixels: Picture
@@ -69,6 +70,7 @@ class Frame:
     captured_at: float
     style: str = ""
     verdict: Verdict | None = None
+    stand_in: bool = False
 
     @property
     def time(self) -> float:
@@ -163,6 +165,15 @@ class Sink(Protocol):
 
     def report(self) -> MediaReport:
         """Counters so far."""
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A source or sink whose calls may block on a peer for longer than a user who ends the run will wait."""
+
+    def interrupt(self) -> None:
+        """From any thread: what blocks now returns or raises soon, and no call will follow but `close` or the
+        source's `__exit__`. Does not block and raises nothing."""
 
 
 @dataclass(frozen=True)

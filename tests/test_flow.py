@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from streamstyle.errors import SinkError, SourceError
-from streamstyle.flow import Cancelled, Channel, Stop, run
+from streamstyle.flow import Cancelled, Channel, Flow, FlowStatus, Inlet, Outlet, Stop
 from streamstyle.types import Frame, MediaReport
 
 
@@ -20,6 +20,17 @@ def frames(count: int) -> Iterator[Frame]:
 
 def unchanged(stream: Iterable[Frame]) -> Iterator[Frame]:
     yield from stream
+
+
+def run(
+    source: Iterator[Frame],
+    process: Callable[[Iterable[Frame]], Iterator[Frame]],
+    sinks: Sequence[Recorder],
+    stop: Stop | None = None,
+    on_frame: Callable[[Frame], None] = lambda _: None,
+) -> FlowStatus:
+    outlets = [Outlet(sink, str(i), capacity=2) for i, sink in enumerate(sinks)]
+    return Flow(Inlet(source), outlets, stop=stop or Stop(), capacity=2).run(process, on_frame)
 
 
 class Recorder:
@@ -95,49 +106,14 @@ def test_cancelling_wakes_a_waiting_writer() -> None:
 
 def test_every_sink_gets_every_frame_and_is_closed_as_complete() -> None:
     sinks = [Recorder(), Recorder()]
-    count = 0
-
-    def on_frame() -> None:
-        nonlocal count
-        count += 1
-
-    report = run(frames(50), unchanged, sinks, stop=Stop(), on_frame=on_frame, capacity=2)
-    assert count == report.captured == 50
-    assert report.dropped == 0
+    seen: list[int] = []
+    report = run(frames(50), unchanged, sinks, on_frame=lambda frame: seen.append(frame.index))
+    assert seen == list(range(50))
+    assert report.captured == report.left == 50
+    assert sum(report.drops.values()) == 0
     for sink in sinks:
         assert sink.indices == list(range(50))
         assert sink.complete is True
-
-
-def test_live_slow_sink_does_not_slow_the_other() -> None:
-    gate = threading.Event()
-    slow, fast = Recorder(gate=gate), Recorder()
-
-    def counted(stream: Iterable[Frame]) -> Iterator[Frame]:
-        for frame in stream:
-            yield frame
-            if frame.index == 99:
-                # Every frame is handed out while the slow sink still holds its first.
-                gate.set()
-
-    run(frames(100), counted, [slow, fast], stop=Stop(), on_frame=int, policy="latest", capacity=200)
-    assert fast.indices == slow.indices == list(range(100))
-
-
-def test_a_full_latest_channel_before_a_blocked_sink_drops_and_never_waits() -> None:
-    gate = threading.Event()
-    slow = Recorder(gate=gate)
-
-    def last_opens_the_gate(stream: Iterable[Frame]) -> Iterator[Frame]:
-        yield from frames(100)
-        gate.set()
-        yield from stream
-
-    report = run(
-        frames(0), last_opens_the_gate, [slow], stop=Stop(), on_frame=int, policy="latest", capacity=1
-    )
-    assert slow.indices[-1] == 99
-    assert len(slow.indices) + report.dropped == 100
 
 
 @pytest.mark.parametrize("place", ["source", "process", "sink"])
@@ -158,7 +134,7 @@ def test_the_first_error_reaches_the_caller_and_every_thread_has_ended(place: st
     expected = {"source": SourceError, "process": ValueError, "sink": SinkError}[place]
     before = threading.active_count()
     with pytest.raises(expected) as caught:
-        run(source(), process, sinks, stop=Stop(), on_frame=int, capacity=2)
+        run(source(), process, sinks)
     assert threading.active_count() == before
     assert caught.tb is not None
     assert [sink.complete for sink in sinks] == [False, False]
@@ -174,7 +150,7 @@ def test_stopping_ends_the_source_and_completes_the_sinks() -> None:
                 stop.request()
             yield frame
 
-    run(frames(10**9), process, [sink], stop=stop, on_frame=int, capacity=2)
+    run(frames(10**9), process, [sink], stop)
     assert sink.complete is True
     assert sink.indices == list(range(len(sink.indices)))
     assert len(sink.indices) < 20

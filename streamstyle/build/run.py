@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamstyle.build.live import live_of, outlets
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
 from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
-from streamstyle.flow import Stop
-from streamstyle.flow import run as run_flow
+from streamstyle.flow import Flow, Inlet, Stop, interruption
 from streamstyle.job import Job, Progress, RunSummary
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.pair import PaintedEngine, PaintedPair
@@ -89,29 +89,29 @@ def _run(
     cv2.setNumThreads(1)
     open_painting = painting_opener(job, config, model)
     with ExitStack() as stack:
-        source: Source = stack.enter_context(opening)
-        painting = open_painting(stack, source.info)
-        sinks = open_sinks(job, source.info, config)
-        total = _expected_frames(job, source.info)
-        frames_out = 0
-
-        def on_frame() -> None:
-            nonlocal frames_out
-            frames_out += 1
-            on_progress(Progress(frames_out, total, painting.events.flagged_frames))
-
-        started = clock()
-        flow = run_flow(
-            _limited(source, job),
-            painting.process,
-            sinks,
+        opened = stack.enter_context(ExitStack())
+        source: Source = opened.enter_context(opening)
+        info = source.info
+        painting = open_painting(stack, info)
+        sinks = open_sinks(job, info, config)
+        total = _expected_frames(job, info)
+        live = live_of(info, config, job.duration)
+        flow = Flow(
+            # The thread that reads the source closes it, so that nothing is closed under a blocked read.
+            Inlet(_limited(source, job), opened.pop_all().close, interruption(source)),
+            outlets(job, sinks, config, live=info.live),
             stop=stop,
-            on_frame=on_frame,
+            live=live,
             capacity=config.queue,
         )
+
+        def on_frame(_frame: Frame) -> None:
+            on_progress(Progress(flow.left, total, painting.events.flagged_frames))
+
+        started = clock()
+        status = flow.run(painting.process, on_frame)
         return summarise(
-            *(job, config, source, painting, flow, sinks),
-            frames_out=frames_out,
+            *(job, config, source, info, painting, flow, status, sinks),
             seconds=clock() - started,
             interrupted=stop.requested,
         )

@@ -4,44 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from streamstyle.build.painting import Painting
 from streamstyle.config import RunConfig
 from streamstyle.explain.run_report import RunReport
-from streamstyle.flow import FlowReport
+from streamstyle.flow import Flow, FlowStatus
 from streamstyle.job import Job, RunSummary
 from streamstyle.page import write_page
 from streamstyle.telemetry import StageTimer
-from streamstyle.types import Sink, Source
+from streamstyle.types import Sink, Source, StreamInfo
 
 
 def summarise(
     job: Job,
     config: RunConfig,
     source: Source,
+    info: StreamInfo,
     painting: Painting,
-    flow: FlowReport,
+    flow: Flow,
+    status: FlowStatus,
     sinks: Sequence[Sink],
     *,
-    frames_out: int,
     seconds: float,
     interrupted: bool,
 ) -> RunSummary:
     """The summary of a run that has ended; writes the page that the job asks for. Raises SinkError."""
     summary = RunSummary(
         job=job,
-        info=source.info,
+        info=info,
         style=config.style,
         strength=config.strength,
         consistency=config.consistency,
         region=config.region,
         region_style=config.region_style,
         engine=vars(painting.engine.spec),
-        frames_in=flow.captured,
-        frames_out=frames_out,
-        dropped=flow.dropped,
+        frames_in=status.captured,
+        frames_out=status.left,
+        drops=dict(status.drops),
+        live=_live_summary(status) if info.live else None,
+        stuck=status.stuck,
         seconds=seconds,
-        stages=_stages(job, painting, flow, frames_out),
+        stages=_stages(job, painting, flow, status.left),
         flagged_frames=painting.events.flagged_frames,
         anomalies=dict(painting.events.by_kind),
         source_report=source.report(),
@@ -53,15 +57,25 @@ def summarise(
     return summary
 
 
-def _stages(job: Job, painting: Painting, flow: FlowReport, frames: int) -> dict[str, dict[str, float]]:
+def _live_summary(status: FlowStatus) -> dict[str, Any]:
+    return {
+        "age": {name: ages.summary() for name, ages in status.ages.items()},
+        "stand_ins": status.stand_ins,
+        "slates": status.slates,
+        "clock_resets": status.clock_resets,
+    }
+
+
+def _stages(job: Job, painting: Painting, flow: Flow, frames: int) -> dict[str, dict[str, float]]:
     process = painting.process
+    capture, sinks = flow.stage_timers()
     timers: Iterable[tuple[str, StageTimer]] = [
-        ("decode", flow.capture),
+        ("decode", capture),
         *([("region", process.look_timer)] if painting.regional else []),
         ("detect", process.detect_timer),
         ("correct", process.correct_timer),
         ("overlay", process.overlay_timer),
-        *((f"write {url}", timer) for url, timer in zip(job.sinks, flow.sinks, strict=True)),
+        *((f"write {url}", timer) for url, timer in zip(job.sinks, sinks, strict=True)),
     ]
     stages = {name: timer.summary() for name, timer in timers}
     busy = painting.engine.busy_seconds

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from streamstyle.cli import bench, engines, explain, repair, run, styles, train
 from streamstyle.cli import eval as evaluate
@@ -55,5 +57,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
+def program() -> NoReturn:
+    """The whole process: `main`, then the end, even with a thread that is blocked in a source or a sink."""
+    code = main()
+    if "streamstyle.flow" in sys.modules:
+        from streamstyle.flow import anyone_left_behind
+
+        if anyone_left_behind():
+            # Taking the interpreter down around a thread inside a media library can crash it.
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+            os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

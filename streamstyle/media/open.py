@@ -54,6 +54,11 @@ def open_sink(url: str, info: StreamInfo, *, quality: int | None = None) -> Sink
     return _SINKS[scheme](url, info, quality)
 
 
+def is_file(url: str) -> bool:
+    """Does this url name a file?"""
+    return not _scheme(url)
+
+
 def _scheme(url: str) -> str:
     """`test` of `test:`; empty for a path, which may hold a colon if it exists."""
     match = _SCHEME.match(url)

@@ -1,0 +1,28 @@
+"""Channels, threads and stopping: the only threading in the package.
+
+    capture thread --[channel]--> the caller's thread: process --[channel]--> a thread per sink
+                                            a watch thread: stand-in frames, time limits, what is stuck
+
+Every channel is bounded. `lossless` waits when full and never drops; `latest` drops the oldest and
+counts it. The first error wins: every thread has ended, or was given up, before `run` raises it.
+"""
+
+from streamstyle.flow.channel import Cancelled, Channel, Policy
+from streamstyle.flow.run import Flow, FlowStatus, Live, Stop
+from streamstyle.flow.stand_in import StandInConfig
+from streamstyle.flow.worker import Inlet, Outlet, anyone_left_behind, interruption
+
+__all__ = [
+    "Cancelled",
+    "Channel",
+    "Flow",
+    "FlowStatus",
+    "Inlet",
+    "Live",
+    "Outlet",
+    "Policy",
+    "StandInConfig",
+    "Stop",
+    "anyone_left_behind",
+    "interruption",
+]

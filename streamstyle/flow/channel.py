@@ -1,0 +1,102 @@
+"""A bounded queue between two threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, Literal, TypeVar
+
+T = TypeVar("T")
+Policy = Literal["lossless", "latest"]
+
+
+class Cancelled(Exception):  # noqa: N818 - it reports no failure of its own
+    """The other end of a channel has given up; the reason travels elsewhere."""
+
+
+class Channel(Generic[T]):
+    """A bounded queue between two threads, with an end and a way to give up.
+
+    The writer calls `put` and, when done, `end`. The reader iterates. Either side calls `cancel` to make
+    both sides stop at once with `Cancelled`; `abandon` says that the reader will not come back, while the
+    writer goes on. accepted, dropped: items put in, and dropped since. capacity may change at any time.
+    """
+
+    def __init__(self, capacity: int, policy: Policy) -> None:
+        self._items: deque[T] = deque()
+        self.capacity = capacity
+        self._policy = policy
+        self._changed = threading.Condition()
+        self._ended = False
+        self._cancelled = False
+        self._abandoned = False
+        self.accepted = 0
+        self.dropped = 0
+
+    def put(self, item: T) -> None:
+        """Add an item; full: wait (lossless) or drop the oldest (latest). After `end`: Cancelled."""
+        with self._changed:
+            if self._policy == "lossless":
+                self._changed.wait_for(lambda: len(self._items) < self.capacity or self._closed)
+            if self._cancelled or (self._ended and not self._abandoned):
+                raise Cancelled
+            self.accepted += 1
+            if self._abandoned:
+                self.dropped += 1
+                return
+            while len(self._items) >= self.capacity:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """No more items: the reader drains what is there and stops."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def cancel(self) -> None:
+        """Give up: waiting and later `put` and `next` raise Cancelled, queued items are dropped."""
+        with self._changed:
+            self._cancelled = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """The reader is stuck: what waits and what comes is dropped and counted; should it come back, it gets
+        Cancelled."""
+        with self._changed:
+            self._abandoned = True
+            self.dropped += len(self._items)
+            self._items.clear()
+            self._changed.notify_all()
+
+    @property
+    def depth(self) -> int:
+        """Items that wait."""
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items or self._closed)
+                if self._cancelled or self._abandoned:
+                    raise Cancelled
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item
+
+    def with_pauses(self) -> Iterator[T | None]:
+        """As iterating, with None after an item that nothing waits behind."""
+        for item in self:
+            yield item
+            if not self._items and not self._closed:
+                yield None
+
+    @property
+    def _closed(self) -> bool:
+        return self._ended or self._cancelled or self._abandoned

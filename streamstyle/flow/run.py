@@ -1,0 +1,243 @@
+"""One run: who reads, who paints, who writes, and who is given up when it is stuck."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from streamstyle.errors import StreamStyleError
+from streamstyle.flow.channel import Cancelled, Channel, Policy
+from streamstyle.flow.stand_in import StandInConfig, Timeline
+from streamstyle.flow.worker import Inlet, Outlet, Worker, capture, interruption, write_all
+from streamstyle.telemetry import Ages, StageTimer
+from streamstyle.types import Frame
+
+TICK = 0.02
+"""Seconds between two looks at what is asked for, what is due and what is stuck."""
+
+SOURCE_PATIENCE = 0.8
+"""Seconds that a source may take for its next frame once the run is to end."""
+
+
+class Stop:
+    """A request to end the run after the frames that are already captured; safe in a signal handler."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def request(self) -> None:
+        """End the run soon, and well."""
+        self.requested = True
+
+
+@dataclass(frozen=True)
+class Live:
+    """How a live source is served. depth: frames that wait before `process`; older ones are dropped.
+    duration: seconds after which the run ends, whether frames come or not; None for no limit."""
+
+    stand_in: StandInConfig
+    depth: int = 2
+    duration: float | None = None
+
+
+@dataclass(frozen=True)
+class FlowStatus:
+    """A run so far.
+
+    captured, left: frames read, and painted. drops, depths: frames dropped, and frames that wait, by where:
+    "capture" or an outlet's name. ages: by outlet. stand_ins: frames that left because none came; slates:
+    those of them that were a slate. silent: is that so just now? clock_resets: how often the source's time
+    stamps fell back. stuck: outlets that were given up.
+    """
+
+    captured: int
+    left: int
+    drops: Mapping[str, int]
+    depths: Mapping[str, int]
+    ages: Mapping[str, Ages]
+    seconds: float
+    stand_ins: int = 0
+    slates: int = 0
+    silent: bool = False
+    clock_resets: int = 0
+    stuck: tuple[str, ...] = ()
+
+
+class Flow:
+    """Drives frames from a source through `process` into every sink.
+
+    live: None is lossless: every channel waits when full. Otherwise every channel holds the latest frames,
+    and stand-ins leave while nothing comes.
+    """
+
+    def __init__(
+        self,
+        inlet: Inlet,
+        outlets: Sequence[Outlet],
+        *,
+        stop: Stop,
+        live: Live | None = None,
+        capacity: int = 8,
+    ) -> None:
+        self._inlet, self._outlets, self._stop, self._live = inlet, outlets, stop, live
+        policy: Policy = "lossless" if live is None else "latest"
+        self.captured = Channel[Frame](capacity if live is None else live.depth, policy)
+        self._outputs = [Channel[Frame](outlet.capacity, policy) for outlet in outlets]
+        self._timeline = None if live is None else Timeline(live.stand_in)
+        self._ages = {outlet.name: Ages() for outlet in outlets}
+        self._reader = Worker("capture", SOURCE_PATIENCE, inlet.interrupt)
+        self._writers = [Worker(o.name, o.patience, interruption(o.sink)) for o in outlets]
+        self._leaving = threading.Lock()  # styled frames and stand-ins share one time line
+        self.left = 0
+        self._started = time.monotonic()
+        self._error: BaseException | None = None
+        self._drained = False
+        self._over = threading.Event()
+
+    def run(
+        self,
+        process: Callable[[Iterable[Frame | None]], Iterator[Frame]],
+        on_frame: Callable[[Frame], None],
+    ) -> FlowStatus:
+        """Run to the end; returns when all threads have ended or were given up.
+
+        process: gets None where nothing waits, so that what is in flight is wanted now (live only). on_frame:
+        called in the caller's thread after each frame that `process` yields. The first error of any thread is
+        raised here, with its traceback; sinks are then closed with `complete=False`. The source and the sinks
+        are closed in every case, each by the thread that used it.
+        """
+        self._started = time.monotonic()
+        self._reader.start(partial(self._guarded, self._reader, self.captured, self._read))
+        for worker, each in zip(self._writers, zip(self._outlets, self._outputs, strict=True), strict=True):
+            self._start_writing(worker, *each)
+        watch = threading.Thread(target=self._watch, name="watch", daemon=True)
+        watch.start()
+        try:
+            with self._keeping_the_first_error():
+                self._paint(process, on_frame)
+            for worker in (self._reader, *self._writers):
+                while worker.running:
+                    worker.join(TICK)
+        finally:
+            self._over.set()
+        watch.join()
+        if self._error is not None:
+            raise self._error
+        return self.status()
+
+    def status(self) -> FlowStatus:
+        """How it stands; from any thread."""
+        line, names = self._timeline, [outlet.name for outlet in self._outlets]
+        channels = dict(zip(["capture", *names], [self.captured, *self._outputs], strict=True))
+        return FlowStatus(
+            captured=self.captured.accepted,
+            left=self.left,
+            drops={name: channel.dropped for name, channel in channels.items()},
+            depths={name: channel.depth for name, channel in channels.items()},
+            ages=self._ages,
+            seconds=time.monotonic() - self._started,
+            stand_ins=0 if line is None else line.stand_ins,
+            slates=0 if line is None else line.slates,
+            silent=line is not None and line.silent,
+            clock_resets=0 if line is None else line.shifted,
+            stuck=tuple(w.name for w in self._writers if w.stuck or w.interrupted),
+        )
+
+    def stage_timers(self) -> tuple[StageTimer, tuple[StageTimer, ...]]:
+        """Busy times of the source, and of each sink."""
+        return self._reader.timer, tuple(worker.timer for worker in self._writers)
+
+    def _read(self) -> None:
+        capture(self._inlet, self.captured, self._reader, lambda: self._ending)
+
+    def _start_writing(self, worker: Worker, outlet: Outlet, channel: Channel[Frame]) -> None:
+        body = partial(write_all, outlet.sink, channel, worker, self._ages[outlet.name])
+        worker.start(partial(self._guarded, worker, channel, body))
+
+    def _paint(
+        self,
+        process: Callable[[Iterable[Frame | None]], Iterator[Frame]],
+        on_frame: Callable[[Frame], None],
+    ) -> None:
+        feed = self.captured if self._live is None else self.captured.with_pauses()
+        for styled in process(feed):
+            self._leave(styled)
+            on_frame(styled)
+        with self._leaving:
+            self._drained = True
+            for channel in self._outputs:
+                channel.end()
+
+    def _leave(self, frame: Frame) -> None:
+        with self._leaving:
+            if self._timeline is not None:
+                frame = self._timeline.styled(frame, time.monotonic())
+            for channel in self._outputs:
+                channel.put(frame)
+            self.left += 1
+
+    @property
+    def _ending(self) -> bool:
+        limit = None if self._live is None else self._live.duration
+        over = limit is not None and time.monotonic() - self._started >= limit
+        return over or self._stop.requested or self._error is not None
+
+    def _guarded(self, worker: Worker, channel: Channel[Frame], body: Callable[[], None]) -> None:
+        """A worker's thread: what it raises ends the run, unless the run was ending and gave it up."""
+        with self._keeping_the_first_error():
+            try:
+                body()
+            except StreamStyleError:
+                if worker is self._reader and self._ending:
+                    channel.end()
+                elif worker.interrupted or worker.stuck:
+                    channel.abandon()
+                else:
+                    raise
+
+    @contextmanager
+    def _keeping_the_first_error(self) -> Iterator[None]:
+        """Keep what the body raises and make every thread stop."""
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 - kept here, raised by `run` in the caller's thread
+            if self._error is None and not isinstance(error, Cancelled):
+                self._error = error
+            for channel in (self.captured, *self._outputs):
+                channel.cancel()
+
+    def _watch(self) -> None:
+        with self._keeping_the_first_error():
+            ending_since: float | None = None
+            while not self._over.wait(self._pause()):
+                if ending_since is None and self._ending:
+                    ending_since = time.monotonic()
+                if ending_since is None:
+                    self._stand_in()
+                else:
+                    self._give_up_who_is_stuck(ending_since)
+
+    def _pause(self) -> float:
+        due = math.inf if self._timeline is None else self._timeline.due - time.monotonic()
+        return min(TICK, max(due, 0.001))
+
+    def _stand_in(self) -> None:
+        if self._timeline is None:
+            return
+        with self._leaving:
+            frame = None if self._drained else self._timeline.stand_in(time.monotonic())
+            if frame is not None:
+                for channel in self._outputs:
+                    channel.put(frame)
+
+    def _give_up_who_is_stuck(self, ending_since: float) -> None:
+        if self._reader.hangs(ending_since):
+            self.captured.end()
+        for worker, channel in zip(self._writers, self._outputs, strict=True):
+            if worker.hangs(ending_since) and worker.stuck:
+                channel.abandon()

@@ -1,0 +1,160 @@
+"""One thread of a run, which may get stuck in a call that does not come back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from streamstyle.flow.channel import Cancelled, Channel
+from streamstyle.telemetry import Ages, StageTimer
+from streamstyle.types import Frame, Interruptible, Sink
+
+T = TypeVar("T")
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Inlet:
+    """Where frames come from. frames: read on the capture thread; close: called there at the end, or whenever
+    a blocked read comes back; interrupt: see `Interruptible`, None where there is no such thing."""
+
+    frames: Iterable[Frame]
+    close: Callable[[], None] = _nothing
+    interrupt: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """A sink, and how it is served.
+
+    name: for reports. capacity: frames that wait for it. patience: seconds that one call of it may take once
+    the run is to end; after that it is given up.
+    """
+
+    sink: Sink
+    name: str
+    capacity: int = 8
+    patience: float = 10.0
+
+
+class _Thread(threading.Thread):
+    """A thread of a run, told apart from those of libraries."""
+
+
+def anyone_left_behind() -> bool:
+    """Is a thread of any run still blocked in a source or a sink that was given up?"""
+    return any(isinstance(thread, _Thread) for thread in threading.enumerate())
+
+
+@dataclass
+class Worker:
+    """A thread, and since when it has been inside a call of something that is not ours.
+
+    patience: seconds that such a call may take once the run is to end. interrupted: the call was asked to
+    give up. stuck: it did not, and nobody waits for the thread any more.
+    """
+
+    name: str
+    patience: float
+    interrupt: Callable[[], None] | None
+    timer: StageTimer = field(default_factory=StageTimer)
+    busy_since: float | None = None
+    interrupted: bool = False
+    stuck: bool = False
+    thread: threading.Thread | None = None
+
+    def start(self, body: Callable[[], None]) -> None:
+        """Run `body` on a thread of its own. A stuck one must not keep the process alive."""
+        self.thread = _Thread(target=body, name=self.name, daemon=True)
+        self.thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Is there still something to wait for?"""
+        return self.thread is not None and self.thread.is_alive() and not self.stuck
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread to end, this long at most."""
+        if self.thread is not None:
+            self.thread.join(seconds)
+
+    def hangs(self, ending_since: float) -> bool:
+        """Has a call taken too long since the run was to end? Half of the patience on it is interrupted, then
+        given up. ending_since: `time.monotonic()` of that moment."""
+        busy = self.busy_since
+        waited = 0.0 if busy is None else time.monotonic() - max(busy, ending_since)
+        if waited < self.patience / 2:
+            return False
+        if not self.interrupted and self.interrupt is not None:
+            self.interrupted = True
+            self.interrupt()
+        self.stuck = waited >= self.patience
+        return True
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """The body calls what may not come back."""
+        self.busy_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.busy_since = None
+
+    def each(self, items: Iterable[T]) -> Iterator[T]:
+        """Pass items on; waiting for each is a call inside, and timed."""
+        iterator = iter(items)
+        while True:
+            started = time.perf_counter()
+            with self.inside():
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            self.timer.add(time.perf_counter() - started)
+            yield item
+
+
+def capture(inlet: Inlet, channel: Channel[Frame], worker: Worker, ending: Callable[[], bool]) -> None:
+    """Read the source to its end, or until the run is to end; then close it."""
+    try:
+        for frame in worker.each(inlet.frames):
+            if ending():
+                break
+            channel.put(frame)
+        channel.end()
+    except Cancelled:
+        pass  # the run ended without waiting for this frame
+    finally:
+        with worker.inside():
+            inlet.close()
+
+
+def write_all(sink: Sink, channel: Channel[Frame], worker: Worker, ages: Ages) -> None:
+    """Write until the channel ends, then close the sink: as whole only if nothing went wrong."""
+    complete = False
+    try:
+        for frame in channel:
+            started = time.perf_counter()
+            with worker.inside():
+                sink.write(frame)
+            worker.timer.add(time.perf_counter() - started)
+            if not frame.stand_in:
+                ages.add(time.monotonic() - frame.captured_at)
+        complete = True
+    except Cancelled:
+        pass  # the reason travels elsewhere
+    finally:
+        with worker.inside():
+            sink.close(complete=complete)
+
+
+def interruption(thing: object) -> Callable[[], None] | None:
+    """How to interrupt a source or sink, None where it cannot be."""
+    return thing.interrupt if isinstance(thing, Interruptible) else None

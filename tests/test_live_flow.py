@@ -1,0 +1,304 @@
+"""Live runs with stand-in sources and sinks: what is dropped, what is given up, and what goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from streamstyle.errors import SinkError, SourceError
+from streamstyle.flow import Flow, FlowStatus, Inlet, Live, Outlet, StandInConfig, Stop
+from streamstyle.types import Frame, MediaReport, Picture
+
+LONG = 60.0
+PICTURE = np.full((2, 2, 3), 200, np.uint8)
+
+
+def frame(index: int) -> Frame:
+    return Frame(PICTURE, index, index * 3000, Fraction(1, 90_000), 3000, time.monotonic())
+
+
+def black(picture: Picture) -> Picture:
+    return np.zeros_like(picture)
+
+
+def live(frame_time: float = 1e6, slate_after: float = 1e6, duration: float | None = None) -> Live:
+    """Without stand-ins, unless a frame time is given."""
+    return Live(StandInConfig(frame_time, 1.5, slate_after, black), duration=duration)
+
+
+def painted(stream: Iterable[Frame | None]) -> Iterator[Frame]:
+    yield from (one for one in stream if one is not None)
+
+
+class Watched:
+    """A sink that keeps its frames, may wait for a gate, and lets a test wait for what it saw."""
+
+    def __init__(self, gate: threading.Event | None = None) -> None:
+        self.frames: list[Frame] = []
+        self.complete: bool | None = None
+        self.entered = threading.Event()
+        self._gate = gate
+        self._changed = threading.Condition()
+
+    def write(self, frame: Frame) -> None:
+        self.entered.set()
+        if self._gate is not None:
+            assert self._gate.wait(LONG)
+        with self._changed:
+            self.frames.append(frame)
+            self._changed.notify_all()
+
+    def close(self, *, complete: bool) -> None:
+        assert self.complete is None, "closed twice"
+        self.complete = complete
+
+    def report(self) -> MediaReport:
+        return MediaReport()
+
+    def wait_for(self, seen: Callable[[list[Frame]], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: seen(self.frames), LONG)
+
+
+def drive(
+    source: Iterator[Frame],
+    sinks: list[Watched],
+    how: Live,
+    process: Callable[[Iterable[Frame | None]], Iterator[Frame]] = painted,
+    stop: Stop | None = None,
+    **more: object,
+) -> FlowStatus:
+    outlets = [Outlet(sink, str(i), capacity=2, patience=0.2) for i, sink in enumerate(sinks)]
+    flow = Flow(Inlet(source, **more), outlets, stop=stop or Stop(), live=how)  # type: ignore[arg-type]
+    return flow.run(process, lambda _: None)
+
+
+def test_live_slow_sink_does_not_slow_the_other() -> None:
+    gate = threading.Event()
+    slow, fast = Watched(gate), Watched()
+
+    def source() -> Iterator[Frame]:
+        for i in range(100):
+            yield frame(i)
+            fast.wait_for(lambda seen, i=i: len(seen) == i + 1)  # type: ignore[misc]
+        gate.set()
+
+    status = drive(source(), [slow, fast], live())
+    assert [one.index for one in fast.frames] == list(range(100))
+    assert status.drops == {"capture": 0, "0": 100 - len(slow.frames), "1": 0}
+    assert [one.index for one in slow.frames] == [0, 98, 99]
+    assert (slow.complete, fast.complete) == (True, True)
+
+
+def test_an_engine_three_times_too_slow_drops_exactly_and_stays_young() -> None:
+    captured, painting = 0, threading.Semaphore(0)
+    sink = Watched()
+    ages: list[int] = []
+    depths: list[int] = []
+
+    def source() -> Iterator[Frame]:
+        nonlocal captured
+        for i in range(300):
+            if i % 3 == 0 and i:
+                assert painting.acquire(timeout=LONG)
+            captured = i + 1
+            yield frame(i)
+
+    def slow(stream: Iterable[Frame | None]) -> Iterator[Frame]:
+        for one in stream:
+            if one is None:
+                continue
+            depths.append(flow.captured.depth)
+            ages.append(captured - 1 - one.index)
+            painting.release()  # three frames come while this one is painted
+            before = flow.captured.accepted
+            while flow.captured.accepted < min(before + 3, 300) and captured < 300:
+                time.sleep(0.0005)
+            yield one
+
+    flow = Flow(Inlet(source()), [Outlet(sink, "sink", 8)], stop=Stop(), live=live())
+    status = flow.run(slow, lambda _: None)
+    assert max(depths) <= 2
+    assert max(ages) <= 3
+    assert status.captured == 300
+    assert status.drops["capture"] == 300 - status.left > 150
+    assert status.drops["sink"] == status.left - len(sink.frames) == 0
+
+
+def test_live_frames_do_not_wait_for_the_next_one_in_the_engine() -> None:
+    sink = Watched()
+
+    def source() -> Iterator[Frame]:
+        for i in range(5):
+            yield frame(i)
+            sink.wait_for(lambda seen, i=i: len(seen) == i + 1)  # type: ignore[misc]
+
+    def two_in_flight(stream: Iterable[Frame | None]) -> Iterator[Frame]:
+        pending: list[Frame] = []
+        for one in stream:
+            pending += [] if one is None else [one]
+            while pending and (one is None or len(pending) > 2):
+                yield pending.pop(0)
+        yield from pending
+
+    assert drive(source(), [sink], live(), two_in_flight).left == 5
+
+
+def test_a_silent_source_is_stood_in_for_and_returns_without_a_jump_back() -> None:
+    sink = Watched()
+
+    def source() -> Iterator[Frame]:
+        yield frame(0)
+        sink.wait_for(lambda seen: any(not one.pixels.any() for one in seen))
+        yield frame(1)
+        yield frame(2)
+
+    status = drive(source(), [sink], live(frame_time=0.01, slate_after=0.1))
+    kinds = [(one.stand_in, bool(one.pixels.any())) for one in sink.frames]
+    first_slate = kinds.index((True, False))
+    assert kinds[0] == (False, True)
+    assert first_slate > 1
+    assert set(kinds[1:first_slate]) == {(True, True)}
+    assert [one.index for one in sink.frames if not one.stand_in][-1] == 2
+    assert all(a.pts < b.pts for a, b in pairwise(sink.frames))
+    assert status.left == 3
+    assert status.stand_ins + 3 == len(sink.frames) + status.drops["0"]
+    assert status.ages["0"].all.count == sum(not one.stand_in for one in sink.frames)
+
+
+def test_a_silent_source_ends_with_the_duration() -> None:
+    gate, closed = threading.Event(), threading.Event()
+
+    def source() -> Iterator[Frame]:
+        yield frame(0)
+        gate.wait(LONG)
+
+    sink = Watched()
+    status = drive(source(), [sink], live(duration=0.3), close=closed.set)
+    assert (status.captured, status.left, sink.complete) == (1, 1, True)
+    gate.set()
+    assert closed.wait(LONG), "who was blocked in the source closes it"
+
+
+def test_stopping_gives_up_a_blocked_source_and_a_blocked_sink_and_finishes_the_other() -> None:
+    gate, stop = threading.Event(), Stop()
+    blocked, film = Watched(gate), Watched()
+    closed = threading.Event()
+
+    def source() -> Iterator[Frame]:
+        for i in range(3):
+            yield frame(i)
+            film.wait_for(lambda seen, i=i: len(seen) == i + 1)  # type: ignore[misc]
+            assert blocked.entered.wait(LONG)
+        stop.request()
+        gate.wait(LONG)
+        raise SourceError("the camera timed out")
+
+    status = drive(source(), [blocked, film], live(), stop=stop, close=closed.set)
+    assert film.complete is True
+    assert [one.index for one in film.frames] == [0, 1, 2]
+    assert blocked.complete is None
+    assert status.stuck == ("0",)
+    assert status.drops["0"] == 2
+    assert not closed.is_set()
+    gate.set()
+    assert closed.wait(LONG)
+    deadline = time.monotonic() + LONG
+    while blocked.complete is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert blocked.complete is False
+
+
+class Peer(Watched):
+    """A sink that blocks until it is interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._freed = threading.Event()
+
+    def write(self, frame: Frame) -> None:
+        self.entered.set()
+        assert self._freed.wait(LONG)
+        raise SinkError("the peer is gone")
+
+    def interrupt(self) -> None:
+        self._freed.set()
+
+
+def test_stopping_interrupts_who_can_be_interrupted_and_every_thread_ends() -> None:
+    peer, stop, freed, closed = Peer(), Stop(), threading.Event(), threading.Event()
+    before = threading.active_count()
+
+    def source() -> Iterator[Frame]:
+        yield frame(0)
+        assert peer.entered.wait(LONG)
+        stop.request()
+        freed.wait(LONG)
+
+    status = drive(source(), [peer], live(), stop=stop, close=closed.set, interrupt=freed.set)
+    assert status.stuck == ("0",)
+    assert closed.is_set()
+    assert peer.complete is False
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("place", ["source", "process", "sink"])
+def test_live_the_first_error_wins_and_every_thread_has_ended(place: str) -> None:
+    class Full(Watched):
+        def write(self, frame: Frame) -> None:
+            super().write(frame)
+            if place == "sink":
+                raise SinkError("the disk is full")
+
+    sinks = [Full(), Watched()]
+
+    def source() -> Iterator[Frame]:
+        for i in range(10**9):
+            yield frame(i)
+            if place == "source" and i == 20:
+                raise SourceError("unplugged")
+
+    def process(stream: Iterable[Frame | None]) -> Iterator[Frame]:
+        for one in painted(stream):
+            if place == "process":
+                raise ValueError("a bug")
+            yield one
+
+    expected = {"source": SourceError, "process": ValueError, "sink": SinkError}[place]
+    before = threading.active_count()
+    with pytest.raises(expected):
+        drive(source(), list(sinks), live(), process)
+    assert threading.active_count() == before
+    assert [sink.complete for sink in sinks] == [False, False]
+
+
+def test_the_process_ends_with_a_thread_that_never_comes_back() -> None:
+    script = """
+import sys, threading
+from streamstyle.cli import main
+from streamstyle.flow import Flow, Inlet, Stop
+def stuck(_):
+    stop = Stop()
+    def read():
+        stop.request()
+        threading.Event().wait()
+        yield
+    Flow(Inlet(read()), [], stop=stop).run(lambda frames: iter(frames), lambda _: None)
+    print("told")
+    return 130
+main.main = lambda: stuck(None)
+main.program()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=LONG, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "told\n", "")

@@ -1,0 +1,142 @@
+"""What leaves while nothing comes, with a clock of the test's own."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamstyle.flow.stand_in import StandInConfig, Timeline
+from streamstyle.media.slate import slate
+from streamstyle.types import Frame, Picture
+
+PACE = 1 / 30
+PICTURE = np.full((4, 4, 3), 200, np.uint8)
+BASE = Fraction(1, 90_000)
+
+
+def frame(seconds: float, captured_at: float, index: int = 0) -> Frame:
+    return Frame(PICTURE, index, round(seconds / BASE), BASE, 3000, captured_at)
+
+
+def black(picture: Picture) -> Picture:
+    return np.zeros_like(picture)
+
+
+def timeline(after: float = 1.5) -> Timeline:
+    return Timeline(StandInConfig(PACE, after, slate_after=3.0, slate=black))
+
+
+def stand_ins(line: Timeline, start: float, end: float, step: float = 0.005) -> list[tuple[float, Frame]]:
+    given = [(now, line.stand_in(now)) for now in np.arange(start, end, step).tolist()]
+    return [(now, one) for now, one in given if one is not None]
+
+
+def test_nothing_stands_in_before_the_first_frame_nor_while_frames_come() -> None:
+    line = timeline()
+    assert line.stand_in(100.0) is None
+    for i in range(60):
+        assert line.styled(frame(i * PACE, i * PACE), i * PACE).pts == round(i * PACE / BASE)
+        assert not stand_ins(line, i * PACE, (i + 1.4) * PACE)
+    assert line.stand_ins == 0
+
+
+def test_silence_repeats_the_last_frame_then_shows_a_slate_on_the_frame_clock() -> None:
+    line = timeline()
+    line.styled(frame(5.0, 0.0, index=7), 0.0)
+    given = stand_ins(line, 0.0, 6.0)
+    times = [now for now, _ in given]
+    assert times[0] <= 2 * PACE
+    assert max(np.diff(times)) < 1.5 * PACE
+    for now, one in given:
+        assert one.stand_in
+        assert one.index == 7
+        assert one.time == pytest.approx(5.0 + now, abs=1e-3)
+        assert (one.pixels is PICTURE) == (now < 3.0)
+        assert bool(one.pixels.any()) == (now < 3.0)
+    assert line.silent
+    assert line.stand_ins == len(given)
+    assert line.slates == sum(now >= 3.0 for now in times)
+
+
+def test_a_camera_that_halves_its_rate_is_not_silent_for_long() -> None:
+    line = timeline()
+    for i in range(60):
+        line.styled(frame(2 * i * PACE, 2 * i * PACE), 2 * i * PACE)
+        stand_ins(line, 2 * i * PACE, 2 * (i + 1) * PACE)
+    before = line.stand_ins
+    for i in range(60, 90):
+        line.styled(frame(2 * i * PACE, 2 * i * PACE), 2 * i * PACE)
+        stand_ins(line, 2 * i * PACE, 2 * (i + 1) * PACE)
+    assert line.stand_ins == before
+
+
+def test_a_source_that_returns_on_its_old_clock_keeps_its_time_stamps() -> None:
+    line = timeline()
+    line.styled(frame(1.0, 0.0), 0.05)
+    last = stand_ins(line, 0.05, 5.0)[-1][1]
+    back = line.styled(frame(6.0, 5.0), 5.05)
+    assert back.pts > last.pts
+    assert back.time == pytest.approx(6.0)
+    assert line.shifted == 0
+    assert not line.silent
+
+
+def test_a_source_that_returns_on_a_new_clock_goes_on_where_it_would_have_been() -> None:
+    line = timeline()
+    line.styled(frame(100.0, 0.0), 0.05)
+    last = stand_ins(line, 0.05, 5.0)[-1][1]
+    back = [line.styled(frame(i * PACE, 5 + i * PACE), 5.05 + i * PACE) for i in range(3)]
+    assert back[0].pts > last.pts
+    assert [one.time for one in back] == pytest.approx([105 + i * PACE for i in range(3)], abs=1e-3)
+    assert line.shifted == 1
+
+
+def test_a_frame_that_took_long_to_paint_is_late_and_no_new_clock() -> None:
+    line = timeline()
+    line.styled(frame(10.0, 0.0), 0.05)
+    last = stand_ins(line, 0.05, 2.0)[-1][1]
+    late = line.styled(frame(10.033, 0.033), 2.0)
+    assert late.pts == last.pts + 1
+    assert line.styled(frame(12.1, 2.1), 2.15).time == pytest.approx(12.1)
+    assert line.shifted == 0
+
+
+steps = st.tuples(
+    st.floats(0.001, 3.0),  # seconds until the frame leaves
+    st.floats(-20.0, 20.0),  # jump of the source's clock
+    st.floats(0.0, 0.5),  # age
+)
+
+
+@given(st.lists(steps, max_size=12), st.sampled_from([BASE, Fraction(1, 30), Fraction(1, 1000)]))
+def test_time_stamps_never_fall_back_whatever_comes(
+    story: list[tuple[float, float, float]], base: Fraction
+) -> None:
+    line, now, clock, left = timeline(), 0.0, 50.0, [-1]
+    for wait, jump, age in story:
+        left += [one.pts for _, one in stand_ins(line, now, now + wait, step=0.02)]
+        now += wait
+        clock += wait + jump
+        pts = round((clock - age) / base)
+        left.append(line.styled(Frame(PICTURE, 0, pts, base, 1, now - age), now).pts)
+    if story:
+        first = round((50 + story[0][0] + story[0][1] - story[0][2]) / base)
+        assert left[1] == first
+    assert all(a < b for a, b in pairwise(left[1:]))
+
+
+@pytest.mark.parametrize("size", [(360, 640), (64, 64), (720, 406)])
+def test_the_slate_is_the_dimmed_picture_with_words_in_the_middle(size: tuple[int, int]) -> None:
+    height, width = size
+    picture = np.full((height, width, 3), (200, 120, 40), np.uint8)
+    drawn = slate(picture)
+    assert drawn.shape == picture.shape
+    assert tuple(drawn[0, 0]) == (60, 36, 12)
+    words = np.argwhere((drawn > 150).all(axis=2))
+    assert len(words) > 0.002 * height * width
+    assert abs(words.mean(axis=0) - (height / 2, width / 2)).max() < 0.06 * max(size)
