@@ -23,6 +23,7 @@ ALLOWED = {
     "regions": {"types", "errors"},
     "explain": {"types", "errors", "telemetry", "files", "page", "nets", "metrics", "styles"},
     "media": {"types", "errors"},
+    "client": {"types", "errors", "media"},
     "temporal": {"types", "errors"},
     "nets": {"types", "errors"},
     "bench": {"types", "errors", "page", "media", "metrics", "temporal", "explain"},

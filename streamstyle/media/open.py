@@ -11,16 +11,21 @@ from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.scene.film import SceneSource, parse_scene
+from streamstyle.media.zmq_address import SCHEMES
+from streamstyle.media.zmq_sink import ZmqSink
+from streamstyle.media.zmq_source import ZmqSource
 from streamstyle.types import Sink, Source, StreamInfo
 
 _SOURCES: dict[str, Callable[[str], Source]] = {
     "": FileSource,
     "test": lambda url: SceneSource.of(parse_scene(url)),
+    **dict.fromkeys(SCHEMES, ZmqSource),
 }
 
 _SINKS: dict[str, Callable[[str, StreamInfo, int | None], Sink]] = {
     "": lambda path, info, quality: FileSink(path, info, quality=quality),
     "null": lambda _path, _info, _quality: NullSink(),
+    **dict.fromkeys(SCHEMES, lambda url, _info, _quality: ZmqSink(url)),
 }
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
@@ -35,7 +40,7 @@ def open_source(url: str) -> Source:
     if scheme not in _SOURCES:
         raise ConfigError(
             f"Nothing here reads '{scheme}:'{nearest(scheme, _named(_SOURCES))}: "
-            f"this version reads video files and `test:`."
+            f"this version reads video files, `test:` and `zmq+tcp:`, `zmq+ipc:`, `zmq+shm:`."
         )
     return _SOURCES[scheme](url)
 
@@ -49,7 +54,7 @@ def open_sink(url: str, info: StreamInfo, *, quality: int | None = None) -> Sink
     if scheme not in _SINKS:
         raise ConfigError(
             f"Nothing here writes '{scheme}:'{nearest(scheme, _named(_SINKS))}: "
-            f"this version writes video files and `null:`."
+            f"this version writes video files, `null:` and `zmq+tcp:`, `zmq+ipc:`, `zmq+shm:`."
         )
     return _SINKS[scheme](url, info, quality)
 

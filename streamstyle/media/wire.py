@@ -1,0 +1,297 @@
+"""A frame as a message of two parts, and back: docs/wire-format.md, version 1.
+
+First a JSON object whose first key is `topic`, so that a subscription to a prefix works; then the raw bytes.
+The object has the keys of imagezmq (`msg`, `dtype`, `shape`) and of vidgear's NetGear (`terminate_flag`,
+`compression`, `message`, `pattern`) too, so that their receivers read it, and what they send is read here.
+
+What comes in is not trusted: every header is checked for types, ranges and the length of what follows it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from streamstyle.errors import SourceError
+from streamstyle.types import Frame, Verdict
+
+VERSION = 1
+HEADER_LIMIT = 1 << 20  # bytes; NetGear lets a program send what it likes beside the picture
+LARGEST_SIDE = 16384
+LARGEST_PICTURE = 1 << 26  # pixels
+
+TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Format(StrEnum):
+    """How the bytes of a picture are to be read. `bgr24` is OpenCV's order."""
+
+    BGR24 = "bgr24"
+    RGB24 = "rgb24"
+    GRAY = "gray"
+    JPEG = "jpeg"
+
+
+_Kind: TypeAlias = Literal["picture", "heat", "event", "end"]
+_Count: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
+_Ticks: TypeAlias = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
+_Length: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST_SIDE)]
+_Part: TypeAlias = Annotated[int, Meta(ge=1, le=1 << 31)]
+_Clock: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
+_Text: TypeAlias = Annotated[str, Meta(max_length=256)]
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """Where in a shared-memory ring the bytes of a picture lie, see `ring`. `serial` tells a later picture
+    in the same place from this one."""
+
+    ring: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+    offset: _Count
+    bytes: _Count
+    serial: _Count
+
+
+class Compression(msgspec.Struct, frozen=True):
+    """NetGear's note on a JPEG."""
+
+    dct: bool = False
+    ups: bool = False
+    colorspace: str = "BGR"
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The first part of a message.
+
+    seq: counts the frames that the publisher had, sent or not; None from other programs. stream: names one
+    run of the publisher: `seq` and `pts` begin anew with it. again: sent once more, for a new subscriber.
+    kind: what the second part is: a picture, a heat map (float32, tiles), nothing (of an event, or the end).
+    index, pts, duration: of `Frame`, in units of `time_base` (numerator, denominator) seconds; pts None where
+    it is not known. captured_at, published_at: Unix time in seconds, by the publisher's wall clock.
+    age: seconds from capture to publishing, by its monotonic clock. style, score, kinds, action: see `Frame`
+    and `Verdict`; score None where nothing judged the frame. slot: where the picture is, if not in the
+    second part. The keys from `msg` on are for other programs.
+    """
+
+    topic: _Text = ""
+    again: bool = False
+    seq: _Count | None = None
+    version: int | None = None
+    stream: _Text = ""
+    kind: _Kind = "picture"
+    format: Format | None = None
+    size: tuple[_Length, _Length] | None = None
+    index: _Count = 0
+    pts: _Ticks | None = None
+    time_base: tuple[_Part, _Part] = (1, 1)
+    duration: _Count = 0
+    captured_at: _Clock = 0.0
+    published_at: _Clock = 0.0
+    age: _Clock = 0.0
+    style: _Text = ""
+    score: _Clock | None = None
+    kinds: list[_Text] = []
+    action: _Text = ""
+    slot: Slot | None = None
+    msg: Any = ""
+    dtype: str = ""
+    shape: tuple[Annotated[int, Meta(ge=0, le=LARGEST_SIDE)], ...] | str = ""
+    terminate_flag: bool = False
+    compression: bool | Compression = False
+    message: Any = None
+    pattern: Any = "2"
+
+    @property
+    def ours(self) -> bool:
+        """Was it written by streamstyle?"""
+        return self.version is not None
+
+
+def prefix(topic: str) -> bytes:
+    """With what every message of a topic begins: subscribe to this."""
+    return f'{{"topic":"{topic}",'.encode()
+
+
+def marked(topic: str, *, again: bool) -> bytes:
+    """With what every message of a topic begins that is sent for the first time, or again: a publisher that
+    sorts its subscribers by this can send a frame again to one of them."""
+    return prefix(topic) + b'"again":' + (b"true" if again else b"false")
+
+
+def picture_header(
+    frame: Frame,
+    form: Format,
+    *,
+    topic: str,
+    seq: int,
+    stream: str,
+    slot: Slot | None = None,
+    again: bool = False,
+) -> bytes:
+    """The first part for a frame that is published now."""
+    height, width = frame.pixels.shape[:2]
+    shape = (height, width) if form is Format.GRAY else (height, width, 3)
+    jpeg = Compression() if form is Format.JPEG else False
+    return _header(frame, "picture", topic, seq, stream, shape, "uint8", form, slot, jpeg, again=again)
+
+
+def heat_parts(frame: Frame, verdict: Verdict, *, topic: str, seq: int, stream: str) -> tuple[bytes, bytes]:
+    """Both parts of a heat map: float32, little endian, (rows, cols)."""
+    heat = np.ascontiguousarray(verdict.heat, "<f4")
+    return _header(frame, "heat", topic, seq, stream, heat.shape, "float32"), heat.tobytes()
+
+
+def event_parts(frame: Frame, *, topic: str, seq: int, stream: str) -> tuple[bytes, bytes]:
+    """Both parts of the news that something was found in a frame; the second is empty."""
+    return _header(frame, "event", topic, seq, stream, (0,), "uint8"), b""
+
+
+def end_parts(*, topic: str, stream: str) -> tuple[bytes, bytes]:
+    """Both parts of the news that no frame follows; the second is empty."""
+    ending = Header(
+        topic=topic,
+        version=VERSION,
+        stream=stream,
+        kind="end",
+        terminate_flag=True,
+        dtype="uint8",
+        shape=(0,),
+    )
+    return msgspec.json.encode(ending), b""
+
+
+def _header(
+    frame: Frame,
+    kind: _Kind,
+    topic: str,
+    seq: int,
+    stream: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    form: Format | None = None,
+    slot: Slot | None = None,
+    compression: bool | Compression = False,
+    *,
+    again: bool = False,
+) -> bytes:
+    now, age = time.time(), max(0.0, time.monotonic() - frame.captured_at)
+    verdict = frame.verdict
+    return msgspec.json.encode(
+        Header(
+            topic=topic,
+            again=again,
+            seq=seq,
+            version=VERSION,
+            stream=stream,
+            kind=kind,
+            format=form,
+            size=(frame.pixels.shape[1], frame.pixels.shape[0]),
+            index=frame.index,
+            pts=frame.pts,
+            time_base=(frame.time_base.numerator, frame.time_base.denominator),
+            duration=frame.duration,
+            captured_at=now - age,
+            published_at=now,
+            age=age,
+            style=frame.style[:256],
+            score=None if verdict is None else round(verdict.score, 5),
+            kinds=[] if verdict is None else [str(kind) for kind in verdict.kinds],
+            action="" if verdict is None else verdict.action,
+            slot=slot,
+            msg=topic,
+            dtype=dtype,
+            shape=shape,
+            compression=compression,
+        )
+    )
+
+
+def parse(data: bytes, body: int) -> Header:
+    """The header of a message whose second part has `body` bytes, checked; `format` is set for a picture.
+
+    Raises SourceError with one sentence of what is wrong with it.
+    """
+    if len(data) > HEADER_LIMIT:
+        raise SourceError(
+            f"the header of {len(data)} bytes is longer than {HEADER_LIMIT}: no picture header."
+        )
+    try:
+        header = msgspec.json.decode(data, type=Header)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SourceError(f"the header is none of docs/wire-format.md: {error}.") from error
+    if header.version not in {None, VERSION}:
+        raise SourceError(
+            f"the publisher writes version {header.version} of the wire format, this program reads "
+            f"{VERSION}: use the same version of streamstyle on both sides."
+        )
+    if header.kind == "end" or header.terminate_flag:
+        return msgspec.structs.replace(header, kind="end")
+    if header.kind == "heat":
+        _expect(header, "float32", 2)
+        _fits(header, 4, body)
+    elif header.kind == "picture":
+        return _picture(header, body)
+    return header
+
+
+def _picture(header: Header, body: int) -> Header:
+    """Find the format where another program sent it, and check that the bytes are as many as it needs."""
+    form = header.format or _foreign_format(header)
+    if form is not Format.JPEG:
+        channels = header.shape[2:]
+        if form is Format.GRAY:
+            _expect(header, "uint8", 3 if channels == (1,) else 2)
+        else:
+            _expect(header, "uint8", 3)
+            if channels != (3,):
+                raise SourceError(f"a picture of shape {header.shape} is no {form}: it needs 3 channels.")
+        _fits(header, 1, body if header.slot is None else header.slot.bytes)
+        size = (int(header.shape[1]), int(header.shape[0]))
+        if header.size not in {None, size}:
+            raise SourceError(f"the header gives two sizes, {header.size} and {size}.")
+        return msgspec.structs.replace(header, format=form, size=size)
+    if not (body if header.slot is None else header.slot.bytes):
+        raise SourceError("the message has no picture in it.")
+    return msgspec.structs.replace(header, format=form)
+
+
+def _foreign_format(header: Header) -> Format:
+    """imagezmq and NetGear send OpenCV's pictures, or a JPEG, which has no shape."""
+    if header.compression or not header.shape:
+        return Format.JPEG
+    return Format.GRAY if len(header.shape) == 2 or header.shape[2:] == (1,) else Format.BGR24
+
+
+def _expect(header: Header, dtype: str, axes: int) -> None:
+    if header.dtype != dtype or isinstance(header.shape, str) or len(header.shape) != axes:
+        raise SourceError(
+            f"the message holds {header.dtype or 'no type'} of shape {header.shape}: "
+            f"a {header.kind} is {dtype} with {axes} axes."
+        )
+
+
+def _fits(header: Header, item: int, body: int) -> None:
+    assert not isinstance(header.shape, str)
+    count = int(np.prod(header.shape, dtype=object))
+    if not count or count > 4 * LARGEST_PICTURE:
+        raise SourceError(f"a {header.kind} of shape {header.shape} is empty or larger than is allowed.")
+    if count * item != body:
+        raise SourceError(f"a {header.kind} of shape {header.shape} has {count * item} bytes, {body} came.")
+
+
+def heat_map(header: Header, body: Any) -> NDArray[np.float32]:
+    """The heat map of a message of that kind: float32 (rows, cols)."""
+    assert not isinstance(header.shape, str)
+    return np.frombuffer(body, "<f4").astype(np.float32).reshape(header.shape)
+
+
+def time_base(header: Header) -> Fraction:
+    """Seconds per unit of `pts`."""
+    return Fraction(*header.time_base)

@@ -1,0 +1,279 @@
+"""Publishes frames over ZeroMQ, as `wire` writes them, to whoever subscribes; never waits for anybody."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+from zmq.auth.thread import ThreadAuthenticator
+
+from streamstyle.errors import ConfigError, SinkError, nearest
+from streamstyle.media import wire
+from streamstyle.media.ring import RingWriter
+from streamstyle.media.wire import Format, Slot
+from streamstyle.media.wire_pixels import picture_bytes, raw_shape
+from streamstyle.media.zmq_address import (
+    SECURITY,
+    Address,
+    bind,
+    connect,
+    parse_address,
+    secure,
+    set_up,
+)
+from streamstyle.types import Frame, MediaReport
+
+OPTIONS = SECURITY | {"format", "quality", "topic", "connect"}
+_LINGER_MS = 500  # for the last frame and the news that it was the last
+_KEPT_BUFFERS = 8
+
+
+class ZmqSink:
+    """A Sink that publishes on one XPUB socket. Counters: `frames`, `published`, `subscriptions`.
+
+    Subscribers of everything (imagezmq, NetGear) get pictures only; heat maps, events and the news of the end
+    go to those who subscribe to their topic by name, NAME.heat, NAME.events and NAME.end. Where nobody
+    listens nothing is converted or sent. Raises ConfigError, SinkError.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._address = parse_address(url, OPTIONS)
+        self._format = _format(self._address)
+        self._quality = int(self._address.number("quality", 80, 1, 100))
+        self._topic = self._address.topic
+        self._stream = secrets.token_hex(4)
+        self._ring: RingWriter | None = None
+        self._pool = _Pool()
+        self._listeners: dict[str, int] = {}
+        self._last: Frame | None = None
+        self._seq = -1
+        self._published = 0
+        self._subscriptions = 0
+        self._closed = False
+        self._bound = False
+        self._context = zmq.Context[zmq.Socket[bytes]]()
+        self._socket = self._context.socket(zmq.XPUB)
+        self._authenticator: ThreadAuthenticator | None = None
+        try:
+            self.endpoint = self._open()
+        except BaseException:
+            self._shut(0)
+            raise
+
+    def _open(self) -> str:
+        """Where subscribers find the stream."""
+        address = self._address
+        set_up(self._socket, address)
+        # Subscriptions are told to us and are ours to sort: see `_subscribed`.
+        self._socket.setsockopt(zmq.XPUB_MANUAL, 1)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, 4096)  # of what subscribers send
+        binds = not address.flag("connect")
+        self._authenticator = secure(self._context, self._socket, address, binds=binds)
+        if binds:
+            endpoint = bind(self._socket, address, SinkError)
+            self._bound = True
+            return endpoint
+        if address.transport == "shm":
+            raise ConfigError(
+                f"{address.url}: shared memory is published where others call: leave connect out."
+            )
+        connect(self._socket, address, SinkError)
+        return address.endpoint
+
+    def write(self, frame: Frame) -> None:
+        """Publish one frame to those who listen now."""
+        if self._closed:
+            raise SinkError(f"{self._address.url} is closed: no frame can follow.")
+        with self._failing():
+            self._seq += 1
+            self._last = frame
+            for _ in self._newcomers():
+                pass  # the frame that follows is for them too
+            if self._listeners.get(self._topic):
+                self._send_picture(frame, again=False)
+                self._published += 1
+            self._send_verdict(frame)
+
+    def attend(self) -> None:
+        """While no frame comes: show the last one to those who have just subscribed."""
+        with self._failing():
+            for topic in self._newcomers():
+                if topic == self._topic and self._last is not None:
+                    # For this moment only the newcomer is told what is sent again.
+                    again = wire.marked(topic, again=True)
+                    self._socket.setsockopt(zmq.SUBSCRIBE, again)
+                    self._send_picture(self._last, again=True)
+                    self._socket.setsockopt(zmq.UNSUBSCRIBE, again)
+
+    def _newcomers(self) -> Iterator[str]:
+        """Read what subscribers want; yields each topic that has one more."""
+        while True:
+            try:
+                told = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if told[:1] not in {b"\0", b"\1"}:
+                continue  # a peer may send what it likes
+            joins, wanted = told[:1] == b"\1", told[1:]
+            for topic in self._subscribed(wanted):
+                count = self._listeners.get(topic, 0) + (1 if joins else -1)
+                self._listeners[topic] = max(0, count)
+                # What the peer asked for is replaced by what it gets.
+                self._socket.setsockopt(
+                    zmq.SUBSCRIBE if joins else zmq.UNSUBSCRIBE, wire.marked(topic, again=False)
+                )
+                if joins:
+                    self._subscriptions += 1
+                    yield topic
+
+    def _subscribed(self, wanted: bytes) -> list[str]:
+        """The topics that a subscription to this prefix gets: pictures for any that fits them, the others
+        only where it goes beyond the name of the pictures."""
+        topics = [self._topic]
+        beyond = wire.prefix(self._topic)[: -len('",')] + b"."
+        if wanted.startswith(beyond) or self._address.flag("connect"):
+            # Who is called, as NetGear is, subscribes to everything, and needs to hear of the end.
+            others = ("end",) if not wanted.startswith(beyond) else ("heat", "events", "end")
+            topics += [f"{self._topic}.{name}" for name in others]
+        return [t for t in topics if wire.prefix(t).startswith(wanted) or wanted.startswith(wire.prefix(t))]
+
+    def _send_picture(self, frame: Frame, *, again: bool) -> None:
+        if self._address.transport == "shm":
+            self._send_slot(frame, again=again)
+            return
+        form = self._format
+        header = self._header(frame, None, again=again)
+        self._socket.send(header, zmq.SNDMORE)
+        if form in {Format.BGR24, Format.GRAY}:
+            buffer = self._pool.take(raw_shape(frame.pixels, form))
+            data = picture_bytes(frame.pixels, form, self._quality, buffer)
+            self._pool.lend(data, self._socket.send(data.data, copy=False, track=True))
+        else:
+            # Nobody writes to a frame once it is made, nor to this JPEG: ZeroMQ may hold on to it.
+            self._socket.send(picture_bytes(frame.pixels, form, self._quality).data, copy=False)
+
+    def _send_slot(self, frame: Frame, *, again: bool) -> None:
+        """Put the picture into the ring, and send word of it."""
+        if self._format is Format.JPEG:
+            data = picture_bytes(frame.pixels, Format.JPEG, self._quality)
+            room, slot = self._room(data.size, spare=2)
+            room[:] = data
+        else:
+            shape = raw_shape(frame.pixels, self._format)
+            room, slot = self._room(int(np.prod(shape)), spare=1)
+            picture_bytes(frame.pixels, self._format, self._quality, room.reshape(shape))
+        assert self._ring is not None
+        self._ring.commit(slot)
+        header = self._header(frame, slot, again=again)
+        self._socket.send_multipart([header, b""])
+
+    def _room(self, size: int, *, spare: int) -> tuple[NDArray[np.uint8], Slot]:
+        """A slot of the ring; of a new ring, `spare` times as large as it must be, where it does not fit."""
+        if self._ring is None or self._ring.size < size:
+            if self._ring is not None:
+                self._ring.close()
+                self._ring = None
+            self._ring = RingWriter(self._address.path, spare * size)
+        return self._ring.begin(size)
+
+    def _send_verdict(self, frame: Frame) -> None:
+        verdict = frame.verdict
+        if verdict is None:
+            return
+        heat, events = f"{self._topic}.heat", f"{self._topic}.events"
+        if self._listeners.get(heat):
+            parts = wire.heat_parts(frame, verdict, topic=heat, seq=self._seq, stream=self._stream)
+            self._socket.send_multipart(parts)
+        if verdict.kinds and self._listeners.get(events):
+            parts = wire.event_parts(frame, topic=events, seq=self._seq, stream=self._stream)
+            self._socket.send_multipart(parts)
+
+    def _header(self, frame: Frame, slot: Slot | None, *, again: bool) -> bytes:
+        return wire.picture_header(
+            frame,
+            self._format,
+            topic=self._topic,
+            seq=self._seq,
+            stream=self._stream,
+            slot=slot,
+            again=again,
+        )
+
+    def close(self, *, complete: bool) -> None:
+        """Tell those who asked that no frame follows, and stop. Waits for a second at most."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with self._failing():
+                for _ in self._newcomers():
+                    pass
+                ending = f"{self._topic}.end"
+                # This one is waited for: those who wait for it would take silence for a fault.
+                self._socket.setsockopt(zmq.XPUB_NODROP, 1)
+                self._socket.setsockopt(zmq.SNDTIMEO, _LINGER_MS)
+                with suppress(zmq.Again):
+                    self._socket.send_multipart(wire.end_parts(topic=ending, stream=self._stream))
+        finally:
+            self._shut(_LINGER_MS if complete else 0)
+
+    def _shut(self, linger: int) -> None:
+        self._socket.close(linger)
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self._context.term()
+        if self._bound and self._address.transport != "tcp":
+            self._address.path.unlink(missing_ok=True)
+        if self._ring is not None:
+            self._ring.close()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except zmq.ZMQError as error:
+            raise SinkError(f"cannot publish at {self._address.url}: {error.strerror}.") from error
+
+    def report(self) -> MediaReport:
+        """Counters so far."""
+        counters = {
+            "frames": self._seq + 1,
+            "published": self._published,
+            "subscriptions": self._subscriptions,
+        }
+        return MediaReport(counters=counters)
+
+
+class _Pool:
+    """Buffers that are written again once ZeroMQ has sent what was in them: fresh memory for every frame
+    would cost more than filling it. Those who listen slowly make it larger, up to their queues."""
+
+    def __init__(self) -> None:
+        self._lent: list[tuple[NDArray[np.uint8], Callable[[], bool]]] = []
+
+    def take(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """A buffer of this shape that nobody reads."""
+        for at, (buffer, returned) in enumerate(self._lent):
+            if buffer.shape == shape and returned():
+                del self._lent[at]
+                return buffer
+        return np.empty(shape, np.uint8)
+
+    def lend(self, buffer: NDArray[np.uint8], tracker: zmq.MessageTracker | None) -> None:
+        """The buffer was given away until this tracker is done."""
+        assert tracker is not None
+        self._lent.append((buffer, lambda: bool(tracker.done)))
+        del self._lent[:-_KEPT_BUFFERS]  # ZeroMQ itself holds on to what it still needs
+
+
+def _format(address: Address) -> Format:
+    name = address.options.get("format", Format.BGR24)
+    if name not in set(Format):
+        raise ConfigError(
+            f"{address.url}: there is no format '{name}'{nearest(name, Format)}: use {', '.join(Format)}."
+        )
+    return Format(name)

@@ -1,0 +1,210 @@
+"""The receiving end of `wire`: messages of streamstyle, imagezmq and NetGear, checked, from one socket."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+from zmq.auth.thread import ThreadAuthenticator
+
+from streamstyle.errors import ConfigError, SourceError
+from streamstyle.media import wire
+from streamstyle.media.ring import RingReader
+from streamstyle.media.wire import Header
+from streamstyle.media.wire_pixels import native
+from streamstyle.media.zmq_address import SECURITY, bind, connect, parse_address, secure, set_up
+
+OPTIONS = SECURITY | {"topic", "bind", "timeout"}
+TIMEOUT = 5.0
+_LARGEST_MESSAGE = 4 * wire.LARGEST_PICTURE
+_MOST_AT_ONCE = 64  # a flood must not keep the reader from giving out what it has
+
+
+@dataclass(frozen=True)
+class Message:
+    """header: checked, see `wire.Header`. pixels: of a picture, as `wire_pixels.native` gives them.
+    heat: float32 (rows, cols), of a heat map. Both None for an event or the end."""
+
+    header: Header
+    pixels: NDArray[np.uint8] | None = None
+    heat: NDArray[np.float32] | None = None
+
+
+@dataclass
+class Counters:
+    """pictures: as many were given out. skipped: pictures that were published, but overtaken before they
+    came here. corrupt: messages that were none; `fault` says what was wrong with the last of them."""
+
+    pictures: int = 0
+    skipped: int = 0
+    corrupt: int = 0
+    fault: str = ""
+
+
+class Subscription:
+    """Messages from a publisher. `receive` gives the latest picture that is there, so that a slow reader sees
+    the present, not an ever older past.
+
+    kinds: what is wanted beside pictures: "heat", "events". latest: False gives every picture that comes.
+    Without `topic` in the url everything is subscribed to, which any publisher understands.
+    A context manager; all of it in one thread. Raises ConfigError, SourceError.
+    """
+
+    def __init__(self, url: str, *, kinds: Collection[str] = (), latest: bool = True) -> None:
+        self.address = parse_address(url, OPTIONS)
+        self.timeout = self.address.number("timeout", TIMEOUT, 0.1, 3600)
+        self.counters = Counters()
+        self._latest = latest
+        self._ring = RingReader()
+        self._stream, self._seq = "", -1
+        self._waiting: deque[Message] = deque()
+        unknown = set(kinds) - {"heat", "events"}
+        if unknown:
+            raise ConfigError(f"nothing publishes {', '.join(sorted(unknown))}: ask for heat or events.")
+        if kinds and self.address.flag("bind"):
+            raise ConfigError(f"{url}: heat and events come from publishers that wait for calls: no bind=1.")
+        self._context = zmq.Context[zmq.Socket[bytes]]()
+        self._poller = zmq.Poller()
+        self._sockets: list[zmq.Socket[bytes]] = []
+        self._authenticator: ThreadAuthenticator | None = None
+        topic = self.address.topic
+        pictures = wire.prefix(topic) if "topic" in self.address.options else b""
+        try:
+            self.endpoint = self._open(pictures, wire.prefix(f"{topic}.end"))
+            if kinds:
+                # A connection of its own: the publisher keeps two messages for each, and drops the others.
+                self._open(*(wire.prefix(f"{topic}.{kind}") for kind in kinds))
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, *topics: bytes) -> str:
+        address = self.address
+        socket = self._context.socket(zmq.SUB)
+        self._sockets.append(socket)
+        set_up(socket, address)
+        socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
+        self._authenticator = secure(self._context, socket, address, binds=address.flag("bind"))
+        for topic in topics:
+            socket.subscribe(topic)
+        self._poller.register(socket, zmq.POLLIN)
+        if address.flag("bind"):
+            return bind(socket, address, SourceError)
+        connect(socket, address, SourceError)
+        return address.endpoint
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the publisher."""
+        for socket in self._sockets:
+            socket.close(0)
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self._context.term()
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """The next message; of pictures the newest that is there. timeout: seconds, None for the url's.
+
+        Raises SourceError where nothing that can be read came in time.
+        """
+        wait = self.timeout if timeout is None else timeout
+        deadline = time.monotonic() + wait
+        while not self._waiting:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._silence(wait)
+            try:
+                for socket, _ in self._poller.poll(max(1, int(left * 1000))):
+                    self._read(socket)
+            except zmq.ZMQError as error:
+                raise SourceError(f"cannot read {self.address.url}: {error.strerror}.") from error
+        return self._waiting.popleft()
+
+    def _read(self, socket: zmq.Socket[bytes]) -> None:
+        """Take what is there off the socket; of pictures keep the newest, where the latest is wanted."""
+        newest: tuple[Header, zmq.Frame] | None = None
+        for _ in range(_MOST_AT_ONCE):
+            parts = _parts(socket)
+            if parts is None:
+                break
+            head, body = parts
+            with self._counting():
+                header = wire.parse(head.bytes, len(body))
+                if header.kind != "picture":
+                    heat = wire.heat_map(header, body.buffer) if header.kind == "heat" else None
+                    self._waiting.append(Message(header, heat=heat))
+                elif not self._known(header):
+                    if newest is not None and header.seq is None:
+                        self.counters.skipped += 1
+                    newest = header, body
+                    if not self._latest:
+                        break
+        if newest is not None:
+            with self._counting():
+                self._deliver(*newest)
+
+    def _known(self, header: Header) -> bool:
+        """Was this very picture seen already? It is sent again for whoever subscribes."""
+        return header.seq is not None and header.stream == self._stream and header.seq <= self._seq
+
+    def _deliver(self, header: Header, body: zmq.Frame) -> None:
+        if header.slot is None:
+            pixels = native(header, body.buffer)
+        else:
+            if self.address.transport != "shm":
+                raise SourceError("the pictures are in shared memory: subscribe with zmq+shm://.")
+            copy = self._ring.read(header.slot)
+            if copy is None:
+                return  # overwritten: the next message is a later picture
+            pixels = native(header, copy)
+        if header.seq is not None:
+            if header.stream == self._stream:
+                self.counters.skipped += header.seq - self._seq - 1
+            self._stream, self._seq = header.stream, header.seq
+        self.counters.pictures += 1
+        self._waiting.append(Message(header, pixels))
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        try:
+            yield
+        except SourceError as error:
+            self.counters.corrupt += 1
+            self.counters.fault = str(error)
+
+    def _silence(self, wait: float) -> SourceError:
+        url, counters = self.address.url, self.counters
+        if counters.corrupt:
+            return SourceError(
+                f"nothing that can be read came from {url} within {wait:g} s; {counters.corrupt} messages "
+                f"were refused, the last because {counters.fault}"
+            )
+        keys = " and is this reader's public key in its folder" if "key" in self.address.options else ""
+        return SourceError(f"nothing came from {url} within {wait:g} s: does it publish there{keys}?")
+
+
+def _parts(socket: zmq.Socket[bytes]) -> tuple[zmq.Frame, zmq.Frame] | None:
+    try:
+        parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+    except zmq.Again:
+        return None
+    # NetGear says farewell in one part.
+    return parts[0], parts[1] if len(parts) == 2 else zmq.Frame(b"")
