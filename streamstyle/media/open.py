@@ -32,7 +32,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 
 
 def open_source(url: str) -> Source:
-    """The source for a path or `test:`; it opens when its `with` block is entered.
+    """The source for a path or a scheme of the table; it opens when its `with` block is entered.
 
     Raises ConfigError for a scheme that is not known.
     """
@@ -40,13 +40,13 @@ def open_source(url: str) -> Source:
     if scheme not in _SOURCES:
         raise ConfigError(
             f"Nothing here reads '{scheme}:'{nearest(scheme, _named(_SOURCES))}: "
-            f"this version reads video files, `test:` and `zmq+tcp:`, `zmq+ipc:`, `zmq+shm:`."
+            f"this version reads video files and {_listed(_SOURCES)}."
         )
     return _SOURCES[scheme](url)
 
 
 def open_sink(url: str, info: StreamInfo, *, quality: int | None = None) -> Sink:
-    """The sink for a path or `null:`. `quality`: the encoder's CRF, None for its default.
+    """The sink for a path or a scheme of the table. `quality`: the encoder's CRF, None for its default.
 
     Raises ConfigError for a scheme or suffix that is not known, SinkError where nothing can be written.
     """
@@ -54,7 +54,7 @@ def open_sink(url: str, info: StreamInfo, *, quality: int | None = None) -> Sink
     if scheme not in _SINKS:
         raise ConfigError(
             f"Nothing here writes '{scheme}:'{nearest(scheme, _named(_SINKS))}: "
-            f"this version writes video files, `null:` and `zmq+tcp:`, `zmq+ipc:`, `zmq+shm:`."
+            f"this version writes video files and {_listed(_SINKS)}."
         )
     return _SINKS[scheme](url, info, quality)
 
@@ -72,3 +72,7 @@ def _scheme(url: str) -> str:
 
 def _named(table: Mapping[str, object]) -> list[str]:
     return [name for name in table if name]
+
+
+def _listed(table: Mapping[str, object]) -> str:
+    return ", ".join(f"`{name}:`" for name in _named(table))

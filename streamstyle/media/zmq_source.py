@@ -28,10 +28,13 @@ class ZmqSource:
     def __init__(self, url: str) -> None:
         self._url = url
         self._subscription: Subscription | None = None
+        self._info: StreamInfo | None = None
 
     @property
     def info(self) -> StreamInfo:
         """Of the first picture."""
+        if self._info is None:
+            raise SourceError(f"{self._url} is not open: ask inside the `with` block.")
         return self._info
 
     def __enter__(self) -> Self:
