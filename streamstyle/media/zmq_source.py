@@ -34,7 +34,7 @@ class ZmqSource:
     def info(self) -> StreamInfo:
         """Of the first picture."""
         if self._info is None:
-            raise SourceError(f"{self._url} is not open: ask inside the `with` block.")
+            raise SourceError(f"{self._url} is not open: enter its `with` block first.")
         return self._info
 
     def __enter__(self) -> Self:
