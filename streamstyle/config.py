@@ -22,6 +22,8 @@ class RunConfig:
 
     style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, openvino or torch.
     network: lite or full, the bundled networks.
+    size: WxH to paint at, inside which frames are fitted, or auto for the largest that keeps the source's
+    rate; None is the frames' own.
     turn: more or less of a style's groups, texture=1.4,colour=0.8 (see `streamstyle.explain.turn`).
     region: where another style holds (see `streamstyle.regions.spec`), None for nowhere. region_style: the
     style there, as `style`. region_feather: width in pixels of the passage between the two.
@@ -39,6 +41,7 @@ class RunConfig:
     strength: float = 1.0
     engine: str = "auto"
     network: str = "lite"
+    size: str | None = None
     turn: str | None = None
     region: str | None = None
     region_style: str = "original"

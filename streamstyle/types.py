@@ -180,13 +180,15 @@ class Interruptible(Protocol):
 class EngineSpec:
     """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
     in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
-    statistics of its normalisation from frame to frame, and so hear `Look.hold`?"""
+    statistics of its normalisation from frame to frame, and so hear `Look.hold`? size: (width, height) that
+    it paints at where that is not the frame's."""
 
     name: str
     precision: str
     device: str
     in_flight: int
     holds: bool = False
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from streamstyle.build.look import hold_of, looks, region_opener
 from streamstyle.build.model import Model
+from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
 from streamstyle.errors import ConfigError
@@ -43,9 +44,10 @@ def painting_opener(job: Job, config: RunConfig, model: Model) -> Callable[[Exit
     """
     open_region, overlay = region_opener(config), _overlay(config)
     detector, guard = _judges(config)
+    open_engine = sized_opener(config, model)
 
     def open_for(stack: ExitStack, info: StreamInfo) -> Painting:
-        engine = model.open_engine(info.height, info.width)
+        engine = open_engine(info)
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
         if region is not None:

@@ -45,6 +45,11 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--region-feather", type=float, metavar="PX", help="width of its soft edge")
     parser.add_argument("--engine", metavar="NAME", help="auto, openvino or torch")
     parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
+    parser.add_argument(
+        "--size",
+        metavar="WxH|auto",
+        help="paint smaller and keep the frame's edges; auto: at the film's pace",
+    )
     parser.add_argument("--correct", metavar="MODE", help="off, or repair (the default)")
     parser.add_argument(
         "--consistency",
@@ -77,7 +82,7 @@ def command(arguments: argparse.Namespace) -> int:
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (
         *("style", "strength", "turn", "region", "region_style", "region_feather"),
-        *("engine", "network", "correct", "flash_guard", "overlay", "consistency"),
+        *("engine", "network", "size", "correct", "flash_guard", "overlay", "consistency"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [
@@ -146,6 +151,11 @@ def progress_bar() -> Iterator[Any]:
         yield on_progress
 
 
+def _painted(engine: dict[str, Any]) -> str:
+    """How frames are painted, where that is not whole and at their own size."""
+    return f", painting at {engine['size'][0]}x{engine['size'][1]}" if engine["size"] else ""
+
+
 def summary_text(summary: RunSummary) -> str:
     """The summary for people."""
     values = summary.to_json()
@@ -157,7 +167,7 @@ def summary_text(summary: RunSummary) -> str:
         f"at {summary.info.width}x{summary.info.height}",
         f"style     {summary.style}" + (f" at {summary.strength:g}" if summary.strength < 1 else ""),
         *([f"region    {summary.region} in {summary.region_style}"] if summary.region else []),
-        f"engine    {engine['name']} {engine['precision']} on {engine['device']}",
+        f"engine    {engine['name']} {engine['precision']} on {engine['device']}{_painted(engine)}",
         f"anomalies {summary.flagged_frames} flagged frames: {anomalies}",
         "fps alone " + ", ".join(f"{name} {stage['fps']:.0f}" for name, stage in summary.stages.items()),
         *(f"output    {url}" for url in summary.job.sinks),

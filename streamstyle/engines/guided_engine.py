@@ -1,0 +1,110 @@
+"""An engine around an engine: paints at a smaller size and brings the painting up (see `upsampling`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.engines.statistics import HoldingEngine
+from streamstyle.engines.upsampling import GuidedUpsampling, reduced
+from streamstyle.nets.layout import CodeLayout
+from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture
+
+
+def open_guided(
+    open_engine: Callable[[int, int], Engine], height: int, width: int, working: tuple[int, int]
+) -> Engine:
+    """An engine for frames of `height` x `width` that paints at `working` (height, width).
+
+    The network's own engine where that is the frame's size. Raises what `open_engine` raises.
+    """
+    return around(open_engine(*working), height, width, working)
+
+
+def around(inner: Engine, height: int, width: int, working: tuple[int, int]) -> Engine:
+    """The same for an engine that is open at `working` already."""
+    if working == (height, width):
+        return inner
+    if isinstance(inner, HoldingEngine):
+        return HoldingGuidedEngine(inner, height, width, working)
+    return GuidedEngine(inner, height, width, working)
+
+
+class GuidedEngine:
+    """Implements `Engine` for larger frames than `inner` paints.
+
+    A painting is brought up by the call that waits for it: in the caller's thread, while the engine goes on
+    with the next frame.
+    """
+
+    def __init__(self, inner: Engine, height: int, width: int, working: tuple[int, int]) -> None:
+        """working: (height, width) of `inner`."""
+        self._inner = inner
+        self._working = working
+        self._upsampled = GuidedUpsampling(height, width, working)
+        self._look: tuple[Look, Look] | None = None
+        self._seconds = 0.0
+
+    @property
+    def spec(self) -> EngineSpec:
+        """Of the inner engine, with the size that it paints at."""
+        return replace(self._inner.spec, size=(self._working[1], self._working[0]))
+
+    @property
+    def busy_seconds(self) -> float:
+        """See `streamstyle.types.Engine`; reducing and bringing up are part of it."""
+        return self._inner.busy_seconds + self._seconds
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """See `streamstyle.types.Engine`."""
+        began = time.perf_counter()
+        small, small_look = reduced(pixels, *self._working), self._reduced_look(look)
+        self._seconds += time.perf_counter() - began
+        painted = self._inner.start(small, small_look)
+
+        def wait() -> Picture:
+            coarse = painted()
+            began = time.perf_counter()
+            picture = self._upsampled(coarse, small, pixels)
+            self._seconds += time.perf_counter() - began
+            return picture
+
+        return wait
+
+    def _reduced_look(self, look: Look) -> Look:
+        """The same object as long as the look stays, so that engines see that it did."""
+        if look.mask is None:
+            return look
+        if self._look is None or self._look[0] is not look:
+            self._look = look, replace(look, mask=reduced(look.mask, *self._working))
+        return self._look[1]
+
+    def close(self) -> None:
+        """Close the inner engine."""
+        self._inner.close()
+
+
+class HoldingGuidedEngine(GuidedEngine):
+    """The same around a `HoldingEngine`, and one itself."""
+
+    def __init__(self, inner: HoldingEngine, height: int, width: int, working: tuple[int, int]) -> None:
+        super().__init__(inner, height, width, working)
+        self._holding = inner
+
+    @property
+    def norms(self) -> CodeLayout:
+        """See `HoldingEngine`."""
+        return self._holding.norms
+
+    @property
+    def statistics(self) -> NDArray[np.float32] | None:
+        """See `HoldingEngine`."""
+        return self._holding.statistics
+
+    @statistics.setter
+    def statistics(self, value: NDArray[np.float32] | None) -> None:
+        self._holding.statistics = value

@@ -1,0 +1,113 @@
+"""The size that frames are painted at, where it is not their own: as asked for, or as fast as the source."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from streamstyle.engines.guided_engine import around, open_guided
+from streamstyle.engines.machine import usable_cpus
+from streamstyle.engines.open import paint_all
+from streamstyle.engines.upsampling import GuidedUpsampling, reduced
+from streamstyle.errors import ConfigError
+from streamstyle.nets.noise import coloured_noise
+from streamstyle.types import Engine, Look
+
+AUTO = "auto"
+SMALLEST = 64
+"""Pixels of a side."""
+RUNGS = tuple(Fraction(n) for n in ("1", "3/4", "2/3", "1/2", "2/5", "1/3", "1/4"))
+"""Shares of the frame's sides that `auto` chooses from."""
+SPARE = 0.85
+"""Share of the processors that `auto` plans with: frames differ, and other programs run."""
+REST = 8.0
+"""What a frame costs beside being painted (decoding, detector, corrector, x264 veryfast), as a multiple of
+bringing it up once on the same machine (docs/sizes.md)."""
+
+_FORM = re.compile(r"(\d+)x(\d+)")
+_CALIBRATION = 0.6  # seconds
+_FEWEST = 4  # frames
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """(height, width) of `WxH`; None for `auto`. Raises ConfigError."""
+    if text == AUTO:
+        return None
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"--size wants WIDTHxHEIGHT, as 640x360, or auto, not '{text}'")
+    width, height = int(match[1]), int(match[2])
+    if min(width, height) < SMALLEST:
+        raise ConfigError(f"--size {text} is too small: {SMALLEST} pixels a side are the least")
+    return height, width
+
+
+def fitted(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
+    """The largest size of a frame's shape inside a box (height, width), never above the frame's own.
+
+    The box is turned as the frame is: 640x360 serves upright films as 360x640.
+    """
+    long, short = max(box), min(box)
+    scale = min(1.0, long / max(height, width), short / min(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def affordable(
+    height: int, width: int, rate: Fraction | None, engine: float, upsampling: float, processors: int
+) -> tuple[int, int]:
+    """The largest working size (height, width) that keeps `rate` frames a second (30 where None).
+
+    engine: processor seconds for a pixel of the working size. upsampling: seconds to bring a frame up. Where
+    nothing keeps the rate, the smallest rung: the nearest to it.
+    """
+    budget = SPARE * processors / float(rate or 30)
+    sizes = [(round(height * share), round(width * share)) for share in RUNGS]
+    kept = [
+        (h, w)
+        for h, w in sizes
+        if min(h, w) >= SMALLEST
+        and engine * h * w + upsampling * (REST + ((h, w) != (height, width))) <= budget
+    ]
+    least = [size for size in sizes if min(size) >= SMALLEST] or [(height, width)]
+    return kept[0] if kept else least[-1]
+
+
+def open_affordable(
+    open_engine: Callable[[int, int], Engine], height: int, width: int, rate: Fraction | None, look: Look
+) -> Engine:
+    """An engine that keeps the source's frame rate, at the largest working size that does, by a calibration
+    of about a second. look: of the right size for the network. Raises what `open_engine` raises."""
+    probe = fitted(height, width, (max(SMALLEST, round(height / 2)), max(SMALLEST, round(width / 2))))
+    picture = coloured_noise(height, width, np.random.default_rng(0))
+    small = reduced(picture, *probe)
+    inner = open_engine(*probe)
+    cpus = usable_cpus() if inner.spec.device == "cpu" else 1
+    seconds = _seconds(lambda n: _drain(inner, small, look, n), inner.spec.in_flight)
+    bring_up = GuidedUpsampling(height, width, probe)
+    upsampling = _seconds(lambda n: [bring_up(small, small, picture) for _ in range(n)], 1)
+    working = affordable(height, width, rate, seconds * cpus / small[..., 0].size, upsampling, cpus)
+    if working == probe:
+        return around(inner, height, width, working)
+    inner.close()
+    return open_guided(open_engine, height, width, working)
+
+
+def _drain(engine: Engine, picture: np.ndarray, look: Look, count: int) -> None:
+    for _ in paint_all(engine, [picture] * count, look):
+        pass
+
+
+def _seconds(work: Callable[[int], object], at_once: int) -> float:
+    """Of one item, by the fastest of a few batches: others on the machine can only slow it down."""
+    count = max(_FEWEST, 2 * at_once)
+    work(at_once)
+    fastest, began = float("inf"), time.perf_counter()
+    while fastest == float("inf") or time.perf_counter() - began < _CALIBRATION:
+        started = time.perf_counter()
+        work(count)
+        fastest = min(fastest, (time.perf_counter() - started) / count)
+    return fastest
