@@ -2,8 +2,8 @@
 
     python3 tools/sizes.py [FILM...] [--picture docs/sizes.jpg]
 
-Films are read at their own size, three frames of each; without one the rendered scene is. The last line is one
-JSON document.
+Films are read at their own size, three frames of each; without one the rendered scene is. The last line is
+one JSON document.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import environment
+
+if __name__ == "__main__":
+    environment.enter()  # before what it installs
 
 import cv2
 import numpy as np
