@@ -1,0 +1,156 @@
+"""The child process of a network output: `python -m streamstyle.media.net.relay`.
+
+Reads an order and packets from stdin, sends them on, tells on stdout (JSON lines) that it is open or what
+failed. FFmpeg holds the GIL while it opens, writes to and closes an output, and its time-outs do nothing for
+outputs, so nothing in Python could end a call that a mute peer blocks: the kernel does, by SIGALRM.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+import av
+import msgspec
+from av.container import OutputContainer
+from av.packet import Packet
+
+from streamstyle.media.container import UNWRITABLE, reason
+from streamstyle.media.net.parcel import Order, Parcel, read_parcels, read_start
+from streamstyle.urls import without_secrets
+
+OPEN, FAILED = "open", "failed"
+TS_PACKETS = 7 * 188  # what fits a datagram, and the size of an SRT message
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Relay until stdin ends."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
+    die_with_parent()
+    order, sample = read_start(sys.stdin.buffer)
+    try:
+        relay(order, sample, read_parcels(sys.stdin.buffer))
+    except (*UNWRITABLE, subprocess.SubprocessError) as error:
+        _tell(FAILED, without_secrets(reason(error), order.url))
+        return 1
+    return 0
+
+
+def relay(order: Order, sample: bytes, parcels: Iterator[Parcel]) -> None:
+    """Send what comes. Errors leave it as PyAV raises them."""
+    alarm(order.patience)
+    with av.open(io.BytesIO(sample), format="nut", options={"analyzeduration": "0"}) as templates:
+        with _output(order) as output:
+            streams, bases = {}, {}
+            for number in order.streams:
+                template = templates.streams[number]
+                streams[number] = output.add_stream_from_template(template)
+                bases[number] = template.time_base
+            output.start_encoding()
+            _tell(OPEN, "")
+            alarm(0)
+            for parcel in parcels:
+                if parcel.stream in streams:
+                    alarm(order.patience)
+                    output.mux(_packet(parcel, streams[parcel.stream], bases[parcel.stream]))
+                    alarm(0)
+            alarm(order.patience)  # for closing
+    alarm(0)
+
+
+def alarm(seconds: float) -> None:
+    """Let the kernel end this process unless the next call comes within `seconds`; 0 takes it back."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def die_with_parent() -> None:
+    """Where the system can (Linux), be killed when the parent dies; elsewhere the end of stdin has to do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextmanager
+def _output(order: Order) -> Iterator[OutputContainer]:
+    if not order.program:
+        with av.open(order.url, "w", format=order.muxer, options=dict(order.options)) as output:
+            yield output
+        return
+    with _program(order) as process:
+        assert process.stdin is not None
+        try:
+            with av.open(process.stdin, "w", format=order.muxer, options=dict(order.options)) as output:
+                yield output
+            process.stdin.close()
+            status = process.wait()
+        except BrokenPipeError:
+            status = process.wait()
+        if status:
+            assert process.stderr is not None
+            told = process.stderr.read().decode(errors="replace").strip().splitlines()
+            raise OSError(told[-1] if told else f"{order.program} ended with {status}")
+
+
+@contextmanager
+def _program(order: Order) -> Iterator[subprocess.Popen[bytes]]:
+    """`ffmpeg` as a mere carrier of bytes: it neither probes nor waits. Secrets go in by a preset file."""
+    url, secrets = split_secrets(order.url)
+    reading, writing = os.pipe()
+    os.write(writing, secrets.encode())
+    os.close(writing)
+    quiet = ["-hide_banner", "-loglevel", "error", "-nostats"]
+    carry = ["-f", "data", "-raw_packet_size", str(TS_PACKETS), "-i", "pipe:0", "-map", "0", "-c", "copy"]
+    process = subprocess.Popen(
+        [order.program, *quiet, *carry, "-f", "data", "-fpre", f"/dev/fd/{reading}", url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        pass_fds=[reading],
+        preexec_fn=die_with_parent,
+    )
+    os.close(reading)
+    try:
+        with process:
+            yield process
+    finally:
+        process.kill()
+
+
+def split_secrets(url: str) -> tuple[str, str]:
+    """An SRT address without passphrase and stream id, and lines of an FFmpeg preset that say them."""
+    parts = urlsplit(url)
+    pairs = parse_qsl(parts.query)
+    lines = [f"{name}={unquote(value)}\n" for name, value in pairs if name in {"passphrase", "streamid"}]
+    rest = [(name, value) for name, value in pairs if name not in {"passphrase", "streamid"}]
+    return parts._replace(query=urlencode(rest)).geturl(), "".join(lines)
+
+
+def _packet(parcel: Parcel, stream: Any, time_base: Fraction) -> Packet[Any]:
+    packet: Packet[Any] = Packet(parcel.data)
+    packet.pts = packet.dts = parcel.pts
+    packet.duration = parcel.duration
+    packet.time_base = time_base
+    packet.is_keyframe = parcel.key
+    packet.stream = stream
+    return packet
+
+
+def _tell(what: str, text: str) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode({what: text}) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Network outputs by scheme: one table from what the user named to what a relay opens."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from streamstyle.errors import ConfigError, SinkError
+from streamstyle.media.net.parcel import Order
+from streamstyle.urls import masked
+
+PLAYLIST = "stream.m3u8"
+_SEGMENT = "stream-{}.ts"
+PATIENCE = 4.0
+"""Seconds that a peer may take to answer."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """muxer, options: FFmpeg's. wants_sound: the service takes no stream without sound. program: the
+    `ffmpeg` program sends, since FFmpeg's library in PyAV has no such protocol."""
+
+    muxer: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    wants_sound: bool = False
+    program: bool = False
+
+
+_AT_ONCE = {"flush_packets": "1", "max_delay": "0"}
+_TS = _AT_ONCE | {"mpegts_flags": "pat_pmt_at_frames"}
+_FLV = _AT_ONCE | {"flvflags": "no_duration_filesize", "rtmp_live": "live", "tcp_nodelay": "1"}
+_HLS = {
+    "hls_time": "2",
+    "hls_list_size": "6",
+    "hls_delete_threshold": "3",
+    # A relay that is started again goes on with the playlist.
+    "hls_flags": "delete_segments+append_list+independent_segments+temp_file",
+}
+
+KINDS = {
+    "rtmp": _Kind("flv", _FLV, wants_sound=True),
+    "rtmps": _Kind("flv", _FLV, wants_sound=True),
+    "rtsp": _Kind("rtsp", _AT_ONCE | {"rtsp_transport": "tcp"}),
+    "srt": _Kind("mpegts", _TS, program=True),
+    "udp": _Kind("mpegts", _TS | {"pkt_size": "1316"}),
+    "hls": _Kind("hls", _HLS),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One network output. name: for people, without secrets."""
+
+    name: str
+    order: Order
+    wants_sound: bool
+
+
+def target_of(url: str) -> Target:
+    """What to open for `rtmp://...`, `hls:DIR` and the like.
+
+    `${NAME}` in an address is replaced by that environment variable, so that a stream key need not stand
+    in a command line. Raises ConfigError, SinkError.
+    """
+    if sys.platform == "win32":
+        raise ConfigError(f"{masked(url)}: network outputs need Linux or macOS.")
+    scheme = url.partition(":")[0].lower()
+    kind = KINDS[scheme]
+    if scheme == "hls":
+        return Target(url, _hls(url), wants_sound=False)
+    address = _with_variables(url)
+    _check(address)
+    program = ""
+    if kind.program:
+        program = shutil.which("ffmpeg") or ""
+        if not program:
+            raise SinkError(
+                f"{masked(address)} needs the ffmpeg program with SRT, which is not on the path: "
+                f"install it (Debian, Ubuntu: apt install ffmpeg)."
+            )
+    called = parse_qs(urlsplit(address).query).get("mode") == ["listener"]
+    # Whoever waits to be called may wait for long.
+    order = Order(address, kind.muxer, kind.options, program, patience=0 if called else PATIENCE)
+    return Target(masked(address), order, kind.wants_sound)
+
+
+def _with_variables(url: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in os.environ:
+            raise ConfigError(f"{masked(url)} names the environment variable {name}, which is not set.")
+        return os.environ[name]
+
+    return re.sub(r"\$\{(\w+)\}", value, url)
+
+
+def _check(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"{masked(url)} is no address: {error}.") from error
+    if "://" not in url or not parts.hostname:
+        raise ConfigError(f"{masked(url)} names no host: write it as {parts.scheme}://HOST[:PORT]/...")
+    if parts.scheme in {"udp", "srt"} and port is None:
+        raise ConfigError(f"{masked(url)} names no port: write it as {parts.scheme}://HOST:PORT.")
+
+
+def _hls(url: str) -> Order:
+    folder = Path(url.partition(":")[2] or ".")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Players must not begin with what an earlier run showed.
+        for old in (folder / PLAYLIST, *folder.glob(_SEGMENT.format("*"))):
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise SinkError(f"{folder} may not be written: {error.strerror}.") from error
+    options = KINDS["hls"].options | {"hls_segment_filename": str(folder / _SEGMENT.format("%06d"))}
+    return Order(str(folder / PLAYLIST), "hls", options, patience=PATIENCE)
+
