@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from streamstyle.types import MediaReport, StreamInfo
+from streamstyle.urls import masked
 
 _UNSTEADY = (
     "Frames were steadied after they were painted only: what painted them keeps no statistics of its own."
@@ -73,6 +74,11 @@ class RunSummary:
         return sum(self.drops.values())
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Where the frames went, for people: without stream keys."""
+        return tuple(masked(url) for urls in self.job.sinks for url in urls.split("|"))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know: sentences from the source, the engine and the sinks."""
         unsteady = self.consistency > 0 and not self.engine["holds"]
@@ -83,8 +89,8 @@ class RunSummary:
     def to_json(self) -> dict[str, Any]:
         """Plain values, stable names."""
         return {
-            "source": self.job.source,
-            "output": list(self.job.sinks),
+            "source": masked(self.job.source),
+            "output": list(self.outputs),
             "events": None if self.job.events is None else str(self.job.events),
             "size": [self.info.width, self.info.height],
             "style": self.style,

@@ -13,10 +13,18 @@ _KEY_IN_PATH = {"rtmp", "rtmps"}  # rtmp://host/application/KEY
 
 
 def masked(url: str) -> str:
-    """The address with what may be secret in it replaced by `***`; names without `://` stay as they are."""
+    """The address with what may be secret in it replaced by `***`; names without `://` stay as they are.
+
+    Several are joined by `|`.
+    """
     if "://" not in url:
         return url
-    parts = urlsplit(url)
+    if "|" in url:
+        return " | ".join(masked(one) for one in url.split("|"))
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address at all, so nobody knows what in it is secret
+        return f"{url.partition('://')[0]}://{HIDDEN}"
     netloc = f"{HIDDEN}@{parts.netloc.rpartition('@')[2]}" if "@" in parts.netloc else parts.netloc
     return parts._replace(
         netloc=netloc, path=_masked_path(parts), query=_masked_query(parts.query), fragment=""

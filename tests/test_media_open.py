@@ -14,6 +14,7 @@ from media_files import TICK, card, info_of, make_video
 from streamstyle.errors import ConfigError, SinkError, SourceError
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
+from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.scene.film import SceneSource
@@ -32,6 +33,7 @@ SINKS: dict[str, Callable[[Path], Sink]] = {
         for suffix in ("mp4", "mov", "mkv", "webm")
     },
     "null": lambda folder: NullSink(),
+    "hls": lambda folder: StreamSink([f"hls:{folder}"], info_of()),
 }
 
 
@@ -103,7 +105,7 @@ def test_an_unknown_scheme_says_what_this_version_reads(url: str) -> None:
 
 
 def test_an_unknown_output_scheme_says_what_this_version_writes() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean 'null'.*writes video files and `null:`"):
+    with pytest.raises(ConfigError, match=r"did you mean 'null'.*writes video files and `null:`, .*`hls:`"):
         open_sink("nul:", info_of())
 
 

@@ -11,6 +11,7 @@ from streamstyle.job import Job
 from streamstyle.media.open import is_file
 from streamstyle.media.slate import slate
 from streamstyle.types import Sink, StreamInfo
+from streamstyle.urls import masked
 
 _USUAL_RATE = 30
 
@@ -40,8 +41,9 @@ def outlets(job: Job, sinks: Sequence[Sink], config: RunConfig, *, live: bool) -
     names: Counter[str] = Counter()
     made = []
     for url, sink in zip(job.sinks, sinks, strict=True):
-        names[url] += 1
-        name = url if names[url] == 1 else f"{url} ({names[url]})"
+        name = masked(url)
+        names[name] += 1
+        name = name if names[name] == 1 else f"{name} ({names[name]})"
         film = is_file(url)
         capacity = config.queue if film or not live else config.live_queue
         made.append(Outlet(sink, name, capacity, _FILE_PATIENCE if film else _PEER_PATIENCE))

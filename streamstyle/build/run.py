@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Flow, Inlet, Stop, interruption
 from streamstyle.job import Job, Progress, RunSummary
-from streamstyle.media.open import open_sink, open_source
+from streamstyle.media.open import grouped, open_sink, open_source
 from streamstyle.media.pair import PaintedEngine, PaintedPair
 from streamstyle.types import Frame, Sink, Source, StreamInfo
+from streamstyle.urls import masked
 
 
 def run_job(
@@ -35,12 +37,14 @@ def run_job(
 ) -> RunSummary:
     """Run one job to its end. Raises the first StreamStyleError of any stage.
 
-    clock: seconds, monotonic. model: another network than the bundled one. tell: see `load_model`.
+    clock: seconds, monotonic. model: another network than the bundled one. tell: hears what the user should
+    know at once: an engine is compiled, an output is cut off.
     """
     refuse_overlap(job.sinks, job.source)
+    job = replace(job, sinks=grouped(job.sinks))
     source = open_source(job.source)
     model = model or load_model(config, tell)
-    return _run(job, config, source, model, stop=stop, on_progress=on_progress, clock=clock)
+    return _run(job, config, source, model, stop=stop, on_progress=on_progress, clock=clock, tell=tell)
 
 
 def repair_job(
@@ -71,7 +75,7 @@ def refuse_overlap(sinks: Sequence[str], *inputs: str) -> None:
             continue
         if path in taken:
             told = "the input itself and would be destroyed" if taken[path] in inputs else "named twice"
-            raise ConfigError(f"{url} is {told}: name another output.")
+            raise ConfigError(f"{masked(url)} is {told}: name another output.")
         taken[path] = url
 
 
@@ -84,6 +88,7 @@ def _run(
     stop: Stop,
     on_progress: Callable[[Progress], None],
     clock: Callable[[], float],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> RunSummary:
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
@@ -93,7 +98,7 @@ def _run(
         source: Source = opened.enter_context(opening)
         info = source.info
         painting = open_painting(stack, info)
-        sinks = open_sinks(job, info, config)
+        sinks = open_sinks(job, info, config, tell)
         total = _expected_frames(job, info)
         live = live_of(info, config, job.duration)
         flow = Flow(
@@ -117,12 +122,14 @@ def _run(
         )
 
 
-def open_sinks(job: Job, info: StreamInfo, config: RunConfig) -> list[Sink]:
-    """Open every sink; where one cannot be opened, those before it are closed again."""
+def open_sinks(
+    job: Job, info: StreamInfo, config: RunConfig, tell: Callable[[str], None] = lambda _: None
+) -> list[Sink]:
+    """Open every sink, see `open_sink`; where one cannot be opened, those before it are closed again."""
     sinks: list[Sink] = []
     try:
         for url in job.sinks:
-            sinks.append(open_sink(url, info, quality=config.quality))
+            sinks.append(open_sink(url, info, quality=config.quality, tell=tell))
     except BaseException:
         for sink in sinks:
             sink.close(complete=False)

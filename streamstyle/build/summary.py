@@ -14,6 +14,7 @@ from streamstyle.job import Job, RunSummary
 from streamstyle.page import write_page
 from streamstyle.telemetry import StageTimer
 from streamstyle.types import Sink, Source, StreamInfo
+from streamstyle.urls import masked
 
 
 def summarise(
@@ -75,7 +76,7 @@ def _stages(job: Job, painting: Painting, flow: Flow, frames: int) -> dict[str, 
         ("detect", process.detect_timer),
         ("correct", process.correct_timer),
         ("overlay", process.overlay_timer),
-        *((f"write {url}", timer) for url, timer in zip(job.sinks, sinks, strict=True)),
+        *((f"write {masked(url)}", timer) for url, timer in zip(job.sinks, sinks, strict=True)),
     ]
     stages = {name: timer.summary() for name, timer in timers}
     busy = painting.engine.busy_seconds
@@ -87,4 +88,6 @@ def _write_report(report: RunReport, summary: RunSummary) -> None:
     job, info = summary.job, summary.info
     assert job.report is not None
     first = f"{summary.frames_out} frames at {info.width}x{info.height} in {summary.style}."
-    write_page(job.report, report.page(f"What happened in {Path(job.source).name}", [first, *summary.notes]))
+    write_page(
+        job.report, report.page(f"What happened in {Path(masked(job.source)).name}", [first, *summary.notes])
+    )

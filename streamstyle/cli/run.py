@@ -28,7 +28,7 @@ def add_command(commands: Any) -> None:
         "run",
         help="stylize a video, repair it on the way, write it with its sound",
         description="SOURCE is a file or test: (a rendered scene with sound). SINK is a file (.mp4, .mkv, "
-        ".webm, .mov) or null:. Several sinks may be named.",
+        ".webm, .mov), rtmp://, rtsp://, srt://, udp://, hls:DIR or null:. Several sinks may be named.",
     )
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("sinks", metavar="SINK", nargs="+")
@@ -170,7 +170,7 @@ def summary_text(summary: RunSummary) -> str:
         f"engine    {engine['name']} {engine['precision']} on {engine['device']}{_painted(engine)}",
         f"anomalies {summary.flagged_frames} flagged frames: {anomalies}",
         "fps alone " + ", ".join(f"{name} {stage['fps']:.0f}" for name, stage in summary.stages.items()),
-        *(f"output    {url}" for url in summary.job.sinks),
+        *(f"output    {url}" for url in summary.outputs),
         *([f"events    {summary.job.events}"] if summary.job.events else []),
         *(f"note      {note}" for note in summary.notes),
     ]

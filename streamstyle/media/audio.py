@@ -11,10 +11,12 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
+from numpy.typing import NDArray
 
 from streamstyle.media.container import HOSTILE, open_input, picture_stream
 from streamstyle.media.formats import OutputFormat
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
+from streamstyle.types import Sound
 
 TAIL_SECONDS = 1  # video packets this far beyond the last written frame tell that the run was cut short
 _CHUNK = 1024
@@ -190,10 +192,7 @@ class PcmTrack:
         wanted = min(round(until * SOUND_RATE) - self._first, self._tune.samples)
         while self._done < wanted:
             chunk = self._tune[self._done : min(self._done + _CHUNK, wanted)]
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(chunk.T), format="fltp", layout="stereo")
-            frame.sample_rate = SOUND_RATE
-            frame.time_base = Fraction(1, SOUND_RATE)
-            frame.pts = self._first + self._done
+            frame = _pcm_frame(np.ascontiguousarray(chunk.T), self._first + self._done)
             self._done += len(chunk)
             yield from self._counted(frame)
 
@@ -206,6 +205,40 @@ class PcmTrack:
 
     def _counted(self, frame: av.AudioFrame | None) -> Iterator[Packet[Any]]:
         for packet in self._stream.encode(frame):
+            self._encoded += 1
+            yield packet
+
+
+class SoundTrack:
+    """Encodes the sound of a live source, up to each picture as it is written: as late as the picture is."""
+
+    def __init__(self, output: OutputContainer, sound: Sound, shift: Fraction, encoder: str) -> None:
+        self._reader = sound.reader()
+        self._shift = shift
+        self._encoded = 0
+        self.stream = _encoder(output, encoder, SOUND_RATE, "stereo")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"audio_packets_encoded": self._encoded}
+
+    def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
+        samples = self._reader.until(float(until - self._shift))
+        # From the end, since a gap of the source gives no samples but does take its time.
+        first = round(until * SOUND_RATE) - len(samples)
+        for at in range(0, len(samples), _CHUNK):
+            chunk = np.ascontiguousarray(samples[at : at + _CHUNK].T)
+            yield from self._counted(_pcm_frame(chunk, first + at))
+
+    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
+        yield from self.advance(end)
+        yield from self._counted(None)
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+    def _counted(self, frame: av.AudioFrame | None) -> Iterator[Packet[Any]]:
+        for packet in self.stream.encode(frame):
             self._encoded += 1
             yield packet
 
@@ -243,6 +276,15 @@ def _encoder(output: OutputContainer, name: str, rate: int, layout: str) -> Audi
     stream.codec_context.bit_rate = _BIT_RATE if layout == "stereo" else _BIT_RATE // 2
     stream.codec_context.time_base = Fraction(1, rate)
     return stream
+
+
+def _pcm_frame(samples: NDArray[np.float32], first: int) -> av.AudioFrame:
+    """samples: (2, n), 48 kHz. first: its place in samples from time zero."""
+    frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+    frame.sample_rate = SOUND_RATE
+    frame.time_base = Fraction(1, SOUND_RATE)
+    frame.pts = first
+    return frame
 
 
 def _start(packet: Packet[Any]) -> Fraction:

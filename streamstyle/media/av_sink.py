@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from streamstyle.errors import ConfigError, SinkError
-from streamstyle.media.audio import AudioTrack, PcmTrack, file_tracks
+from streamstyle.media.audio import AudioTrack, PcmTrack, SoundTrack, file_tracks
 from streamstyle.media.colour import MATRICES, from_rgb
 from streamstyle.media.container import UNWRITABLE, open_input, sink_error
 from streamstyle.media.formats import OutputFormat, format_of
+from streamstyle.media.letterbox import letterboxed
 from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import Tune
 from streamstyle.types import Frame, MediaReport, StreamInfo
@@ -58,7 +60,9 @@ class FileSink:
         """Encode one frame; its pixels are only read, and not kept. Raises SinkError."""
         if self._closed:
             raise SinkError(f"{self._path} is closed: no frame can follow.")
-        if frame.pixels.shape != (self._info.height, self._info.width, 3):
+        if self._info.live:
+            frame = self._fitted(frame)
+        elif frame.pixels.shape != (self._info.height, self._info.width, 3):
             height, width = frame.pixels.shape[:2]
             raise SinkError(
                 f"A frame of {width}x{height} does not fit {self._path}, which was opened for "
@@ -102,6 +106,16 @@ class FileSink:
                 counts[name] += count
         return MediaReport(counters=counts, notes=tuple(self._notes))
 
+    def _fitted(self, frame: Frame) -> Frame:
+        """A live source may change its size; a film has one."""
+        pixels = letterboxed(frame.pixels, self._info.width, self._info.height)
+        if pixels is frame.pixels:
+            return frame
+        if not self._counts["frames_letterboxed"]:
+            self._notes.append(f"The size changed: {self._path} keeps its own, with black borders.")
+        self._counts["frames_letterboxed"] += 1
+        return replace(frame, pixels=pixels)
+
     def _set_apart(self) -> None:
         """Nothing half-written may pose as a whole file."""
         if not self._path.exists():
@@ -132,7 +146,7 @@ class _Output:
         self._info = info
         self._reformatter = VideoReformatter()
         self._shift = _shift_to_zero(first, notes)
-        self._stream = _video_stream(self._container, format_, options, info, notes)
+        self._stream = video_stream(self._container, format_, options, info, notes)
         self._tracks = _sound(self._container, format_, info, self._shift, notes)
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
@@ -211,13 +225,14 @@ def _shift_to_zero(first: Frame, notes: list[str]) -> Fraction:
     return -start
 
 
-def _video_stream(
+def video_stream(
     container: OutputContainer,
     format_: OutputFormat,
     options: dict[str, str],
     info: StreamInfo,
     notes: list[str],
 ) -> VideoStream:
+    """A video stream of this format and size, tagged with the colours that `from_rgb` makes."""
     stream = container.add_stream(format_.video, rate=info.rate or 30, options=options)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
@@ -250,6 +265,8 @@ def _video_stream(
 def _sound(
     container: OutputContainer, format_: OutputFormat, info: StreamInfo, shift: Fraction, notes: list[str]
 ) -> list[AudioTrack]:
+    if info.sound is not None:
+        return [SoundTrack(container, info.sound, shift, format_.sound_encoder)]
     if is_scene(info.url):
         tune = Tune(parse_scene(info.url).seconds)
         return [PcmTrack(container, tune, shift, format_.sound_encoder)]

@@ -9,7 +9,7 @@ from streamstyle.types import Picture
 
 
 def letterboxed(picture: Picture, width: int, height: int) -> Picture:
-    """The picture (h, w, 3) as large as fits (height, width, 3), in the middle, on black; itself if it fits."""
+    """The picture (h, w, 3) as large as fits (height, width, 3), amid black; itself where it fits."""
     h, w = picture.shape[:2]
     if (h, w) == (height, width):
         return picture

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
+from streamstyle.media.net.stream_sink import StreamSink
+from streamstyle.media.net.targets import KINDS as NETWORK
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.scene.film import SceneSource, parse_scene
 from streamstyle.media.zmq_address import SCHEMES
@@ -22,12 +24,19 @@ _SOURCES: dict[str, Callable[[str], Source]] = {
     **dict.fromkeys(SCHEMES, ZmqSource),
 }
 
-_SINKS: dict[str, Callable[[str, StreamInfo, int | None], Sink]] = {
-    "": lambda path, info, quality: FileSink(path, info, quality=quality),
-    "null": lambda _path, _info, _quality: NullSink(),
-    **dict.fromkeys(SCHEMES, lambda url, _info, _quality: ZmqSink(url)),
+Tell = Callable[[str], None]
+
+_SINKS: dict[str, Callable[[str, StreamInfo, int | None, Tell], Sink]] = {
+    "": lambda path, info, quality, _tell: FileSink(path, info, quality=quality),
+    "null": lambda _path, _info, _quality, _tell: NullSink(),
+    **dict.fromkeys(
+        NETWORK,
+        lambda urls, info, quality, tell: StreamSink(urls.split(_AND), info, quality=quality, tell=tell),
+    ),
+    **dict.fromkeys(SCHEMES, lambda url, _info, _quality, _tell: ZmqSink(url)),
 }
 
+_AND = "|"  # no address holds one
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 
 
@@ -45,10 +54,19 @@ def open_source(url: str) -> Source:
     return _SOURCES[scheme](url)
 
 
-def open_sink(url: str, info: StreamInfo, *, quality: int | None = None) -> Sink:
+def grouped(urls: Sequence[str]) -> tuple[str, ...]:
+    """The same outputs, all network addresses joined by `|` into the first: `open_sink` makes one sink of
+    them, which encodes once."""
+    network = [url for url in urls if _scheme(url) in NETWORK]
+    joined = {url: _AND.join(network) if url == network[0] else "" for url in network}
+    return tuple(filter(None, (joined.get(url, url) for url in urls)))
+
+
+def open_sink(url: str, info: StreamInfo, *, quality: int | None = None, tell: Tell = lambda _: None) -> Sink:
     """The sink for a path or a scheme of the table. `quality`: the encoder's CRF, None for its default.
 
-    Raises ConfigError for a scheme or suffix that is not known, SinkError where nothing can be written.
+    tell: hears what the user should know while it runs. Raises ConfigError for a scheme or suffix that is not
+    known, SinkError where nothing can be written.
     """
     scheme = _scheme(url)
     if scheme not in _SINKS:
@@ -56,7 +74,7 @@ def open_sink(url: str, info: StreamInfo, *, quality: int | None = None) -> Sink
             f"Nothing here writes '{scheme}:'{nearest(scheme, _named(_SINKS))}: "
             f"this version writes video files and {_listed(_SINKS)}."
         )
-    return _SINKS[scheme](url, info, quality)
+    return _SINKS[scheme](url, info, quality, tell)
 
 
 def is_file(url: str) -> bool:

@@ -34,8 +34,8 @@ class Order:
     """What a relay opens. It holds secrets, so it travels through the pipe and never in a command line.
 
     url, muxer, options: FFmpeg's. program: path of `ffmpeg` where the library in PyAV lacks the protocol,
-    else empty. streams: the ones to send. patience: seconds that opening, one packet or closing may take before
-    the relay ends itself; 0 waits for ever.
+    else empty. streams: the ones to send. patience: seconds that opening, one packet or closing may take
+    before the relay ends itself; 0 waits for ever.
     """
 
     url: str

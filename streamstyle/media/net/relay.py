@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -38,8 +38,9 @@ def main() -> int:
     """Relay until stdin ends."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
-    die_with_parent()
     order, sample = read_start(sys.stdin.buffer)
+    if not order.patience:
+        _watch_parent()
     try:
         relay(order, sample, read_parcels(sys.stdin.buffer))
     except (*UNWRITABLE, subprocess.SubprocessError) as error:
@@ -50,8 +51,16 @@ def main() -> int:
 
 def relay(order: Order, sample: bytes, parcels: Iterator[Parcel]) -> None:
     """Send what comes. Errors leave it as PyAV raises them."""
+
+    def alarm(seconds: float) -> None:
+        """Let the kernel end this process unless the next call comes within `seconds`; 0 takes it back."""
+        if order.patience:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
     alarm(order.patience)
-    with av.open(io.BytesIO(sample), format="nut", options={"analyzeduration": "0"}) as templates:
+    with ExitStack() as stack:
+        options = {"analyzeduration": "0"}
+        templates = stack.enter_context(av.open(io.BytesIO(sample), format="nut", options=options))
         with _output(order) as output:
             streams, bases = {}, {}
             for number in order.streams:
@@ -70,13 +79,23 @@ def relay(order: Order, sample: bytes, parcels: Iterator[Parcel]) -> None:
     alarm(0)
 
 
-def alarm(seconds: float) -> None:
-    """Let the kernel end this process unless the next call comes within `seconds`; 0 takes it back."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def _watch_parent() -> None:
+    """Without patience nothing ends a wait for the peer: look every second whether the parent lives.
+
+    Linux could tell, but it does so when the *thread* that started this process ends.
+    """
+    parent = os.getppid()
+
+    def look(_number: int, _frame: object) -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, 1, 1)
 
 
-def die_with_parent() -> None:
-    """Where the system can (Linux), be killed when the parent dies; elsewhere the end of stdin has to do."""
+def _die_with_relay() -> None:
+    """For `ffmpeg`, which has one thread to be started by: be killed when the relay is (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -118,7 +137,7 @@ def _program(order: Order) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.PIPE,
         bufsize=0,
         pass_fds=[reading],
-        preexec_fn=die_with_parent,
+        preexec_fn=_die_with_relay,  # noqa: PLW1509 - a relay has no threads
     )
     os.close(reading)
     try:
@@ -137,11 +156,12 @@ def split_secrets(url: str) -> tuple[str, str]:
     return parts._replace(query=urlencode(rest)).geturl(), "".join(lines)
 
 
-def _packet(parcel: Parcel, stream: Any, time_base: Fraction) -> Packet[Any]:
+def _packet(parcel: Parcel, stream: Any, time_base: Fraction | None) -> Packet[Any]:
     packet: Packet[Any] = Packet(parcel.data)
     packet.pts = packet.dts = parcel.pts
     packet.duration = parcel.duration
-    packet.time_base = time_base
+    if time_base is not None:
+        packet.time_base = time_base
     packet.is_keyframe = parcel.key
     packet.stream = stream
     return packet

@@ -4,8 +4,8 @@
      ^                                                      ^                        |
      '--(relay ended, at any time)                          '--(taken)-- behind <----'
 
-Only `streaming` sends. What the relay has not taken waits here, up to BACKLOG seconds of stream; then all that
-waits is dropped, and counted, and what comes until the next key frame.
+Only `streaming` sends. What the relay has not taken waits here, up to BACKLOG seconds of stream; then all
+that waits is dropped, and counted, and what comes until the next key frame.
 """
 
 from __future__ import annotations
@@ -150,7 +150,9 @@ class Sender:
         if not self._was_open:
             notes.append(f"Nothing was sent to {self.name}: {self._reason or 'it never answered'}.")
         elif restarts or self._outage:
-            notes.append(f"{self.name} was cut off and called again {restarts} times; {told} ({self._reason}).")
+            notes.append(
+                f"{self.name} was cut off and called again {restarts} times; {told} ({self._reason})."
+            )
         elif self._dropped:
             notes.append(f"{self.name} was too slow: {told}. A smaller picture or lower quality needs less.")
         return MediaReport(counters=counts, notes=tuple(notes))

@@ -34,7 +34,7 @@ class _Kind:
 
 _AT_ONCE = {"flush_packets": "1", "max_delay": "0"}
 _TS = _AT_ONCE | {"mpegts_flags": "pat_pmt_at_frames"}
-_FLV = _AT_ONCE | {"flvflags": "no_duration_filesize", "rtmp_live": "live", "tcp_nodelay": "1"}
+_FLV = _AT_ONCE | {"flvflags": "no_duration_filesize"}
 _HLS = {
     "hls_time": "2",
     "hls_list_size": "6",
@@ -121,6 +121,5 @@ def _hls(url: str) -> Order:
             old.unlink(missing_ok=True)
     except OSError as error:
         raise SinkError(f"{folder} may not be written: {error.strerror}.") from error
-    options = KINDS["hls"].options | {"hls_segment_filename": str(folder / _SEGMENT.format("%06d"))}
+    options = _HLS | {"hls_segment_filename": str(folder / _SEGMENT.format("%06d"))}
     return Order(str(folder / PLAYLIST), "hls", options, patience=PATIENCE)
-

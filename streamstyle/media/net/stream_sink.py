@@ -1,0 +1,103 @@
+"""Network outputs as one Sink: encoded once, each sent by a child process of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from streamstyle.errors import SinkError
+from streamstyle.media.container import UNWRITABLE, sink_error
+from streamstyle.media.net.encoder import LiveEncoder
+from streamstyle.media.net.parcel import PICTURE
+from streamstyle.media.net.sender import Sender
+from streamstyle.media.net.targets import target_of
+from streamstyle.media.sounds import Silence, sound_of
+from streamstyle.types import Frame, MediaReport, StreamInfo
+
+CLOSING_SECONDS = 0.8
+"""Time that all peers together have to take the end."""
+
+
+class StreamSink:
+    """Sends to any number of network addresses. Never waits for any of them: what a peer does not take in
+    time is dropped up to the next key frame, and a peer that is gone is called again.
+
+    A film is sent at its own pace. Counters: `frames`, `frames_skipped` (time stamps that did not advance),
+    `video_packets` and `audio_packets` encoded; of each address those of `Sender`, with its name behind them
+    where there are several.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        info: StreamInfo,
+        *,
+        quality: int | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._senders = [Sender(target, tell) for target in map(target_of, urls)]
+        self._info = info
+        self._quality = quality
+        self._encoder: LiveEncoder | None = None
+        self._silent = False
+        self._pace: float | None = None
+        self._closed = False
+        self._counts = {"frames": 0, "frames_skipped": 0, "video_packets": 0, "audio_packets": 0}
+
+    @property
+    def name(self) -> str:
+        """All addresses, without secrets."""
+        return " + ".join(sender.name for sender in self._senders)
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame and pass it on. Raises SinkError where the encoder fails; peers may."""
+        if self._closed:
+            raise SinkError(f"{self.name} is closed: no frame can follow.")
+        if not self._info.live:
+            self._wait_for(frame)
+        try:
+            if self._encoder is None:
+                sound = sound_of(self._info)
+                self._silent = sound is None
+                self._encoder = LiveEncoder(self._info, sound or Silence(), self._quality, frame)
+            key = any(sender.wants_key for sender in self._senders)
+            parcels = self._encoder.encode(frame, key=key)
+        except UNWRITABLE as error:
+            raise sink_error(self.name, error) from error
+        pictures = sum(parcel.stream == PICTURE for parcel in parcels)
+        self._counts["frames" if pictures else "frames_skipped"] += 1
+        self._counts["video_packets"] += pictures
+        self._counts["audio_packets"] += len(parcels) - pictures
+        for sender in self._senders:
+            sender.send(parcels, self._encoder.sample, frame.time, silent=self._silent)
+
+    def close(self, *, complete: bool) -> None:  # noqa: ARG002
+        """Tell every peer the end; whoever does not take it soon is left. A stream has no half: `complete`
+        changes nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        deadline = time.monotonic() + CLOSING_SECONDS
+        for sender in self._senders:
+            sender.hang_up()
+        for sender in self._senders:
+            sender.close(deadline)
+        if self._encoder is not None:
+            self._encoder.close()
+
+    def report(self) -> MediaReport:
+        """Counters so far."""
+        counts, notes = dict(self._counts), list[str]()
+        for sender in self._senders:
+            report = sender.report()
+            suffix = f" {sender.name}" if len(self._senders) > 1 else ""
+            counts |= {f"{name}{suffix}": count for name, count in report.counters.items()}
+            notes += report.notes
+        return MediaReport(counters=counts, notes=tuple(notes))
+
+    def _wait_for(self, frame: Frame) -> None:
+        """Films come faster than they are to be seen."""
+        now = time.monotonic()
+        if self._pace is None:
+            self._pace = now - frame.time
+        time.sleep(max(self._pace + frame.time - now, 0))

@@ -1,0 +1,137 @@
+"""The sound of any source as samples up to a time: for outputs that encode it themselves."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.media.container import HOSTILE, open_input
+from streamstyle.media.scene.film import is_scene, parse_scene
+from streamstyle.media.scene.sound import SOUND_RATE, Tune
+from streamstyle.types import Sound, SoundReader, StreamInfo
+
+
+def sound_of(info: StreamInfo) -> Sound | None:
+    """What is heard of a source; None where it is mute. A film's first sound stream is taken."""
+    if info.sound is not None:
+        return info.sound
+    if is_scene(info.url):
+        return SceneSound(Tune(parse_scene(info.url).seconds))
+    return FilmSound(info.url) if info.audio_streams and Path(info.url).is_file() else None
+
+
+class Silence:
+    """Implements `Sound` for a mute source."""
+
+    def reader(self) -> SoundReader:
+        """See `Sound`."""
+        return _SilenceReader()
+
+
+class _SilenceReader:
+    def __init__(self) -> None:
+        self._at: int | None = None
+
+    def until(self, time: float) -> NDArray[np.float32]:
+        end = round(time * SOUND_RATE)
+        start = end if self._at is None else self._at
+        if end - start > SOUND_RATE:
+            start = end  # the picture jumped as well
+        self._at = max(start, end)
+        return np.zeros((max(end - start, 0), 2), np.float32)
+
+
+class SceneSound:
+    """Implements `Sound`: the rendered scene's tune."""
+
+    def __init__(self, tune: Tune) -> None:
+        self._tune = tune
+
+    def reader(self) -> SoundReader:
+        """See `Sound`."""
+        return _SceneReader(self._tune)
+
+
+class _SceneReader:
+    def __init__(self, tune: Tune) -> None:
+        self._tune = tune
+        self._at: int | None = None
+
+    def until(self, time: float) -> NDArray[np.float32]:
+        end = max(round(time * SOUND_RATE), 0)
+        start = end if self._at is None else min(self._at, end)
+        self._at = max(end, self._at or 0)
+        heard = np.zeros((end - start, 2), np.float32)
+        tune = self._tune[start:end]
+        heard[: len(tune)] = tune
+        return heard
+
+
+class FilmSound:
+    """Implements `Sound`: a film's first sound stream, decoded as it is asked for."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def reader(self) -> SoundReader:
+        """See `Sound`."""
+        return _FilmReader(self._path)
+
+
+class _FilmReader:
+    def __init__(self, path: str) -> None:
+        self._chunks = _decoded(path)
+        self._waiting: deque[tuple[int, NDArray[np.float32]]] = deque()
+        self._at: int | None = None
+        self._over = False
+
+    def until(self, time: float) -> NDArray[np.float32]:
+        end = round(time * SOUND_RATE)
+        start = end if self._at is None else min(self._at, end)
+        self._at = max(end, start)
+        self._read(end)
+        heard = np.zeros((end - start, 2), np.float32)
+        for first, samples in self._waiting:
+            a, b = max(first, start), min(first + len(samples), end)
+            if a < b:
+                heard[a - start : b - start] = samples[a - first : b - first]
+        while self._waiting and self._waiting[0][0] + len(self._waiting[0][1]) <= end:
+            self._waiting.popleft()
+        return heard
+
+    def _read(self, end: int) -> None:
+        while not self._over and (
+            not self._waiting or self._waiting[-1][0] + len(self._waiting[-1][1]) < end
+        ):
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                self._over = True
+                return
+            self._waiting.append(chunk)
+
+
+def _decoded(path: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Place of the first sample and samples (n, 2). What is damaged is silent; the source reports it."""
+    with open_input(path) as container:
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SOUND_RATE)
+        packets = container.demux(container.streams.audio[0])
+        while True:
+            try:
+                packet = next(packets, None)
+                frames = [] if packet is None else packet.decode()
+            except HOSTILE:
+                continue
+            if packet is None:
+                return
+            for frame in frames:
+                if frame.time is None or not isinstance(frame, av.AudioFrame):
+                    continue
+                first = round(frame.time * SOUND_RATE)
+                parts = [part.to_ndarray().T for part in resampler.resample(frame)]
+                if parts:
+                    yield first, np.concatenate(parts).astype(np.float32, copy=False)
