@@ -6,6 +6,7 @@
     |   |-- SourceError         the input cannot be opened, read or decoded
     |   `-- SinkError           the output cannot be opened, written or finished
     |-- EngineError             the asked engine cannot be had or failed
+    |   `-- EngineMemoryError   it needs more memory than there is
     `-- ModelError              weights or manifests that are missing, damaged or of another version
 
 Each message is one sentence of what is wrong and what to do about it.
@@ -39,6 +40,10 @@ class SinkError(MediaError):
 
 class EngineError(StreamStyleError):
     """The asked engine cannot be had on this machine, or failed."""
+
+
+class EngineMemoryError(EngineError):
+    """The engine needs more memory for frames of this size than the device has free."""
 
 
 class ModelError(StreamStyleError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,7 @@ from streamstyle.types import (
     Corrector,
     Detector,
     Engine,
+    EngineSpec,
     Frame,
     Guard,
     Kind,
@@ -32,9 +33,23 @@ from streamstyle.types import (
 REPAINTED = {Kind.FLICKER, Kind.POP, Kind.DISTORTION, Kind.STYLE}
 """Kinds for which a frame is worth painting again."""
 
+MOVED = {Kind.FLICKER, Kind.POP, Kind.DRIFT, Kind.TEXTURE, Kind.STYLE}
+"""Kinds that a crossfade from style to style shows by itself."""
+
 PAINTED_AGAIN = "painted again"
 REST = 15
 """Frames for which painting again is not tried after it did not help."""
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A frame that the engine is painting. spec: of the engine that does."""
+
+    frame: Frame
+    look: Look
+    spec: EngineSpec
+    again: Repaint | None
+    wait: Pending
 
 
 class Process:
@@ -44,7 +59,8 @@ class Process:
     the detector needs. Without a detector frames leave as the engine made them.
 
     look: how to paint a frame, asked once for each, in order. The detector forgets its past where the style
-    codes change: the new style is no flicker of the old one. guard: has the last word on every frame.
+    codes change, and where another engine goes on: the new style is no flicker of the old one. While codes
+    move it is believed only in what does not come from there. guard: has the last word on every frame.
     observer: is told what was found and done. overlay: draws that over a frame, in place, which nobody but
     the viewer sees any more. repainter: paints a flagged frame again, which is kept if its score halves.
     """
@@ -71,7 +87,7 @@ class Process:
         self._overlay = overlay
         self._repainter = repainter
         self._rest = 0
-        self._committed: Look | None = None
+        self._committed: tuple[Look, EngineSpec] | None = None
         self.look_timer = StageTimer()
         self.detect_timer = StageTimer()
         self.correct_timer = StageTimer()
@@ -79,45 +95,50 @@ class Process:
 
     def __call__(self, frames: Iterable[Frame | None]) -> Iterator[Frame]:
         """Styled frames, one for each source frame. None: no frame waits, those in flight are wanted now."""
-        pending: deque[tuple[Frame, Look, Repaint | None, Pending]] = deque()
+        pending: deque[_Started] = deque()
         for frame in frames:
             if frame is None:
                 while pending:
-                    yield self._finish(*pending.popleft())
+                    yield self._finish(pending.popleft())
                 continue
             started = time.perf_counter()
             look = self._look(frame)
             self.look_timer.add(time.perf_counter() - started)
             again = None if self._repainter is None else self._repainter.remember()
-            pending.append((frame, look, again, self._engine.start(frame.pixels, look)))
-            if len(pending) > self._engine.spec.in_flight:
-                yield self._finish(*pending.popleft())
+            wait = self._engine.start(frame.pixels, look)
+            spec = self._engine.spec  # after the start, which may have begun with another engine
+            pending.append(_Started(frame, look, spec, again, wait))
+            while len(pending) > spec.in_flight:
+                yield self._finish(pending.popleft())
         while pending:
-            yield self._finish(*pending.popleft())
+            yield self._finish(pending.popleft())
 
-    def _finish(self, frame: Frame, look: Look, again: Repaint | None, wait: Pending) -> Frame:
-        styled = wait()
+    def _finish(self, started: _Started) -> Frame:
+        frame, look = started.frame, started.look
+        styled = started.wait()
         verdict = None
         if self._detector is not None:
-            if self._committed is not None and _codes_differ(look, self._committed):
+            if self._committed is not None and _starts_anew(started, *self._committed):
                 self._detector.reset()
                 self._corrector.reset()
-            self._committed = look
-            paint = None if again is None else partial(again, frame.pixels, look)
-            verdict = self._repair_(frame, styled, self._detector, paint)
-        return replace(frame, pixels=styled, style=look.name, verdict=verdict)
+            self._committed = look, started.spec
+            verdict = self._repair_(started, styled, self._detector)
+        name = look.name if started.spec.paints else ""
+        return replace(frame, pixels=styled, style=name, verdict=verdict)
 
-    def _repair_(
-        self, frame: Frame, styled: Picture, detector: Detector, again: Callable[[], Picture] | None
-    ) -> Verdict:
+    def _repair_(self, job: _Started, styled: Picture, detector: Detector) -> Verdict:
+        frame = job.frame
+        again = None if job.again is None else partial(job.again, frame.pixels, job.look)
         started = time.perf_counter()
         anomaly = detector.detect(frame.pixels, styled)
+        if job.look.moving:
+            anomaly = _excused(anomaly)
         detected = time.perf_counter()
         if self._observer is not None:
             self._observer.found(frame, styled, anomaly)
         looked = time.perf_counter()
         rest = anomaly
-        if again is not None and REPAINTED & set(anomaly.kinds) and self._rest == 0:
+        if again is not None and not job.look.moving and REPAINTED & set(anomaly.kinds) and self._rest == 0:
             rest = _repaint_(frame, styled, detector, anomaly, again)
             self._rest = REST if rest is anomaly else 0
         self._rest = max(0, self._rest - 1)
@@ -161,5 +182,16 @@ def _worst(anomaly: AnomalyMap) -> float:
     return max(anomaly.scores[kind] / anomaly.thresholds[kind] for kind in REPAINTED)
 
 
-def _codes_differ(a: Look, b: Look) -> bool:
-    return a.codes is not b.codes and not np.array_equal(a.codes, b.codes)
+def _excused(anomaly: AnomalyMap) -> AnomalyMap:
+    """The map without what a moving look does to every frame, and without steadying against it."""
+    scores = {**anomaly.scores, **dict.fromkeys(MOVED, 0.0)}
+    kinds = tuple(kind for kind in anomaly.kinds if kind not in MOVED)
+    return replace(anomaly, scores=scores, kinds=kinds, steady=0.0)
+
+
+def _starts_anew(started: _Started, look: Look, spec: EngineSpec) -> bool:
+    """Is this frame painted otherwise than the one before, on purpose and at once?"""
+    if started.spec != spec:
+        return True
+    same = started.look.codes is look.codes or np.array_equal(started.look.codes, look.codes)
+    return not same and not started.look.moving

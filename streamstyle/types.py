@@ -181,7 +181,7 @@ class EngineSpec:
     """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
     in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
     statistics of its normalisation from frame to frame, and so hear `Look.hold`? size: (width, height) that
-    it paints at where that is not the frame's."""
+    it paints at where that is not the frame's. paints: False where pictures leave as they came."""
 
     name: str
     precision: str
@@ -189,6 +189,7 @@ class EngineSpec:
     in_flight: int
     holds: bool = False
     size: tuple[int, int] | None = None
+    paints: bool = True
 
 
 @dataclass(frozen=True)
@@ -198,14 +199,16 @@ class Look:
     codes: float32 (2, size). mask: uint8 (H, W), 0 paints with the first code, 255 with the second, between
     them a mix inside the network; None is the first code everywhere. hold: 0..1, share of the past in the
     statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's past
-    begins with it, 1 takes those of the frame before. name: of the style, for those who see the frame. All of
-    it may change with every frame.
+    begins with it, 1 takes those of the frame before. name: of the style, for those who see the frame.
+    moving: the codes are on their way to others, so that a change of colour is meant. All of it may change
+    with every frame.
     """
 
     codes: NDArray[np.float32]
     mask: NDArray[np.uint8] | None = None
     hold: float = 0.0
     name: str = ""
+    moving: bool = False
 
 
 class Region(Protocol):
@@ -247,9 +250,9 @@ Repaint: TypeAlias = Callable[[Picture, Look], Picture]
 class Repainter(Protocol):
     """Paints frames again whose painting went wrong."""
 
-    def remember(self) -> Repaint:
+    def remember(self) -> Repaint | None:
         """Before a frame is started: what can paint it again later, with the statistics of the frame before
-        it and without a trace on the frames after it. Raises EngineError."""
+        it and without a trace on the frames after it; None where nothing can. Raises EngineError."""
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,23 @@ def test_a_change_of_style_is_no_anomaly() -> None:
     assert same_jump.flagged_frames > 0
 
 
+def test_a_crossfade_is_no_anomaly_and_a_lost_picture_in_it_is() -> None:
+    def fading(frame: Frame) -> Look:
+        share = min(max((frame.index - 60) / 12, 0), 1)
+        return Look(np.full((2, 4), 0.25 * share, np.float32), moving=0 < share < 1)
+
+    faded, events = run(ToneEngine(), 100, look=fading)
+    plain, _ = run(ToneEngine(), 100, look=fading, repair=False)
+    assert events.flagged_frames == 0
+    for a, b in zip(faded, plain, strict=True):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+    gains = {60 + i: 1 + 0.25 * min(i, 12) / 12 for i in range(40)}
+    _, unannounced = run(ToneEngine(gains), 100)
+    assert unannounced.flagged_frames > 0
+    _, lost = run(ToneEngine({66: 0.0}), 100, look=fading)
+    assert lost.by_kind["distortion"] >= 1
+
+
 def test_an_event_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="No such file"):
         EventLog(tmp_path / "missing" / "events.jsonl")

@@ -63,6 +63,10 @@ def looks(
     return of
 
 
-def hold_of(config: RunConfig, engine: Engine) -> Callable[[Frame], float] | None:
-    steadied = config.consistency > 0 and engine.spec.holds
+def hold_of(config: RunConfig, engine: Engine, *, live: bool) -> Callable[[Frame], float] | None:
+    """The share of the past that each frame's statistics hold; None where none is asked for or kept.
+
+    live: the engine may not be open yet; it ignores a hold that it cannot keep.
+    """
+    steadied = config.consistency > 0 and (live or engine.spec.holds)
     return SceneHold(config.consistency).of if steadied else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from streamstyle.build.live_engine import open_live_engine
 from streamstyle.build.look import hold_of, looks, region_opener
 from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
@@ -21,7 +22,7 @@ from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import FlashGuard
 from streamstyle.temporal.remedy import RemedyConfig
-from streamstyle.types import Detector, Engine, StreamInfo
+from streamstyle.types import Detector, Engine, Repainter, StreamInfo
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,10 @@ class Painting:
     regional: bool
 
 
-def painting_opener(job: Job, config: RunConfig, model: Model) -> Callable[[ExitStack, StreamInfo], Painting]:
-    """What opens the painting of a job; all that it opens is closed with the stack.
+def painting_opener(
+    job: Job, config: RunConfig, model: Model, tell: Callable[[str], None]
+) -> Callable[[ExitStack, StreamInfo], Painting]:
+    """What opens the painting of a job; all that it opens is closed with the stack. tell: see `load_model`.
 
     Raises ConfigError at once for settings that do not fit together; the opener raises EngineError,
     SourceError, SinkError, and ConfigError for a region that does not fit the frame.
@@ -47,7 +50,13 @@ def painting_opener(job: Job, config: RunConfig, model: Model) -> Callable[[Exit
     open_engine = sized_opener(config, model)
 
     def open_for(stack: ExitStack, info: StreamInfo) -> Painting:
-        engine = open_engine(info)
+        engine: Engine
+        repainter: Repainter | None
+        if info.live:
+            engine = repainter = open_live_engine(open_engine, model, info, tell)
+        else:
+            engine = open_engine(info)
+            repainter = FrozenRepainter(engine) if isinstance(engine, HoldingEngine) else None
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
         if region is not None:
@@ -56,14 +65,14 @@ def painting_opener(job: Job, config: RunConfig, model: Model) -> Callable[[Exit
         report = None if job.report is None else RunReport()
         process = Process(
             engine,
-            looks(model.codes, region, hold_of(config, engine), config.style),
+            looks(model.codes, region, hold_of(config, engine, live=info.live), config.style),
             detector,
             RepairCorrector(),
             events,
             guard,
             observer=report,
             overlay=None if overlay is None else overlay.draw_,
-            repainter=FrozenRepainter(engine) if isinstance(engine, HoldingEngine) else None,
+            repainter=repainter,
         )
         return Painting(process, engine, events, report, regional=region is not None)
 

@@ -92,7 +92,7 @@ def _run(
 ) -> RunSummary:
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
-    open_painting = painting_opener(job, config, model)
+    open_painting = painting_opener(job, config, model, tell)
     with ExitStack() as stack:
         opened = stack.enter_context(ExitStack())
         source: Source = opened.enter_context(opening)

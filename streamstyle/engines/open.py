@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.engines.cache import EngineCache, cache_folder
+from streamstyle.engines.memory import check_memory
 from streamstyle.engines.openvino_engine import HoldingOpenVinoEngine, OpenVinoEngine
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.types import Engine, Look, Pending, Picture
@@ -45,13 +46,14 @@ def open_engine(
     architecture, weights: of a style bundle's generator. statistics: keep those of the normalisation from
     frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower. tell: hears
     that an engine is compiled, once (`label` for WxH), and why it cannot be kept for the next start.
-    Raises ConfigError for an unknown name and EngineError where the engine cannot be had; never falls back
-    to another one.
+    Raises ConfigError for an unknown name, EngineMemoryError where frames of this size do not fit into memory
+    and EngineError where the engine cannot be had; never falls back to another one.
     """
     chosen = _AUTO if name == "auto" else name
     if chosen not in ENGINES:
         known = ("auto", *ENGINES)
         raise ConfigError(f"unknown engine '{name}'{nearest(name, known)}; known are {', '.join(known)}")
+    check_memory(height, width)
     if chosen == "torch":
         return _open_torch(architecture, weights, height, width, statistics=statistics)
     openvino = HoldingOpenVinoEngine if statistics else OpenVinoEngine

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from streamstyle.engines.cache import EngineCache, Recipe, source_hash, weights_hash
 from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.machine import instruction_sets, usable_cpus
+from streamstyle.engines.memory import engine_error
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.statistics import Past
 from streamstyle.errors import EngineError, ModelError
@@ -91,8 +92,8 @@ class OpenVinoEngine:
                 what=f"{label} for {width}x{height}",
                 streams=1 if holds else 2,
             )
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO cannot compile the network: {error}") from error
+        except (RuntimeError, MemoryError) as error:
+            raise engine_error("OpenVINO cannot compile the network", error) from error
         self._spec = replace(spec, holds=holds)
         self._idle: deque[Any] = deque()
         self._busy_seconds = 0.0
@@ -190,7 +191,7 @@ def _finish(request: Any) -> None:
     try:
         request.wait()
     except RuntimeError as error:
-        raise EngineError(f"the openvino engine failed on a frame: {error}") from error
+        raise engine_error("the openvino engine failed on a frame", error) from error
 
 
 def compiled_for_cpu(

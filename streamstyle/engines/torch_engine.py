@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from streamstyle.engines.conditioning import Conditioning
+from streamstyle.engines.memory import engine_error
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.statistics import Past
-from streamstyle.errors import EngineError
 from streamstyle.nets.generator import FrameGenerator
 from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.layout import CodeLayout
@@ -57,7 +57,7 @@ class TorchEngine:
             with torch.inference_mode():
                 result = self._network(frames, codes, mask, self._canvas, *state)
         except RuntimeError as error:
-            raise EngineError(f"the torch engine failed on a frame: {error}") from error
+            raise engine_error("the torch engine failed on a frame", error) from error
         self._busy_seconds += time.perf_counter() - started
         return result
 

@@ -8,6 +8,7 @@ counts it. The first error wins: every thread has ended, or was given up, before
 """
 
 from streamstyle.flow.channel import Cancelled, Channel, Policy
+from streamstyle.flow.later import Later
 from streamstyle.flow.run import Flow, FlowStatus, Live, Stop
 from streamstyle.flow.stand_in import StandInConfig
 from streamstyle.flow.worker import Inlet, Outlet, anyone_left_behind, interruption
@@ -18,6 +19,7 @@ __all__ = [
     "Flow",
     "FlowStatus",
     "Inlet",
+    "Later",
     "Live",
     "Outlet",
     "Policy",

@@ -1,0 +1,198 @@
+"""An engine for live use: pictures pass through until a real one is ready, and never wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
+from streamstyle.errors import EngineMemoryError
+from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture, Repaint
+
+T = TypeVar("T")
+
+PASSTHROUGH = EngineSpec("passthrough", "uint8", "none", in_flight=0, paints=False)
+
+
+class Opening(Protocol):
+    """An engine that is being opened elsewhere."""
+
+    @property
+    def ready(self) -> bool:
+        """Would `result` return, or raise, at once?"""
+
+    def result(self) -> Engine:
+        """The engine. Raises what opening it raised."""
+
+    def abandon(self, free: Callable[[Engine], None]) -> None:
+        """It is not wanted any more: free it as soon as it is there."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way to paint. what: for people, as in "640x360 on openvino". open: may take minutes; raises
+    EngineError, and EngineMemoryError where the next rung is to be tried."""
+
+    what: str
+    open: Callable[[], Engine]
+
+
+@dataclass
+class _Serving:
+    """An open engine and how many frames are in it."""
+
+    rung: Rung
+    engine: Engine
+    below: tuple[Rung, ...]
+    waiting: int = 0
+
+
+class LiveEngine:
+    """Implements `Engine` and `Repainter`; `start` never waits for an engine to open.
+
+    `climb` names the ways to paint, the best first. The best is opened while pictures pass through, or are
+    painted by the engine before, which is changed between two frames: each frame is finished by the engine
+    that began it, so results stay in order, one for each picture. Where an engine lacks memory, when it opens
+    or later, the next way is taken and `tell` hears of it once. Called from one thread, but for `climb`.
+    unpainted: pictures that passed.
+    """
+
+    def __init__(
+        self,
+        rungs: Iterable[Rung],
+        begin: Callable[[Callable[[], Engine]], Opening],
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """begin: starts to open an engine elsewhere, and returns at once."""
+        self._begin = begin
+        self._tell = tell
+        self._asked: tuple[Rung, ...] | None = tuple(rungs)
+        self._opening: tuple[Opening, tuple[Rung, ...]] | None = None
+        self._serving: _Serving | None = None
+        self._retired: list[_Serving] = []
+        self._spent_seconds = 0.0
+        self._spec = PASSTHROUGH
+        self.unpainted = 0
+        self._advance()
+
+    @property
+    def spec(self) -> EngineSpec:
+        """Of the engine that got the last picture; PASSTHROUGH where none did."""
+        return self._spec
+
+    @property
+    def opening(self) -> str:
+        """What is being opened, for people; empty when nothing is."""
+        return "" if self._opening is None else self._opening[1][0].what
+
+    @property
+    def busy_seconds(self) -> float:
+        """See `streamstyle.types.Engine`; of all engines so far."""
+        serving = [] if self._serving is None else [self._serving]
+        return self._spent_seconds + sum(s.engine.busy_seconds for s in (*serving, *self._retired))
+
+    def climb(self, rungs: Iterable[Rung]) -> None:
+        """Go over to other ways to paint, the best first, as soon as they can be had. From any thread."""
+        self._asked = tuple(rungs)
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """See `streamstyle.types.Engine`. Raises EngineError where an engine cannot be opened for another
+        reason than memory: live or not, what was asked for and cannot be had is said."""
+        self._advance()
+        serving = self._serving
+        if serving is None:
+            return self._passed(pixels)
+        if look.hold and not serving.engine.spec.holds:
+            look = replace(look, hold=0.0)  # the engine that holds is still being opened
+        try:
+            pending = serving.engine.start(pixels, look)
+        except EngineMemoryError as error:
+            self._step_down(serving, error)
+            return self._passed(pixels)
+        self._spec = serving.engine.spec
+        serving.waiting += 1
+
+        def wait() -> Picture:
+            try:
+                return pending()
+            except EngineMemoryError as error:
+                self._step_down(serving, error)
+                return self._copy(pixels)
+            finally:
+                serving.waiting -= 1
+
+        return wait
+
+    def remember(self) -> Repaint | None:
+        """See `streamstyle.types.Repainter`; None while no engine holds statistics."""
+        engine = None if self._serving is None else self._serving.engine
+        return FrozenRepainter(engine).remember() if isinstance(engine, HoldingEngine) else None
+
+    def close(self) -> None:
+        """Free what is open, and what is being opened as soon as it is there."""
+        self._asked = None
+        if self._opening is not None:
+            self._opening[0].abandon(lambda engine: engine.close())
+            self._opening = None
+        self._retire()
+        for serving in self._retired:
+            self._free(serving)
+        self._retired = []
+
+    def _advance(self) -> None:
+        """Between two frames: begin what was asked for, take what is ready, free what nobody waits for."""
+        for serving in [s for s in self._retired if not s.waiting]:
+            self._free(serving)
+            self._retired.remove(serving)
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            if self._opening is not None:
+                self._opening[0].abandon(lambda engine: engine.close())
+            self._open(asked)
+        if self._opening is None or not self._opening[0].ready:
+            return
+        (opening, rungs), self._opening = self._opening, None
+        try:
+            engine = opening.result()
+        except EngineMemoryError as error:
+            self._open_below(rungs, error)
+        else:
+            self._retire()
+            self._serving = _Serving(rungs[0], engine, rungs[1:])
+
+    def _open(self, rungs: tuple[Rung, ...]) -> None:
+        self._opening = self._begin(rungs[0].open), rungs
+
+    def _open_below(self, rungs: tuple[Rung, ...], error: EngineMemoryError) -> None:
+        if len(rungs) < 2:
+            self._tell(f"{error}; nothing smaller is left, so frames go on unpainted")
+            return
+        self._tell(f"{error}; going on with {rungs[1].what}")
+        self._open(rungs[1:])
+
+    def _step_down(self, serving: _Serving, error: EngineMemoryError) -> None:
+        """Once for each engine, however many of its frames fail."""
+        if serving is not self._serving:
+            return
+        self._retire()
+        if self._opening is None:
+            self._open_below((serving.rung, *serving.below), error)
+
+    def _retire(self) -> None:
+        if self._serving is not None:
+            self._retired.append(self._serving)
+            self._serving = None
+
+    def _free(self, serving: _Serving) -> None:
+        self._spent_seconds += serving.engine.busy_seconds
+        serving.engine.close()
+
+    def _passed(self, pixels: Picture) -> Pending:
+        self._spec = PASSTHROUGH
+        picture = self._copy(pixels)
+        return lambda: picture
+
+    def _copy(self, pixels: Picture) -> Picture:
+        self.unpainted += 1
+        return pixels.copy()
