@@ -49,6 +49,7 @@ ONLY_IN = {
     "tensorrt": {"engines"},
     "torch_tensorrt": {"engines"},
     "onnx": {"engines"},
+    "onnxruntime": {"engines"},
     "torch": {"nets", "engines", "train", "metrics", "explain"},
     "pickle": set(),
 }

@@ -247,7 +247,7 @@ def compiled_for_cpu(
     return (recipe.compile() if cache is None else cache.get(recipe)), spec
 
 
-def _input_shapes(
+def input_shapes(
     size: tuple[int, int], config: GeneratorConfig, *, holds: bool
 ) -> list[tuple[list[int], torch.dtype]]:
     """Of frames, codes, mask and canvas, and of past and hold, as the network's `forward` takes them."""
@@ -283,9 +283,9 @@ def _convert(
     # The trace runs the network once. A small frame serves: sizes are recorded as operations, and OpenVINO
     # then fixes them to `shapes`. At 1080p a full frame took seconds and 0.8 GB more.
     side = 8 * SIZE_MULTIPLE
-    inputs = _input_shapes((side, side), generator.config, holds=holds)
+    inputs = input_shapes((side, side), generator.config, holds=holds)
     example = tuple(torch.zeros(shape, dtype=dtype) for shape, dtype in inputs)
-    shapes = [ov.PartialShape(shape) for shape, _ in _input_shapes(size, generator.config, holds=holds)]
+    shapes = [ov.PartialShape(shape) for shape, _ in input_shapes(size, generator.config, holds=holds)]
     with warnings.catch_warnings():
         # OpenVINO's converter uses torch.jit.trace, which torch deprecates. Its other way in,
         # torch.export, converts slower and gives a graph of twice the cost. Torch's checks of

@@ -1,0 +1,121 @@
+"""Speed: what one measured round says, and what several say together."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a process of its own is to measure, again and again.
+
+    what: "engine" (alone, on pictures in memory), "decode", "judge" (detect, correct and guard alone),
+    "write" (encoding alone) or "run" (a whole job). clip: the film. engine: a name of `open_engine`, or
+    peer:NAME. sink: of "write" and "run". correct: off or repair. frames: of a round; the first `warm` of a
+    run are not measured. watch: note the resident memory every so many frames, 0 never.
+    """
+
+    what: str
+    clip: str
+    style: str
+    network: str
+    engine: str = "auto"
+    sink: str = "null:"
+    correct: str = "repair"
+    frames: int = 100
+    warm: int = 10
+    watch: int = 0
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The process has warmed up. spec: of the engine. open_seconds: until the engine was there."""
+
+    spec: dict[str, Any]
+    open_seconds: float
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What was measured once, warm-up left out.
+
+    cpu_seconds: of all threads. frame_ms: per frame; of an engine from start to result, of the rest from one
+    frame to the next. peak_mib: of the process, so far. memory: (frame, MiB). summary: of a run.
+    """
+
+    frames: int
+    seconds: float
+    cpu_seconds: float
+    frame_ms: list[float]
+    peak_mib: float
+    memory: list[tuple[int, float]] = []
+    summary: dict[str, Any] = {}
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """The process cannot measure: why, for people."""
+
+    why: str
+
+
+def figures(rounds: Sequence[Round]) -> dict[str, float]:
+    """Several rounds as one: fps and CPU time of the median round, percentiles of all frames, peak memory."""
+    p50, p95, p99 = np.percentile([ms for r in rounds for ms in r.frame_ms], [50, 95, 99])
+    return {
+        "fps": round(statistics.median(r.frames / r.seconds for r in rounds), 2),
+        "cpu_ms": round(statistics.median(1e3 * r.cpu_seconds / r.frames for r in rounds), 2),
+        "p50_ms": round(float(p50), 2),
+        "p95_ms": round(float(p95), 2),
+        "p99_ms": round(float(p99), 2),
+        "peak_mib": round(max(r.peak_mib for r in rounds), 1),
+    }
+
+
+def bound(alone: Mapping[str, Mapping[str, float]], cores: int) -> dict[str, Any]:
+    """What a pipeline of these stages could do at best, from the `figures` of each stage alone.
+
+    Two limits hold: no stage passes more frames than it does alone, and all stages share the cores, which
+    give `cores` seconds of processor time a second. fps is the lower of the two; by: which one it is.
+    """
+    slowest = min(alone, key=lambda stage: alone[stage]["fps"])
+    cpu_ms = sum(stage["cpu_ms"] for stage in alone.values())
+    shared = 1e3 * cores / cpu_ms
+    stage_fps = alone[slowest]["fps"]
+    by = f"{slowest} alone" if stage_fps <= shared else f"{cpu_ms:.1f} ms of CPU a frame on {cores} cores"
+    return {
+        "fps": round(min(stage_fps, shared), 2),
+        "by": by,
+        "slowest_stage": slowest,
+        "slowest_stage_fps": stage_fps,
+        "cpu_ms": round(cpu_ms, 2),
+        "cpu_fps": round(shared, 2),
+    }
+
+
+def linear(fps: Mapping[tuple[int, int], float]) -> dict[str, Any]:
+    """Does the cost grow with the pixels? fps by (width, height); megapixels a second, and the largest
+    difference from the mean as a share of it."""
+    rates = {f"{w}x{h}": w * h * value / 1e6 for (w, h), value in fps.items()}
+    mean = statistics.mean(rates.values())
+    return {
+        "megapixels_per_second": {size: round(rate, 2) for size, rate in rates.items()},
+        "spread": round(max(abs(rate - mean) for rate in rates.values()) / mean, 3),
+    }
+
+
+def growth(memory: Sequence[tuple[int, float]]) -> dict[str, float]:
+    """Resident memory over a long run: MiB early (median of the second tenth) and late (of the last tenth),
+    and bytes that it grew by each frame between them."""
+    tenth = max(1, len(memory) // 10)
+    early, late = memory[tenth : 2 * tenth], memory[-tenth:]
+    (from_frame, from_mib), (to_frame, to_mib) = (
+        (statistics.median(f for f, _ in part), statistics.median(m for _, m in part))
+        for part in (early, late)
+    )
+    return {
+        "early_mib": round(from_mib, 1),
+        "late_mib": round(to_mib, 1),
+        "bytes_per_frame": round((to_mib - from_mib) * 2**20 / (to_frame - from_frame), 1),
+    }

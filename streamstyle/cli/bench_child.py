@@ -1,0 +1,285 @@
+"""A process that measures one thing, round by round: memory, threads and libraries are its alone.
+
+`python -m streamstyle.cli.bench_child TASK` with a `Task` as JSON. Each line on stdin asks for a round;
+stdout answers in JSON lines: `Ready` or `Failure` first, then a `Round` each time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import msgspec
+
+from streamstyle.bench.speed import Failure, Ready, Round, Task
+from streamstyle.build.model import Model, load_model
+from streamstyle.build.painting import painting_opener
+from streamstyle.build.run import run_job
+from streamstyle.config import RunConfig
+from streamstyle.engines.machine import peak_memory, resident_memory
+from streamstyle.engines.open import paint_all
+from streamstyle.engines.peers import open_peer
+from streamstyle.errors import StreamStyleError
+from streamstyle.flow import Stop
+from streamstyle.job import Job, Progress
+from streamstyle.media.open import open_sink, open_source
+from streamstyle.media.pair import PaintedEngine
+from streamstyle.styles.bundle import load_bundle, network_folder
+from streamstyle.types import Engine, Frame, Look, Pending, Picture
+
+_PICTURES = 8  # in memory: as many as channels hold, more than any engine has in flight
+_PEER = "peer:"
+_MIB = 2**20
+
+Measure = Callable[[], Round]
+
+
+class _Watch:
+    """Times of frames and the processor time used, once warm."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter(), time.process_time()
+        self._last = self._began[0]
+        self.frame_ms: list[float] = []
+
+    def tick(self) -> None:
+        """One frame more."""
+        now = time.perf_counter()
+        self.frame_ms.append(round(1e3 * (now - self._last), 3))
+        self._last = now
+
+    def round(self, **more: Any) -> Round:
+        """What was measured until now."""
+        seconds, cpu = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
+        return Round(len(self.frame_ms), seconds, cpu, self.frame_ms, peak_memory() / _MIB, **more)
+
+
+def main(arguments: list[str], requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests until there are no more."""
+
+    def say(value: msgspec.Struct) -> None:
+        answers.write(msgspec.json.encode({type(value).__name__: value}) + b"\n")
+        answers.flush()
+
+    task = msgspec.json.decode(arguments[0], type=Task)
+    cv2.setNumThreads(1)  # as a run does
+    with ExitStack() as stack:
+        try:
+            ready, measure = _PREPARED[task.what](task, stack)
+        except StreamStyleError as error:
+            say(Failure(str(error)))
+            return
+        say(ready)
+        for _ in requests:
+            say(measure())
+
+
+def _config(task: Task) -> RunConfig:
+    engine = "auto" if task.engine.startswith(_PEER) else task.engine
+    return RunConfig(style=task.style, network=task.network, engine=engine, correct=task.correct)  # type: ignore[arg-type]
+
+
+def _model(task: Task) -> Model:
+    """The network with its codes, in the engine or the peer that the task names."""
+    model = load_model(_config(task))
+    if not task.engine.startswith(_PEER):
+        return model
+    bundle = load_bundle(network_folder(task.network))
+    architecture, weights = bundle.manifest.architecture, bundle.weights
+    name = task.engine.removeprefix(_PEER)
+    codes = model.codes[:, :0] if name == "classic" else model.codes
+    return Model(lambda height, width: open_peer(name, architecture, weights, height, width), codes)
+
+
+def _first_frames(task: Task, stack: ExitStack) -> tuple[list[Frame], Any]:
+    source = stack.enter_context(open_source(task.clip))
+    return list(islice(source, _PICTURES)), source.info
+
+
+def _engine(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
+    """The engine alone, as many frames in flight as it asks for: nothing is read or written."""
+    frames, info = _first_frames(task, stack)
+    model = _model(task)
+    started = time.perf_counter()
+    engine = model.open_engine(info.height, info.width)
+    opened = time.perf_counter() - started
+    stack.callback(engine.close)
+    look = Look(model.codes)
+    deque(paint_all(engine, (f.pixels for f in frames), look), maxlen=0)
+
+    def measure() -> Round:
+        watch = _Watch()
+        waiting: deque[tuple[float, Pending]] = deque()
+        latency: list[float] = []
+
+        def finish() -> None:
+            begun, wait = waiting.popleft()
+            wait()
+            latency.append(round(1e3 * (time.perf_counter() - begun), 3))
+
+        for frame in islice(cycle(frames), task.frames):
+            waiting.append((time.perf_counter(), engine.start(frame.pixels, look)))
+            if len(waiting) > engine.spec.in_flight:
+                finish()
+        while waiting:
+            finish()
+        watch.frame_ms = latency
+        return watch.round()
+
+    return Ready(vars(engine.spec), round(opened, 3)), measure
+
+
+def _decode(task: Task, _stack: ExitStack) -> tuple[Ready, Measure]:
+    """Decoding and the way to RGB alone."""
+
+    def measure() -> Round:
+        with open_source(task.clip) as source:
+            frames: Iterator[Frame] = iter(source)
+            deque(islice(frames, task.warm), maxlen=0)
+            watch = _Watch()
+            for _ in islice(frames, task.frames):
+                watch.tick()
+            return watch.round()
+
+    return Ready({}, 0.0), measure
+
+
+def _painted(task: Task, stack: ExitStack) -> tuple[list[Frame], list[Picture], Any]:
+    """A few frames of the film, and how they are painted."""
+    frames, info = _first_frames(task, stack)
+    model = _model(task)
+    engine = model.open_engine(info.height, info.width)
+    painted = list(paint_all(engine, (f.pixels for f in frames), Look(model.codes)))
+    engine.close()
+    return frames, painted, info
+
+
+def _to_and_fro(frames: list[Frame], count: int) -> Iterator[tuple[int, Frame]]:
+    """`count` frames that move without a cut, with time stamps that grow, and where each is in `frames`."""
+    places = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
+    step = frames[1].pts - frames[0].pts
+    for index, place in enumerate(islice(cycle(places), count)):
+        yield place, replace(frames[place], index=index, pts=frames[0].pts + index * step)
+
+
+def _judge(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
+    """Detector, corrector and guard alone, on frames that are painted already."""
+    frames, pictures, info = _painted(task, stack)
+    queue: deque[Picture] = deque()
+    model = Model(lambda _height, _width: PaintedEngine(queue), load_model(_config(task)).codes)
+    job = Job(task.clip, ("null:",))
+
+    def fed(count: int) -> Iterator[Frame]:
+        for place, frame in _to_and_fro(frames, count):
+            queue.append(pictures[place])
+            yield frame
+
+    def measure() -> Round:
+        with ExitStack() as opened:
+            process = painting_opener(job, _config(task), model)(opened, info).process
+            styled = process(fed(task.warm + task.frames))
+            deque(islice(styled, task.warm), maxlen=0)
+            watch = _Watch()
+            for _ in styled:
+                watch.tick()
+            return watch.round()
+
+    return Ready({}, 0.0), measure
+
+
+def _write(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
+    """The way to YUV, encoding, sound and writing alone."""
+    frames, pictures, info = _painted(task, stack)
+
+    def measure() -> Round:
+        sink = open_sink(task.sink, info)
+        watch = _Watch()
+        for index, (place, frame) in enumerate(_to_and_fro(frames, task.warm + task.frames)):
+            if index == task.warm:
+                watch = _Watch()
+            sink.write(replace(frame, pixels=pictures[place]))
+            watch.tick()
+        sink.close(complete=True)
+        return watch.round()
+
+    return Ready({}, 0.0), measure
+
+
+def _run(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
+    """Jobs as `streamstyle run` does them, with one engine for all rounds."""
+    with open_source(task.clip) as source:
+        info = source.info
+    model = _model(task)
+    started = time.perf_counter()
+    engine = model.open_engine(info.height, info.width)
+    opened = time.perf_counter() - started
+    stack.callback(engine.close)
+    kept = replace(model, open_engine=lambda _height, _width: _Open(engine))
+
+    def measure() -> Round:
+        watch = _Watch()
+        memory: list[tuple[int, float]] = []
+
+        def on_progress(progress: Progress) -> None:
+            nonlocal watch
+            if progress.frames == task.warm:
+                watch = _Watch()
+            elif progress.frames > task.warm:
+                watch.tick()
+            if task.watch and progress.frames % task.watch == 0:
+                memory.append((progress.frames, round(resident_memory() / _MIB, 2)))
+
+        job = Job(task.clip, (task.sink,), frames=task.warm + task.frames)
+        summary = run_job(
+            job, _config(task), stop=Stop(), on_progress=on_progress, clock=time.monotonic, model=kept
+        )
+        told = summary.to_json()
+        Path(task.sink).unlink(missing_ok=True)
+        return watch.round(memory=memory, summary={name: told[name] for name in _TOLD if name in told})
+
+    return Ready(vars(engine.spec), round(opened, 3)), measure
+
+
+_TOLD = ("stages", "queues", "flagged_frames", "frames_in", "frames_out")
+
+
+class _Open:
+    """An engine that outlives the jobs that it paints for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.spec = engine.spec
+        self.start = engine.start
+        self._engine = engine
+        self._before = engine.busy_seconds
+
+    @property
+    def busy_seconds(self) -> float:
+        """Of this job."""
+        return self._engine.busy_seconds - self._before
+
+    def close(self) -> None:
+        """Left open for the next job."""
+
+
+_PREPARED: dict[str, Callable[[Task, ExitStack], tuple[Ready, Measure]]] = {
+    "engine": _engine,
+    "decode": _decode,
+    "judge": _judge,
+    "write": _write,
+    "run": _run,
+}
+
+if __name__ == "__main__":
+    # What libraries print must not come between the answers.
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    main(sys.argv[1:], sys.stdin.buffer, channel)

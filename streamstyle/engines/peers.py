@@ -1,0 +1,187 @@
+"""What others run on a CPU, behind our engine protocol, to be measured beside it. No run paints with these.
+
+torch, inductor, aotinductor and onnxruntime run our own network. classic runs the feed-forward style network
+of one style that most programs are built on (Johnson et al. 2016), in torch eager, with random weights: only
+its cost is measured.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.engines.conditioning import Conditioning
+from streamstyle.engines.machine import usable_cpus
+from streamstyle.engines.openvino_engine import input_shapes
+from streamstyle.engines.padding import Padding
+from streamstyle.errors import ConfigError, EngineError, nearest
+from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.nets.noise import SIZE_MULTIPLE
+from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture
+
+Inputs = tuple[NDArray[Any], ...]
+Network = Callable[[Inputs], NDArray[np.uint8]]
+"""Frames, codes, mask and canvas, as `FrameGenerator` takes them, to painted frames."""
+
+_ONNX_OPSET = 18
+
+
+class PeerEngine:
+    """Implements `Engine`: runs each frame to its end in `start`, on all processors."""
+
+    def __init__(self, name: str, network: Network, code_size: int, height: int, width: int) -> None:
+        """code_size: of one style code; 0 for a network that knows no codes."""
+        self.spec = EngineSpec(name, "fp32", "cpu", in_flight=0)
+        self.busy_seconds = 0.0
+        self._network = network
+        self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
+        self._conditioning = Conditioning(self._padding, code_size)
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """See `streamstyle.types.Engine`."""
+        started = time.perf_counter()
+        codes, mask = self._conditioning.of(look)
+        painted = self._network(
+            (self._padding.pad(pixels).copy()[None], codes, mask, self._conditioning.canvas)
+        )
+        styled = self._padding.crop(painted[0])
+        self.busy_seconds += time.perf_counter() - started
+        return lambda: styled
+
+    def close(self) -> None:
+        """Nothing to free before the garbage collector does."""
+
+
+def open_peer(
+    name: str,
+    architecture: Mapping[str, Any],
+    weights: Mapping[str, NDArray[np.generic]],
+    height: int,
+    width: int,
+) -> Engine:
+    """Open one of PEERS for frames of `height` x `width`; compiling takes up to minutes.
+
+    Raises ConfigError for an unknown name, EngineError where a program or package is missing.
+    """
+    if name not in PEERS:
+        raise ConfigError(f"unknown peer '{name}'{nearest(name, PEERS)}; known are {', '.join(PEERS)}")
+    if name == "classic":
+        return PeerEngine("classic network, torch eager", _classic(), 0, height, width)
+    from streamstyle.nets.generator import FrameGenerator, restore_generator
+
+    network = FrameGenerator(restore_generator(architecture, weights)).eval()
+    config = GeneratorConfig.from_json(architecture)
+    size = height + -height % SIZE_MULTIPLE, width + -width % SIZE_MULTIPLE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's compilers, to their own developers
+        try:
+            run = PEERS[name](network, _example(size, config))
+        except (RuntimeError, OSError) as error:
+            raise EngineError(f"{name} cannot compile the network: {str(error).splitlines()[0]}") from error
+    return PeerEngine(name, run, config.layout.size, height, width)
+
+
+def _example(size: tuple[int, int], config: GeneratorConfig) -> tuple[Any, ...]:
+    import torch
+
+    return tuple(torch.zeros(s, dtype=d) for s, d in input_shapes(size, config, holds=False))
+
+
+def _on_torch(network: Any) -> Network:
+    import torch
+
+    def run(inputs: Inputs) -> NDArray[np.uint8]:
+        with torch.inference_mode():
+            painted: NDArray[np.uint8] = network(*map(torch.from_numpy, inputs)).numpy()
+        return painted
+
+    return run
+
+
+def _classic() -> Network:
+    import torch
+
+    from streamstyle.nets.transformer import TransformerNet
+
+    torch.manual_seed(0)
+    network = TransformerNet().eval()
+
+    def paint(frames: Any, *_: Any) -> Any:
+        y = network(frames.permute(0, 3, 1, 2).float()).clamp(0, 255).byte()
+        return y.permute(0, 2, 3, 1).contiguous()
+
+    return _on_torch(paint)
+
+
+def _eager(network: Any, _example: tuple[Any, ...]) -> Network:
+    return _on_torch(network)
+
+
+def _inductor(network: Any, example: tuple[Any, ...]) -> Network:
+    import torch
+
+    _need_compiler()
+    compiled: Any = torch.compile(network, dynamic=False)
+    with torch.inference_mode():
+        compiled(*example)
+    return _on_torch(compiled)
+
+
+def _aotinductor(network: Any, example: tuple[Any, ...]) -> Network:
+    import torch
+
+    _need_compiler()
+    with TemporaryDirectory() as folder:
+        path = str(Path(folder) / "network.pt2")
+        # torch exports no type for these two.
+        inductor: Any = torch._inductor
+        inductor.aoti_compile_and_package(torch.export.export(network, example), package_path=path)
+        return _on_torch(inductor.aoti_load_package(path))
+
+
+def _onnxruntime(network: Any, example: tuple[Any, ...]) -> Network:
+    import torch
+
+    try:
+        import onnx  # noqa: F401 - torch's exporter needs it
+        import onnxruntime
+    except ImportError as error:
+        raise EngineError("onnxruntime is not installed: pip install onnx onnxruntime") from error
+    names = ["frames", "codes", "mask", "canvas"]
+    file: Any = BytesIO()  # torch's types know of paths only
+    # The newer exporter (dynamo=True) needs one package more and gives the same graph.
+    torch.onnx.export(network, example, file, dynamo=False, opset_version=_ONNX_OPSET, input_names=names)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cpus()
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+
+    def run(inputs: Inputs) -> NDArray[np.uint8]:
+        painted: NDArray[np.uint8] = session.run(None, dict(zip(names, inputs, strict=True)))[0]
+        return painted
+
+    return run
+
+
+def _need_compiler() -> None:
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise EngineError(f"torch compiles with {compiler}, which is missing: apt install g++")
+
+
+PEERS: Mapping[str, Callable[[Any, tuple[Any, ...]], Network]] = {
+    "torch": _eager,
+    "inductor": _inductor,
+    "aotinductor": _aotinductor,
+    "onnxruntime": _onnxruntime,
+    "classic": lambda _network, _example: _classic(),
+}
