@@ -43,8 +43,9 @@ class Progress:
 class RunSummary:
     """What a finished run did; `to_json` is what `--json` prints.
 
-    drops: frames dropped, by where: "capture" or a sink. stuck: sinks that were given up. live: of a live
-    source the ages of frames by sink in milliseconds, and how many stand-ins left; None for a film.
+    queues: how full the channels were, by where they end (see `Channel.fill`). drops: frames dropped, by
+    where: "capture" or a sink. stuck: sinks that were given up. live: of a live source the ages of frames by
+    sink in milliseconds, and how many stand-ins left; None for a film.
     """
 
     job: Job
@@ -60,6 +61,7 @@ class RunSummary:
     drops: dict[str, int]
     seconds: float
     stages: dict[str, dict[str, float]]
+    queues: dict[str, dict[str, float]]
     flagged_frames: int
     anomalies: dict[str, int]
     source_report: MediaReport
@@ -107,6 +109,7 @@ class RunSummary:
             "seconds": round(self.seconds, 3),
             "fps": round(self.frames_out / self.seconds, 2) if self.seconds else 0.0,
             "stages": self.stages,
+            "queues": self.queues,
             "flagged_frames": self.flagged_frames,
             "anomalies": self.anomalies,
             "source_counters": dict(self.source_report.counters),

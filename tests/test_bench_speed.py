@@ -127,6 +127,7 @@ def test_the_pipeline_is_measured_stage_by_stage_and_whole(capfd: pytest.Capture
     assert run["efficiency"] == pytest.approx(run["fps"] / run["bound"]["fps"], abs=2e-3)
     assert run["bound"]["cpu_ms"] > found["correct off"]["bound"]["cpu_ms"]
     assert {"decode", "stylize", "detect"} <= set(run["stages"])
+    assert 0 <= run["queues"]["process"]["mean"] < run["queues"]["process"]["capacity"]
     assert document["machine"]["versions"]["openvino"] != "missing"
     assert document["long"]["frames"] == 40
     assert "Stages within film to film at 64x48" in said

@@ -81,6 +81,13 @@ def test_a_latest_channel_drops_the_oldest_and_counts_it() -> None:
     assert channel.dropped == 8
 
 
+def test_a_channel_tells_how_full_it_was() -> None:
+    channel = Channel[int](2, "latest")
+    for item in range(3):
+        channel.put(item)  # finds nothing, one, and after the oldest was dropped one
+    assert channel.fill() == {"mean": 0.67, "full": 0.667, "capacity": 2}
+
+
 def test_cancelling_wakes_a_waiting_writer() -> None:
     channel = Channel[int](1, "lossless")
     channel.put(0)

@@ -47,6 +47,7 @@ def summarise(
         stuck=status.stuck,
         seconds=seconds,
         stages=_stages(job, painting, flow, status.left),
+        queues=flow.queues(),
         flagged_frames=painting.events.flagged_frames,
         anomalies=dict(painting.events.by_kind),
         source_report=source.report(),

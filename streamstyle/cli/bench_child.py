@@ -185,7 +185,7 @@ def _judge(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
 
     def measure() -> Round:
         with ExitStack() as opened:
-            process = painting_opener(job, _config(task), model)(opened, info).process
+            process = painting_opener(job, _config(task), model, lambda _: None)(opened, info).process
             styled = process(fed(task.warm + task.frames))
             deque(islice(styled, task.warm), maxlen=0)
             watch = _Watch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Generic, Literal, TypeVar
 
@@ -20,7 +20,8 @@ class Channel(Generic[T]):
 
     The writer calls `put` and, when done, `end`. The reader iterates. Either side calls `cancel` to make
     both sides stop at once with `Cancelled`; `abandon` says that the reader will not come back, while the
-    writer goes on. accepted, dropped: items put in, and dropped since. capacity may change at any time.
+    writer goes on. accepted, dropped: items put in, and dropped since. found: how often an item found how
+    many before it. capacity may change at any time.
     """
 
     def __init__(self, capacity: int, policy: Policy) -> None:
@@ -32,6 +33,7 @@ class Channel(Generic[T]):
         self._cancelled = False
         self._abandoned = False
         self.accepted = 0
+        self.found = Counter[int]()
         self.dropped = 0
 
     def put(self, item: T) -> None:
@@ -48,6 +50,7 @@ class Channel(Generic[T]):
             while len(self._items) >= self.capacity:
                 self._items.popleft()
                 self.dropped += 1
+            self.found[len(self._items)] += 1
             self._items.append(item)
             self._changed.notify_all()
 
@@ -77,6 +80,18 @@ class Channel(Generic[T]):
     def depth(self) -> int:
         """Items that wait."""
         return len(self._items)
+
+    def fill(self) -> dict[str, float]:
+        """Over all items so far: how many waited already, on average, and the share that found no room but
+        the last place."""
+        count = sum(self.found.values())
+        waiting = sum(depth * times for depth, times in self.found.items())
+        full = sum(times for depth, times in self.found.items() if depth >= self.capacity - 1)
+        return {
+            "mean": round(waiting / count, 2) if count else 0.0,
+            "full": round(full / count, 3) if count else 0.0,
+            "capacity": self.capacity,
+        }
 
     def __iter__(self) -> Iterator[T]:
         while True:

@@ -148,6 +148,11 @@ class Flow:
             stuck=tuple(w.name for w in self._writers if w.stuck or w.interrupted),
         )
 
+    def queues(self) -> dict[str, dict[str, float]]:
+        """How full each channel was, by where it ends: "process" or an outlet's name; see `Channel.fill`."""
+        names = ["process", *(outlet.name for outlet in self._outlets)]
+        return {n: c.fill() for n, c in zip(names, [self.captured, *self._outputs], strict=True)}
+
     def stage_timers(self) -> tuple[StageTimer, tuple[StageTimer, ...]]:
         """Busy times of the source, and of each sink."""
         return self._reader.timer, tuple(worker.timer for worker in self._writers)
