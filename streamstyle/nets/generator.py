@@ -176,12 +176,14 @@ class FrameGenerator(nn.Module):
 
     forward: RGB (B, H, W, 3) uint8, H and W multiples of 8, codes (B, 2, size) float32, mask
     (B, 1, H/2, W/2) uint8 (0: the first code, 255: the second) and canvas (B, CANVAS_CHANNELS, H/8, W/8)
-    float32 to RGB (B, H, W, 3) uint8, rounded to nearest.
+    float32 to RGB (B, H, W, 3) uint8, rounded to nearest. levels: another type for these whole numbers, where
+    a compiler cannot give bytes.
     """
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, levels: torch.dtype = torch.uint8) -> None:
         super().__init__()
         self.generator = generator
+        self.levels = levels
 
     def forward(self, frames: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor) -> Tensor:
         """Stylize whole frames; see the class."""
@@ -189,13 +191,12 @@ class FrameGenerator(nn.Module):
         u = unshuffled(frames)
         masks = self.generator.masks(mask.to(dtype) / 255)
         at = self.generator.layout.blend(codes.to(dtype), masks)
-        return shuffled(
-            self.generator.phases(u.to(dtype) / 255, own_norm(at), at["detail"], canvas.to(dtype)) * 255
-        )
+        phases = self.generator.phases(u.to(dtype) / 255, own_norm(at), at["detail"], canvas.to(dtype))
+        return shuffled(phases * 255, self.levels)
 
 
 def unshuffled(frames: Tensor) -> Tensor:
-    """RGB (B, H, W, 3) to (B, 12, H/2, W/2), as `F.pixel_unshuffle` orders channels.
+    """RGB (B, H, W, 3) of any type to (B, 12, H/2, W/2), as `F.pixel_unshuffle` orders channels.
 
     As uint8: a quarter of the memory traffic of doing it in float.
     """
@@ -204,10 +205,10 @@ def unshuffled(frames: Tensor) -> Tensor:
     return frames.reshape(b, h, 2, w, 2, 3).permute(0, 5, 2, 4, 1, 3).reshape(b, 12, h, w)
 
 
-def shuffled(phases: Tensor) -> Tensor:
-    """Back again: (B, 12, h, w) float in 0..255 to frames (B, 2h, 2w, 3) uint8, rounded to nearest."""
+def shuffled(phases: Tensor, levels: torch.dtype = torch.uint8) -> Tensor:
+    """Back again: (B, 12, h, w) float in 0..255 to frames (B, 2h, 2w, 3), rounded to nearest, of type `levels`."""
     b, _, h, w = phases.shape
-    styled = phases.float().round().clamp(0, 255).to(torch.uint8)
+    styled = phases.float().round().clamp(0, 255).to(levels)
     return styled.reshape(b, 3, 2, 2, h, w).permute(0, 4, 2, 5, 3, 1).reshape(b, 2 * h, 2 * w, 3)
 
 

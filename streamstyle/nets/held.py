@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from streamstyle.nets.generator import NORM_EPS, Affine, Generator, shuffled, unshuffled
@@ -73,12 +74,13 @@ class HoldingFrameGenerator(nn.Module):
 
     forward: what `FrameGenerator` takes, past (B, norms.size) float32 and hold (B, 1) float32 in 0..1 to the
     RGB frames (B, H, W, 3) uint8 and the statistics that they were painted with, (B, norms.size) float32.
-    Both are laid out by `Generator.norms`: of each layer the deviations, then the means.
+    Both are laid out by `Generator.norms`: of each layer the deviations, then the means. levels: see there.
     """
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, levels: torch.dtype = torch.uint8) -> None:
         super().__init__()
         self.generator = generator
+        self.levels = levels
 
     def forward(
         self, frames: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor, past: Tensor, hold: Tensor
@@ -91,4 +93,4 @@ class HoldingFrameGenerator(nn.Module):
         norm = HeldNorm(first, second, masks, generator.norms.split(past), hold[:, :, None, None])
         detail = generator.layout.blend(codes.to(dtype), masks)["detail"]
         phases = generator.phases(unshuffled(frames).to(dtype) / 255, norm, detail, canvas.to(dtype))
-        return shuffled(phases * 255), generator.norms.join(norm.used)
+        return shuffled(phases * 255, self.levels), generator.norms.join(norm.used)

@@ -1,0 +1,66 @@
+"""The network as compilers for accelerators get it: weights folded and rounded once, bytes at its edges only."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from streamstyle.nets.generator import FrameGenerator, Generator, UpsampleConv
+from streamstyle.nets.held import HoldingFrameGenerator
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class FoldedUpsample(UpsampleConv):
+    """An `UpsampleConv` whose kernel was folded before: nothing is left to compute per frame."""
+
+    def __init__(self, conv: UpsampleConv) -> None:
+        nn.Module.__init__(self)
+        weight, bias = conv.folded()
+        self.register_buffer("kernel", weight.contiguous())
+        self.register_buffer("offset", bias.contiguous())
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """See `UpsampleConv`."""
+        return self.get_buffer("kernel"), self.get_buffer("offset")
+
+
+def deployed(generator: Generator, precision: str, *, holds: bool) -> FrameGenerator | HoldingFrameGenerator:
+    """`generator`, which is changed, with weights of `precision`: fp32, fp16 or bf16.
+
+    Kernels are folded in fp32 and rounded once. Statistics are taken in fp32 whatever the weights are.
+    """
+    with torch.no_grad():
+        generator.up1, generator.up2 = FoldedUpsample(generator.up1), FoldedUpsample(generator.up2)
+    generator.to(PRECISIONS[precision]).requires_grad_(False).eval()
+    return HoldingFrameGenerator(generator) if holds else FrameGenerator(generator)
+
+
+class LevelFrames(nn.Module):
+    """The network for TensorRT, which reads bytes only to cast them at once and cannot give any.
+
+    forward: what `network` takes to what it gives, but for the frames: (B, H, W, 3) whole numbers in 0..255,
+    of the type of the weights, which hold them exactly. fp32 is the way in: TensorRT casts no bytes to bf16.
+    """
+
+    def __init__(self, network: FrameGenerator | HoldingFrameGenerator) -> None:
+        super().__init__()
+        network.levels = network.generator.stem.weight.dtype
+        self.network = network
+
+    def forward(
+        self,
+        frames: Tensor,
+        codes: Tensor,
+        mask: Tensor,
+        canvas: Tensor,
+        past: Tensor | None = None,
+        hold: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Stylize whole frames; see the class."""
+        dtype = self.network.levels
+        state = () if past is None or hold is None else (past, hold)
+        result: Tensor | tuple[Tensor, Tensor] = self.network(
+            frames.float().to(dtype), codes, mask.float().to(dtype), canvas, *state
+        )
+        return result
