@@ -20,7 +20,8 @@ C = TypeVar("C")
 class RunConfig:
     """One `streamstyle run`.
 
-    style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, openvino or torch.
+    style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, tensorrt, cuda,
+    openvino or torch. precision: of tensorrt and cuda, fp16, bf16 or (cuda) fp32; auto is fp16.
     network: lite or full, the bundled networks.
     size: WxH to paint at, inside which frames are fitted, or auto for the largest that keeps the source's
     rate; None is the frames' own.
@@ -40,6 +41,7 @@ class RunConfig:
     style: str = "starry-night"
     strength: float = 1.0
     engine: str = "auto"
+    precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
     network: str = "lite"
     size: str | None = None
     turn: str | None = None

@@ -181,7 +181,8 @@ class EngineSpec:
     """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
     in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
     statistics of its normalisation from frame to frame, and so hear `Look.hold`? size: (width, height) that
-    it paints at where that is not the frame's. paints: False where pictures leave as they came."""
+    it paints at where that is not the frame's. paints: False where pictures leave as they came. why: the
+    reason that `auto` took no better one, empty where there was none or the engine was asked for by name."""
 
     name: str
     precision: str
@@ -190,6 +191,7 @@ class EngineSpec:
     holds: bool = False
     size: tuple[int, int] | None = None
     paints: bool = True
+    why: str = ""
 
 
 @dataclass(frozen=True)

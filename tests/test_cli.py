@@ -144,7 +144,7 @@ def test_the_event_log_has_a_line_per_flagged_frame(
         (["text.mp4", "out.mp4"], 1, "text.mp4"),
         (["empty.mp4", "out.mp4"], 1, "empty.mp4"),
         ([SCENE, "out.mp4", "--style", "stary-night"], 2, "did you mean 'starry-night'"),
-        ([SCENE, "out.mp4", "--engine", "cuda"], 2, "unknown engine"),
+        ([SCENE, "out.mp4", "--engine", "metal"], 2, "unknown engine"),
         ([SCENE, "out.mp4", "--correct", "always"], 2, "correct"),
         ([SCENE, "out.mp4", "--strength", "2"], 2, "strength"),
         ([SCENE, "out.mp4", "--turn", "texture=9"], 2, "0 to 3"),

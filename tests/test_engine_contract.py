@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from streamstyle.engines.conditioning import Conditioning
+from streamstyle.engines.cuda_engine import open_cuda
 from streamstyle.engines.foreign_engine import TRANSFORMER_CONTRACT, ForeignEngine
+from streamstyle.engines.gpu import find_gpu
 from streamstyle.engines.open import ENGINES, open_engine
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.engines.padding import Padding
@@ -36,6 +39,7 @@ from streamstyle.nets.transformer import TransformerNet
 from streamstyle.styles.bundle import load_bundle
 from streamstyle.types import Engine, Look, Picture
 
+CUDA_ON_CPU = "cuda on the cpu"  # the same code, lanes and slots, where there is no GPU
 SIZES = [(64, 64), (120, 160), (95, 131), (360, 640)]
 
 Statistics: TypeAlias = dict[str, Affine]
@@ -72,11 +76,22 @@ class Network:
         weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
         return cls(generator.config.to_json(), weights, codes.numpy())
 
-    def open(self, name: str, height: int, width: int) -> Engine:
-        return open_engine(name, self.architecture, self.weights, height, width)
+    def open(self, name: str, height: int, width: int, *, statistics: bool = False) -> Engine:
+        if name == CUDA_ON_CPU:
+            return open_cuda(
+                self.architecture,
+                self.weights,
+                height,
+                width,
+                gpu=None,
+                precision="fp32",
+                holds=statistics,
+                compiled=False,
+            )
+        return open_engine(name, self.architecture, self.weights, height, width, statistics=statistics)
 
     def open_holding(self, name: str, height: int, width: int) -> HoldingEngine:
-        engine = open_engine(name, self.architecture, self.weights, height, width, statistics=True)
+        engine = self.open(name, height, width, statistics=True)
         assert isinstance(engine, HoldingEngine)
         return engine
 
@@ -128,9 +143,14 @@ def network() -> Network:
     return Network.fresh()
 
 
-@pytest.fixture(params=sorted(ENGINES))
+@pytest.fixture(params=[*sorted(ENGINES), CUDA_ON_CPU])
 def engine_name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+    name = str(request.param)
+    if name in {"cuda", "tensorrt"} and isinstance(gpu := find_gpu(), str):
+        pytest.skip(f"needs an NVIDIA GPU: {gpu}")
+    if name == "tensorrt" and find_spec("torch_tensorrt") is None:
+        pytest.skip("needs torch-tensorrt: pip install streamstyle[tensorrt]")
+    return name
 
 
 def still(code: NDArray[np.float32]) -> Look:
@@ -270,7 +290,7 @@ def test_the_input_is_untouched_and_the_result_belongs_to_the_caller(
 
 def test_an_engine_says_what_it_is_and_how_long_it_was_busy(engine_name: str, network: Network) -> None:
     engine = network.open(engine_name, 64, 64)
-    assert engine.spec.name == engine_name
+    assert engine.spec.name == engine_name.split(maxsplit=1)[0]
     assert engine.spec.precision in {"fp32", "bf16", "fp16"}
     assert engine.spec.in_flight >= 1
     assert engine.busy_seconds == 0
@@ -480,10 +500,13 @@ def test_an_imported_model_says_that_it_holds_nothing_and_does_not() -> None:
     engine.close()
 
 
-def test_auto_takes_openvino_on_a_cpu(network: Network) -> None:
+@pytest.mark.skipif(not isinstance(find_gpu(), str), reason="this machine has a GPU")
+def test_auto_takes_openvino_on_a_cpu_and_says_why(network: Network) -> None:
     engine = network.open("auto", 64, 64)
     assert engine.spec.name == "openvino"
+    assert engine.spec.why == find_gpu()
     engine.close()
+    assert not network.open("openvino", 64, 64).spec.why
 
 
 def test_an_unknown_engine_names_the_nearest(network: Network) -> None:

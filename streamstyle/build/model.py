@@ -55,6 +55,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             height,
             width,
             statistics=statistics,
+            precision=config.precision,
             label=config.network,
             tell=tell,
         )

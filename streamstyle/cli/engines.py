@@ -1,17 +1,20 @@
-"""`streamstyle engines list | clear`: the engines that were compiled on this machine."""
+"""`streamstyle engines list | build | clear`: the engines that were compiled on this machine."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from streamstyle.cli import engines_build
+
 
 def add_command(commands: Any) -> None:
     """Declare `engines` and what can be done with them."""
-    parser = commands.add_parser("engines", help="compiled engines that are kept: list, clear")
+    parser = commands.add_parser("engines", help="compiled engines that are kept: list, build, clear")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="what is kept, and where; the last used first")
     listing.set_defaults(command=list_engines)
+    engines_build.add_command(actions)
     clearing = actions.add_parser("clear", help="remove all; the next run compiles anew")
     clearing.set_defaults(command=clear_engines)
 

@@ -43,7 +43,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--turn", metavar="GROUP=F,...", help="texture, contrast, colour: less or more, 0..3")
     parser.add_argument("--region-style", metavar="NAME", help="the style there (default: original)")
     parser.add_argument("--region-feather", type=float, metavar="PX", help="width of its soft edge")
-    parser.add_argument("--engine", metavar="NAME", help="auto, openvino or torch")
+    parser.add_argument("--engine", metavar="NAME", help="auto, tensorrt, cuda, openvino or torch")
     parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
     parser.add_argument(
         "--size",
@@ -167,7 +167,8 @@ def summary_text(summary: RunSummary) -> str:
         f"at {summary.info.width}x{summary.info.height}",
         f"style     {summary.style}" + (f" at {summary.strength:g}" if summary.strength < 1 else ""),
         *([f"region    {summary.region} in {summary.region_style}"] if summary.region else []),
-        f"engine    {engine['name']} {engine['precision']} on {engine['device']}{_painted(engine)}",
+        f"engine    {engine['name']} {engine['precision']} on {engine['device']}{_painted(engine)}"
+        + (f" ({engine['why']})" if engine["why"] else ""),
         f"anomalies {summary.flagged_frames} flagged frames: {anomalies}",
         "fps alone " + ", ".join(f"{name} {stage['fps']:.0f}" for name, stage in summary.stages.items()),
         *(f"output    {url}" for url in summary.outputs),

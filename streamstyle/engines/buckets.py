@@ -1,8 +1,8 @@
 """Which frame sizes share one compiled engine.
 
-A build takes minutes, so that an engine serves a range of sizes. Frames are padded to multiples of 8 and never
-to the range's end: the network normalises with the statistics of the whole picture, and a wide margin of
-repeated edge pixels would change how it is painted.
+A build takes minutes, so that an engine serves a range of sizes. Frames are padded to multiples of 8 and
+never to the range's end: the network normalises with the statistics of the whole picture, and a wide margin
+of repeated edge pixels would change how it is painted.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ class Bucket:
         """Is (height, width), multiples of 8, served?"""
         return all(s.low <= side <= s.high for s, side in zip((self.height, self.width), size, strict=True))
 
+    def __str__(self) -> str:
+        """For people: all its sizes, width first."""
+        return f"{self.width.low}x{self.height.low} to {self.width.high}x{self.height.high}"
+
     def to_json(self) -> list[list[int]]:
         """Plain values for a key: low, usual and high of height and width."""
         return [[s.low, s.usual, s.high] for s in (self.height, self.width)]
@@ -56,5 +60,5 @@ def _span(side: int) -> Span:
             return Span(low, usual, high)
         low = high + SIZE_MULTIPLE
     raise EngineError(
-        f"sides of {side} pixels are not served: this engine paints frames of {SMALLEST} to {_EDGES[-1]} pixels"
+        f"a side of {side} pixels is not served: tensorrt paints frames of {SMALLEST} to {_EDGES[-1]} pixels"
     )

@@ -4,19 +4,45 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.engines.cache import EngineCache, cache_folder
+from streamstyle.engines.gpu import Gpu, find_gpu
 from streamstyle.engines.memory import check_memory
 from streamstyle.engines.openvino_engine import HoldingOpenVinoEngine, OpenVinoEngine
-from streamstyle.errors import ConfigError, nearest
+from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, nearest
 from streamstyle.types import Engine, Look, Pending, Picture
 
-ENGINES = ("openvino", "torch")
-_AUTO = "openvino"
+ENGINES = ("tensorrt", "cuda", "openvino", "torch")
+"""What `auto` tries, in this order."""
+
+_ON_GPU = ("tensorrt", "cuda")
+PRECISIONS = {"tensorrt": ("fp16", "bf16"), "cuda": ("fp16", "bf16", "fp32")}
+"""Of engines that leave the choice; the first is taken where none is asked for."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The arguments of `open_engine`. why: the reason that `auto` took no better engine."""
+
+    architecture: Mapping[str, Any]
+    weights: Mapping[str, NDArray[np.generic]]
+    height: int
+    width: int
+    statistics: bool
+    precision: str
+    label: str
+    tell: Callable[[str], None]
+    why: str = ""
+
+    @property
+    def cache(self) -> EngineCache:
+        return EngineCache(cache_folder(), self.tell)
 
 
 def paint_all(engine: Engine, pictures: Iterable[Picture], look: Look) -> Iterator[Picture]:
@@ -38,43 +64,135 @@ def open_engine(
     width: int,
     *,
     statistics: bool = False,
+    precision: str = "auto",
     label: str = "the network",
     tell: Callable[[str], None] = lambda _: None,
 ) -> Engine:
-    """Open the engine `name` ("auto": the fastest on a CPU) for frames of `height` x `width`.
+    """Open the engine `name` for frames of `height` x `width`; "auto": the first of `ENGINES` to be had.
 
     architecture, weights: of a style bundle's generator. statistics: keep those of the normalisation from
-    frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower. tell: hears
-    that an engine is compiled, once (`label` for WxH), and why it cannot be kept for the next start.
-    Raises ConfigError for an unknown name, EngineMemoryError where frames of this size do not fit into memory
-    and EngineError where the engine cannot be had; never falls back to another one.
+    frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower. precision:
+    one of the engine's `PRECISIONS`. tell: hears that an engine is compiled, once (`label` for WxH), and why
+    it cannot be kept for the next start.
+    Raises ConfigError for an unknown name or precision, EngineMemoryError where frames of this size do not
+    fit into memory and EngineError where the engine cannot be had. Only "auto" goes on to another one, and
+    says why in `spec.why`.
     """
-    chosen = _AUTO if name == "auto" else name
-    if chosen not in ENGINES:
+    wanted = _Wanted(architecture, weights, height, width, statistics, precision, label, tell)
+    if name == "auto":
+        return _open_any(wanted)
+    if name not in ENGINES:
         known = ("auto", *ENGINES)
         raise ConfigError(f"unknown engine '{name}'{nearest(name, known)}; known are {', '.join(known)}")
-    check_memory(height, width)
-    if chosen == "torch":
-        return _open_torch(architecture, weights, height, width, statistics=statistics)
-    openvino = HoldingOpenVinoEngine if statistics else OpenVinoEngine
-    cache = EngineCache(cache_folder(), tell)
-    return openvino(architecture, weights, height, width, cache=cache, label=label)
+    if precision not in {"auto", *PRECISIONS.get(name, ())}:
+        choices = ", ".join(PRECISIONS.get(name, ())) or "no other than auto"
+        raise ConfigError(f"the {name} engine has no precision '{precision}'; it has {choices}")
+    return _OPENERS[name](wanted)
 
 
-def _open_torch(
-    architecture: Mapping[str, Any],
-    weights: Mapping[str, NDArray[np.generic]],
-    height: int,
-    width: int,
-    *,
-    statistics: bool,
-) -> Engine:
+def _open_any(wanted: _Wanted) -> Engine:
+    refused: list[str] = []
+    gpu = find_gpu()
+    if isinstance(gpu, str):
+        refused.append(gpu)
+    # A precision is asked for on a GPU; elsewhere the engine knows best what the processor computes.
+    for name in ENGINES[len(_ON_GPU) :] if isinstance(gpu, str) else ENGINES:
+        if wanted.precision not in {"auto", *PRECISIONS.get(name, (wanted.precision,))}:
+            refused.append(f"{name} has no {wanted.precision}")
+            continue
+        try:
+            return _OPENERS[name](replace(wanted, why="; ".join(refused)))
+        except EngineError as error:
+            if isinstance(error, EngineMemoryError) and name not in _ON_GPU:
+                raise  # the next engine takes as much
+            refused.append(str(error))
+    raise EngineError(f"no engine can be had: {'; '.join(refused)}")
+
+
+def _gpu_for(name: str) -> Gpu:
+    gpu = find_gpu()
+    if isinstance(gpu, str):
+        raise EngineError(f"the {name} engine needs an NVIDIA GPU, and there is {gpu}; take --engine auto")
+    return gpu
+
+
+def _open_tensorrt(wanted: _Wanted) -> Engine:
+    if find_spec("torch_tensorrt") is None:
+        raise EngineError(
+            "the tensorrt engine needs the package torch-tensorrt: pip install streamstyle[tensorrt]"
+        )
+    gpu = _gpu_for("tensorrt")
+    from streamstyle.engines.tensorrt_engine import open_tensorrt
+
+    return open_tensorrt(
+        wanted.architecture,
+        wanted.weights,
+        wanted.height,
+        wanted.width,
+        gpu=gpu,
+        precision=_precision("tensorrt", wanted),
+        holds=wanted.statistics,
+        cache=wanted.cache,
+        label=wanted.label,
+        tell=wanted.tell,
+        why=wanted.why,
+    )
+
+
+def _open_cuda(wanted: _Wanted) -> Engine:
+    gpu = _gpu_for("cuda")
+    from streamstyle.engines.cuda_engine import open_cuda
+
+    return open_cuda(
+        wanted.architecture,
+        wanted.weights,
+        wanted.height,
+        wanted.width,
+        gpu=gpu,
+        precision=_precision("cuda", wanted),
+        holds=wanted.statistics,
+        cache=wanted.cache,
+        label=wanted.label,
+        tell=wanted.tell,
+        why=wanted.why,
+    )
+
+
+def _precision(name: str, wanted: _Wanted) -> str:
+    return PRECISIONS[name][0] if wanted.precision == "auto" else wanted.precision
+
+
+def _open_openvino(wanted: _Wanted) -> Engine:
+    check_memory(wanted.height, wanted.width)
+    engine = HoldingOpenVinoEngine if wanted.statistics else OpenVinoEngine
+    return engine(
+        wanted.architecture,
+        wanted.weights,
+        wanted.height,
+        wanted.width,
+        cache=wanted.cache,
+        label=wanted.label,
+        why=wanted.why,
+    )
+
+
+def _open_torch(wanted: _Wanted) -> Engine:
+    check_memory(wanted.height, wanted.width)
     # Importing torch takes two seconds; an engine out of the cache needs none of it.
     from streamstyle.engines.torch_engine import HoldingTorchEngine, TorchEngine
     from streamstyle.nets.generator import FrameGenerator, restore_generator
     from streamstyle.nets.held import HoldingFrameGenerator
 
-    generator = restore_generator(architecture, weights)
-    if statistics:
-        return HoldingTorchEngine(HoldingFrameGenerator(generator), height, width)
-    return TorchEngine(FrameGenerator(generator), height, width)
+    generator = restore_generator(wanted.architecture, wanted.weights)
+    size = wanted.height, wanted.width
+    if wanted.statistics:
+        return HoldingTorchEngine(HoldingFrameGenerator(generator), *size, why=wanted.why)
+    return TorchEngine(FrameGenerator(generator), *size, why=wanted.why)
+
+
+_OPENERS: Mapping[str, Callable[[_Wanted], Engine]] = {
+    "tensorrt": _open_tensorrt,
+    "cuda": _open_cuda,
+    "openvino": _open_openvino,
+    "torch": _open_torch,
+}

@@ -11,24 +11,22 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.engines.cache import EngineCache, Recipe, source_hash, weights_hash
 from streamstyle.engines.conditioning import Conditioning
+from streamstyle.engines.exported import input_shapes
 from streamstyle.engines.machine import instruction_sets, usable_cpus
 from streamstyle.engines.memory import engine_error
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.statistics import Past
 from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
-from streamstyle.nets.noise import CANVAS_CHANNELS, SIZE_MULTIPLE
+from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import EngineSpec, Look, Pending, Picture
-
-if TYPE_CHECKING:
-    import torch
 
 NETS = Path(__file__).parents[1] / "nets"
 
@@ -52,7 +50,8 @@ class OpenVinoEngine:
     """One compiled graph per frame size; style codes, mask and canvas are inputs of it.
 
     architecture, weights: of a style bundle's generator. cache: where the compiled graph is kept; None
-    compiles at every start. label: what `cache` calls the network. Raises EngineError, ModelError.
+    compiles at every start. label: what `cache` calls the network. why: see `EngineSpec`. Raises EngineError,
+    ModelError.
     """
 
     _HOLDS = False
@@ -66,6 +65,7 @@ class OpenVinoEngine:
         *,
         cache: EngineCache | None = None,
         label: str = "the network",
+        why: str = "",
     ) -> None:
         ov, holds = import_openvino(), self._HOLDS
         try:
@@ -75,7 +75,8 @@ class OpenVinoEngine:
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, self._config.layout.size, holds=holds)
         size = self._padding.padded_size
-        sources = (NETS / "generator.py", NETS / "held.py", NETS / "layout.py", Path(__file__))
+        nets = [NETS / name for name in ("generator.py", "held.py", "layout.py")]
+        sources = (*nets, Path(__file__).with_name("exported.py"), Path(__file__))
         key = {
             "architecture": dict(architecture),
             "weights": weights_hash(weights),
@@ -94,7 +95,7 @@ class OpenVinoEngine:
             )
         except (RuntimeError, MemoryError) as error:
             raise engine_error("OpenVINO cannot compile the network", error) from error
-        self._spec = replace(spec, holds=holds)
+        self._spec = replace(spec, holds=holds, why=why)
         self._idle: deque[Any] = deque()
         self._busy_seconds = 0.0
 
@@ -245,23 +246,6 @@ def compiled_for_cpu(
         load=load,
     )
     return (recipe.compile() if cache is None else cache.get(recipe)), spec
-
-
-def input_shapes(
-    size: tuple[int, int], config: GeneratorConfig, *, holds: bool
-) -> list[tuple[list[int], torch.dtype]]:
-    """Of frames, codes, mask and canvas, and of past and hold, as the network's `forward` takes them."""
-    import torch
-
-    height, width = size
-    state = [([1, config.norms.size], torch.float32), ([1, 1], torch.float32)]
-    return [
-        ([1, height, width, 3], torch.uint8),
-        ([1, 2, config.layout.size], torch.float32),
-        ([1, 1, height // 2, width // 2], torch.uint8),
-        ([1, CANVAS_CHANNELS, height // SIZE_MULTIPLE, width // SIZE_MULTIPLE], torch.float32),
-        *(state if holds else []),
-    ]
 
 
 def _convert(

@@ -38,6 +38,12 @@ class Padding:
         padded = cv2.copyMakeBorder(pixels, 0, self.bottom, 0, self.right, cv2.BORDER_REPLICATE)
         return padded.astype(np.uint8, copy=False)
 
+    def pad_into(self, pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        """The same into `out`, of the padded size."""
+        out[: self.height, : self.width] = pixels
+        out[self.height :, : self.width] = out[self.height - 1, : self.width]
+        out[:, self.width :] = out[:, self.width - 1 : self.width]
+
     def crop(self, pixels: Picture) -> Picture:
         """The padded size back to (height, width, 3), in an array of its own."""
         return pixels[: self.height, : self.width].copy()

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.engines.conditioning import Conditioning
+from streamstyle.engines.exported import input_shapes
 from streamstyle.engines.machine import usable_cpus
-from streamstyle.engines.openvino_engine import input_shapes
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import ConfigError, EngineError, nearest
 from streamstyle.nets.layout import GeneratorConfig

@@ -24,13 +24,15 @@ from streamstyle.types import EngineSpec, Look, Pending, Picture
 class TorchEngine:
     """Runs each frame to its end in `start`: one in flight."""
 
-    def __init__(self, network: FrameGenerator | HoldingFrameGenerator, height: int, width: int) -> None:
+    def __init__(
+        self, network: FrameGenerator | HoldingFrameGenerator, height: int, width: int, *, why: str = ""
+    ) -> None:
         holds = isinstance(network, HoldingFrameGenerator)
         self._network: nn.Module = network
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, network.generator.layout.size, holds=holds)
         self._canvas = torch.from_numpy(self._conditioning.canvas)
-        self._spec = EngineSpec("torch", "fp32", "cpu", in_flight=1, holds=holds)
+        self._spec = EngineSpec("torch", "fp32", "cpu", in_flight=1, holds=holds, why=why)
         self._busy_seconds = 0.0
 
     @property
@@ -72,8 +74,8 @@ class TorchEngine:
 class HoldingTorchEngine(TorchEngine):
     """The same with statistics as state in, state out; implements `HoldingEngine`."""
 
-    def __init__(self, network: HoldingFrameGenerator, height: int, width: int) -> None:
-        super().__init__(network, height, width)
+    def __init__(self, network: HoldingFrameGenerator, height: int, width: int, *, why: str = "") -> None:
+        super().__init__(network, height, width, why=why)
         self._past = Past(network.generator.norms)
 
     @property

@@ -1,4 +1,4 @@
-"""The network as compilers for accelerators get it: weights folded and rounded once, bytes at its edges only."""
+"""The network as compilers for accelerators get it: weights folded and rounded once, bytes at its edges."""
 
 from __future__ import annotations
 

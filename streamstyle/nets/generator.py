@@ -206,7 +206,7 @@ def unshuffled(frames: Tensor) -> Tensor:
 
 
 def shuffled(phases: Tensor, levels: torch.dtype = torch.uint8) -> Tensor:
-    """Back again: (B, 12, h, w) float in 0..255 to frames (B, 2h, 2w, 3), rounded to nearest, of type `levels`."""
+    """Back again: (B, 12, h, w) float in 0..255 to frames (B, 2h, 2w, 3) of type `levels`, rounded."""
     b, _, h, w = phases.shape
     styled = phases.float().round().clamp(0, 255).to(levels)
     return styled.reshape(b, 3, 2, 2, h, w).permute(0, 4, 2, 5, 3, 1).reshape(b, 2 * h, 2 * w, 3)

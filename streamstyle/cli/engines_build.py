@@ -1,0 +1,63 @@
+"""`streamstyle engines build`: compile ahead of time what a run will want."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+
+def add_command(actions: Any) -> None:
+    """Declare `build` and its options."""
+    parser = actions.add_parser(
+        "build",
+        help="compile an engine now, so that a run need not",
+        description="Compile what `run` would with the same options, and keep it. What is kept already is "
+        "only checked.",
+    )
+    parser.add_argument(
+        "--size", action="append", required=True, type=size, metavar="WxH", help="of the frames; repeatable"
+    )
+    parser.add_argument("--engine", metavar="NAME", help="auto, tensorrt, cuda, openvino or torch")
+    parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
+    parser.add_argument(
+        "--style", metavar="NAME", help="an imported model; the network has one for all styles"
+    )
+    parser.add_argument("--consistency", type=float, metavar="0..1", help="above 0: the one that steadies")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as precision=bf16")
+    parser.set_defaults(command=command)
+
+
+def size(text: str) -> tuple[int, int]:
+    """(width, height) of WxH."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size; write it as 1920x1080")
+    return int(width), int(height)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Open the engine for every size; what is not kept is compiled on the way."""
+    from streamstyle.build.model import load_model
+    from streamstyle.config import RunConfig, load_config
+
+    given = [(name, getattr(arguments, name)) for name in ("engine", "network", "style", "consistency")]
+    shorthands = [
+        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given if value is not None
+    ]
+    config = load_config(RunConfig, None, [*arguments.set, *shorthands])
+    started = time.monotonic()
+
+    def tell(sentence: str) -> None:
+        print(f"{time.monotonic() - started:6.1f} s  {sentence}", file=sys.stderr, flush=True)
+
+    model = load_model(config, tell)
+    for width, height in arguments.size:
+        engine = model.open_engine(height, width)
+        spec = engine.spec
+        engine.close()
+        why = f" ({spec.why})" if spec.why else ""
+        print(f"{width}x{height}: {spec.name} {spec.precision} on {spec.device} is ready{why}")
+    return 0

@@ -1,0 +1,137 @@
+"""The engine for NVIDIA GPUs without TensorRT: AOTInductor, CUDA graphs, copies beside the computing.
+
+AOTInductor compiles the exported network ahead of time to a package that is kept as other engines are. All of
+it runs on a CPU as well (`device="cpu"`), which is how it is tested where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from streamstyle.engines.cache import EngineCache, Recipe
+from streamstyle.engines.device import DeviceEngine, HoldingDeviceEngine, Network, first_line
+from streamstyle.engines.exported import deployed_network, export, graph_key
+from streamstyle.engines.gpu import Gpu
+from streamstyle.engines.machine import instruction_sets
+from streamstyle.engines.padding import Padding
+from streamstyle.errors import EngineError
+from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.nets.noise import SIZE_MULTIPLE
+from streamstyle.types import EngineSpec
+
+IN_FLIGHT = 3  # one on its way in, one being painted, one on its way out
+
+
+@dataclass(frozen=True)
+class Package:
+    """A compiled network: as it is kept, and as it runs."""
+
+    data: bytes
+    run: Callable[..., Any]
+
+
+def open_cuda(
+    architecture: Mapping[str, Any],
+    weights: Mapping[str, NDArray[np.generic]],
+    height: int,
+    width: int,
+    *,
+    gpu: Gpu | None,
+    precision: str,
+    holds: bool,
+    compiled: bool = True,
+    cache: EngineCache | None = None,
+    label: str = "the network",
+    tell: Callable[[str], None] = lambda _: None,
+    why: str = "",
+) -> DeviceEngine:
+    """An engine on `gpu`, or on the CPU where that is None.
+
+    compiled: with AOTInductor, which needs a C++ compiler; else, and where that fails, which is told, kernel
+    by kernel in eager torch, channels last. Raises EngineError, ModelError.
+    """
+    config = GeneratorConfig.from_json(architecture)
+    device = torch.device("cpu" if gpu is None else f"cuda:{gpu.index}")
+    in_flight = 1 if holds or gpu is None else IN_FLIGHT
+    spec = EngineSpec("cuda", precision, str(device), in_flight=in_flight, holds=holds, why=why)
+    size = Padding.to_multiple(height, width, SIZE_MULTIPLE).padded_size
+    module = deployed_network(architecture, weights, precision, device, holds=holds)
+    run: Callable[..., Any] = module
+    if compiled:
+        key = {
+            **graph_key(architecture, weights, Path(__file__), precision=precision, holds=holds),
+            "engine": "cuda",
+            "size": list(size),
+            "torch": torch.__version__,
+            "device": instruction_sets() if gpu is None else gpu.to_json(),
+        }
+        recipe = Recipe(
+            f"{label} for {width}x{height}",
+            key,
+            compile=lambda: _compile(module, config, size, holds=holds),
+            export=lambda package: package.data,
+            load=_load,
+        )
+        try:
+            run = (recipe.compile() if cache is None else cache.get(recipe)).run
+        except EngineError as error:
+            tell(f"cuda runs uncompiled, which is slower: {error}")
+    engine = HoldingDeviceEngine if holds else DeviceEngine
+    return engine(
+        as_network(run), config, height, width, device=device, spec=spec, capture=gpu is not None, tell=tell
+    )
+
+
+def as_network(run: Callable[..., Any]) -> Network:
+    """A module or package, whose frames may be whole numbers of another type, as `DeviceEngine` wants it."""
+
+    def network(*inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        result = run(*inputs)
+        styled, used = result if isinstance(result, list | tuple) and len(result) == 2 else (result, None)
+        styled = styled[0] if isinstance(styled, list | tuple) else styled
+        return styled.to(torch.uint8), used
+
+    return network
+
+
+def _compile(
+    module: torch.nn.Module, config: GeneratorConfig, size: tuple[int, int], *, holds: bool
+) -> Package:
+    from torch._inductor import aoti_compile_and_package
+    from torch._inductor.utils import fresh_cache
+
+    # Inductor's own cache lies in the system's temporary folder and is unpickled from there.
+    with tempfile.TemporaryDirectory() as folder, fresh_cache(dir=folder):
+        path = Path(folder) / "network.pt2"
+        try:
+            program = export(module, config, size, holds=holds)
+            data = Path(aoti_compile_and_package(program, package_path=str(path))).read_bytes()
+        # Whatever is missing shows in its own way: a compiler, its headers, Triton, memory.
+        except Exception as error:
+            raise EngineError(
+                f"AOTInductor cannot compile the network ({first_line(error)}); it needs a C++ compiler: "
+                "apt install g++"
+            ) from error
+    return _load(data)
+
+
+def _load(data: bytes) -> Package:
+    from torch._inductor import aoti_load_package
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.pt2"
+        path.write_bytes(data)
+        try:
+            # Single-threaded: its own locks would stand in the way of recording a CUDA graph.
+            return Package(data, aoti_load_package(str(path), run_single_threaded=True))
+        except (RuntimeError, OSError, ValueError, KeyError) as error:
+            raise EngineError(f"torch cannot read the compiled network: {first_line(error)}") from error

@@ -1,0 +1,300 @@
+"""Runs a compiled network on a device: frames on their way in, being painted and on their way out at once.
+
+Three lanes, CUDA streams, work side by side, and each frame in flight has its buffers in a slot: page-locked
+ones on the host, which copies can run beside the host's own work from, and their twins on the device. Nothing
+waits for the device but the call that wants the picture. On a CPU everything is done as it is asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from streamstyle.engines.conditioning import Conditioning
+from streamstyle.engines.memory import engine_error
+from streamstyle.engines.padding import Padding
+from streamstyle.errors import EngineError
+from streamstyle.nets.layout import CodeLayout, GeneratorConfig
+from streamstyle.nets.noise import SIZE_MULTIPLE
+from streamstyle.types import EngineSpec, Look, Pending, Picture
+
+Network: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
+"""Takes what the network's `forward` takes, on the device; gives the frames (1, H, W, 3) uint8 and, where it
+holds statistics, those that it painted with (1, norms.size)."""
+
+_WARM_UP = 3  # runs before a capture: libraries choose their kernels and take their memory in these
+
+
+class Mark:
+    """A point in the work of a lane."""
+
+    def __init__(self, stream: torch.cuda.Stream | None) -> None:
+        self._at = time.perf_counter()
+        self.event: torch.cuda.Event | None = None
+        if stream is not None:
+            # blocking: who waits leaves the processor to those who decode and encode.
+            self.event = torch.cuda.Event(enable_timing=True, blocking=True)  # type: ignore[no-untyped-call]
+            self.event.record(stream)
+
+    def wait(self) -> None:
+        """Until the device has come here."""
+        if self.event is not None:
+            self.event.synchronize()
+
+    def seconds_since(self, before: Mark) -> float:
+        """Both passed already."""
+        if self.event is None or before.event is None:
+            return self._at - before._at
+        return float(before.event.elapsed_time(self.event)) / 1e3
+
+
+class Lane:
+    """A queue of work on a device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def after(self, *marks: Mark) -> Iterator[None]:
+        """What the block asks for is queued here, behind the marks of other lanes."""
+        if self.stream is None:
+            yield
+            return
+        for mark in marks:
+            if mark.event is not None:
+                self.stream.wait_event(mark.event)
+        with torch.cuda.stream(self.stream):
+            yield
+
+    def mark(self) -> Mark:
+        """Behind all that was queued so far."""
+        return Mark(self.stream)
+
+
+class Slot:
+    """The buffers of one frame in flight. inputs: on the device, in the network's order."""
+
+    def __init__(self, network: Network, like: list[Tensor], shared: dict[int, Tensor]) -> None:
+        """like: a tensor of the shape of every input. shared: those of them that all slots use, by place."""
+        device = like[0].device
+        self._own = [i for i in range(len(like)) if i not in shared]
+        self.inputs = [shared.get(i, torch.zeros_like(tensor)) for i, tensor in enumerate(like)]
+        pinned = device.type == "cuda"
+        self.host = {i: torch.zeros(like[i].shape, dtype=like[i].dtype, pin_memory=pinned) for i in self._own}
+        self.styled = torch.zeros(like[0].shape, dtype=torch.uint8, pin_memory=pinned)
+        self.paint: Callable[[], tuple[Tensor, Tensor | None]] = lambda: network(*self.inputs)
+        self.codes: NDArray[np.float32] | None = None
+
+    def load(self, codes: NDArray[np.float32], mask: NDArray[np.uint8], hold: float) -> list[int]:
+        """Fill the host's side but for the frame; returns which inputs have to be sent."""
+        changed = [0]
+        if codes is not self.codes:
+            self.host[1].numpy()[...] = codes
+            self.host[2].numpy()[...] = mask
+            self.codes = codes
+            changed += [1, 2]
+        if 5 in self.host:
+            self.host[5].fill_(hold)
+            changed.append(5)
+        return changed
+
+
+class DeviceEngine:
+    """Frames through `network` on `device`; implements `Engine`.
+
+    network: see `Network`; one whose shapes do not vary. spec: one slot more than its `in_flight` is made.
+    capture: record each slot's work as a CUDA graph, which is then started by one call. tell: hears why that
+    could not be done.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: GeneratorConfig,
+        height: int,
+        width: int,
+        *,
+        device: torch.device,
+        spec: EngineSpec,
+        capture: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._network, self._device, self._spec, self._tell = network, device, spec, tell
+        self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
+        self._conditioning = Conditioning(self._padding, config.layout.size, holds=spec.holds)
+        self._in, self._compute, self._out = (Lane(device) for _ in range(3))
+        self._past = torch.zeros((1, config.norms.size), dtype=torch.float32, device=device)
+        self._has_past = False
+        self._capture = capture and device.type == "cuda"
+        self._pool: Any = None
+        self._busy_seconds = 0.0
+        self._like, self._shared = self._inputs(config)
+        with self._failing("cannot be prepared"), torch.no_grad():
+            self._idle = deque(self._slot() for _ in range(spec.in_flight + 1))
+
+    def _inputs(self, config: GeneratorConfig) -> tuple[list[Tensor], dict[int, Tensor]]:
+        height, width = self._padding.padded_size
+        canvas = torch.from_numpy(self._conditioning.canvas).to(self._device)
+        like = [
+            torch.empty((1, height, width, 3), dtype=torch.uint8, device=self._device),
+            torch.empty((1, 2, config.layout.size), device=self._device),
+            torch.empty((1, 1, height // 2, width // 2), dtype=torch.uint8, device=self._device),
+            canvas,
+        ]
+        if not self._spec.holds:
+            return like, {3: canvas}
+        return [*like, self._past, torch.empty((1, 1), device=self._device)], {3: canvas, 4: self._past}
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What runs, and where."""
+        return self._spec
+
+    @property
+    def busy_seconds(self) -> float:
+        """Time that the network was at work on the device, copies apart."""
+        return self._busy_seconds
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """See `streamstyle.types.Engine`."""
+        codes, mask = self._conditioning.of(look)
+        with self._failing(), torch.no_grad():
+            slot = self._idle.popleft() if self._idle else self._slot()
+            hold = look.hold if self._has_past else 0.0
+            self._padding.pad_into(pixels, slot.host[0].numpy()[0])
+            with self._in.after():
+                for i in slot.load(codes, mask, hold):
+                    slot.inputs[i].copy_(slot.host[i], non_blocking=True)
+            sent = self._in.mark()
+            with self._compute.after(sent):
+                began = self._compute.mark()
+                styled, used = slot.paint()
+                if used is not None:
+                    self._past.copy_(used)
+                    self._has_past = True
+            painted = self._compute.mark()
+            with self._out.after(painted):
+                slot.styled.copy_(styled, non_blocking=True)
+            done = self._out.mark()
+
+        def wait() -> Picture:
+            # `styled` is kept until here: its memory must not be given to another lane before it is copied.
+            with self._failing():
+                done.wait()
+                self._busy_seconds += painted.seconds_since(began)
+            picture = self._padding.crop(slot.styled.numpy()[0])
+            nonlocal styled
+            del styled
+            self._idle.append(slot)
+            return picture
+
+        return wait
+
+    def close(self) -> None:
+        """Drop the buffers."""
+        self._idle.clear()
+
+    def _slot(self) -> Slot:
+        slot = Slot(self._network, self._like, self._shared)
+        if self._capture:
+            self._record(slot)
+        return slot
+
+    def _record(self, slot: Slot) -> None:
+        """Make the slot's work one CUDA graph; where that fails it is asked for call by call, and told."""
+        stream = self._compute.stream
+        torch.cuda.synchronize(self._device)
+        try:
+            with torch.cuda.stream(stream):
+                for _ in range(_WARM_UP):
+                    slot.paint()
+            torch.cuda.synchronize(self._device)
+            graph = torch.cuda.CUDAGraph()
+            # thread_local: other threads may decode on the same GPU meanwhile.
+            recording = torch.cuda.graph(
+                graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"
+            )
+            with recording:
+                outputs = slot.paint()
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self._capture = False
+            self._tell(f"{self._spec.name} runs without CUDA graphs: {first_line(error)}")
+            return
+        self._pool = graph.pool()
+
+        def replay() -> tuple[Tensor, Tensor | None]:
+            graph.replay()
+            return outputs
+
+        slot.paint = replay
+
+    @contextmanager
+    def _failing(self, how: str = "failed on a frame") -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise engine_error(f"the {self._spec.name} engine {how}", error) from error
+
+
+class HoldingDeviceEngine(DeviceEngine):
+    """The same with statistics as state, which stays on the device; implements `HoldingEngine`.
+
+    The lane keeps the frames in the order of `start`. Reading the statistics waits for the device.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: GeneratorConfig,
+        height: int,
+        width: int,
+        *,
+        device: torch.device,
+        spec: EngineSpec,
+        capture: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__(network, config, height, width, device=device, spec=spec, capture=capture, tell=tell)
+        self._norms = config.norms
+
+    @property
+    def norms(self) -> CodeLayout:
+        """See `HoldingEngine`."""
+        return self._norms
+
+    @property
+    def statistics(self) -> NDArray[np.float32] | None:
+        """See `HoldingEngine`; waits for the frames that are under way."""
+        if not self._has_past:
+            return None
+        with self._failing(), torch.no_grad():
+            with self._compute.after():
+                kept = self._past.to("cpu", copy=True)
+            return kept[0].numpy()
+
+    @statistics.setter
+    def statistics(self, value: NDArray[np.float32] | None) -> None:
+        if value is not None and value.shape != (self._norms.size,):
+            raise EngineError(f"the network keeps {self._norms.size} statistics, not {value.shape}")
+        self._has_past = value is not None
+        if value is not None:
+            given = torch.from_numpy(np.array(value, np.float32))[None]
+            with self._failing(), torch.no_grad(), self._compute.after():
+                self._past.copy_(given)
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says, without its traces."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,206 @@
+"""The engine for NVIDIA GPUs: TensorRT, built ahead of time from the exported network and kept.
+
+torch.export -> torch_tensorrt.dynamo.compile -> torch_tensorrt.save. The whole network is one TensorRT engine
+(`require_full_compilation`), typed as the exported graph says: weights in fp16 or bf16, statistics in fp32.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamstyle.engines.buckets import Bucket
+from streamstyle.engines.cache import EngineCache, Recipe
+from streamstyle.engines.cuda_engine import IN_FLIGHT, Package, as_network
+from streamstyle.engines.device import DeviceEngine, HoldingDeviceEngine, first_line
+from streamstyle.engines.exported import deployed_network, export, graph_key, input_shapes
+from streamstyle.engines.gpu import Gpu
+from streamstyle.errors import EngineError
+from streamstyle.nets.deployed import LevelFrames
+from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.types import EngineSpec
+
+INSTALL = "pip install streamstyle[tensorrt]"
+WORKSPACES = (0, 2 << 30, 512 << 20, 128 << 20)
+"""Bytes that TensorRT may use beside weights and activations, tried in turn; 0: as much as there is."""
+
+_NEEDED = ("torch-tensorrt", "tensorrt")
+
+Built = TypeVar("Built")
+
+
+def import_tensorrt() -> ModuleType:
+    """Import torch_tensorrt. Raises EngineError where it is not installed, or cannot be used here."""
+    if find_spec("torch_tensorrt") is None:
+        raise EngineError(f"the tensorrt engine needs the package torch-tensorrt: {INSTALL}")
+    try:
+        # It prints what it misses, and standard output is ours: `--json` writes there.
+        with redirect_stdout(io.StringIO()):
+            import torch_tensorrt
+    except Exception as error:
+        raise EngineError(
+            f"torch-tensorrt is installed and cannot be used ({first_line(error)}); it needs an NVIDIA "
+            f"driver and TensorRT's libraries: {INSTALL}"
+        ) from error
+    return torch_tensorrt  # type: ignore[no-any-return]
+
+
+def open_tensorrt(
+    architecture: Mapping[str, Any],
+    weights: Mapping[str, NDArray[np.generic]],
+    height: int,
+    width: int,
+    *,
+    gpu: Gpu | None,
+    precision: str,
+    holds: bool,
+    cache: EngineCache | None = None,
+    label: str = "the network",
+    tell: Callable[[str], None] = lambda _: None,
+    why: str = "",
+) -> DeviceEngine:
+    """An engine on `gpu` for all sizes of the bucket that `height` x `width` lies in.
+
+    gpu: None leaves everything on the CPU, which TensorRT itself cannot do. tell: hears how the build goes
+    on. Raises EngineError, ModelError.
+    """
+    library = import_tensorrt()
+    config = GeneratorConfig.from_json(architecture)
+    bucket = Bucket.of(height, width)
+    device = torch.device("cpu" if gpu is None else f"cuda:{gpu.index}")
+    key = {
+        **graph_key(architecture, weights, Path(__file__), precision=precision, holds=holds),
+        "engine": "tensorrt",
+        "bucket": bucket.to_json(),
+        "torch": torch.__version__,
+        "libraries": {name: _version(name) for name in _NEEDED},
+        "device": None if gpu is None else gpu.to_json(),
+    }
+
+    def compile_() -> Package:
+        tell("tensorrt 1/3: exporting the network")
+        network = deployed_network(architecture, weights, precision, device, holds=holds)
+        data = build(library, network, config, bucket, holds=holds, tell=tell)
+        tell("tensorrt 3/3: reading the engine back")
+        return load(data)
+
+    recipe = Recipe(
+        f"{label} for {bucket}", key, compile=compile_, export=lambda package: package.data, load=load
+    )
+    package = recipe.compile() if cache is None else cache.get(recipe)
+    if gpu is not None:
+        library.runtime.set_cudagraphs_mode(True)
+    in_flight = 1 if holds or gpu is None else IN_FLIGHT
+    spec = EngineSpec("tensorrt", precision, str(device), in_flight=in_flight, holds=holds, why=why)
+    engine = HoldingDeviceEngine if holds else DeviceEngine
+    return engine(as_network(package.run), config, height, width, device=device, spec=spec, tell=tell)
+
+
+def build(
+    library: ModuleType,
+    network: torch.nn.Module,
+    config: GeneratorConfig,
+    bucket: Bucket,
+    *,
+    holds: bool,
+    tell: Callable[[str], None],
+) -> bytes:
+    """The engine as `torch_tensorrt.save` writes it. Raises EngineError."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # of libraries, on their own future
+        path = Path(folder) / "engine.ep"
+        try:
+            program = export(LevelFrames(network), config, bucket, holds=holds)  # type: ignore[arg-type]
+            inputs = [library.Input(**shapes) for shapes in profile(config, bucket, holds=holds)]
+            tell("tensorrt 2/3: TensorRT chooses its kernels; this takes minutes")
+
+            def compile_(workspace: int) -> Any:
+                return library.dynamo.compile(
+                    program,
+                    inputs=inputs,
+                    require_full_compilation=True,
+                    min_block_size=1,
+                    workspace_size=workspace,
+                    # Its own caches lie in the system's temporary folder, where anybody could have put them.
+                    timing_cache_path=str(Path(folder) / "timing.bin"),
+                    cache_built_engines=False,
+                    reuse_cached_engines=False,
+                )
+
+            compiled = with_less_workspace(compile_, tell)
+            # retrace=False: what was compiled is written down as it is, and not run once more for it.
+            library.save(compiled, str(path), output_format="exported_program", retrace=False)
+            return path.read_bytes()
+        except EngineError:
+            raise
+        # Its failures are of every kind, bare Exceptions among them.
+        except Exception as error:
+            raise EngineError(f"TensorRT cannot build the engine: {first_line(error)}") from error
+
+
+def profile(config: GeneratorConfig, bucket: Bucket, *, holds: bool) -> list[dict[str, Any]]:
+    """Of every input the arguments of `torch_tensorrt.Input`: smallest, usual and largest shape, and type."""
+    sides = (("min_shape", "low"), ("opt_shape", "usual"), ("max_shape", "high"))
+    shapes = {
+        name: input_shapes((getattr(bucket.height, of), getattr(bucket.width, of)), config, holds=holds)
+        for name, of in sides
+    }
+    rows = zip(*shapes.values(), strict=True)
+    return [
+        {**{name: tuple(shape) for name, (shape, _) in zip(shapes, row, strict=True)}, "dtype": row[0][1]}
+        for row in rows
+    ]
+
+
+def with_less_workspace(compile_: Callable[[int], Built], tell: Callable[[str], None]) -> Built:
+    """What `compile_` makes of the first of `WORKSPACES` that does not run out of memory.
+
+    Raises EngineError where the last does, and what else `compile_` raises.
+    """
+    for workspace, smaller in zip(WORKSPACES, (*WORKSPACES[1:], None), strict=True):
+        try:
+            return compile_(workspace)
+        except Exception as error:
+            if not _out_of_memory(error):
+                raise
+            if smaller is None:
+                raise EngineError(
+                    "TensorRT runs out of GPU memory: close what else uses the GPU, or take --engine cuda"
+                ) from error
+            tell(f"out of GPU memory; building again with a workspace of {smaller >> 20} MiB")
+    raise AssertionError("the last workspace returns or raises")
+
+
+def load(data: bytes) -> Package:
+    """An engine that `build` made; only ever of our own cache, whose hash was checked. Raises EngineError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return Package(data, torch.export.load(io.BytesIO(data)).module())
+        # An archive that is none shows in zip, JSON, pickle and TensorRT errors of many kinds.
+        except Exception as error:
+            raise EngineError(f"TensorRT cannot read the engine: {first_line(error)}") from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    said = str(error).lower().replace("_", " ")
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in said or "outofmemory" in said
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
