@@ -18,7 +18,7 @@ def masked(url: str) -> str:
     Several are joined by `|`.
     """
     if "://" not in url:
-        return url
+        return re.sub(r"^(preview:.*token=).*", rf"\1{HIDDEN}", url)
     if "|" in url:
         return " | ".join(masked(one) for one in url.split("|"))
     try:

@@ -45,6 +45,7 @@ ONLY_IN = {
     "multiprocessing": set(),
     "av": {"media"},
     "zmq": {"media"},
+    "pyvirtualcam": {"media"},
     "openvino": {"engines"},
     "tensorrt": {"engines"},
     "torch_tensorrt": {"engines"},

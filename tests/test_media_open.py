@@ -17,6 +17,7 @@ from streamstyle.media.av_source import FileSource
 from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.open import open_sink, open_source
+from streamstyle.media.preview.sink import PreviewSink
 from streamstyle.media.scene.film import SceneSource
 from streamstyle.types import Frame, Sink, Source
 
@@ -33,6 +34,7 @@ SINKS: dict[str, Callable[[Path], Sink]] = {
         for suffix in ("mp4", "mov", "mkv", "webm")
     },
     "null": lambda folder: NullSink(),
+    "preview": lambda folder: PreviewSink("preview:"),
     "hls": lambda folder: StreamSink([f"hls:{folder}"], info_of()),
 }
 

@@ -225,3 +225,31 @@ def test_relays_die_with_the_process_that_started_them(tmp_path: Path, patience:
             assert len(relays) == (1 if patience == "rtmp" else 2)
             process.kill()
     wait_for(lambda: not any(map(alive, relays)), "the end of the relays")
+
+
+@needs_ffmpeg
+def test_srt_waits_to_be_called(tmp_path: Path) -> None:
+    port = free_port()
+    sink = StreamSink([f"srt://127.0.0.1:{port}?mode=listener"], live_info(None))
+    received = tmp_path / "received.ts"
+    caller = ["-i", f"srt://127.0.0.1:{port}?latency=20000", "-c", "copy", "-f", "mpegts", str(received)]
+    with pumping(sink) as pump:
+        for _ in range(2):  # who hangs up can call again
+            received.unlink(missing_ok=True)
+            frames = pump.frames
+            wait_for(lambda frames=frames: pump.frames > frames + 2 * RATE, "frames that nobody takes")
+
+            def arrived() -> bool:
+                return received.exists() and received.stat().st_size > 60_000
+
+            for _ in range(20):
+                with ffmpeg(caller, tmp_path) as called:
+                    assert called.process is not None
+                    wait_for(
+                        lambda called=called: arrived() or called.process.poll() is not None, "an answer"
+                    )
+                if arrived():
+                    break
+            assert arrived()
+    with av.open(str(received)) as container:
+        assert next(container.decode(video=0)).width == 160

@@ -15,6 +15,7 @@ from streamstyle.urls import masked, without_secrets
     [
         ("film.mp4", "film.mp4"),
         ("hls:some/folder", "hls:some/folder"),
+        ("preview:8080?token=t0k", "preview:8080?token=***"),
         ("rtmp://a.example/live/key-1", "rtmp://a.example/live/***"),
         ("rtmp://a.example/live", "rtmp://a.example/live"),
         ("rtsp://me:word@a.example:554/door", "rtsp://***@a.example:554/door"),

@@ -40,6 +40,9 @@ class FileSink:
     process leaves a file that plays to about its last second. `quality` is the encoder's CRF (lower is
     better and bigger; None: 18 for H.264, 24 for VP9).
 
+    Of a live source, its sound is encoded as late as its pictures; frames of another size are letterboxed
+    (`frames_letterboxed`) and those whose time does not advance left out (`frames_skipped`).
+
     Counters: `frames`, `video_packets`, `audio_packets_copied`, `audio_packets_encoded`.
     """
 
@@ -73,6 +76,9 @@ class FileSink:
                 self._output = _Output(
                     self._path, self._format, self._options, self._info, frame, self._notes
                 )
+            if self._info.live and not self._output.advances(frame):
+                self._counts["frames_skipped"] += 1
+                return
             self._output.write(frame)
         except UNWRITABLE as error:
             raise sink_error(str(self._path), error) from error
@@ -154,9 +160,12 @@ class _Output:
         self._end = Fraction(0)
         self._video_packets = 0
 
+    def advances(self, frame: Frame) -> bool:
+        """Is the frame's time after that of the last one?"""
+        return self._last_pts is None or self._place(frame)[1] > self._last_pts
+
     def write(self, frame: Frame) -> None:
-        time = frame.pts * frame.time_base + self._shift
-        pts = round(time / self._info.time_base)
+        time, pts = self._place(frame)
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError("frames must come in order of their time stamps")
         self._last_pts = pts
@@ -187,6 +196,11 @@ class _Output:
         yield {"video_packets": self._video_packets}
         for track in self._tracks:
             yield track.counts
+
+    def _place(self, frame: Frame) -> tuple[Fraction, int]:
+        """Seconds and time stamp in the output."""
+        time = frame.pts * frame.time_base + self._shift
+        return time, round(time / self._info.time_base)
 
     def _mux_video(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:

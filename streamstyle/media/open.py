@@ -12,7 +12,9 @@ from streamstyle.media.av_source import FileSource
 from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.net.targets import KINDS as NETWORK
 from streamstyle.media.null_sink import NullSink
+from streamstyle.media.preview.sink import PreviewSink
 from streamstyle.media.scene.film import SceneSource, parse_scene
+from streamstyle.media.virtualcam_sink import VirtualCameraSink
 from streamstyle.media.zmq_address import SCHEMES
 from streamstyle.media.zmq_sink import ZmqSink
 from streamstyle.media.zmq_source import ZmqSource
@@ -29,6 +31,8 @@ Tell = Callable[[str], None]
 _SINKS: dict[str, Callable[[str, StreamInfo, int | None, Tell], Sink]] = {
     "": lambda path, info, quality, _tell: FileSink(path, info, quality=quality),
     "null": lambda _path, _info, _quality, _tell: NullSink(),
+    "preview": lambda url, _info, _quality, tell: PreviewSink(url, tell),
+    "virtualcam": lambda url, info, _quality, _tell: VirtualCameraSink(url, info),
     **dict.fromkeys(
         NETWORK,
         lambda urls, info, quality, tell: StreamSink(urls.split(_AND), info, quality=quality, tell=tell),

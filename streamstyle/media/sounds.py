@@ -15,6 +15,9 @@ from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
 from streamstyle.types import Sound, SoundReader, StreamInfo
 
+# Containers round times, to a millisecond some: samples follow each other all the same.
+_ROUNDING = SOUND_RATE // 50
+
 
 def sound_of(info: StreamInfo) -> Sound | None:
     """What is heard of a source; None where it is mute. A film's first sound stream is taken."""
@@ -120,6 +123,7 @@ def _decoded(path: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
     with open_input(path) as container:
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SOUND_RATE)
         packets = container.demux(container.streams.audio[0])
+        at = -_ROUNDING - 1
         while True:
             try:
                 packet = next(packets, None)
@@ -131,7 +135,11 @@ def _decoded(path: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
             for frame in frames:
                 if frame.time is None or not isinstance(frame, av.AudioFrame):
                     continue
-                first = round(frame.time * SOUND_RATE)
+                told = round(frame.time * SOUND_RATE)
+                if abs(told - at) > _ROUNDING:
+                    at = told
                 parts = [part.to_ndarray().T for part in resampler.resample(frame)]
                 if parts:
-                    yield first, np.concatenate(parts).astype(np.float32, copy=False)
+                    samples = np.concatenate(parts).astype(np.float32, copy=False)
+                    yield at, samples
+                    at += len(samples)

@@ -11,6 +11,7 @@ from streamstyle.media.net.encoder import LiveEncoder
 from streamstyle.media.net.parcel import PICTURE
 from streamstyle.media.net.sender import Sender
 from streamstyle.media.net.targets import target_of
+from streamstyle.media.pace import Pace
 from streamstyle.media.sounds import Silence, sound_of
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
@@ -40,7 +41,7 @@ class StreamSink:
         self._quality = quality
         self._encoder: LiveEncoder | None = None
         self._silent = False
-        self._pace: float | None = None
+        self._pace = Pace(live=info.live)
         self._closed = False
         self._counts = {"frames": 0, "frames_skipped": 0, "video_packets": 0, "audio_packets": 0}
 
@@ -53,8 +54,7 @@ class StreamSink:
         """Encode one frame and pass it on. Raises SinkError where the encoder fails; peers may."""
         if self._closed:
             raise SinkError(f"{self.name} is closed: no frame can follow.")
-        if not self._info.live:
-            self._wait_for(frame)
+        self._pace.wait_for(frame)
         try:
             if self._encoder is None:
                 sound = sound_of(self._info)
@@ -94,10 +94,3 @@ class StreamSink:
             counts |= {f"{name}{suffix}": count for name, count in report.counters.items()}
             notes += report.notes
         return MediaReport(counters=counts, notes=tuple(notes))
-
-    def _wait_for(self, frame: Frame) -> None:
-        """Films come faster than they are to be seen."""
-        now = time.monotonic()
-        if self._pace is None:
-            self._pace = now - frame.time
-        time.sleep(max(self._pace + frame.time - now, 0))

@@ -1,0 +1,29 @@
+"""Outputs that are watched as they come: a film must not run through them faster than it is to be seen."""
+
+from __future__ import annotations
+
+import time
+
+from streamstyle.types import Frame
+
+_LONGEST = 1.0  # a gap in the film must not keep a run from ending
+
+
+class Pace:
+    """Waits until a film's frame is due; the first one is due at once, and after a gap time begins anew.
+
+    Frames of a live source are due when they come.
+    """
+
+    def __init__(self, *, live: bool) -> None:
+        self._live = live
+        self._zero: float | None = None
+
+    def wait_for(self, frame: Frame) -> None:
+        """Return when the frame is to be shown."""
+        if self._live:
+            return
+        now = time.monotonic()
+        if self._zero is None or self._zero + frame.time - now > _LONGEST:
+            self._zero = now - frame.time
+        time.sleep(max(self._zero + frame.time - now, 0))

@@ -1,0 +1,1 @@
+"""The preview: a page on this machine that shows what leaves."""
