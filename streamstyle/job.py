@@ -19,7 +19,8 @@ class Job:
     """What to run: urls and limits; settings of how are in `RunConfig`.
 
     frames, duration (seconds of the source): where to stop; None runs to the end. report: a page on what
-    was found and repaired.
+    was found and repaired. control: where the run can be asked for changes, zmq+ipc: or zmq+tcp:. captures:
+    the folder of snapshots and recordings; None makes none.
     """
 
     source: str
@@ -28,6 +29,8 @@ class Job:
     frames: int | None = None
     duration: float | None = None
     report: Path | None = None
+    control: str | None = None
+    captures: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,13 @@ ALLOWED = {
     "styles": {"types", "errors", "files"},
     "engines": {"types", "errors", "nets"},
     "flow": {"types", "errors", "telemetry"},
+    "control": {"types", "errors", "config", "files", "flow"},
     "train": {
         *("types", "errors", "config", "telemetry", "files", "page"),
         *("media", "nets", "temporal", "metrics", "styles"),
     },
 }
-ANYTHING = {"build", "cli", "__main__", "__init__"}
+ANYTHING = {"build", "cli", "live", "__main__", "__init__"}
 
 # library -> the only rooms that may import it
 ONLY_IN = {

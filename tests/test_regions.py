@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from streamstyle.build.look import looks, region_opener
+from streamstyle.build.look import region_opener
 from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
+from streamstyle.control.look import LiveLook, Target
 from streamstyle.errors import ConfigError, EngineError, SourceError
 from streamstyle.media.open import open_sink
 from streamstyle.regions.spec import (
@@ -149,10 +150,10 @@ def test_a_feather_is_as_wide_as_it_says_and_stays_where_the_edge_was(pixels: fl
 
 def test_a_still_mask_keeps_its_look_and_a_moving_one_does_not(tmp_path: Path) -> None:
     codes = np.zeros((2, 4), np.float32)
-    look = looks(codes, opened("rect:0,0,10,10", 12))
+    look = LiveLook(Target(codes, opened("rect:0,0,10,10", 12), None, "ink"))
     assert look(frame(0)) is look(frame(1))
     film = write_film(tmp_path / "mask.mp4", [0, 255])
-    look = looks(codes, opened(f"file:{film}", 12))
+    look = LiveLook(Target(codes, opened(f"file:{film}", 12), None, "ink"))
     first, second, held = (look(frame(i)) for i in range(3))
     assert first is not second
     assert held is second

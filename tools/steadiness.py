@@ -27,7 +27,7 @@ NAMES = ("steadier", "perceptual_to_reference", "sharpness_to_reference", "contr
 
 def steadied(film: list[Picture], bundle: StyleBundle, style: str, consistency: float) -> list[Picture]:
     """The film painted as `run --consistency` does it; 0 paints every frame by itself and repairs nothing."""
-    from streamstyle.build.look import looks
+    from streamstyle.control.look import LiveLook, Target
     from streamstyle.engines.open import open_engine
     from streamstyle.process import Process
     from streamstyle.styles.mix import look_codes
@@ -43,7 +43,7 @@ def steadied(film: list[Picture], bundle: StyleBundle, style: str, consistency: 
     architecture, weights = bundle.manifest.architecture, bundle.weights
     engine = open_engine("auto", architecture, weights, height, width, statistics=consistency > 0)
     detector = SignedExcessDetector(DetectorConfig(remedy=RemedyConfig(steady=consistency)))
-    look = looks(codes, None, SceneHold(consistency).of if consistency else None)
+    look = LiveLook(Target(codes, None, SceneHold(consistency).of if consistency else None, ""))
     process = Process(engine, look, detector if consistency else None, RepairCorrector(), EventLog(None))
     frames = (Frame(x, i, i, Fraction(1, 30), 1, 0.0) for i, x in enumerate(film))
     return [frame.pixels for frame in process(frames)]

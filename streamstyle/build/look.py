@@ -1,11 +1,8 @@
-"""How each frame of a run is painted: codes, the region's mask, the hold on the past."""
+"""What, beside its codes, says how each frame of a run is painted: a region, the hold on the past."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
 
 from streamstyle.config import RunConfig
 from streamstyle.engines.segmentation import OnnxRegion
@@ -15,7 +12,7 @@ from streamstyle.regions.open import open_region
 from streamstyle.regions.spec import parse_region
 from streamstyle.styles.bundle import ORIGINAL
 from streamstyle.temporal.steady import SceneHold
-from streamstyle.types import Engine, Frame, Look, Region
+from streamstyle.types import Engine, Frame, Region
 
 
 def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
@@ -41,26 +38,6 @@ def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
         )
 
     return open_for
-
-
-def looks(
-    codes: NDArray[np.float32],
-    region: Region | None,
-    hold: Callable[[Frame], float] | None = None,
-    name: str = "",
-) -> Callable[[Frame], Look]:
-    """How each frame is painted; as long as the region's mask and the hold stay, so does the look."""
-    still = Look(codes, name=name)
-
-    def of(frame: Frame) -> Look:
-        nonlocal still
-        mask = None if region is None else region.mask(frame)
-        share = 0.0 if hold is None else hold(frame)
-        if mask is not still.mask or share != still.hold:
-            still = Look(codes, mask, share, name)
-        return still
-
-    return of
 
 
 def hold_of(config: RunConfig, engine: Engine, *, live: bool) -> Callable[[Frame], float] | None:

@@ -21,12 +21,23 @@ from streamstyle.styles.mix import look_codes
 from streamstyle.types import Engine
 
 
+def _unchangeable(config: RunConfig) -> NDArray[np.float32]:
+    raise ConfigError(
+        f"what paints here is no network with style codes, so '{config.style}' cannot take its place: start "
+        f"another run"
+    )
+
+
 @dataclass(frozen=True)
 class Model:
-    """The network and the two codes (2, size) that a run uses, before the frame size is known."""
+    """The network and the two codes (2, size) that a run uses, before the frame size is known.
+
+    codes_of: the codes that other settings mean on this network. Raises ConfigError, ModelError.
+    """
 
     open_engine: Callable[[int, int], Engine]
     codes: NDArray[np.float32]
+    codes_of: Callable[[RunConfig], NDArray[np.float32]] = _unchangeable
 
 
 def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
@@ -41,9 +52,13 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
     if config.region is not None and asked_model(config.region_style, imported):
         raise ConfigError("a region cannot be painted by an imported model; name a style of the network")
     bundle = load_bundle(network_folder(config.network))
-    inside = None if config.region is None else config.region_style
-    turn = None if config.turn is None else turning(bundle, parse_turn(config.turn))
-    codes = look_codes(bundle, config.style, inside, config.strength, turn)
+
+    def codes_of(settings: RunConfig) -> NDArray[np.float32]:
+        inside = None if settings.region is None else settings.region_style
+        turn = None if settings.turn is None else turning(bundle, parse_turn(settings.turn))
+        return look_codes(bundle, settings.style, inside, settings.strength, turn)
+
+    codes = codes_of(config)
     architecture, weights = bundle.manifest.architecture, bundle.weights
 
     def open_for(height: int, width: int) -> Engine:
@@ -60,7 +75,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             tell=tell,
         )
 
-    return Model(open_for, codes)
+    return Model(open_for, codes, codes_of)
 
 
 def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -> Model:

@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from streamstyle.build.live_engine import open_live_engine
-from streamstyle.build.look import hold_of, looks, region_opener
+from streamstyle.build.look import hold_of, region_opener
 from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
+from streamstyle.control.detector import ChangingDetector
+from streamstyle.control.look import LiveLook, Target
 from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
 from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
@@ -32,6 +34,8 @@ class Painting:
 
     process: Process
     engine: Engine
+    look: LiveLook
+    detector: ChangingDetector | None
     events: EventLog
     report: RunReport | None
     regional: bool
@@ -46,7 +50,8 @@ def painting_opener(
     SourceError, SinkError, and ConfigError for a region that does not fit the frame.
     """
     open_region, overlay = region_opener(config), _overlay(config)
-    detector, guard = _judges(config)
+    detector, guard = judges(config)
+    changing = None if detector is None else ChangingDetector(detector)
     open_engine = sized_opener(config, model)
 
     def open_for(stack: ExitStack, info: StreamInfo) -> Painting:
@@ -59,14 +64,15 @@ def painting_opener(
             repainter = FrozenRepainter(engine) if isinstance(engine, HoldingEngine) else None
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
-        if region is not None:
-            stack.callback(region.close)
+        hold = hold_of(config, engine, live=info.live)
+        look = LiveLook(Target(model.codes, region, hold, config.style))
+        stack.callback(look.close)
         events = stack.enter_context(EventLog(job.events))
         report = None if job.report is None else RunReport()
         process = Process(
             engine,
-            looks(model.codes, region, hold_of(config, engine, live=info.live), config.style),
-            detector,
+            look,
+            changing,
             RepairCorrector(),
             events,
             guard,
@@ -74,12 +80,13 @@ def painting_opener(
             overlay=None if overlay is None else overlay.draw_,
             repainter=repainter,
         )
-        return Painting(process, engine, events, report, regional=region is not None)
+        return Painting(process, engine, look, changing, events, report, regional=region is not None)
 
     return open_for
 
 
-def _judges(config: RunConfig) -> tuple[Detector | None, FlashGuard | None]:
+def judges(config: RunConfig) -> tuple[Detector | None, FlashGuard | None]:
+    """What judges frames, and what has the last word on them. Raises ConfigError."""
     if config.correct == "repair":
         judging = DetectorConfig(remedy=RemedyConfig(steady=config.consistency))
         return SignedExcessDetector(judging), FlashGuard(limit_input=config.flash_guard)

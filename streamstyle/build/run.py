@@ -11,14 +11,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamstyle.build.control import controlled
 from streamstyle.build.live import live_of, outlets
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
 from streamstyle.config import RunConfig
+from streamstyle.control.desk import Desk
+from streamstyle.control.shown import Shown
 from streamstyle.errors import ConfigError
-from streamstyle.flow import Flow, Inlet, Stop, interruption
+from streamstyle.flow import Flow, Inlet, Stop, SwitchedSource, interruption
 from streamstyle.job import Job, Progress, RunSummary
+from streamstyle.media.letterbox import Fitted
 from streamstyle.media.open import grouped, open_sink, open_source
 from streamstyle.media.pair import PaintedEngine, PaintedPair
 from streamstyle.types import Frame, Sink, Source, StreamInfo
@@ -34,17 +38,21 @@ def run_job(
     clock: Callable[[], float],
     model: Model | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    ready: Callable[[Desk], None] | None = None,
 ) -> RunSummary:
     """Run one job to its end. Raises the first StreamStyleError of any stage.
 
     clock: seconds, monotonic. model: another network than the bundled one. tell: hears what the user should
-    know at once: an engine is compiled, an output is cut off.
+    know at once: an engine is compiled, an output is cut off. ready: gets the desk where changes can be asked
+    for, before the first frame.
     """
     refuse_overlap(job.sinks, job.source)
     job = replace(job, sinks=grouped(job.sinks))
     source = open_source(job.source)
     model = model or load_model(config, tell)
-    return _run(job, config, source, model, stop=stop, on_progress=on_progress, clock=clock, tell=tell)
+    return _run(
+        job, config, source, model, stop=stop, on_progress=on_progress, clock=clock, tell=tell, ready=ready
+    )
 
 
 def repair_job(
@@ -89,22 +97,28 @@ def _run(
     on_progress: Callable[[Progress], None],
     clock: Callable[[], float],
     tell: Callable[[str], None] = lambda _: None,
+    ready: Callable[[Desk], None] | None = None,
 ) -> RunSummary:
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
     open_painting = painting_opener(job, config, model, tell)
+    changing = ready is not None or job.control is not None
     with ExitStack() as stack:
         opened = stack.enter_context(ExitStack())
-        source: Source = opened.enter_context(opening)
+        source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
         info = source.info
         painting = open_painting(stack, info)
+        process = Shown(Fitted(painting.process, info.width, info.height))
+        control = None
+        if isinstance(source, SwitchedSource):
+            control = controlled(job, config, model, source, painting, process, tell)
         sinks = open_sinks(job, info, config, tell)
         total = _expected_frames(job, info)
         live = live_of(info, config, job.duration)
         flow = Flow(
             # The thread that reads the source closes it, so that nothing is closed under a blocked read.
             Inlet(_limited(source, job), opened.pop_all().close, interruption(source)),
-            outlets(job, sinks, config, live=info.live),
+            [*outlets(job, sinks, config, live=info.live), *(control.outlets if control else [])],
             stop=stop,
             live=live,
             capacity=config.queue,
@@ -113,13 +127,19 @@ def _run(
         def on_frame(_frame: Frame) -> None:
             on_progress(Progress(flow.left, total, painting.events.flagged_frames))
 
+        if control is not None:
+            control.open(stack, flow, ready or _unheard)
         started = clock()
-        status = flow.run(painting.process, on_frame)
+        status = flow.run(process, on_frame)
         return summarise(
             *(job, config, source, info, painting, flow, status, sinks),
             seconds=clock() - started,
             interrupted=stop.requested,
         )
+
+
+def _unheard(_desk: Desk) -> None:
+    """The endpoint alone asks for changes."""
 
 
 def open_sinks(

@@ -77,7 +77,7 @@ def _stages(job: Job, painting: Painting, flow: Flow, frames: int) -> dict[str, 
         ("detect", process.detect_timer),
         ("correct", process.correct_timer),
         ("overlay", process.overlay_timer),
-        *((f"write {masked(url)}", timer) for url, timer in zip(job.sinks, sinks, strict=True)),
+        *((f"write {masked(url)}", timer) for url, timer in zip(job.sinks, sinks, strict=False)),
     ]
     stages = {name: timer.summary() for name, timer in timers}
     busy = painting.engine.busy_seconds

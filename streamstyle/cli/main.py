@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from streamstyle.cli import bench, engines, explain, repair, run, styles, train
+from streamstyle.cli import bench, control, engines, explain, repair, run, styles, train
 from streamstyle.cli import eval as evaluate
 from streamstyle.errors import ConfigError, StreamStyleError
 
@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     run.add_command(commands)
+    control.add_command(commands)
     repair.add_command(commands)
     styles.add_command(commands)
     explain.add_command(commands)

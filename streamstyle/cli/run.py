@@ -65,6 +65,12 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--overlay", action="store_true", default=None, help="draw over the film what is found and repaired"
     )
+    parser.add_argument(
+        "--control",
+        metavar="URL",
+        help="zmq+ipc://PATH: change the run while it runs, see `streamstyle control`",
+    )
+    parser.add_argument("--captures", type=Path, metavar="FOLDER", help="for snapshots and recordings")
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
@@ -96,6 +102,8 @@ def command(arguments: argparse.Namespace) -> int:
         frames=arguments.frames,
         duration=arguments.duration,
         report=arguments.report,
+        control=arguments.control,
+        captures=arguments.captures,
     )
     return run_and_tell(partial(run_job, job, config, tell=tell), as_json=arguments.json)
 

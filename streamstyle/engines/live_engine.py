@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
-from streamstyle.errors import EngineMemoryError
+from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture, Repaint
 
 T = TypeVar("T")
@@ -97,8 +97,8 @@ class LiveEngine:
         self._asked = tuple(rungs)
 
     def start(self, pixels: Picture, look: Look) -> Pending:
-        """See `streamstyle.types.Engine`. Raises EngineError where an engine cannot be opened for another
-        reason than memory: live or not, what was asked for and cannot be had is said."""
+        """See `streamstyle.types.Engine`. Raises EngineError where the first engine cannot be opened for
+        another reason than memory: live or not, what was asked for and cannot be had is said."""
         self._advance()
         serving = self._serving
         if serving is None:
@@ -157,6 +157,10 @@ class LiveEngine:
             engine = opening.result()
         except EngineMemoryError as error:
             self._open_below(rungs, error)
+        except EngineError as error:
+            if self._serving is None:
+                raise
+            self._tell(f"{error}; the engine before goes on")
         else:
             self._retire()
             self._serving = _Serving(rungs[0], engine, rungs[1:])

@@ -8,9 +8,10 @@ counts it. The first error wins: every thread has ended, or was given up, before
 """
 
 from streamstyle.flow.channel import Cancelled, Channel, Policy
-from streamstyle.flow.later import Later
+from streamstyle.flow.later import Later, Lock
 from streamstyle.flow.run import Flow, FlowStatus, Live, Stop
 from streamstyle.flow.stand_in import StandInConfig
+from streamstyle.flow.switch import SwitchedSource
 from streamstyle.flow.worker import Inlet, Outlet, anyone_left_behind, interruption
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "Inlet",
     "Later",
     "Live",
+    "Lock",
     "Outlet",
     "Policy",
     "StandInConfig",
     "Stop",
+    "SwitchedSource",
     "anyone_left_behind",
     "interruption",
 ]

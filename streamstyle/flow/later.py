@@ -6,6 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
+from streamstyle.flow.worker import RunThread
+
+Lock = threading.Lock
+"""For what several threads change; waiting is done in channels."""
+
 T = TypeVar("T")
 
 
@@ -21,7 +26,7 @@ class Later(Generic[T]):
         self._value: T | None = None
         self._error: BaseException | None = None
         self._free: Callable[[T], None] | None = None
-        threading.Thread(target=self._run, args=(call,), name=name, daemon=True).start()
+        RunThread(target=self._run, args=(call,), name=name, daemon=True).start()
 
     @property
     def ready(self) -> bool:

@@ -44,13 +44,13 @@ class Outlet:
     patience: float = 10.0
 
 
-class _Thread(threading.Thread):
+class RunThread(threading.Thread):
     """A thread of a run, told apart from those of libraries."""
 
 
 def anyone_left_behind() -> bool:
     """Is a thread of any run still blocked in a source or a sink that was given up?"""
-    return any(isinstance(thread, _Thread) for thread in threading.enumerate())
+    return any(isinstance(thread, RunThread) for thread in threading.enumerate())
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Worker:
 
     def start(self, body: Callable[[], None]) -> None:
         """Run `body` on a thread of its own. A stuck one must not keep the process alive."""
-        self.thread = _Thread(target=body, name=self.name, daemon=True)
+        self.thread = RunThread(target=body, name=self.name, daemon=True)
         self.thread.start()
 
     @property

@@ -1,0 +1,169 @@
+"""What of a run can be changed while it runs, and who is let at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from streamstyle.build.live_engine import rungs
+from streamstyle.build.look import region_opener
+from streamstyle.build.model import Model, load_model
+from streamstyle.build.painting import Painting, judges
+from streamstyle.build.sizing import sized_opener
+from streamstyle.config import RunConfig
+from streamstyle.control.desk import Desk, Levers, same_region
+from streamstyle.control.endpoint import serve
+from streamstyle.control.look import Target
+from streamstyle.control.recorder import Recorder
+from streamstyle.control.shown import Shown
+from streamstyle.engines.live_engine import LiveEngine
+from streamstyle.errors import ConfigError
+from streamstyle.files import make_folder
+from streamstyle.flow import Flow, Later, Outlet, SwitchedSource
+from streamstyle.job import Job
+from streamstyle.media.open import open_sink, open_source
+from streamstyle.media.zmq_control import ControlSocket
+from streamstyle.temporal.steady import SceneHold
+from streamstyle.types import Sink, StreamInfo
+
+_GOODBYE = 1.0
+"""Seconds that the last request may take once the run is over."""
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """A run in the making that others may change. shown: stands for `process`. recorder: one more sink."""
+
+    job: Job
+    config: RunConfig
+    model: Model
+    source: SwitchedSource
+    painting: Painting
+    shown: Shown
+    recorder: Recorder | None
+    tell: Callable[[str], None]
+
+    @property
+    def outlets(self) -> list[Outlet]:
+        """What the run writes to for our sake."""
+        if self.recorder is None:
+            return []
+        return [Outlet(self.recorder, "recording", self.config.queue, patience=60.0)]
+
+    def open(self, stack: ExitStack, flow: Flow, ready: Callable[[Desk], None]) -> None:
+        """Let others in until the stack is closed; `ready` gets the desk. Raises ConfigError, SinkError."""
+        info = self.source.info
+        levers = Levers(
+            look=self.painting.look,
+            target=partial(self._target, info),
+            switch=lambda url, timeout: self.source.switch(open_source(url), timeout),
+            shown=self.shown,
+            recorder=self.recorder,
+            captures=self.job.captures,
+            facts=partial(self._facts, info, flow),
+            live=info.live,
+        )
+        desk = Desk(self.config, self.job.source, levers)
+        stack.callback(desk.close)
+        if self.job.control is not None:
+            wire = ControlSocket(self.job.control)
+            self.tell(f"control at {self.job.control}")
+            serving = Later(partial(serve, wire, desk), "control")
+            stack.callback(partial(_leave, serving, desk))
+        ready(desk)
+
+    def _target(
+        self, info: StreamInfo, config: RunConfig, before: RunConfig, shown: Target
+    ) -> tuple[Target, Callable[[], None]]:
+        """See `Levers.target`."""
+        codes = shown.codes
+        if _painted(config) != _painted(before):
+            codes = self.model.codes_of(config)
+        hold, steady = shown.hold, _nothing
+        if config.consistency != before.consistency:
+            hold = SceneHold(config.consistency).of if config.consistency else None
+            steady = self._steady(info, config, before)
+        region, opener = shown.region, region_opener(config)
+        if not same_region(config, before):
+            region = None if opener is None else opener(info.height, info.width)
+        return Target(codes, region, hold, config.style), steady
+
+    def _steady(self, info: StreamInfo, config: RunConfig, before: RunConfig) -> Callable[[], None]:
+        """What goes over to another consistency, and to an engine that can hold statistics or need not."""
+        detector, engine = judges(config)[0], self.painting.engine
+        ways = None
+        if bool(config.consistency) != bool(before.consistency):
+            if not isinstance(engine, LiveEngine):
+                raise ConfigError("consistency cannot be switched on or off within a film: start another run")
+            model = load_model(config, self.tell)
+            ways = rungs(sized_opener(config, model), model, info)
+
+        def steady() -> None:
+            if self.painting.detector is not None and detector is not None:
+                self.painting.detector.use(detector)
+            if ways is not None and isinstance(engine, LiveEngine):
+                engine.climb(ways)
+
+        return steady
+
+    def _facts(self, info: StreamInfo, flow: Flow) -> dict[str, Any]:
+        """See `Levers.facts`."""
+        status, engine = flow.status(), self.painting.engine
+        ages = {name: age.summary() for name, age in status.ages.items() if name != "recording"}
+        live = isinstance(engine, LiveEngine)
+        return {
+            "live": info.live,
+            "size": [info.width, info.height],
+            "engine": vars(engine.spec),
+            "opening": engine.opening if isinstance(engine, LiveEngine) else "",
+            "unpainted": engine.unpainted if isinstance(engine, LiveEngine) else 0,
+            "frames_in": status.captured,
+            "frames_out": status.left,
+            "dropped": sum(n for name, n in status.drops.items() if name != "recording"),
+            "seconds": round(status.seconds, 3),
+            "age": ages if live else {},
+            "silent": status.silent,
+        }
+
+
+def controlled(
+    job: Job,
+    config: RunConfig,
+    model: Model,
+    source: SwitchedSource,
+    painting: Painting,
+    shown: Shown,
+    tell: Callable[[str], None],
+) -> Controlled:
+    """Prepare a run for changes. Raises SinkError where the folder for captures cannot be made."""
+    recorder = None
+    if job.captures is not None:
+        make_folder(job.captures)
+
+        def open_film(path: Path) -> Sink:
+            return open_sink(str(path), source.info, quality=config.quality, tell=tell)
+
+        recorder = Recorder(job.captures, open_film)
+    return Controlled(job, config, model, source, painting, shown, recorder, tell)
+
+
+def _painted(config: RunConfig) -> tuple[object, ...]:
+    """The settings that codes come from."""
+    inside = None if config.region is None else config.region_style
+    return config.style, config.strength, config.turn, inside
+
+
+def _nothing() -> None:
+    pass
+
+
+def _leave(serving: Later[None], desk: Desk) -> None:
+    desk.close()
+    try:
+        serving.result(_GOODBYE)
+    except TimeoutError:
+        return  # a source that is being opened; the thread ends with it

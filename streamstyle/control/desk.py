@@ -1,0 +1,168 @@
+"""Carries out what is asked of a run, or says why not and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from streamstyle.config import RunConfig
+from streamstyle.control.look import LiveLook, Target
+from streamstyle.control.recorder import Recorder, free_name
+from streamstyle.control.requests import (
+    NONE,
+    Pause,
+    Record,
+    Request,
+    Resume,
+    Set,
+    Snapshot,
+    Status,
+    StopRecording,
+    Switch,
+)
+from streamstyle.control.shown import Shown
+from streamstyle.errors import ConfigError
+from streamstyle.files import write_picture
+from streamstyle.flow import Lock
+
+Answer: TypeAlias = dict[str, Any]
+
+_REGIONAL = ("region", "region_style", "region_feather")
+
+
+@dataclass(frozen=True)
+class Levers:
+    """What of a run can be moved.
+
+    target: the look that settings mean, given those before and their look, whose region is used again where
+    it is the same, and what else is to be called for them; raises what a start with them would raise.
+    switch: reads another source, within seconds. facts: figures for the status.
+    live: does the source go on by itself? captures: the folder for snapshots; None writes none.
+    """
+
+    look: LiveLook
+    target: Callable[[RunConfig, RunConfig, Target], tuple[Target, Callable[[], None]]]
+    switch: Callable[[str, float], None]
+    shown: Shown
+    recorder: Recorder | None
+    captures: Path | None
+    facts: Callable[[], Mapping[str, Any]]
+    live: bool
+
+
+class Desk:
+    """Answers one request after another, from any thread."""
+
+    def __init__(self, config: RunConfig, source: str, levers: Levers) -> None:
+        self._lock = Lock()
+        self._config = config
+        self._source = source
+        self._levers = levers
+        self.closed = False
+
+    def close(self) -> None:
+        """The run is over: nothing is done any more."""
+        self.closed = True
+
+    def answer(self, request: Request) -> Answer:
+        """Do it, and say what came of it: the status, or the file that was written, in JSON values.
+
+        Raises StreamStyleError where it cannot be done; nothing has changed then.
+        """
+        if self.closed:
+            raise ConfigError("the run is over")
+        if isinstance(request, Status):  # never kept waiting by a source that does not open
+            return self._status()
+        with self._lock:
+            match request:
+                case Set():
+                    self._set(request)
+                case Switch():
+                    self._switch(request)
+                case Pause():
+                    self._need_live("hold the picture of")
+                    self._levers.shown.hold()
+                case Resume():
+                    self._levers.shown.release()
+                case Snapshot():
+                    return {"file": str(self._snapshot())}
+                case Record():
+                    return {"file": str(self._recorder.start(request.name))}
+                case StopRecording():
+                    return {"file": str(self._recorder.stop())}
+        return self._status()
+
+    def _set(self, request: Set) -> None:
+        before = self._config
+        config = _changed(before, request)
+        if config == before:
+            return
+        levers = self._levers
+        target, also = levers.target(config, before, levers.look.target)
+        also()
+        levers.look.ask(target, request.fade)
+        self._config = config
+
+    def _switch(self, request: Switch) -> None:
+        self._need_live("put another source in the place of")
+        self._levers.switch(request.source, request.timeout)
+        self._source = request.source
+
+    def _need_live(self, what: str) -> None:
+        if not self._levers.live:
+            raise ConfigError(f"cannot {what} a film: every frame of it is painted, in its own time")
+
+    def _snapshot(self) -> Path:
+        folder, last = self._levers.captures, self._levers.shown.last
+        if folder is None:
+            raise ConfigError("this run was started without a folder for captures: give it one (--captures)")
+        if last is None:
+            raise ConfigError("no frame has left yet, so there is no picture to keep")
+        path = folder / free_name(folder, "snapshot", ".png")
+        write_picture(path, last.pixels)
+        return path
+
+    @property
+    def _recorder(self) -> Recorder:
+        if self._levers.recorder is None:
+            raise ConfigError("this run was started without a folder for captures: give it one (--captures)")
+        return self._levers.recorder
+
+    def _status(self) -> Answer:
+        config, levers = self._config, self._levers
+        recording = None if levers.recorder is None else levers.recorder.path
+        return {
+            "style": config.style,
+            "strength": config.strength,
+            "turn": config.turn,
+            "consistency": config.consistency,
+            "region": config.region,
+            "region_style": config.region_style if config.region else None,
+            "region_feather": config.region_feather,
+            "fading": levers.look.fading,
+            "source": self._source,
+            "paused": levers.shown.held,
+            "recording": None if recording is None else str(recording),
+            **levers.facts(),
+        }
+
+
+def _changed(config: RunConfig, request: Set) -> RunConfig:
+    """The settings after the request; "none" takes a turn or a region away, with the style in it."""
+    names = ("style", "strength", "turn", "consistency", *_REGIONAL)
+    given = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
+    if not given:
+        raise ConfigError(f"nothing is to be set: name one of {', '.join(names)}")
+    for name in ("region", "turn"):
+        if given.get(name) == NONE:
+            given[name] = None
+            if name == "region" and "region_style" not in given:
+                given["region_style"] = RunConfig().region_style
+    return replace(config, **given)
+
+
+def same_region(a: RunConfig, b: RunConfig) -> bool:
+    """Do both settings mean the same region, whatever the style in it?"""
+    return (a.region, a.region_feather) == (b.region, b.region_feather)

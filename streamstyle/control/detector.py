@@ -1,0 +1,32 @@
+"""A detector that is exchanged while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streamstyle.types import AnomalyMap, Detector, Kind, Picture
+
+
+class ChangingDetector:
+    """Implements `Detector` by another one, which `use` replaces between two frames; from any thread."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = self._asked = detector
+
+    def use(self, detector: Detector) -> None:
+        """Judge with another one from the next frame on; it begins without a past."""
+        self._asked = detector
+
+    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
+        """See `streamstyle.types.Detector`."""
+        return self._detector.detect(source, styled)
+
+    def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
+        """See `streamstyle.types.Detector`."""
+        scores = self._detector.commit(styled, touched=touched)
+        self._detector = self._asked
+        return scores
+
+    def reset(self) -> None:
+        """See `streamstyle.types.Detector`."""
+        self._detector.reset()

@@ -1,0 +1,103 @@
+"""The look of a run that others change while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.flow import Lock
+from streamstyle.types import Frame, Look, Region
+
+_LONGEST_STEP = 0.5
+"""Seconds that a fade goes on by from one frame to the next: after a gap it is still seen."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """How frames are to be painted. codes: float32 (2, size). region: None for the first code everywhere.
+    hold: `Look.hold` of each frame, None for 0. name: of the style."""
+
+    codes: NDArray[np.float32]
+    region: Region | None
+    hold: Callable[[Frame], float] | None
+    name: str
+
+
+class LiveLook:
+    """Says how each frame is painted; what is asked for holds from the next frame on, or is faded to.
+
+    The frames' own clock drives a fade, so that it takes its time at any pace. A second change during a fade
+    goes on from what is shown. Owns the regions. `ask` may be called from any thread.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._lock = Lock()
+        self._asked = (target, 0.0)
+        self._shown = self._asked
+        self._from = self._codes = target.codes
+        self._share = 1.0
+        self._time: float | None = None
+        self._still = Look(target.codes)
+
+    @property
+    def target(self) -> Target:
+        """What was asked for last."""
+        return self._asked[0]
+
+    @property
+    def fading(self) -> bool:
+        """Are the codes still on their way?"""
+        return self._share < 1 or self._asked is not self._shown
+
+    def ask(self, target: Target, fade: float = 0.0) -> None:
+        """Go over to another look, within `fade` seconds of the frames' time. The region before is closed
+        once no frame asks for it any more."""
+        with self._lock:
+            skipped = self._asked
+            self._asked = target, fade
+            if skipped is not self._shown and skipped[0].region not in (target.region, self._shown[0].region):
+                _close(skipped[0].region)
+
+    def __call__(self, frame: Frame) -> Look:
+        """The look of the next frame."""
+        if self._asked is not self._shown:
+            self._begin()
+        target, fade = self._shown
+        if self._share < 1:
+            step = 0.0 if self._time is None else frame.time - self._time
+            self._share = min(1.0, self._share + min(max(step, 0.0), _LONGEST_STEP) / fade)
+            faded = self._from + np.float32(self._share) * (target.codes - self._from)
+            self._codes = target.codes if self._share == 1 else faded.astype(np.float32)
+        self._time = frame.time
+        mask = None if target.region is None else target.region.mask(frame)
+        hold = 0.0 if target.hold is None else target.hold(frame)
+        still = self._still
+        kept = still.codes is self._codes and still.mask is mask
+        if not kept or (still.hold, still.name) != (hold, target.name):
+            self._still = Look(self._codes, mask, hold, target.name, moving=self._share < 1)
+        return self._still
+
+    def close(self) -> None:
+        """Close the regions, after the last frame."""
+        with self._lock:
+            for region in {self._shown[0].region, self._asked[0].region}:
+                _close(region)
+
+    def _begin(self) -> None:
+        with self._lock:
+            before, self._shown = self._shown, self._asked
+        if before[0].region is not self._shown[0].region:
+            _close(before[0].region)
+        codes, fade = self._shown[0].codes, self._shown[1]
+        moves = fade > 0 and self._time is not None and codes.shape == self._codes.shape
+        self._from, self._share = self._codes, 0.0 if moves else 1.0
+        if not moves:
+            self._codes = codes
+
+
+def _close(region: Region | None) -> None:
+    if region is not None:
+        region.close()

@@ -1,0 +1,120 @@
+"""What can be asked of a run: one class for each verb, and how they look as JSON (docs/live-control.md)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from streamstyle.errors import ConfigError, nearest
+
+VERSION = 1
+NONE = "none"
+"""Takes a region or a turn away."""
+
+LONGEST = 1 << 16
+"""Bytes of a request."""
+
+
+class _Request(msgspec.Struct, tag_field="do", frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Set(_Request, tag="set", frozen=True):
+    """Paint otherwise from the next frame on. Fields that are None stay as they are; the others are those of
+    `RunConfig`, where region and turn may be "none". fade: seconds to go over from the old codes to the new.
+    """
+
+    style: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    strength: Annotated[float, Meta(ge=0, le=1)] | None = None
+    turn: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    consistency: Annotated[float, Meta(ge=0, le=1)] | None = None
+    region: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    region_style: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    region_feather: Annotated[float, Meta(ge=0, le=512)] | None = None
+    fade: Annotated[float, Meta(ge=0, le=600)] = 0.0
+
+
+class Switch(_Request, tag="switch", frozen=True):
+    """Read another source. timeout: seconds that it may take to its first frame."""
+
+    source: Annotated[str, Meta(min_length=1, max_length=4096)]
+    timeout: Annotated[float, Meta(gt=0, le=120)] = 15.0
+
+
+class Pause(_Request, tag="pause", frozen=True):
+    """Hold the picture that is shown; time and sound go on."""
+
+
+class Resume(_Request, tag="resume", frozen=True):
+    """Show new pictures again."""
+
+
+class Snapshot(_Request, tag="snapshot", frozen=True):
+    """Write the picture that left last to a PNG file."""
+
+
+class Record(_Request, tag="record", frozen=True):
+    """Begin a recording. name: of the file in the folder of captures; its suffix says the format."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+
+
+class StopRecording(_Request, tag="stop-recording", frozen=True):
+    """Finish the recording."""
+
+
+class Status(_Request, tag="status", frozen=True):
+    """Say how things stand."""
+
+
+Request: TypeAlias = Set | Switch | Pause | Resume | Snapshot | Record | StopRecording | Status
+
+KINDS: tuple[type[Request], ...] = (Set, Switch, Pause, Resume, Snapshot, Record, StopRecording, Status)
+VERBS = tuple(str(kind.__struct_config__.tag) for kind in KINDS)
+
+
+def to_json(request: Request) -> bytes:
+    """The request as an endpoint reads it."""
+    return msgspec.json.encode({"version": VERSION, **msgspec.to_builtins(request)})
+
+
+def from_json(data: bytes) -> tuple[Request | ConfigError, object]:
+    """The request, or what is wrong with it, and its `id`, which the answer repeats; None without one."""
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError):
+        return ConfigError("the request is no JSON"), None
+    if not isinstance(values, dict):
+        return ConfigError("the request is no JSON object"), None
+    mark = values.pop("id", None)
+    mark = mark if isinstance(mark, str | int) else None
+    try:
+        version = values.pop("version", None)
+        if version != VERSION:
+            raise ConfigError(f"version {version!r:.40} is not spoken here: this program reads {VERSION}")
+        return parse(values), mark
+    except ConfigError as error:
+        return error, mark
+
+
+def parse(values: dict[str, Any]) -> Request:
+    """A request from its fields; `do` is the verb. Raises ConfigError."""
+    verb = values.get("do")
+    if verb not in VERBS:
+        close = nearest(verb, VERBS) if isinstance(verb, str) else ""
+        raise ConfigError(f"nothing is called {verb!r:.40}{close}: `do` is one of {', '.join(VERBS)}")
+    kind = KINDS[VERBS.index(verb)]
+    fields = kind.__struct_fields__
+    for name in values:
+        if name not in (*fields, "do"):
+            takes = f"it takes {', '.join(fields)}" if fields else "it takes nothing"
+            raise ConfigError(f"{verb} has no '{name:.40}'{nearest(name, fields)}: {takes}")
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        told = re.sub(r" - at `\$\.?(.*)`$", r" (at \1)", str(error))
+        raise ConfigError(f"{verb} cannot be done: {told}") from error

@@ -1,0 +1,43 @@
+"""What viewers see: the picture that left last, which can be held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from streamstyle.errors import ConfigError
+from streamstyle.types import Frame
+
+
+class Shown:
+    """Stands after `process`, whose frames it passes on; `hold` and `release` from any thread."""
+
+    def __init__(self, process: Callable[[Iterable[Frame | None]], Iterator[Frame]]) -> None:
+        self._process = process
+        self._held: Frame | None = None
+        self.last: Frame | None = None
+
+    @property
+    def held(self) -> bool:
+        """Does the picture stand still?"""
+        return self._held is not None
+
+    def hold(self) -> None:
+        """Show the last picture until `release`; frames go on in time. Raises ConfigError without one."""
+        if self.last is None:
+            raise ConfigError("no frame has left yet, so there is no picture to hold")
+        self._held = self._held or self.last
+
+    def release(self) -> None:
+        """Show new pictures again."""
+        self._held = None
+
+    def __call__(self, frames: Iterable[Frame | None]) -> Iterator[Frame]:
+        """Frames as `process` yields them, one for each."""
+        for frame in self._process(frames):
+            held = self._held
+            if held is None:
+                self.last = frame
+            else:
+                self.last = replace(frame, pixels=held.pixels, style=held.style, verdict=None)
+            yield self.last

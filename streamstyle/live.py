@@ -1,0 +1,174 @@
+"""A run under the control of a program (docs/live-control.md):
+
+with Session("webcam:0", ["virtualcam:"], style="scream") as session:
+    session.set(style="udnie", fade=2)
+    session.snapshot()
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from streamstyle.build.run import run_job
+from streamstyle.config import RunConfig
+from streamstyle.control.desk import Answer, Desk
+from streamstyle.control.requests import (
+    Pause,
+    Record,
+    Request,
+    Resume,
+    Snapshot,
+    Status,
+    StopRecording,
+    parse,
+)
+from streamstyle.errors import ConfigError
+from streamstyle.flow import Later, Stop
+from streamstyle.job import Job, RunSummary
+
+_LOOK_AGAIN = 0.005  # seconds
+
+
+class Session:
+    """A run on a thread of its own, from entering the `with` block until its source ends or `stop`.
+
+    Every verb holds from the next frame on. It raises ConfigError, or what else is wrong with the request,
+    and has then changed nothing; once the run has failed, it raises what ended the run. Verbs may be called
+    from any thread.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        sinks: Sequence[str],
+        *,
+        control: str | None = None,
+        captures: Path | None = None,
+        config: RunConfig | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        **settings: Any,
+    ) -> None:
+        """source, sinks: as `streamstyle run` takes them. control: an endpoint for other programs as well.
+        captures: the folder for snapshots and recordings. config, settings: of `RunConfig`, by name.
+        tell: hears what the user should know at once. Raises ConfigError for a setting that does not fit."""
+        self._job = Job(source, tuple(sinks), control=control, captures=captures)
+        self._config = _settings(config or RunConfig(), settings)
+        self._tell = tell
+        self._stop = Stop()
+        self._desk: Desk | None = None
+        self._run: Later[RunSummary] | None = None
+
+    def __enter__(self) -> Self:
+        """Start; returns when changes can be asked for. Raises what keeps the run from starting."""
+        if self._run is not None:
+            raise ConfigError("this session has run: make another one")
+        work = partial(
+            run_job,
+            self._job,
+            self._config,
+            stop=self._stop,
+            on_progress=lambda _: None,
+            clock=time.monotonic,
+            tell=self._tell,
+            ready=partial(setattr, self, "_desk"),
+        )
+        self._run = Later(work, "session")
+        while self._desk is None and not self._run.ready:
+            time.sleep(_LOOK_AGAIN)
+        if self._desk is None:
+            self._run.result()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.request()
+        if error is None:
+            self.wait()
+        elif self._run is not None:
+            while not self._run.ready:  # the error in the block comes first
+                time.sleep(_LOOK_AGAIN)
+
+    def set(
+        self,
+        *,
+        style: str | None = None,
+        strength: float | None = None,
+        turn: str | None = None,
+        consistency: float | None = None,
+        region: str | None = None,
+        region_style: str | None = None,
+        region_feather: float | None = None,
+        fade: float = 0.0,
+    ) -> Answer:
+        """Paint otherwise; None leaves a setting as it is, "none" takes a turn or a region away. fade:
+        seconds of the frames' time to go over to other codes. Returns the status."""
+        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        return self._ask(parse({"do": "set", **given}))
+
+    def switch(self, source: str, timeout: float = 15.0) -> Answer:
+        """Read another source; returns the status once its first frame has come, within `timeout` seconds."""
+        return self._ask(parse({"do": "switch", "source": source, "timeout": timeout}))
+
+    def pause(self) -> Answer:
+        """Hold the picture; time and sound go on."""
+        return self._ask(Pause())
+
+    def resume(self) -> Answer:
+        """Show new pictures again."""
+        return self._ask(Resume())
+
+    def snapshot(self) -> Path:
+        """Write the picture that left last as PNG; returns where."""
+        return Path(self._ask(Snapshot())["file"])
+
+    def record(self, name: str | None = None) -> Path:
+        """Begin a recording in the folder of captures, in the format of the name's suffix; returns where."""
+        return Path(self._ask(Record(name=name))["file"])
+
+    def stop_recording(self) -> Path:
+        """Finish the recording; returns where it lies."""
+        return Path(self._ask(StopRecording())["file"])
+
+    def status(self) -> Answer:
+        """How things stand: settings and figures, as docs/live-control.md lists them."""
+        return self._ask(Status())
+
+    def stop(self) -> RunSummary:
+        """End the run well, and say what it did."""
+        self._stop.request()
+        return self.wait()
+
+    def wait(self) -> RunSummary:
+        """Wait for the end of the source; what the run did. Raises what ended it early."""
+        if self._run is None:
+            raise ConfigError("this session does not run: enter its `with` block first")
+        return self._run.result()
+
+    def _ask(self, request: Request) -> Answer:
+        if self._desk is None or self._run is None:
+            raise ConfigError("this session does not run: enter its `with` block first")
+        if self._run.ready:
+            self._run.result()
+        return self._desk.answer(request)
+
+
+def _settings(config: RunConfig, given: dict[str, Any]) -> RunConfig:
+    known = RunConfig.__dataclass_fields__
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"unknown setting '{name}'")
+    try:
+        return msgspec.convert({**vars(config), **given}, RunConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"a setting does not fit: {error}") from error
