@@ -10,9 +10,6 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
 
-import cv2  # first: the other order makes OpenCV's windows hang on Linux
-
-# isort: split
 import av
 from av.container import InputContainer
 from av.packet import Packet
@@ -22,13 +19,11 @@ from av.video.stream import VideoStream
 from streamstyle.errors import SourceError
 from streamstyle.media.colour import matrix_name, to_rgb
 from streamstyle.media.container import HOSTILE, open_input, picture_stream
-from streamstyle.types import Frame, MediaReport, Picture, StreamInfo
+from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
+from streamstyle.types import Frame, MediaReport, StreamInfo
 
-MAX_PIXELS = 2**26  # 8192 x 8192: a damaged header must not ask for all memory
 READ_FAILURES = 32  # after so many in a row the rest of a file is taken for lost
 MISSING_SECONDS = Fraction(1, 2)  # a file that ends this much before its declared end was cut off
-
-_UPRIGHT = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
 class FileSource:
@@ -170,7 +165,7 @@ class FileSource:
     def _upright(self, head: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[Frame]:
         """Frames as promised to the world, the given head first."""
         info = self.info
-        turn = _turn(head)
+        turn = turn_of(head)
         last: int | None = None
         step = _step(info)
         frame: av.VideoFrame | None = head
@@ -184,7 +179,7 @@ class FileSource:
                 step = frame.duration or step
                 self._counts["frames"] += 1
                 yield Frame(
-                    pixels=_turned(pixels, turn),
+                    pixels=turned(pixels, turn),
                     index=self._counts["frames"] - 1,
                     pts=last,
                     time_base=info.time_base,
@@ -215,11 +210,7 @@ class FileSource:
 
 
 def _describe(path: str, container: InputContainer, stream: VideoStream, head: av.VideoFrame) -> StreamInfo:
-    width, height = head.width, head.height
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    aspect = aspect if aspect > 0 else Fraction(1)
-    if _turn(head) in {90, 270}:
-        width, height, aspect = height, width, 1 / aspect
+    width, height, aspect = upright_shape(stream, head)
     rate = stream.average_rate or stream.guessed_rate
     rate = rate if rate and rate > 0 else None
     time_base = stream.time_base
@@ -269,15 +260,3 @@ def _first_in_matroska(container: InputContainer) -> int:
 def _step(info: StreamInfo) -> int:
     """One frame's worth of time, in units of the time base."""
     return max(round(1 / (info.rate * info.time_base)), 1) if info.rate else 1
-
-
-def _turn(frame: av.VideoFrame) -> int:
-    """Degrees counterclockwise to the upright picture, to the nearest quarter turn."""
-    return round(frame.rotation / 90) * 90 % 360
-
-
-def _turned(pixels: Picture, turn: int) -> Picture:
-    if turn == 0:
-        return pixels
-    turned: Picture = cv2.rotate(pixels, _UPRIGHT[turn])  # type: ignore[assignment]
-    return turned
