@@ -5,14 +5,12 @@ tools/live_peers.py installs them; tests that use one carry its `needs_...` mark
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -146,24 +144,23 @@ def rtsp_server(folder: Path, size: str = "160x96", rate: int = 15) -> Peer:
     return Peer(command, folder / "rtsp.log", f"rtsp://127.0.0.1:{port}", lambda: listens(port))
 
 
-@contextmanager
-def xvfb(folder: Path, size: str = "320x240") -> Iterator[str]:
-    """An X server without a monitor; yields its display, ":7" say."""
-    reading, writing = os.pipe()
-    with (folder / "xvfb.log").open("wb") as log:
-        process = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
-            pass_fds=[writing],
-            stdout=log,
-            stderr=log,
-        )
-    os.close(writing)
-    try:
-        with os.fdopen(reading) as told:
-            yield f":{told.readline().strip()}"
-    finally:
-        process.kill()
-        process.wait()
+class Screen(Peer):
+    """An X server without a monitor."""
+
+    @property
+    def display(self) -> str:
+        """ ":7" say."""
+        return f":{self._number()}"
+
+    def _number(self) -> str:
+        return next((line for line in reversed(self.log().splitlines()) if line.isdigit()), "")
+
+
+def xvfb(folder: Path, size: str = "320x240") -> Screen:
+    """A screen of this size."""
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
+    screen = Screen(command, folder / "xvfb.log", ready=lambda: screen.display != ":")
+    return screen
 
 
 @cache

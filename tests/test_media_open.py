@@ -18,7 +18,9 @@ from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.preview.sink import PreviewSink
+from streamstyle.media.reconnecting import ReconnectingSource
 from streamstyle.media.scene.film import SceneSource
+from streamstyle.media.scene.live import LiveSceneSource
 from streamstyle.types import Frame, Sink, Source
 
 SOURCES: dict[str, Callable[[Path], Source]] = {
@@ -96,14 +98,16 @@ def test_every_sink_keeps_the_contract(tmp_path: Path, name: str, complete: bool
 def test_names_find_their_source_and_sink(tmp_path: Path) -> None:
     assert isinstance(open_source("clip.mp4"), FileSource)
     assert isinstance(open_source("test:"), SceneSource)
+    assert isinstance(open_source("test:?live=1"), LiveSceneSource)
+    for url in ("rtsp://camera/1", "webcam:0", "HTTPS://example.org/a.mp4", "udp://:5000"):
+        assert isinstance(open_source(url), ReconnectingSource)
     assert isinstance(open_sink("null:", info_of()), NullSink)
     assert isinstance(open_sink(str(tmp_path / "a.webm"), info_of()), FileSink)
 
 
-@pytest.mark.parametrize("url", ["rtsp://camera/1", "webcam:0", "https://example.org/a.mp4"])
-def test_an_unknown_scheme_says_what_this_version_reads(url: str) -> None:
-    with pytest.raises(ConfigError, match="reads video files and `test:`"):
-        open_source(url)
+def test_an_unknown_scheme_says_what_this_version_reads() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean 'rtsp'.*reads video files and `test:`, `webcam:`"):
+        open_source("rstp://camera/1")
 
 
 def test_an_unknown_output_scheme_says_what_this_version_writes() -> None:

@@ -9,11 +9,17 @@ from pathlib import Path
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
+from streamstyle.media.live_clock import LiveClock
+from streamstyle.media.live_sound import SoundBuffer
+from streamstyle.media.live_source import LiveLimits, LiveSource
+from streamstyle.media.live_url import LIVE, Opening, opening_of
 from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.net.targets import KINDS as NETWORK
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.preview.sink import PreviewSink
-from streamstyle.media.scene.film import SceneSource, parse_scene
+from streamstyle.media.reconnecting import ReconnectingSource
+from streamstyle.media.scene.film import SceneRequest, SceneSource, parse_scene
+from streamstyle.media.scene.live import LiveSceneSource
 from streamstyle.media.virtualcam_sink import VirtualCameraSink
 from streamstyle.media.zmq_address import SCHEMES
 from streamstyle.media.zmq_sink import ZmqSink
@@ -22,7 +28,8 @@ from streamstyle.types import Sink, Source, StreamInfo
 
 _SOURCES: dict[str, Callable[[str], Source]] = {
     "": FileSource,
-    "test": lambda url: SceneSource.of(parse_scene(url)),
+    "test": lambda url: _scene(parse_scene(url)),
+    **dict.fromkeys(LIVE, lambda url: open_live(opening_of(url))),
     **dict.fromkeys(SCHEMES, ZmqSource),
 }
 
@@ -41,6 +48,9 @@ _SINKS: dict[str, Callable[[str, StreamInfo, int | None, Tell], Sink]] = {
 }
 
 _AND = "|"  # no address holds one
+
+LIMITS = LiveLimits()
+
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 
 
@@ -56,6 +66,16 @@ def open_source(url: str) -> Source:
             f"this version reads video files and {_listed(_SOURCES)}."
         )
     return _SOURCES[scheme](url)
+
+
+def open_live(opening: Opening, limits: LiveLimits = LIMITS) -> ReconnectingSource:
+    """A live input that comes back, on one clock and with one sound over all its connections."""
+    clock, sound = LiveClock(), SoundBuffer()
+    return ReconnectingSource(lambda first: LiveSource(opening, clock, sound, limits, measure=first))
+
+
+def _scene(request: SceneRequest) -> Source:
+    return LiveSceneSource(request) if request.live else SceneSource.of(request)
 
 
 def grouped(urls: Sequence[str]) -> tuple[str, ...]:

@@ -14,44 +14,48 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl
 
-from streamstyle.errors import ConfigError, nearest
+from streamstyle.errors import ConfigError, SourceError, nearest
 from streamstyle.media.scene.lavender import Lavender
 from streamstyle.media.scene.seaside import Seaside
-from streamstyle.types import Frame, MediaReport, StreamInfo
+from streamstyle.types import Frame, MediaReport, Picture, StreamInfo
 
 _LONGEST_SHOT = 20  # seconds; a view's painted world is as wide as its pan is long
+_OPTIONS = ("seconds", "size", "rate", "live")
 
 
 @dataclass(frozen=True)
 class SceneRequest:
-    """seconds: length of the film. size: (width, height). rate: frames per second."""
+    """seconds: length of the film. size: (width, height). rate: frames per second. live: over and over, at
+    its pace."""
 
     seconds: float = 8.0
     size: tuple[int, int] = (640, 360)
     rate: Fraction = Fraction(30)
+    live: bool = False
 
 
 def is_scene(url: str) -> bool:
-    """Does this url name the scene?"""
-    return url.lower().startswith("test:")
+    """Does this url name the scene, as a film?"""
+    return url.lower().startswith("test:") and not parse_scene(url).live
 
 
 def parse_scene(url: str) -> SceneRequest:
-    """`test:?seconds=8&size=640x360&rate=30`, each part optional. Raises ConfigError."""
+    """`test:?seconds=8&size=640x360&rate=30&live=1`, each part optional. Raises ConfigError."""
     query = url[len("test:") :]
     if query and not query.startswith("?"):
         raise ConfigError(f"'{url}' cannot be read: write options as test:?seconds=8&size=640x360&rate=30.")
     given = dict(parse_qsl(query[1:], keep_blank_values=True))
     for name in given:
-        if name not in {"seconds", "size", "rate"}:
-            known = nearest(name, ("seconds", "size", "rate"))
-            raise ConfigError(f"test: has no option '{name}'{known}: it takes seconds, size and rate.")
+        if name not in _OPTIONS:
+            known = nearest(name, _OPTIONS)
+            raise ConfigError(f"test: has no option '{name}'{known}: it takes {', '.join(_OPTIONS)}.")
     default = SceneRequest()
     try:
         width, height = map(int, given["size"].lower().split("x")) if "size" in given else default.size
         rate = Fraction(given["rate"]) if "rate" in given else default.rate
-        request = SceneRequest(float(given.get("seconds", default.seconds)), (width, height), rate)
-    except (ValueError, ZeroDivisionError) as error:
+        live = {"0": False, "1": True}[given.get("live", "0")]
+        request = SceneRequest(float(given.get("seconds", default.seconds)), (width, height), rate, live)
+    except (KeyError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(
             f"'{url}' cannot be read: write options as test:?seconds=8&size=640x360&rate=30."
         ) from error
@@ -111,15 +115,21 @@ class SceneSource:
         while self._views is not None and self._frames < self._total:
             index = self._frames
             self._frames += 1
-            shot, frame = divmod(index, self._shot)
             yield Frame(
-                pixels=self._views[shot % 2].draw(float(frame / self._request.rate)),
+                pixels=self.draw(index),
                 index=index,
                 pts=index,
                 time_base=1 / self._request.rate,
                 duration=1,
                 captured_at=time.monotonic(),
             )
+
+    def draw(self, index: int) -> Picture:
+        """The picture of this frame, drawn anew. Only inside the `with` block."""
+        if self._views is None:
+            raise SourceError("The scene is not open: enter its `with` block first.")
+        shot, frame = divmod(index, self._shot)
+        return self._views[shot % 2].draw(float(frame / self._request.rate))
 
     def report(self) -> MediaReport:
         """Counters so far."""

@@ -1,0 +1,369 @@
+"""One connection to a live input: a camera, a screen or a stream, decoded as it comes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from streamstyle.errors import SourceError
+from streamstyle.media.colour import matrix_name, to_rgb
+from streamstyle.media.container import HOSTILE, picture_stream
+from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_rate
+from streamstyle.media.live_error import live_error, no_picture
+from streamstyle.media.live_sound import SoundBuffer
+from streamstyle.media.live_url import QUICK, Opening
+from streamstyle.media.piped import ChildPipe, ffmpeg_command, relay_command
+from streamstyle.media.scene.sound import SOUND_RATE
+from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
+from streamstyle.types import Frame, MediaReport, StreamInfo
+
+_DAMAGED_READS = 32
+_BUFFER = 2**18
+_MEASURED_FRAMES = 10
+_AHEAD_SECONDS = 1.0
+_WAITING_SOUND = 256
+_ROUNDED_SAMPLES = 0.05 * SOUND_RATE
+
+
+@dataclass(frozen=True)
+class LiveLimits:
+    """Seconds. open: for a connection to give its first picture. read: without anything from an open one."""
+
+    open: float = 10.0
+    read: float = 5.0
+
+
+class LiveSource:
+    """A live input as a Source, once: what ends or stalls raises SourceError, and is over.
+
+    Blocks for `limits.read` seconds at most. Frames of another size than the first simply have another shape.
+    Their time stamps are those of `clock`, which outlives the connection; sound goes to `sound`, if there is
+    any, on the same clock. A film that comes over the network faster than it plays is held back to its pace
+    and ends as files do.
+
+    measure: read some frames ahead, and give the rate that their time stamps have. Counters: as
+    `FileSource`'s.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        clock: LiveClock,
+        sound: SoundBuffer,
+        limits: LiveLimits,
+        *,
+        measure: bool = True,
+    ) -> None:
+        self._opening = opening
+        self._clock = clock
+        self._sound = sound
+        self._limits = limits
+        self._measure = measure
+        self._counts: Counter[str] = Counter()
+        self._notes: list[str] = []
+        self._reformatter = VideoReformatter()
+        self._container: InputContainer | None = None
+        self._pipe: ChildPipe | None = None
+        self._pictures: Iterator[av.VideoFrame] = iter(())
+        self._heads: list[av.VideoFrame] = []
+        self._info: StreamInfo | None = None
+        self._ear: _Ear | None = None
+        self._pace: Pace | None = None
+        self._stopped = False
+
+    @property
+    def info(self) -> StreamInfo:
+        """Valid inside the `with` block."""
+        if self._info is None:
+            raise SourceError(f"{self._opening.url} is not open: enter its `with` block first.")
+        return self._info
+
+    def __enter__(self) -> Self:
+        self._clock.connect()
+        try:
+            self._begin(self._connected())
+        except HOSTILE as error:
+            failure = self._failure(error)
+            self._free()
+            raise failure from error
+        except BaseException:
+            self._free()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopped = True
+        self._free()
+
+    def __iter__(self) -> Iterator[Frame]:
+        heads, self._heads = self._heads, []
+        for head in heads:
+            yield from self._shown(head)
+        while not self._stopped and (picture := self._next()) is not None:
+            yield from self._shown(picture)
+
+    def interrupt(self) -> None:
+        """See `Interruptible`: a read that blocks inside FFmpeg returns within its time-out."""
+        self._stopped = True
+
+    def _next(self) -> av.VideoFrame | None:
+        """The next picture; None at the end, and once interrupted."""
+        try:
+            return next(self._pictures, None)
+        except HOSTILE as error:
+            if self._stopped:
+                return None
+            raise self._failure(error) from error
+
+    def report(self) -> MediaReport:
+        """Counters so far."""
+        counters = {"frames": 0, "corrupt_packets": 0, "truncated": 0} | dict(self._counts)
+        return MediaReport(counters=counters, notes=tuple(self._notes))
+
+    def _connected(self) -> InputContainer:
+        opening = self._opening
+        if opening.device and sys.platform != "win32":
+            return self._piped(relay_command(opening), "nut")
+        try:
+            return self._open(opening.file, opening.format, opening.attempts[0])
+        except av.ProtocolNotFoundError:
+            if not opening.child:
+                raise
+        return self._piped(ffmpeg_command(opening.file, self._limits.read), "mpegts")
+
+    def _piped(self, command: Sequence[str], demuxer: str) -> InputContainer:
+        self._pipe = ChildPipe(command, self._limits.open, lambda: self._stopped)
+        return self._open(self._pipe, demuxer, QUICK)
+
+    def _open(self, file: Any, demuxer: str | None, options: Mapping[str, str]) -> InputContainer:
+        container: InputContainer = av.open(
+            file,
+            "r",
+            format=demuxer,
+            container_options=dict(options),
+            buffer_size=_BUFFER,
+            metadata_errors="replace",
+            timeout=(self._limits.open, self._limits.read),
+        )
+        self._container = container
+        return container
+
+    def _begin(self, container: InputContainer) -> None:
+        """Read up to the first pictures, and describe them."""
+        stream = picture_stream(container)
+        if stream is None or stream.codec_context is None:
+            raise no_picture(self._opening)
+        stream.thread_type = "SLICE"  # frame threads would hold pictures back
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        ends = bool(container.duration and container.duration > 0)
+        if self._opening.film and (ends or "hls" in container.format.name):
+            self._pace = Pace()
+        sound = next((s for s in container.streams.audio if s.codec_context is not None), None)
+        self._ear = None if sound is None else _Ear(sound, self._clock, self._sound)
+        self._pictures = self._decoded(container, stream, ends=ends)
+        deadline = time.monotonic() + self._limits.open
+        head = next(self._pictures, None)
+        if head is None:
+            raise no_picture(self._opening)
+        self._heads = [head]
+        self._read_ahead(min(deadline, time.monotonic() + _AHEAD_SECONDS))
+        self._info = self._described(container, stream, head, ends=ends)
+        if self._pace is None:
+            self._heads = self._heads[-1:]  # the others are late by now
+        if self._pipe is not None:
+            self._pipe.timeout = self._limits.read
+
+    def _read_ahead(self, until: float) -> None:
+        """Read enough pictures to measure their rate, and past those that were sent before we came: from
+        there on each has to be waited for."""
+        wanted = _MEASURED_FRAMES if self._measure else 1
+        started, waited = time.monotonic(), False
+        while (len(self._heads) < wanted or not (waited or self._pace)) and started < until:
+            picture = next(self._pictures, None)
+            if picture is None:
+                return
+            before, now = self._heads[-1].time, time.monotonic()
+            if before is not None and picture.time is not None:
+                waited = now - started > 0.5 * (picture.time - before)
+            self._heads.append(picture)
+            started = now
+
+    def _described(
+        self, container: InputContainer, stream: VideoStream, head: av.VideoFrame, *, ends: bool
+    ) -> StreamInfo:
+        width, height, aspect = upright_shape(stream, head)
+        declared = stream.average_rate or stream.guessed_rate
+        declared = declared if declared and 0 < declared <= 1000 else None
+        stamps = [picture.time for picture in self._heads if picture.time is not None]
+        rate = measured_rate(stamps, declared)
+        if self._opening.device and rate and declared and rate != declared:
+            self._notes.append(
+                f"{self._opening.url} says {float(declared):g} frames per second and gives {float(rate):.1f}."
+            )
+        seconds = Fraction(container.duration or 0, av.time_base) if ends else Fraction(0)
+        return StreamInfo(
+            url=self._opening.url,
+            width=width,
+            height=height,
+            rate=rate,
+            time_base=TIME_BASE,
+            frames=round(seconds * rate) if rate else 0,
+            sample_aspect_ratio=aspect,
+            matrix=matrix_name(head.colorspace, head.height),
+            audio_streams=len(container.streams.audio),
+            live=True,
+            sound=None if self._ear is None else self._sound,
+        )
+
+    def _packets(self, container: InputContainer, *, ends: bool) -> Iterator[Packet[Any]]:
+        packets: Iterator[Packet[Any]] = container.demux()
+        damaged, since = 0, time.monotonic()
+        while not self._stopped:
+            try:
+                packet = next(packets, None)
+            except av.InvalidDataError:
+                damaged += 1
+                self._counts["corrupt_packets"] += 1
+                if damaged > _DAMAGED_READS or time.monotonic() - since > self._limits.read:
+                    raise
+                packets = container.demux()
+                continue
+            if packet is None:
+                if not ends:
+                    raise EOFError
+                return
+            damaged, since = 0, time.monotonic()
+            if packet.size:
+                yield packet
+
+    def _decoded(
+        self, container: InputContainer, stream: VideoStream, *, ends: bool
+    ) -> Iterator[av.VideoFrame]:
+        """Pictures in presentation order; sound is heard on the way. None for a whole time-out raises, even
+        where other packets come."""
+        seen = time.monotonic()
+        limit = self._limits.open
+        for packet in self._packets(container, ends=ends):
+            if packet.stream_index == stream.index:
+                for picture in self._decode(stream, packet):
+                    yield picture
+                    seen, limit = time.monotonic(), self._limits.read
+            elif self._ear is not None and packet.stream_index == self._ear.index:
+                self._ear.hear(packet)
+            if time.monotonic() - seen > limit:
+                raise TimeoutError
+        yield from self._decode(stream, None)
+
+    def _decode(self, stream: VideoStream, packet: Packet[Any] | None) -> list[av.VideoFrame]:
+        try:
+            pictures = stream.decode(packet)
+        except EOFError:
+            return []
+        except HOSTILE:
+            self._counts["corrupt_packets"] += 1
+            return []
+        concealed = sum(picture.is_corrupt for picture in pictures)
+        self._counts["corrupt_packets"] += concealed
+        self._counts["concealed_frames"] += concealed
+        return pictures
+
+    def _shown(self, picture: av.VideoFrame) -> Iterator[Frame]:
+        """The picture as promised to the world, when it is due; nothing where it cannot be converted."""
+        stamp = picture.time
+        try:
+            matrix = matrix_name(picture.colorspace, picture.height)
+            pixels = to_rgb(self._reformatter, picture, matrix, picture.width, picture.height)
+        except HOSTILE:
+            self._counts["corrupt_packets"] += 1
+            return
+        if self._pace is not None and stamp is not None:
+            self._pace.hold(stamp, lambda: self._stopped)
+        now = time.monotonic()
+        ticks = self._clock.place(stamp, now)
+        if self._ear is not None:
+            self._ear.anchored()
+        length = (picture.duration or 0) * (picture.time_base or Fraction(0)) / TIME_BASE
+        self._counts["frames"] += 1
+        yield Frame(
+            pixels=turned(pixels, turn_of(picture)),
+            index=self._clock.frames - 1,
+            pts=ticks,
+            time_base=TIME_BASE,
+            duration=max(round(length), 0),
+            captured_at=now,
+        )
+
+    def _failure(self, error: BaseException) -> SourceError:
+        if self._pipe is None:
+            return live_error(self._opening, error)
+        error = TimeoutError() if self._pipe.timed_out else error
+        return live_error(self._opening, error, self._pipe.complaint())
+
+    def _free(self) -> None:
+        self._pictures, self._heads, self._ear = iter(()), [], None
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+
+
+class _Ear:
+    """Decodes one sound stream into a SoundBuffer, once the clock knows where it lies."""
+
+    def __init__(self, stream: AudioStream, clock: LiveClock, sound: SoundBuffer) -> None:
+        self.index = stream.index
+        self._stream = stream
+        self._clock = clock
+        self._sound = sound
+        self._resampler = AudioResampler(format="flt", layout="stereo", rate=SOUND_RATE)
+        self._end = 0
+        self._waiting: list[tuple[float, np.ndarray[Any, np.dtype[np.float32]]]] = []
+
+    def hear(self, packet: Packet[Any]) -> None:
+        """Damaged sound is a gap, no reason to lose the picture."""
+        try:
+            for decoded in self._stream.decode(packet):
+                for frame in self._resampler.resample(decoded):
+                    samples = np.array(frame.to_ndarray(), np.float32).reshape(-1, 2)
+                    at = self._end if frame.time is None else round(frame.time * SOUND_RATE)
+                    # Containers round times, FLV to milliseconds: taken as they are, each packet would click.
+                    at = self._end if abs(at - self._end) < _ROUNDED_SAMPLES else at
+                    self._end = at + len(samples)
+                    self._waiting.append((at / SOUND_RATE, samples))
+        except HOSTILE:
+            return
+        del self._waiting[:-_WAITING_SOUND]
+        self.anchored()
+
+    def anchored(self) -> None:
+        """Pass on what was heard, if pictures have told where it lies on the clock."""
+        while self._waiting:
+            stamp, samples = self._waiting[0]
+            at = self._clock.seconds(stamp)
+            if at is None and self._clock.waiting:
+                return
+            if at is not None:
+                self._sound.add(samples, at)
+            del self._waiting[0]

@@ -1,0 +1,159 @@
+"""What a live url means to FFmpeg: one table row per scheme."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+import av
+
+from streamstyle.errors import ConfigError, nearest
+from streamstyle.media.container import READABLE
+
+HTTP_FORMATS = f"{READABLE},hls,mpjpeg"
+QUICK = {"probesize": "1000000", "analyzeduration": "500000"}
+"""Without these FFmpeg listens for seconds before it says what a stream holds. Its `nobuffer` would throw
+away what it heard meanwhile, and with it the first key frame."""
+
+HTTP_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto,data"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How FFmpeg opens a live input.
+
+    url: what the user named. file: what FFmpeg is given. format: its demuxer, None to find out.
+    attempts: options, those of the first attempt that opens count. child: read it through an `ffmpeg` program
+    where the library lacks the protocol. film: may be a film with an end, that comes faster than it plays.
+    device: belongs to this machine.
+    """
+
+    url: str
+    file: str
+    format: str | None = None
+    attempts: tuple[Mapping[str, str], ...] = field(default=({},))
+    child: bool = False
+    film: bool = False
+    device: bool = False
+
+
+def opening_of(url: str) -> Opening:
+    """How to open `url`, whose scheme is one of `LIVE`. Raises ConfigError for options that make no sense."""
+    return LIVE[url.partition(":")[0].lower()](url)
+
+
+def _network(*attempts: Mapping[str, str], **more: bool) -> Callable[[str], Opening]:
+    def opening(url: str) -> Opening:
+        # One demuxer for what has but one: FFmpeg's guess needs more of the stream.
+        demuxer = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv"}.get(url.partition(":")[0].lower())
+        return Opening(url, url, demuxer, tuple(QUICK | dict(a) for a in attempts or ({},)), **more)
+
+    return opening
+
+
+def _options(url: str, known: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """`webcam:0?size=640x480` as ("0", {"size": "640x480"})."""
+    scheme, _, rest = url.partition(":")
+    name, _, query = rest.partition("?")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    for option in given:
+        if option not in known:
+            raise ConfigError(
+                f"{scheme}: has no option '{option}'{nearest(option, known)}: it takes {', '.join(known)}."
+            )
+    for option, pattern in (("size", "x"), ("region", ",")):
+        parts = given.get(option, "").replace("x" if pattern == "x" else ",", " ").split()
+        if option in given and not all(part.isdigit() for part in parts):
+            raise ConfigError(
+                f"'{url}' cannot be read: write size as 1280x720 and region as x,y,width,height."
+            )
+        if option in given and len(parts) != (2 if option == "size" else 4):
+            raise ConfigError(
+                f"'{url}' cannot be read: write size as 1280x720 and region as x,y,width,height."
+            )
+    try:
+        if "fps" in given and not 0 < float(given["fps"]) <= 1000:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(f"'{url}' cannot be read: fps is a number of frames per second.") from None
+    return name, given
+
+
+def _webcam(url: str) -> Opening:
+    name, given = _options(url, ("size", "fps", "format"))
+    name = name or "0"
+    options = {"video_size": given.get("size"), "framerate": given.get("fps")}
+    plain = {key: value for key, value in options.items() if value}
+    if sys.platform == "darwin":
+        # AVFoundation refuses to guess a rate.
+        return Opening(url, f"{name}:none", "avfoundation", ({"framerate": "30"} | plain,), device=True)
+    if sys.platform == "win32":
+        camera = _dshow_name(name) if name.isdigit() else name
+        attempts = ({"vcodec": "mjpeg"} | plain, plain)
+        return Opening(url, f"video={camera}", "dshow", attempts, device=True)
+    path = f"/dev/video{name}" if name.isdigit() else name
+    wanted = given.get("format", "mjpeg")
+    # Uncompressed pictures of any size beyond VGA do not fit through USB 2 at full rate.
+    attempts = ({"input_format": wanted} | plain, *(() if "format" in given else (plain,)))
+    return Opening(url, path, "v4l2", attempts, device=True)
+
+
+def _dshow_name(number: str) -> str:
+    cameras = [d for d in av.enumerate_input_devices("dshow") if "video" in d.media_types]
+    return cameras[int(number)].description if int(number) < len(cameras) else number
+
+
+def _screen(url: str) -> Opening:
+    name, given = _options(url, ("region", "fps", "display", "cursor"))
+    rate = given.get("fps", "30")
+    cursor = "0" if given.get("cursor") == "0" else "1"
+    region = given.get("region", "").split(",") if given.get("region") else None
+    if sys.platform == "darwin":
+        if region:
+            raise ConfigError("screen: takes no region on macOS: the whole screen is read there.")
+        options = {"framerate": rate, "capture_cursor": cursor}
+        return Opening(url, f"Capture screen {name or 0}:none", "avfoundation", (options,), device=True)
+    options = {"framerate": rate, "draw_mouse": cursor}
+    if region:
+        options["video_size"] = f"{region[2]}x{region[3]}"
+    if sys.platform == "win32":
+        if region:
+            options |= {"offset_x": region[0], "offset_y": region[1]}
+        return Opening(url, "desktop", "gdigrab", (options,), device=True)
+    display = given.get("display") or name or os.environ.get("DISPLAY", "")
+    if not display:
+        raise ConfigError(
+            "screen: needs an X display and DISPLAY is not set: start it in a desktop session, or name one "
+            "as screen:?display=:0 (Wayland sessions offer one through Xwayland, for X programs only)."
+        )
+    place = f"+{region[0]},{region[1]}" if region else ""
+    return Opening(url, f"{display}{place}", "x11grab", (options,), device=True)
+
+
+_HTTP = _network(
+    {
+        "format_whitelist": HTTP_FORMATS,
+        "protocol_whitelist": HTTP_PROTOCOLS,
+        "reconnect": "1",  # a film that breaks off goes on where it was
+        "reconnect_delay_max": "2",
+    },
+    film=True,
+)
+_RTSP = _network({"rtsp_flags": "prefer_tcp"})
+
+LIVE: dict[str, Callable[[str], Opening]] = {
+    "webcam": _webcam,
+    "screen": _screen,
+    "rtsp": _RTSP,
+    "rtsps": _RTSP,
+    "rtmp": _network(),
+    "rtmps": _network(),
+    "http": _HTTP,
+    "https": _HTTP,
+    "udp": _network({"overrun_nonfatal": "1", "fifo_size": "100000"}),
+    "srt": _network(child=True),
+}
+"""Scheme -> how a url of it is opened."""

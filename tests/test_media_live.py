@@ -1,0 +1,296 @@
+"""Live sources against real servers and programs."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import itertools
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_files import make_video
+from peers import (
+    PATIENCE,
+    Peer,
+    ffmpeg,
+    free_port,
+    needs_ffmpeg,
+    needs_gstreamer,
+    needs_nginx,
+    needs_xvfb,
+    nginx_rtmp,
+    rtsp_server,
+    wait_for,
+    xvfb,
+)
+
+from streamstyle.media.live_source import LiveLimits
+from streamstyle.media.live_url import opening_of
+from streamstyle.media.open import open_live, open_source
+from streamstyle.types import Frame
+
+PICTURE = ["-re", "-f", "lavfi", "-i", "testsrc2=size=160x96:rate=15"]
+TONE = ["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
+H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", "8"]
+STREAM = [*PICTURE, *TONE, *H264, "-c:a", "aac"]
+SHORT = LiveLimits(open=20.0, read=0.5)
+
+
+@contextmanager
+def rtsp(folder: Path) -> Iterator[str]:
+    with rtsp_server(folder) as server:
+        yield f"{server.url}/play"
+
+
+@contextmanager
+def rtmp(folder: Path) -> Iterator[str]:
+    with nginx_rtmp(folder) as server, ffmpeg([*STREAM, "-f", "flv", f"{server.url}/film"], folder):
+        wait_for(lambda: "publish: name='film'" in server.log(), "the publisher")
+        yield f"{server.url}/film"
+
+
+@contextmanager
+def udp(folder: Path) -> Iterator[str]:
+    url = f"udp://127.0.0.1:{free_port()}"
+    with ffmpeg([*STREAM, "-f", "mpegts", f"{url}?pkt_size=1316"], folder):
+        yield url
+
+
+@contextmanager
+def srt(folder: Path) -> Iterator[str]:
+    url = f"srt://127.0.0.1:{free_port()}"
+    # The listener comes up when it comes up; a caller before that waits 3 s and is refused.
+    with ffmpeg([*STREAM, "-f", "mpegts", f"{url}?mode=listener"], folder):
+        wait_for(lambda: _holds_udp(int(url.rpartition(":")[2])), "the SRT listener")
+        yield url
+
+
+@contextmanager
+def screen(folder: Path) -> Iterator[str]:
+    with xvfb(folder, "160x96") as server:
+        yield f"screen:?display={server.display}&fps=15"
+
+
+def _holds_udp(port: int) -> bool:
+    return f":{port:04X} " in Path("/proc/net/udp").read_text()
+
+
+LIVE: dict[str, Callable[[Path], AbstractContextManager[str]]] = {
+    "rtsp": rtsp,
+    "rtmp": rtmp,
+    "udp": udp,
+    "srt": srt,
+    "screen": screen,
+}
+live_peer = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("rtsp", marks=needs_gstreamer),
+        pytest.param("rtmp", marks=[needs_nginx, needs_ffmpeg]),
+        pytest.param("udp", marks=needs_ffmpeg),
+        pytest.param("srt", marks=needs_ffmpeg),
+        pytest.param("screen", marks=needs_xvfb),
+    ],
+)
+
+
+@contextmanager
+def nothing_left_over() -> Iterator[None]:
+    """Fails if the body leaves file descriptors, threads or children behind."""
+
+    def held() -> tuple[int, int, int]:
+        children = sum(
+            len((task / "children").read_text().split()) for task in Path("/proc/self/task").iterdir()
+        )
+        files, threads = (len(list(Path(f"/proc/self/{what}").iterdir())) for what in ("fd", "task"))
+        return files, threads, children
+
+    before = held()
+    yield
+    wait_for(
+        lambda: all(now <= then for now, then in zip(held(), before, strict=True)), f"{before} to be all"
+    )
+
+
+def check_order(frames: list[Frame]) -> None:
+    for one, two in itertools.pairwise(frames):
+        assert one.index < two.index
+        assert one.pts < two.pts
+        assert one.captured_at <= two.captured_at
+
+
+@live_peer
+def test_every_live_source_keeps_the_contract(tmp_path: Path, name: str) -> None:
+    with LIVE[name](tmp_path) as url, nothing_left_over(), open_live(opening_of(url)) as source:
+        info = source.info
+        frames = list(itertools.islice(source, 20))
+        heard = None if info.sound is None else info.sound.reader()
+        if heard is not None:
+            heard.until(frames[5].time)
+            samples = heard.until(frames[-1].time)
+        counters = source.report().counters
+    assert info.live
+    assert (info.width, info.height, info.frames) == (160, 96, 0)
+    assert info.rate is not None
+    assert 14 < info.rate < 16
+    assert [frame.index for frame in frames] == list(range(20))
+    check_order(frames)
+    for frame in frames:
+        assert frame.pixels.shape == (96, 160, 3)
+        assert frame.pixels.flags.c_contiguous
+        assert frame.time_base == info.time_base
+    # Twenty frames of fifteen in a second, by their own stamps.
+    assert frames[-1].time - frames[0].time == pytest.approx(19 / 15, abs=0.2)
+    assert (counters["frames"], counters["reconnects"]) == (20, 0)
+    assert (info.sound is None) == (name == "screen")
+    if heard is not None:
+        spectrum = np.abs(np.fft.rfft(samples[:, 0]))
+        assert spectrum.argmax() * 48_000 / len(samples) == pytest.approx(440, abs=5)
+
+
+@contextmanager
+def web_server(folder: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    ) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.m3u8"])
+def test_a_film_over_http_plays_at_its_pace_and_ends(tmp_path: Path, name: str) -> None:
+    if name.endswith("m3u8"):
+        options = {"hls_time": "0.4", "hls_playlist_type": "vod"}
+        make_video(tmp_path / name, frames=30, audio=["aac"], container_options=options)
+    else:
+        make_video(tmp_path / name, frames=30, audio=["aac"])
+    with web_server(tmp_path) as server, open_source(f"{server}/{name}") as source:
+        frames = list(source)
+        assert source.info.sound is not None
+        reader = source.info.sound.reader()
+        reader.until(0.2)
+        loud = np.abs(reader.until(0.7)).max()
+    assert [frame.index for frame in frames] == list(range(30))
+    check_order(frames)
+    assert frames[-1].time == pytest.approx(29 / 30, abs=0.01)
+    # Never sooner than by its time stamps: what is written down is when each was handed over.
+    assert frames[-1].captured_at - frames[0].captured_at > 0.9
+    assert loud > 0.1
+    assert source.report().counters["reconnects"] == 0
+
+
+@needs_gstreamer
+def test_a_killed_server_is_awaited_and_its_picture_comes_back(tmp_path: Path) -> None:
+    with rtsp_server(tmp_path) as server, nothing_left_over_after_use(server) as source:
+        stream = iter(source)
+        frames = [next(stream) for _ in range(5)]
+        server.kill()
+        threading.Timer(0.5, server.start).start()
+        frames += [next(stream) for _ in range(10)]
+        report = source.report()
+    check_order(frames)
+    assert report.counters["reconnects"] == 1
+    assert report.counters["lost_ms"] > 400
+    # What the wall clock says of the gap, the time stamps say as well.
+    gap = frames[5].captured_at - frames[4].captured_at
+    assert frames[5].time - frames[4].time == pytest.approx(gap, abs=0.1)
+    assert any("Reconnections to rtsp://127.0.0.1" in note for note in report.notes)
+
+
+@contextmanager
+def nothing_left_over_after_use(server: Peer) -> Iterator:  # type: ignore[type-arg]
+    with open_live(opening_of(f"{server.url}/silent"), SHORT):
+        pass
+    with nothing_left_over(), open_live(opening_of(f"{server.url}/silent"), SHORT) as source:
+        yield source
+
+
+@needs_nginx
+@needs_ffmpeg
+@pytest.mark.parametrize("frozen", ["server", "publisher"])
+def test_a_frozen_peer_is_noticed_and_its_picture_comes_back(tmp_path: Path, frozen: str) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(nginx_rtmp(tmp_path))
+        publisher = stack.enter_context(
+            ffmpeg([*PICTURE, *H264, "-f", "flv", f"{server.url}/film"], tmp_path)
+        )
+        wait_for(lambda: "publish: name='film'" in server.log(), "the publisher")
+        peer = {"server": server, "publisher": publisher}[frozen]
+        source = stack.enter_context(open_live(opening_of(f"{server.url}/film"), SHORT))
+        stream = iter(source)
+        frames = [next(stream) for _ in range(5)]
+        peer.freeze()
+        stack.callback(peer.thaw)
+        timer = threading.Timer(1.5, peer.thaw)  # three time-outs
+        timer.start()
+        frames += [next(stream) for _ in range(40)]
+        report = source.report()
+    check_order(frames)
+    assert report.counters["reconnects"] >= 1
+    assert any("sends nothing in time" in note for note in report.notes)
+
+
+@needs_xvfb
+def test_a_screen_that_hangs_does_not_hang_us(tmp_path: Path) -> None:
+    with xvfb(tmp_path, "160x96") as server:
+        url = f"screen:?display={server.display}"
+        with nothing_left_over(), open_live(opening_of(url), SHORT) as source:
+            stream = iter(source)
+            frames = [next(stream) for _ in range(3)]
+            server.freeze()
+            threading.Timer(1.0, server.thaw).start()
+            frames += [next(stream) for _ in range(40)]
+            assert source.report().counters["reconnects"] >= 1
+    check_order(frames)
+
+
+@needs_gstreamer
+def test_interrupted_between_attempts_it_ends_at_once(tmp_path: Path) -> None:
+    with rtsp_server(tmp_path) as server, open_live(opening_of(f"{server.url}/silent"), SHORT) as source:
+        stream = iter(source)
+        next(stream)
+        server.kill()
+        threading.Timer(0.5, source.interrupt).start()
+        rest = list(stream)
+    assert len(rest) < 200
+    with pytest.raises(StopIteration):
+        next(iter(source))
+
+
+@needs_ffmpeg
+def test_a_mute_srt_child_is_killed_on_interrupt(tmp_path: Path) -> None:
+    with srt(tmp_path) as url:
+        with open_live(opening_of(url), LiveLimits(open=20, read=PATIENCE)) as source:
+            stream = iter(source)
+            next(stream)
+            child = [line for line in _children() if "ffmpeg" in line and "pipe:1" in line]
+            assert len(child) == 1
+            subprocess.run(["kill", "-STOP", child[0].split()[0]], check=True)
+            threading.Timer(0.3, source.interrupt).start()
+            list(stream)
+        assert not [line for line in _children() if "pipe:1" in line]
+
+
+def _children() -> list[str]:
+    told = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.splitlines()
