@@ -182,7 +182,8 @@ class EngineSpec:
     in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
     statistics of its normalisation from frame to frame, and so hear `Look.hold`? size: (width, height) that
     it paints at where that is not the frame's. paints: False where pictures leave as they came. why: the
-    reason that `auto` took no better one, empty where there was none or the engine was asked for by name."""
+    reason that `auto` took no better one, empty where there was none or the engine was asked for by name.
+    plan: how it shares out the processors, in words, empty where it does not choose."""
 
     name: str
     precision: str
@@ -192,6 +193,7 @@ class EngineSpec:
     size: tuple[int, int] | None = None
     paints: bool = True
     why: str = ""
+    plan: str = ""
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,7 @@ def summary_text(summary: RunSummary) -> str:
         *([f"region    {summary.region} in {summary.region_style}"] if summary.region else []),
         f"engine    {engine['name']} {engine['precision']} on {engine['device']}{_painted(engine)}"
         + (f" ({engine['why']})" if engine["why"] else ""),
+        *([f"plan      {engine['plan']}"] if engine["plan"] else []),
         f"anomalies {summary.flagged_frames} flagged frames: {anomalies}",
         "fps alone " + ", ".join(f"{name} {stage['fps']:.0f}" for name, stage in summary.stages.items()),
         *(f"output    {url}" for url in summary.outputs),

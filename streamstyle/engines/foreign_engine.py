@@ -20,7 +20,8 @@ import numpy as np
 from safetensors import SafetensorError
 
 from streamstyle.engines.cache import EngineCache, source_hash
-from streamstyle.engines.openvino_engine import NETS, compiled_for_cpu, import_openvino
+from streamstyle.engines.cpu_plan import compiled_for_cpu
+from streamstyle.engines.openvino_engine import NETS, import_openvino
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError, ModelError
 from streamstyle.types import EngineSpec, Look, Pending, Picture
@@ -107,7 +108,10 @@ class ForeignEngine:
         }
         try:
             self._compiled, self._spec = compiled_for_cpu(
-                ov, on_frames, key, cache=cache, what=f"{label} for {width}x{height}"
+                *(ov, on_frames, key),
+                cache=cache,
+                what=f"{label} for {width}x{height}",
+                pixels=size[0] * size[1],
             )
         except OPENVINO_ERRORS as error:
             raise EngineError(f"OpenVINO cannot compile the imported model: {reason(error)}") from error

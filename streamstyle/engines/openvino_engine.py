@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.engines.cache import EngineCache, Recipe, source_hash, weights_hash
+from streamstyle.engines.cache import EngineCache, source_hash, weights_hash
 from streamstyle.engines.conditioning import Conditioning
+from streamstyle.engines.cpu_plan import MOST_STREAMS, compiled_for_cpu
 from streamstyle.engines.exported import input_shapes
-from streamstyle.engines.machine import instruction_sets, usable_cpus
 from streamstyle.engines.memory import engine_error
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.statistics import Past
@@ -91,7 +90,8 @@ class OpenVinoEngine:
                 key,
                 cache=cache,
                 what=f"{label} for {width}x{height}",
-                streams=1 if holds else 2,
+                pixels=size[0] * size[1],
+                most_streams=1 if holds else MOST_STREAMS,
             )
         except (RuntimeError, MemoryError) as error:
             raise engine_error("OpenVINO cannot compile the network", error) from error
@@ -193,59 +193,6 @@ def _finish(request: Any) -> None:
         request.wait()
     except RuntimeError as error:
         raise engine_error("the openvino engine failed on a frame", error) from error
-
-
-def compiled_for_cpu(
-    ov: ModuleType,
-    convert: Callable[[], Any],
-    key: Mapping[str, Any],
-    *,
-    cache: EngineCache | None,
-    what: str,
-    streams: int = 2,
-) -> tuple[Any, EngineSpec]:
-    """A model compiled for frames per second, in bf16 where the CPU computes it, from `cache` if it is there.
-
-    Uses all processors that this process may run on, in two streams: two frames at once on half of them
-    each give more frames per second than one after the other on all.
-
-    convert: the OpenVINO model; called where it must be compiled. key: what the model depends on.
-    what: the model and the size, for people. Raises what OpenVINO and `convert` raise.
-    """
-    threads = usable_cpus()
-    core = ov.Core()
-    bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    spec = EngineSpec("openvino", "bf16" if bf16 else "fp32", "cpu", in_flight=min(streams, threads))
-    options = {
-        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": spec.in_flight,
-    }
-
-    def load(data: bytes) -> Any:
-        try:
-            return core.import_model(data, "CPU", options)
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO cannot read the compiled model: {error}") from error
-
-    recipe = Recipe(
-        what,
-        {
-            **key,
-            "engine": "openvino",
-            "library": ov.get_version(),
-            "torch": version("torch"),
-            "device": core.get_property("CPU", "FULL_DEVICE_NAME"),
-            "instructions": instruction_sets(),
-            "precision": spec.precision,
-            "threads": threads,
-            "streams": spec.in_flight,
-        },
-        compile=lambda: core.compile_model(convert(), "CPU", options),
-        export=lambda compiled: compiled.export_model().getvalue(),
-        load=load,
-    )
-    return (recipe.compile() if cache is None else cache.get(recipe)), spec
 
 
 def _convert(

@@ -131,7 +131,7 @@ def _inductor(network: Any, example: tuple[Any, ...]) -> Network:
     import torch
 
     _need_compiler()
-    compiled: Any = torch.compile(network, dynamic=False)
+    compiled: Any = torch.compile(_joined(network, example).module(), dynamic=False)
     with torch.inference_mode():
         compiled(*example)
     return _on_torch(compiled)
@@ -143,10 +143,29 @@ def _aotinductor(network: Any, example: tuple[Any, ...]) -> Network:
     _need_compiler()
     with TemporaryDirectory() as folder:
         path = str(Path(folder) / "network.pt2")
-        # torch exports no type for these two.
-        inductor: Any = torch._inductor
-        inductor.aoti_compile_and_package(torch.export.export(network, example), package_path=path)
+        inductor: Any = torch._inductor  # torch exports no types for these two
+        inductor.aoti_compile_and_package(_joined(network, example), package_path=path)
         return _on_torch(inductor.aoti_load_package(path))
+
+
+def _joined(network: Any, example: tuple[Any, ...]) -> Any:
+    """The exported network, its edges repeated by joining slices.
+
+    torch 2.13's inductor fails on a replication pad that follows a pixel shuffle ("vr must not be None").
+    """
+    import torch
+    from torch import Tensor
+
+    def repeated(x: Tensor, padding: list[int]) -> Tensor:
+        for axis, (before, after) in zip((3, 2), (padding[:2], padding[2:]), strict=True):
+            first, last = x.narrow(axis, 0, 1), x.narrow(axis, x.shape[axis] - 1, 1)
+            x = torch.cat([*[first] * before, x, *[last] * after], axis)
+        return x
+
+    table = torch.export.default_decompositions()
+    table[torch.ops.aten.replication_pad2d.default] = repeated
+    with torch.no_grad():
+        return torch.export.export(network, example).run_decompositions(table)
 
 
 def _onnxruntime(network: Any, example: tuple[Any, ...]) -> Network:

@@ -1,0 +1,81 @@
+"""In how many streams OpenVINO paints: chosen by measuring, once, and kept with the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from streamstyle.engines import cpu_plan
+from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, Plan, candidates, chosen
+from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.types import Engine, Look
+
+SMALL = GeneratorConfig(widths=(4, 4, 8), blocks=1)
+HEIGHT, WIDTH = 180, 320
+WEIGHTS = {name: tensor.numpy() for name, tensor in SMALL.create().state_dict().items()}
+
+
+def test_few_processors_leave_few_plans() -> None:
+    assert candidates(1, LEAST_PIXELS, most=8) == [1]
+    assert candidates(2, LEAST_PIXELS, most=8) == [1, 2]
+    assert candidates(16, LEAST_PIXELS, most=8) == [1, 2, 4, 8]
+
+
+def test_frames_that_need_the_one_before_have_one_stream() -> None:
+    assert candidates(16, LEAST_PIXELS, most=1) == [1]
+
+
+def test_small_frames_are_not_worth_measuring_and_large_ones_not_the_memory() -> None:
+    assert candidates(16, LEAST_PIXELS - 1, most=8) == [2]
+    assert candidates(16, MOST_PIXELS // 2, most=8) == [1, 2]
+
+
+def test_more_frames_in_flight_must_be_worth_their_delay() -> None:
+    assert chosen({1: 100.0, 2: 102.0}) == 1
+    assert chosen({1: 100.0, 2: 110.0, 4: 111.0}) == 2
+
+
+def opened(told: list[str]) -> Engine:
+    return open_engine("openvino", SMALL.to_json(), WEIGHTS, HEIGHT, WIDTH, tell=told.append)
+
+
+@pytest.mark.parametrize("fastest", [1, 2])
+def test_the_plan_is_measured_once_kept_and_told(
+    fastest: int, engines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    def rate(_compiled: object, streams: int) -> float:
+        measured.append(streams)
+        return 90.0 if streams == fastest else 30.0
+
+    monkeypatch.setattr(cpu_plan, "frames_per_second", rate)
+    monkeypatch.setattr(cpu_plan, "usable_cpus", lambda: 2)
+    first = opened([])
+    assert sorted(measured) == [1, 2]
+    told: list[str] = []
+    second = opened(told)
+    assert not told
+    assert len(measured) == 2
+    assert first.spec == second.spec
+    assert first.spec.in_flight == fastest
+    plan = {1: "1 stream of 2 threads", 2: "2 streams of 1 thread"}[fastest]
+    assert first.spec.plan.startswith(plan)
+    assert "90 fps" in first.spec.plan
+    rng = np.random.default_rng(0)
+    pictures = list(rng.integers(0, 256, (3, HEIGHT, WIDTH, 3), np.uint8))
+    look = Look(np.ones((2, SMALL.layout.size), np.float32))
+    for a, b in zip(paint_all(first, pictures, look), paint_all(second, pictures, look), strict=True):
+        np.testing.assert_array_equal(a, b)
+    (file,) = engines.glob("*.engine")
+    assert msgspec.json.decode(file.read_bytes().partition(b"\n")[0], type=Plan).streams == fastest
+
+
+def test_what_is_measured_is_a_rate() -> None:
+    engine = opened([])
+    streams = engine.spec.in_flight
+    assert 0 < cpu_plan.frames_per_second(engine._compiled, streams) < 1e6  # type: ignore[attr-defined]
