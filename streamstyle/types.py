@@ -181,9 +181,10 @@ class EngineSpec:
     """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
     in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
     statistics of its normalisation from frame to frame, and so hear `Look.hold`? size: (width, height) that
-    it paints at where that is not the frame's. paints: False where pictures leave as they came. why: the
-    reason that `auto` took no better one, empty where there was none or the engine was asked for by name.
-    plan: how it shares out the processors, in words, empty where it does not choose."""
+    it paints at where that is not the frame's. every: of how many frames it paints one, at least. paints:
+    False where pictures leave as they came. why: the reason that `auto` took no better one, empty where there
+    was none or the engine was asked for by name. plan: how it shares out the processors, in words, empty
+    where it does not choose."""
 
     name: str
     precision: str
@@ -194,6 +195,7 @@ class EngineSpec:
     paints: bool = True
     why: str = ""
     plan: str = ""
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -245,6 +247,26 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How a frame follows from an earlier one. flow, trust: as in `AnomalyMap`, towards the earlier one.
+    explained: is it the same scene in the same light, most of which is found again?"""
+
+    flow: NDArray[np.float32]
+    trust: NDArray[np.uint8]
+    explained: bool
+
+
+class MotionSearch(Protocol):
+    """Follows the input's motion."""
+
+    def seen(self, pixels: Picture) -> NDArray[np.uint8]:
+        """What `back` needs of a frame."""
+
+    def back(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Motion:
+        """Between two frames of one size, by what `seen` gave of them."""
 
 
 Repaint: TypeAlias = Callable[[Picture, Look], Picture]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,9 +16,9 @@ from test_cli import frames_of, refused
 from test_engine_contract import Network, picture, psnr, still
 
 from streamstyle.cli.main import main
-from streamstyle.engines.guided_engine import GuidedEngine, open_guided
+from streamstyle.engines.guided_engine import GuidedEngine, around
 from streamstyle.engines.open import open_engine, paint_all
-from streamstyle.engines.size import RUNGS, SMALLEST, affordable, fitted, open_affordable
+from streamstyle.engines.size import RUNGS, SMALLEST, affordable, affordable_engine, fitted
 from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.media.open import open_source
@@ -50,6 +50,16 @@ class Recolouring:
 
 
 LOOK = Look(np.zeros((2, 4), np.float32))
+Opener = Callable[[int, int], Engine]
+
+
+def open_guided(opener: Opener, height: int, width: int, working: tuple[int, int]) -> Engine:
+    return around(opener(*working), height, width, working)
+
+
+def open_affordable(opener: Opener, height: int, width: int, rate: Fraction) -> Engine:
+    inner, working = affordable_engine(opener, height, width, rate, LOOK)
+    return around(inner, height, width, working)
 
 
 def shapes() -> Iterator[tuple[int, int, tuple[int, int]]]:
@@ -94,11 +104,11 @@ def test_fast_engine_is_calibrated_to_the_frames_own_size() -> None:
         opened.append(Recolouring(height, width))
         return opened[-1]
 
-    engine = open_affordable(open_recolouring, 130, 230, Fraction(1, 10), LOOK)
+    engine = open_affordable(open_recolouring, 130, 230, Fraction(1, 10))
     assert engine is opened[-1]
     assert engine.start(picture(130, 230), LOOK)().shape == (130, 230, 3)
     assert [e.closed for e in opened] == [*[True] * (len(opened) - 1), False]
-    slow = open_affordable(open_recolouring, 264, 264, Fraction(10**9), LOOK)
+    slow = open_affordable(open_recolouring, 264, 264, Fraction(10**9))
     assert slow.spec.size == (264 * RUNGS[-1], 264 * RUNGS[-1])
 
 

@@ -13,7 +13,7 @@ from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.control.detector import ChangingDetector
 from streamstyle.control.look import LiveLook, Target
-from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
+from streamstyle.engines.statistics import repainter_of
 from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import RunReport
@@ -61,7 +61,7 @@ def painting_opener(
             engine = repainter = open_live_engine(open_engine, model, info, tell)
         else:
             engine = open_engine(info)
-            repainter = FrozenRepainter(engine) if isinstance(engine, HoldingEngine) else None
+            repainter = repainter_of(engine)
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
         hold = hold_of(config, engine, live=info.live)

@@ -1,4 +1,4 @@
-"""How the frames of a run reach the engine: at which size."""
+"""How the frames of a run reach the engine: at which size, and which of them."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ from collections.abc import Callable
 
 from streamstyle.build.model import Model
 from streamstyle.config import RunConfig
-from streamstyle.engines.guided_engine import open_guided
-from streamstyle.engines.size import fitted, open_affordable, parse_size
+from streamstyle.engines.carrying_engine import CarryingEngine
+from streamstyle.engines.guided_engine import around
+from streamstyle.engines.size import affordable_engine, fitted, parse_size
+from streamstyle.temporal.explained import FineMotion
 from streamstyle.types import Engine, Look, StreamInfo
 
 
 def sized_opener(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engine]:
-    """What opens the engine for a source, at the size that `config` asks for.
+    """What opens the engine for a source, as `config` asks for.
 
     Raises ConfigError at once for a size that cannot be read; the opener raises EngineError.
     """
-    if config.size is None:
-        return lambda info: model.open_engine(info.height, info.width)
-    box = parse_size(config.size)
+    box = None if config.size is None else parse_size(config.size)
 
     def open_for(info: StreamInfo) -> Engine:
         height, width = info.height, info.width
-        if box is None:
-            return open_affordable(model.open_engine, height, width, info.rate, Look(model.codes))
-        return open_guided(model.open_engine, height, width, fitted(height, width, box))
+        if config.size is not None and box is None:
+            look = Look(model.codes)
+            inner, working = affordable_engine(model.open_engine, height, width, info.rate, look)
+        else:
+            working = (height, width) if box is None else fitted(height, width, box)
+            inner = model.open_engine(*working)
+        if config.every > 1:
+            # Inside, where pictures are small; the frame's own edges come to carried paintings too.
+            inner = CarryingEngine(inner, config.every, FineMotion())
+        return around(inner, height, width, working)
 
     return open_for

@@ -50,6 +50,12 @@ def add_command(commands: Any) -> None:
         metavar="WxH|auto",
         help="paint smaller and keep the frame's edges; auto: at the film's pace",
     )
+    parser.add_argument(
+        "--every",
+        type=positive_int,
+        metavar="N",
+        help="paint every Nth frame, carry it along the motion between",
+    )
     parser.add_argument("--correct", metavar="MODE", help="off, or repair (the default)")
     parser.add_argument(
         "--consistency",
@@ -88,7 +94,7 @@ def command(arguments: argparse.Namespace) -> int:
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (
         *("style", "strength", "turn", "region", "region_style", "region_feather"),
-        *("engine", "network", "size", "correct", "flash_guard", "overlay", "consistency"),
+        *("engine", "network", "size", "every", "correct", "flash_guard", "overlay", "consistency"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [
@@ -161,7 +167,9 @@ def progress_bar() -> Iterator[Any]:
 
 def _painted(engine: dict[str, Any]) -> str:
     """How frames are painted, where that is not whole and at their own size."""
-    return f", painting at {engine['size'][0]}x{engine['size'][1]}" if engine["size"] else ""
+    size = f" at {engine['size'][0]}x{engine['size'][1]}" if engine["size"] else ""
+    every = f" one frame of {engine['every']}" if engine["every"] > 1 else ""
+    return f", painting{every}{size}" if every or size else ""
 
 
 def summary_text(summary: RunSummary) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.engines.statistics import HoldingEngine
+from streamstyle.engines.statistics import HoldingEngine, SkippingEngine
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.nets.layout import CodeLayout
 from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture
@@ -18,15 +18,14 @@ from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture
 def open_guided(
     open_engine: Callable[[int, int], Engine], height: int, width: int, working: tuple[int, int]
 ) -> Engine:
-    """An engine for frames of `height` x `width` that paints at `working` (height, width).
-
-    The network's own engine where that is the frame's size. Raises what `open_engine` raises.
-    """
+    """An engine for frames of `height` x `width` that paints at `working` (height, width). Raises what
+    `open_engine` raises."""
     return around(open_engine(*working), height, width, working)
 
 
 def around(inner: Engine, height: int, width: int, working: tuple[int, int]) -> Engine:
-    """The same for an engine that is open at `working` already."""
+    """An engine for frames of `height` x `width` that paints at `working` (height, width), which `inner` is
+    open for; `inner` itself where that is the frame's size."""
     if working == (height, width):
         return inner
     if isinstance(inner, HoldingEngine):
@@ -47,6 +46,9 @@ class GuidedEngine:
         self._working = working
         self._upsampled = GuidedUpsampling(height, width, working)
         self._look: tuple[Look, Look] | None = None
+        self._painter: Engine = self
+        if isinstance(inner, SkippingEngine):
+            self._painter = around(inner.painter, height, width, working)
         self._seconds = 0.0
 
     @property
@@ -58,6 +60,11 @@ class GuidedEngine:
     def busy_seconds(self) -> float:
         """See `streamstyle.types.Engine`; reducing and bringing up are part of it."""
         return self._inner.busy_seconds + self._seconds
+
+    @property
+    def painter(self) -> Engine:
+        """See `SkippingEngine`; itself where the inner engine paints every frame."""
+        return self._painter
 
     def start(self, pixels: Picture, look: Look) -> Pending:
         """See `streamstyle.types.Engine`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
+from streamstyle.engines.statistics import repainter_of
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture, Repaint
 
@@ -126,8 +126,8 @@ class LiveEngine:
 
     def remember(self) -> Repaint | None:
         """See `streamstyle.types.Repainter`; None while no engine holds statistics."""
-        engine = None if self._serving is None else self._serving.engine
-        return FrozenRepainter(engine).remember() if isinstance(engine, HoldingEngine) else None
+        repainter = None if self._serving is None else repainter_of(self._serving.engine)
+        return None if repainter is None else repainter.remember()
 
     def close(self) -> None:
         """Free what is open, and what is being opened as soon as it is there."""

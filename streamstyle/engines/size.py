@@ -9,7 +9,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from streamstyle.engines.guided_engine import around, open_guided
 from streamstyle.engines.machine import usable_cpus
 from streamstyle.engines.open import paint_all
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
@@ -76,11 +75,12 @@ def affordable(
     return kept[0] if kept else least[-1]
 
 
-def open_affordable(
+def affordable_engine(
     open_engine: Callable[[int, int], Engine], height: int, width: int, rate: Fraction | None, look: Look
-) -> Engine:
-    """An engine that keeps the source's frame rate, at the largest working size that does, by a calibration
-    of about a second. look: of the right size for the network. Raises what `open_engine` raises."""
+) -> tuple[Engine, tuple[int, int]]:
+    """The largest working size (height, width) that keeps the source's frame rate, by a calibration of about
+    a second, and an engine for it. look: of the right size for the network. Raises what `open_engine` does.
+    """
     probe = fitted(height, width, (max(SMALLEST, round(height / 2)), max(SMALLEST, round(width / 2))))
     picture = coloured_noise(height, width, np.random.default_rng(0))
     small = reduced(picture, *probe)
@@ -90,10 +90,10 @@ def open_affordable(
     bring_up = GuidedUpsampling(height, width, probe)
     upsampling = _seconds(lambda n: [bring_up(small, small, picture) for _ in range(n)], 1)
     working = affordable(height, width, rate, seconds * cpus / small[..., 0].size, upsampling, cpus)
-    if working == probe:
-        return around(inner, height, width, working)
-    inner.close()
-    return open_guided(open_engine, height, width, working)
+    if working != probe:
+        inner.close()
+        inner = open_engine(*working)
+    return inner, working
 
 
 def _drain(engine: Engine, picture: np.ndarray, look: Look, count: int) -> None:

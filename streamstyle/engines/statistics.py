@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import CodeLayout
-from streamstyle.types import Engine, Look, Picture, Repaint
+from streamstyle.types import Engine, Look, Picture, Repaint, Repainter
 
 
 @runtime_checkable
@@ -34,6 +34,15 @@ class HoldingEngine(Engine, Protocol):
     def statistics(self, value: NDArray[np.float32] | None) -> None: ...
 
 
+@runtime_checkable
+class SkippingEngine(Engine, Protocol):
+    """An engine that does not paint every frame that it is given."""
+
+    @property
+    def painter(self) -> Engine:
+        """Paints every frame that it is given, in the same way and with the same statistics."""
+
+
 class FrozenRepainter:
     """Implements `Repainter`: with the statistics frozen, a frame cannot pulse against the one before."""
 
@@ -52,6 +61,12 @@ class FrozenRepainter:
             return picture
 
         return again
+
+
+def repainter_of(engine: Engine) -> Repainter | None:
+    """What paints an engine's frames again; None where no statistics are held."""
+    painter = engine.painter if isinstance(engine, SkippingEngine) else engine
+    return FrozenRepainter(painter) if isinstance(painter, HoldingEngine) else None
 
 
 class Past:

@@ -64,9 +64,45 @@ class Slopes:
         return _mean(square, mean_x)
 
 
+def window_mean(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Of a picture (h, w, 3) or luma (h, w), over the window of the slopes."""
+    return np.asarray(cv2.blur(x, WINDOW, borderType=cv2.BORDER_REPLICATE), np.uint8)
+
+
 def _mean(x: Luma | NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
     cv2.boxFilter(x, cv2.CV_32F, WINDOW, dst=out, borderType=cv2.BORDER_REPLICATE)
     return out
+
+
+class DetailSum:
+    """Adds to an enlarged picture what a full-size luma has over an enlarged one, by a local slope. Keeps
+    scratch space: for one thread at a time."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._size = (width, height)
+        self._luma = np.empty((height, width), np.uint8)
+        self._coarse = np.empty((height, width), np.uint8)
+        self._detail = np.empty((height, width), np.float32)
+        self._slope = np.empty((height, width), np.float32)
+        self._step = np.empty((height, width), np.uint8)
+        self._steps = np.empty((height, width, 3), np.uint8)
+
+    def __call__(
+        self, small: Picture, small_luma: Luma, slope: NDArray[np.float32], picture: Picture
+    ) -> Picture:
+        """up(small) + up(slope) * (luma of `picture` - up(small_luma)): small (h, w, 3), small_luma and slope
+        (h, w), picture (H, W, 3); an array (H, W, 3) that the caller owns."""
+        up = np.asarray(cv2.resize(small, self._size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        cv2.resize(slope, self._size, dst=self._slope, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(small_luma, self._size, dst=self._coarse, interpolation=cv2.INTER_LINEAR)
+        cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY, dst=self._luma)
+        cv2.subtract(self._luma, self._coarse, dst=self._detail, dtype=cv2.CV_32F)
+        # Upwards, then downwards, each in saturating bytes: half the cost of signed values in three channels.
+        for sign, apply in ((1, cv2.add), (-1, cv2.subtract)):
+            cv2.multiply(self._detail, self._slope, dst=self._step, scale=sign, dtype=cv2.CV_8U)
+            cv2.cvtColor(self._step, cv2.COLOR_GRAY2RGB, dst=self._steps)
+            apply(up, self._steps, dst=up)
+        return up
 
 
 class GuidedUpsampling:
@@ -74,31 +110,15 @@ class GuidedUpsampling:
 
     def __init__(self, height: int, width: int, working: tuple[int, int]) -> None:
         """working: (h, w) of the paintings."""
-        self._size = (width, height)
+        self._sum = DetailSum(height, width)
         self._slopes = Slopes(*working)
         self._small_luma = np.empty(working, np.uint8)
         self._painted_luma = np.empty(working, np.uint8)
-        self._luma = np.empty((height, width), np.uint8)
-        self._coarse = np.empty((height, width), np.uint8)
-        self._detail = np.empty((height, width), np.float32)
-        self._gain = np.empty((height, width), np.float32)
-        self._step = np.empty((height, width), np.uint8)
-        self._steps = np.empty((height, width, 3), np.uint8)
 
     def __call__(self, painted: Picture, small: Picture, picture: Picture) -> Picture:
         """The painting (h, w, 3) of `small` (h, w, 3), a reduced `picture` (H, W, 3), at the size of the
         latter; an array that the caller owns."""
-        up = np.asarray(cv2.resize(painted, self._size, interpolation=cv2.INTER_LINEAR), np.uint8)
         cv2.cvtColor(small, cv2.COLOR_RGB2GRAY, dst=self._small_luma)
         cv2.cvtColor(painted, cv2.COLOR_RGB2GRAY, dst=self._painted_luma)
         slope = self._slopes(self._small_luma, self._painted_luma)
-        cv2.resize(slope, self._size, dst=self._gain, interpolation=cv2.INTER_LINEAR)
-        cv2.resize(self._small_luma, self._size, dst=self._coarse, interpolation=cv2.INTER_LINEAR)
-        cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY, dst=self._luma)
-        cv2.subtract(self._luma, self._coarse, dst=self._detail, dtype=cv2.CV_32F)
-        # Upwards, then downwards, each in saturating bytes: half the cost of signed values in three channels.
-        for sign, apply in ((1, cv2.add), (-1, cv2.subtract)):
-            cv2.multiply(self._detail, self._gain, dst=self._step, scale=sign, dtype=cv2.CV_8U)
-            cv2.cvtColor(self._step, cv2.COLOR_GRAY2RGB, dst=self._steps)
-            apply(up, self._steps, dst=up)
-        return up
+        return self._sum(painted, self._small_luma, slope, picture)

@@ -1,0 +1,226 @@
+"""An engine around an engine: paints every Nth frame and carries the painting along the input's motion.
+
+A carried frame is the last painted one, warped backwards along the flow between the two inputs themselves, so
+that errors do not add up from frame to frame. Where the input is not found again (what was hidden, what is
+new) the input's own luma is put into the colours of the painting around, by the local linear map between the
+last painted input and its painting, over wide windows: no strokes there for a moment, and no ghosts of
+others. A frame that the last painted one does not explain, a cut above all, is painted at once.
+
+No two paintings are the same: shown at once, each new one would be a small pop, every N frames. So the
+picture before is carried into the new painting, and fades away over the N frames that it lasts.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.engines.upsampling import DetailSum, Luma, Slopes, reduced, window_mean
+from streamstyle.types import Engine, EngineSpec, Look, Motion, MotionSearch, Pending, Picture
+
+SHRINK = 4
+"""The maps from input to painting are smooth: they are made and moved at this part of the size."""
+
+Maps: TypeAlias = tuple[Picture, Luma, NDArray[np.float32]]
+"""Means of a painting (h, w, 3) and of its input's luma (h, w), and the slope (h, w) between their changes,
+at 1/SHRINK of the size."""
+
+
+@dataclass
+class Shown:
+    """A frame that was given to the engine. seen: see `MotionSearch`. picture: what it became, once waited
+    for; not to be changed."""
+
+    seen: Luma
+    pixels: Picture
+    picture: Picture | None = None
+
+
+@dataclass
+class Painted(Shown):
+    """One that is painted. painting: as the engine gave it, once waited for. faded: what was shown before,
+    where this frame has it."""
+
+    painting: Picture | None = None
+    faded: Picture | None = None
+    maps: Maps | None = None
+
+
+class CarryingEngine:
+    """Implements `Engine`. every: paint one of so many frames, at least; may be changed between two frames, 1
+    paints all of them.
+
+    Carrying happens in the calls that wait, which must be made in the order of `start`.
+    """
+
+    def __init__(self, inner: Engine, every: int, motion: MotionSearch) -> None:
+        self._inner = inner
+        self.every = every
+        self._motion = motion
+        self._carrier = Carrier()
+        self._look: Look | None = None
+        self._painted: Painted | None = None
+        self._before: Shown | None = None
+        self._age = 0
+        self._seconds = 0.0
+
+    @property
+    def spec(self) -> EngineSpec:
+        """Of the inner engine, with as many frames in flight as keep it as busy."""
+        inner = self._inner.spec
+        in_flight = inner.in_flight if self.every == 1 else 1 + self.every * max(0, inner.in_flight - 1)
+        return replace(inner, every=self.every, in_flight=in_flight)
+
+    @property
+    def busy_seconds(self) -> float:
+        """See `streamstyle.types.Engine`; following the motion and carrying are part of it."""
+        return self._inner.busy_seconds + self._seconds
+
+    @property
+    def painter(self) -> Engine:
+        """See `SkippingEngine`."""
+        return self._inner
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """See `streamstyle.types.Engine`."""
+        if self.every == 1:
+            self._painted = self._before = None
+            return self._inner.start(pixels, look)
+        began = time.perf_counter()
+        seen = self._motion.seen(pixels)
+        if not self._same_look(look):
+            self._painted = self._before = None
+        self._look = look
+        due = self._age + 1 >= self.every
+        carried = None if due else self._explained(seen, self._painted)
+        before, last = self._before, self._painted
+        if last is not None and carried is not None:
+            self._age += 1
+            shown: Shown = Shown(seen, pixels)
+            # What remains of the picture before the last painted one.
+            share = (self.every - 1 - self._age) / self.every
+            wait = self._timed(lambda: self._carrier.carried(last, shown, carried, share))
+        else:
+            self._age = 0
+            step = self._explained(seen, before)
+            painted = Painted(seen, pixels)
+            shown, share = painted, (self.every - 1) / self.every
+            pending = self._inner.start(pixels, look)
+            shows = self._timed(lambda: self._carrier.painted(painted, before, step, share))
+
+            def wait() -> Picture:
+                painted.painting = pending()
+                return shows()
+
+            self._painted = painted
+        self._before = shown
+        self._seconds += time.perf_counter() - began
+        return wait
+
+    def _same_look(self, look: Look) -> bool:
+        """Does it paint in the same styles?"""
+        last = self._look
+        return last is not None and (look.codes is last.codes or np.array_equal(look.codes, last.codes))
+
+    def _explained(self, seen: Luma, earlier: Shown | None) -> Motion | None:
+        """The motion since a frame; None where that one does not explain this."""
+        if earlier is None or seen.shape != earlier.seen.shape:
+            return None
+        motion = self._motion.back(seen, earlier.seen)
+        return motion if motion.explained else None
+
+    def _timed(self, work: Pending) -> Pending:
+        """Counts as engine time; what comes out is the caller's own."""
+
+        def timed() -> Picture:
+            began = time.perf_counter()
+            picture = work().copy()
+            self._seconds += time.perf_counter() - began
+            return picture
+
+        return timed
+
+    def close(self) -> None:
+        """Close the inner engine."""
+        self._inner.close()
+
+
+class Carrier:
+    """Moves paintings. Keeps scratch space: for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._grids: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._sums: dict[tuple[int, int], DetailSum] = {}
+
+    def painted(self, frame: Painted, before: Shown | None, motion: Motion | None, share: float) -> Picture:
+        """What is shown of a new painting, with `share` of what was shown before where this frame has it."""
+        assert frame.painting is not None
+        if before is not None and before.picture is not None and motion is not None:
+            moved = np.asarray(self._moved(before.picture, motion.flow), np.uint8)
+            frame.faded = mixed(moved, frame.painting, motion.trust)
+        frame.picture = _fading(frame, share)
+        return frame.picture
+
+    def carried(self, last: Painted, frame: Shown, motion: Motion, share: float) -> Picture:
+        """The last painting where this frame has it, with `share` of what was shown before it."""
+        base = _fading(last, share)
+        moved = np.asarray(self._moved(base, motion.flow), np.uint8)
+        frame.picture = moved
+        if int(motion.trust.min()) < 255:
+            frame.picture = mixed(moved, self._filled(last, frame.pixels, motion), motion.trust)
+        return frame.picture
+
+    def _filled(self, last: Painted, pixels: Picture, motion: Motion) -> Picture:
+        """A frame in the colours that the last one was painted in here."""
+        if last.maps is None:
+            last.maps = _maps(last)
+        height, width = pixels.shape[:2]
+        total = self._sums.setdefault((height, width), DetailSum(height, width))
+        colour, luma, slope = (self._moved(x, motion.flow) for x in last.maps)
+        return total(
+            np.asarray(colour, np.uint8), np.asarray(luma, np.uint8), np.asarray(slope, np.float32), pixels
+        )
+
+    def _moved(self, x: NDArray[np.generic], flow: NDArray[np.float32]) -> NDArray[np.generic]:
+        """Sampled where each pixel was; `flow` is of any size."""
+        height, width = x.shape[:2]
+        if (height, width) not in self._grids:
+            rows, columns = np.mgrid[:height, :width]
+            self._grids[height, width] = np.stack([columns, rows], axis=-1).astype(np.float32)
+        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+        way = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
+        way += self._grids[height, width]
+        moved = cv2.remap(  # type: ignore[call-overload]
+            x, way, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(moved)
+
+
+def mixed(found: Picture, lost: Picture, trust: NDArray[np.uint8]) -> Picture:
+    """`found` where trust (h, w) of any size is 255, `lost` where it is 0. Trust is shrunk, so that crumbs
+    between places that were not found go with them, and faded, so that no edge of it shows."""
+    height, width = found.shape[:2]
+    sure = cv2.blur(cv2.erode(trust, np.ones((7, 7), np.uint8)), (5, 5))
+    weight = cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    weight *= np.float32(1 / 255)
+    return np.asarray(cv2.blendLinear(found, lost, weight, 1 - weight), np.uint8)
+
+
+def _fading(frame: Painted, share: float) -> Picture:
+    assert frame.painting is not None
+    if frame.faded is None or share <= 0:
+        return frame.painting
+    return np.asarray(cv2.addWeighted(frame.painting, 1 - share, frame.faded, share, 0), np.uint8)
+
+
+def _maps(frame: Painted) -> Maps:
+    assert frame.painting is not None
+    height, width = (-(-side // SHRINK) for side in frame.painting.shape[:2])
+    small, painted = reduced(frame.pixels, height, width), reduced(frame.painting, height, width)
+    luma, painted_luma = (np.asarray(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY), np.uint8) for x in (small, painted))
+    return window_mean(painted), window_mean(luma), Slopes(height, width)(luma, painted_luma)
