@@ -3,8 +3,9 @@
     python3 tools/sizes.py [FILM...] [--picture docs/sizes.jpg]
     python3 tools/sizes.py --every 3 FILM...
 
-The second tells how near carried paintings (`run --every`) come to what would have been painted. Films are read at their own size, three frames of each; without one the rendered scene is. The last line is
-one JSON document.
+Films are read at their own size, three frames of each; without one the rendered scene is. --every tells how
+near carried paintings (`run --every`) come to what would have been painted. The last line is one
+JSON document.
 """
 
 from __future__ import annotations
