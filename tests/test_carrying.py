@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from clips import clip_named, needs_clips
 from test_cli import frames_of
-from test_engine_contract import psnr
+from test_engine_contract import Network, psnr, still
 from test_process import panning_scene
 
 from streamstyle.cli.main import main
 from streamstyle.engines.carrying_engine import CarryingEngine
+from streamstyle.engines.guided_engine import around
 from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.statistics import repainter_of
 from streamstyle.media.open import open_source
 from streamstyle.process import Process
 from streamstyle.styles.bundle import BUNDLED, load_bundle
@@ -128,6 +130,27 @@ def test_carried_frames_are_no_duplicates_and_real_pops_are_still_seen() -> None
     assert not flagged(Negative(), 2, frames)
     seen = flagged(Negative({10: 0.7}), 2, frames)
     assert 20 in seen, "the eleventh painting is frame 20"
+
+
+def test_frames_are_painted_again_whole_while_others_are_carried() -> None:
+    network = Network.fresh()
+    look, frames = still(network.codes[0]), panning(4)
+
+    def opened() -> Engine:
+        carrying = CarryingEngine(network.open_holding("torch", 90, 160), 4, FineMotion())
+        return around(carrying, 180, 320, (90, 160))
+
+    engine = opened()
+    plain = [engine.start(frame, look)() for frame in frames]
+    engine = opened()
+    repainter = repainter_of(engine)
+    assert repainter is not None
+    for frame, undisturbed in zip(frames, plain, strict=True):
+        again = repainter.remember()
+        np.testing.assert_array_equal(engine.start(frame, look)(), undisturbed)
+        painted = again(frame, look)
+        assert painted.shape == frame.shape
+        assert np.array_equal(painted, undisturbed) == (frame is frames[0])
 
 
 @needs_clips
