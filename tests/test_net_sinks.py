@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from live_film import PERIOD, RATE, flashes_and_beeps, live_info, pumping
+from live_film import PERIOD, RATE, flashes_and_beeps, live_frame, live_info, pumping
 from media_files import PATCHES, patch_colours
 from peers import (
     ffmpeg,
@@ -28,6 +30,7 @@ from peers import (
 )
 
 from streamstyle.media.live_sound import SoundBuffer
+from streamstyle.media.net import sender
 from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.open import grouped, open_sink
 
@@ -253,3 +256,42 @@ def test_srt_waits_to_be_called(tmp_path: Path) -> None:
             assert arrived()
     with av.open(str(received)) as container:
         assert next(container.decode(video=0)).width == 160
+
+
+def test_a_film_is_sent_from_its_first_frame_to_its_last(tmp_path: Path) -> None:
+    info = replace(live_info(None), live=False)
+    sink = StreamSink([f"hls:{tmp_path}"], info)
+    for number in range(2 * RATE + 1):
+        sink.write(live_frame(number))
+    sink.close(complete=True)
+    flashes, _, _ = flashes_and_beeps(str(tmp_path / "stream.m3u8"), 10)
+    assert len(flashes) == 3
+    with av.open(str(tmp_path / "stream.m3u8")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 2 * RATE + 1
+    assert "#EXT-X-ENDLIST" in (tmp_path / "stream.m3u8").read_text()
+
+
+def test_who_takes_too_little_loses_packets_up_to_a_key_frame_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "_PIPE_BYTES", 4096)
+    before = children()
+    sink = StreamSink([f"hls:{tmp_path}"], live_info(None))
+
+    def counted(name: str) -> int:
+        return sink.report().counters[name]
+
+    with pumping(sink):
+        wait_for(lambda: counted("packets") > RATE, "packets that are taken")
+        (relay,) = children() - before
+        os.kill(relay, signal.SIGSTOP)
+        wait_for(lambda: counted("dropped") > RATE, "packets that are dropped")
+        os.kill(relay, signal.SIGCONT)
+        taken = counted("packets")
+        wait_for(lambda: counted("packets") > taken + 3 * RATE, "packets that are taken again")
+    assert counted("restarts") == 0
+    assert "too slow" in sink.report().notes[0]
+    with av.open(str(tmp_path / "stream.m3u8")) as container:
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    broken = [p for p in shown if p.mean() < 235 and np.abs(patch_colours(p) - np.array(PATCHES)).max() > 24]
+    assert not broken  # nothing is decoded without what it refers to

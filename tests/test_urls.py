@@ -64,6 +64,13 @@ def test_what_is_no_address_is_wrong_usage(url: str) -> None:
         target_of(url)
 
 
+def test_datagrams_hold_whole_packets_unless_asked_otherwise() -> None:
+    assert target_of("udp://a:1").order.url == "udp://a:1?pkt_size=1316"
+    assert target_of("udp://a:1?ttl=2").order.url == "udp://a:1?ttl=2&pkt_size=1316"
+    assert target_of("udp://a:1?pkt_size=188").order.url == "udp://a:1?pkt_size=188"
+    assert target_of("udp://a:1").name == "udp://a:1"
+
+
 def test_srt_without_its_program_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SinkError, match="install it"):

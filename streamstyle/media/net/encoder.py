@@ -54,7 +54,11 @@ class LiveEncoder:
         width, height = max(info.width - info.width % 2, 2), max(info.height - info.height % 2, 2)
         self._info = replace(info, width=width, height=height, time_base=_CLOCK)
         most = bit_rate(width, height, float(info.rate or 30))
-        limits = {"crf": str(quality or _QUALITY), "maxrate": str(most), "bufsize": str(most)}
+        limits = {
+            "crf": str(_QUALITY if quality is None else quality),
+            "maxrate": str(most),
+            "bufsize": str(most),
+        }
         # The container is never written to; it makes encoders with headers apart from the packets.
         self._container: OutputContainer = av.open(os.devnull, "w", format=_FORMAT.muxer)
         self._video = video_stream(self._container, _FORMAT, _LIVE_H264 | limits, self._info, [])

@@ -16,6 +16,9 @@ from typing import Protocol
 
 import msgspec
 
+TS_PACKETS = 7 * 188
+"""Bytes of transport stream that fit a datagram, and an SRT message."""
+
 PICTURE, SOUND = 0, 1
 """Numbers of the streams in sample and parcels."""
 

@@ -7,10 +7,12 @@ outputs, so nothing in Python could end a call that a mute peer blocks: the kern
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,13 +27,12 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from streamstyle.media.container import UNWRITABLE, reason
-from streamstyle.media.net.parcel import Order, Parcel, read_parcels, read_start
+from streamstyle.media.net.parcel import TS_PACKETS, Order, Parcel, read_parcels, read_start
 from streamstyle.urls import without_secrets
 
 OPEN, FAILED = "open", "failed"
-TS_PACKETS = 7 * 188  # what fits a datagram, and the size of an SRT message
-
 _PR_SET_PDEATHSIG = 1
+_KERNEL_QUEUE = 128 * 1024
 
 
 def main() -> int:
@@ -68,6 +69,7 @@ def relay(order: Order, sample: bytes, parcels: Iterator[Parcel]) -> None:
                 streams[number] = output.add_stream_from_template(template)
                 bases[number] = template.time_base
             output.start_encoding()
+            _shorten_queues()
             _tell(OPEN, "")
             alarm(0)
             for parcel in parcels:
@@ -77,6 +79,18 @@ def relay(order: Order, sample: bytes, parcels: Iterator[Parcel]) -> None:
                     alarm(0)
             alarm(order.patience)  # for closing
     alarm(0)
+
+
+def _shorten_queues() -> None:
+    """What a hanging peer has not taken is old when it comes back: let little of it wait in the kernel.
+
+    FFmpeg's option for that is not passed on by PyAV, so its sockets are looked for.
+    """
+    for descriptor in range(3, 64):
+        with contextlib.suppress(OSError):  # most are no sockets
+            found = socket.socket(fileno=descriptor)
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_QUEUE)
+            found.detach()
 
 
 def _watch_parent() -> None:

@@ -10,7 +10,6 @@ that waits is dropped, and counted, and what comes until the next key frame.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import select
@@ -30,6 +29,9 @@ from streamstyle.media.net.parcel import PICTURE, Parcel, pack, pack_start
 from streamstyle.media.net.relay import FAILED, OPEN
 from streamstyle.media.net.targets import Target
 from streamstyle.types import MediaReport
+
+if sys.platform == "linux":
+    import fcntl
 
 BACKLOG = 1.0
 """Seconds of stream that may wait for a slow peer."""
@@ -88,6 +90,11 @@ class Sender:
         """Is it open, and can begin with the next key frame?"""
         return self._state is _State.OPEN
 
+    @property
+    def ready(self) -> bool:
+        """Has the peer answered?"""
+        return self._state not in {_State.DOWN, _State.OPENING}
+
     def send(self, parcels: Sequence[Parcel], sample: bytes, seconds: float, *, silent: bool) -> None:
         """Hand over what it can take. Returns at once.
 
@@ -123,7 +130,7 @@ class Sender:
             return
         stdin = self._process.stdin
         assert stdin is not None
-        connected = self._state not in {_State.DOWN, _State.OPENING}
+        connected = self.ready
         while connected and self._waiting and time.monotonic() < deadline:
             select.select([], [stdin], [], 0.02)
             self._flush()

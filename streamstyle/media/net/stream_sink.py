@@ -18,12 +18,17 @@ from streamstyle.types import Frame, MediaReport, StreamInfo
 CLOSING_SECONDS = 0.8
 """Time that all peers together have to take the end."""
 
+FIRST_ANSWER_SECONDS = 5.0
+"""Time that the beginning of a film waits for all peers."""
+
 
 class StreamSink:
     """Sends to any number of network addresses. Never waits for any of them: what a peer does not take in
     time is dropped up to the next key frame, and a peer that is gone is called again.
 
-    A film is sent at its own pace. Counters: `frames`, `frames_skipped` (time stamps that did not advance),
+    A film is sent from its beginning, for which peers have some seconds to answer, and at its own pace.
+
+    Counters: `frames`, `frames_skipped` (time stamps that did not advance),
     `video_packets` and `audio_packets` encoded; of each address those of `Sender`, with its name behind them
     where there are several.
     """
@@ -54,7 +59,7 @@ class StreamSink:
         """Encode one frame and pass it on. Raises SinkError where the encoder fails; peers may."""
         if self._closed:
             raise SinkError(f"{self.name} is closed: no frame can follow.")
-        self._pace.wait_for(frame)
+        first = self._encoder is None
         try:
             if self._encoder is None:
                 sound = sound_of(self._info)
@@ -68,8 +73,19 @@ class StreamSink:
         self._counts["frames" if pictures else "frames_skipped"] += 1
         self._counts["video_packets"] += pictures
         self._counts["audio_packets"] += len(parcels) - pictures
+        if first and not self._info.live:
+            self._wait_for_peers(frame.time)
+        self._pace.wait_for(frame)
         for sender in self._senders:
             sender.send(parcels, self._encoder.sample, frame.time, silent=self._silent)
+
+    def _wait_for_peers(self, seconds: float) -> None:
+        assert self._encoder is not None
+        deadline = time.monotonic() + FIRST_ANSWER_SECONDS
+        while not all(sender.ready for sender in self._senders) and time.monotonic() < deadline:
+            for sender in self._senders:
+                sender.send([], self._encoder.sample, seconds, silent=self._silent)
+            time.sleep(0.01)
 
     def close(self, *, complete: bool) -> None:  # noqa: ARG002
         """Tell every peer the end; whoever does not take it soon is left. A stream has no half: `complete`

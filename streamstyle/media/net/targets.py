@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from streamstyle.errors import ConfigError, SinkError
-from streamstyle.media.net.parcel import Order
+from streamstyle.media.net.parcel import TS_PACKETS, Order
 from streamstyle.urls import masked
 
 PLAYLIST = "stream.m3u8"
@@ -48,7 +48,7 @@ KINDS = {
     "rtmps": _Kind("flv", _FLV, wants_sound=True),
     "rtsp": _Kind("rtsp", _AT_ONCE | {"rtsp_transport": "tcp"}),
     "srt": _Kind("mpegts", _TS, program=True),
-    "udp": _Kind("mpegts", _TS | {"pkt_size": "1316"}),
+    "udp": _Kind("mpegts", _TS),
     "hls": _Kind("hls", _HLS),
 }
 
@@ -84,10 +84,14 @@ def target_of(url: str) -> Target:
                 f"{masked(address)} needs the ffmpeg program with SRT, which is not on the path: "
                 f"install it (Debian, Ubuntu: apt install ffmpeg)."
             )
-    called = parse_qs(urlsplit(address).query).get("mode") == ["listener"]
+    query = parse_qs(urlsplit(address).query)
+    if scheme == "udp" and "pkt_size" not in query:
+        # FFmpeg would fill datagrams and cut packets of the transport stream at their ends.
+        address += f"{'&' if '?' in address else '?'}pkt_size={TS_PACKETS}"
+    called = query.get("mode") == ["listener"]
     # Whoever waits to be called may wait for long.
     order = Order(address, kind.muxer, kind.options, program, patience=0 if called else PATIENCE)
-    return Target(masked(address), order, kind.wants_sound)
+    return Target(masked(url), order, kind.wants_sound)
 
 
 def _with_variables(url: str) -> str:

@@ -1,0 +1,82 @@
+"""Kill and freeze a real RTMP server under a live output, again and again; what it costs is printed as JSON.
+
+python3 tools/output_faults.py [CYCLES]
+
+Each cycle takes the server away (SIGKILL) or lets it hang (SIGSTOP) for 1, 5 or 30 s, and measures how long
+after its return a new player has its first picture, while an HLS output beside it goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from itertools import cycle, islice, product
+from pathlib import Path
+
+import environment
+
+SECONDS = (1, 5, 30)
+
+
+def main() -> int:
+    """Run the cycles."""
+    environment.enter(extra="dev")
+    sys.path.insert(0, str(environment.ROOT / "tests"))
+    import av
+    from live_film import RATE, live_info, pumping
+    from peers import nginx_rtmp
+
+    from streamstyle.media.net.stream_sink import StreamSink
+
+    cycles = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    back: list[float] = []
+
+    def first_picture(url: str) -> None:
+        began = time.monotonic()
+        while True:
+            try:
+                with av.open(url, timeout=(10, 10)) as player:
+                    next(player.decode(video=0))
+            except (av.FFmpegError, StopIteration):
+                time.sleep(0.05)
+            else:
+                back.append(time.monotonic() - began)
+                return
+
+    def held() -> tuple[int, int]:
+        return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+
+    with tempfile.TemporaryDirectory() as name, nginx_rtmp(Path(name)) as server:
+        url, before = f"{server.url}/film", held()
+        sink = StreamSink([url, f"hls:{name}/hls"], live_info(None), tell=lambda s: print(s, file=sys.stderr))
+        with pumping(sink) as pump:
+            first_picture(url)
+            back.clear()
+            for seconds, fault in islice(cycle(product(SECONDS, ("kill", "freeze"))), cycles):
+                getattr(server, fault)()
+                time.sleep(seconds)
+                {"kill": server.start, "freeze": server.thaw}[fault]()
+                first_picture(url)
+                print(f"{fault} for {seconds} s: picture after {back[-1]:.1f} s", file=sys.stderr)
+        after = held()
+    summary = {
+        "cycles": cycles,
+        "picture_back_s": {"median": round(statistics.median(back), 2), "most": round(max(back), 2)},
+        "slowest_write_ms": round(pump.slowest * 1000, 1),
+        "frame_time_ms": 1000 / RATE,
+        "leaked_threads": after[0] - before[0],
+        "leaked_descriptors": after[1] - before[1],
+        "children_left": len(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()),
+        "counters": dict(sink.report().counters),
+    }
+    print(json.dumps(summary))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
