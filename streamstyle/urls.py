@@ -44,7 +44,7 @@ def without_secrets(text: str, url: str) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, masked(url) if secret == url else HIDDEN)
-    return re.sub(r"\S+://\S+", lambda match: masked(match[0]), text)
+    return re.sub(r"\S+://\S*[^\s:,;.]", lambda match: masked(match[0]), text)
 
 
 def _masked_path(parts: SplitResult) -> str:

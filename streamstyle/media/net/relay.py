@@ -47,6 +47,8 @@ def main() -> int:
     except (*UNWRITABLE, subprocess.SubprocessError) as error:
         _tell(FAILED, without_secrets(reason(error), order.url))
         return 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return 0
 
 
@@ -126,13 +128,17 @@ def _output(order: Order) -> Iterator[OutputContainer]:
             with av.open(process.stdin, "w", format=order.muxer, options=dict(order.options)) as output:
                 yield output
             process.stdin.close()
-            status = process.wait()
-        except BrokenPipeError:
-            status = process.wait()
-        if status:
-            assert process.stderr is not None
-            told = process.stderr.read().decode(errors="replace").strip().splitlines()
-            raise OSError(told[-1] if told else f"{order.program} ended with {status}")
+        except UNWRITABLE as error:
+            raise OSError(_last_words(process) or reason(error)) from error
+        if process.wait():
+            raise OSError(_last_words(process))
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    """Why a program ended, as its last line says."""
+    assert process.stderr is not None
+    told = process.stderr.read().decode(errors="replace").strip().splitlines()
+    return told[-1] if told else f"the program for it ended with {process.wait()}"
 
 
 @contextmanager
@@ -154,11 +160,11 @@ def _program(order: Order) -> Iterator[subprocess.Popen[bytes]]:
         preexec_fn=_die_with_relay,  # noqa: PLW1509 - a relay has no threads
     )
     os.close(reading)
-    try:
-        with process:
+    with process:
+        try:
             yield process
-    finally:
-        process.kill()
+        finally:
+            process.kill()
 
 
 def split_secrets(url: str) -> tuple[str, str]:
