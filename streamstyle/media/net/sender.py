@@ -35,7 +35,7 @@ if sys.platform == "linux":
 
 BACKLOG = 1.0
 """Seconds of stream that may wait for a slow peer."""
-_BACK_OFF = (0.2, 0.5, 1.0, 2.0)
+_BACK_OFF = (0.2, 0.5, 1.0)
 _STEADY_SECONDS = 10.0  # a relay that ran for this long was fine: the back-off begins anew
 _PIPE_BYTES = 256 * 1024  # a large key frame, but not seconds of stream
 _COMMAND = (sys.executable, "-m", "streamstyle.media.net.relay")
