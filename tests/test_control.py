@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import msgspec
 import numpy as np
@@ -32,6 +33,7 @@ from streamstyle.control.look import LiveLook, Target
 from streamstyle.control.requests import VERBS, from_json, parse, to_json
 from streamstyle.control.shown import Shown
 from streamstyle.errors import ConfigError, SinkError, SourceError, StreamStyleError
+from streamstyle.flow.switched_sound import SwitchedSound
 from streamstyle.live import Session
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.zmq_address import make_keys
@@ -489,3 +491,62 @@ def test_requests_look_the_same_on_both_sides(verb: str) -> None:
 def test_another_version_and_deep_nesting_are_answered() -> None:
     for data in (b'{"version": 2, "do": "status"}', b'{"do": "status"}', b"[" * 50_000, b"\xff\xfe"):
         assert isinstance(from_json(data)[0], ConfigError)
+
+
+class Ramp:
+    """Sound whose samples tell their own time, in seconds after `begin`."""
+
+    def __init__(self, begin: float) -> None:
+        self._begin = begin
+
+    def reader(self) -> RampReader:
+        return RampReader(self._begin)
+
+
+class RampReader:
+    def __init__(self, begin: float) -> None:
+        self._begin = begin
+        self._at: int | None = None
+
+    def until(self, time: float) -> NDArray[np.float32]:
+        end = round(time * 48_000)
+        start = end if self._at is None else self._at
+        self._at = end
+        ramp = np.arange(start, end) / 48_000 - self._begin
+        return np.repeat(ramp[:, None], 2, axis=1).astype(np.float32)
+
+
+def test_sound_goes_on_sample_by_sample_when_the_source_is_switched() -> None:
+    sound = SwitchedSound(Ramp(0.0))
+    reader, times = sound.reader(), [1 + i / 30 for i in range(90)]
+    heard = []
+    for i, time_ in enumerate(times):
+        if i == 30:
+            sound.follow(times[29] + 0.0123, Ramp(500.0), times[29] + 0.0123 - 500.0)
+        if i == 60:
+            sound.follow(times[59], None, 0.0)
+        heard.append(reader.until(time_))
+    lengths = [len(samples) for samples in heard]
+    steps = [round(b * 48_000) - round(a * 48_000) for a, b in pairwise(times)]
+    assert lengths == [0, *steps]
+    whole = np.concatenate(heard)[:, 0]
+    first, second = int(0.0123 * 48_000), 48_000
+    at = sum(lengths[:30]) + first
+    np.testing.assert_allclose(whole[:at], 1 + np.arange(at) / 48_000, atol=1e-3)
+    np.testing.assert_allclose(whole[at + 2 : at + 2000], np.arange(1998) / 48_000, atol=1e-3)
+    assert not whole[at + second - first + 10 :].any()
+
+
+@pytest.mark.usefixtures("camera")
+def test_a_film_with_sound_goes_on_through_switches(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    with Session("test:?live=1&size=160x96", [str(film)], style="ink", correct="off") as run:
+        for size in ("96x96", "160x90"):
+            begun = run.status()["frames_out"]
+            until(lambda begun=begun: run.status()["frames_out"] > begun + 15)  # type: ignore[misc]
+            run.switch(f"test:?live=1&size={size}", timeout=LONG)
+    with av.open(str(film)) as written:
+        times = [frame.time for frame in written.decode(video=0)]
+        assert len(written.streams.audio) == 1
+    assert len(times) > 30
+    assert all(b > a for a, b in pairwise(times))

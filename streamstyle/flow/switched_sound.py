@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamstyle.types import Sound, SoundReader
 
 _RATE = 48_000  # of `streamstyle.types.SoundReader`
+_MOST_ROUNDED = 4  # samples: two parts may meet within one call, and each begins and ends between two samples
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class SwitchedSound:
 class _Reader:
     def __init__(self, sound: SwitchedSound) -> None:
         self._sound = sound
+        self._at: int | None = None
         self._part = len(sound.parts) - 1
         self._reader = sound.parts[self._part].reader()
 
@@ -55,7 +57,18 @@ class _Reader:
             self._reader = following.reader()
             self._reader.until(following.begins - following.shift)  # sound begins with the first call
         heard.append(self._reader.until(time - parts[self._part].shift))
-        return np.concatenate(heard)
+        return self._whole(np.concatenate(heard), round(time * _RATE))
+
+    def _whole(self, samples: NDArray[np.float32], end: int) -> NDArray[np.float32]:
+        """As many samples as the common time line has up to `end`: each part rounds on a line of its own, and
+        encoders take no sample twice. A gap, for which there are none, stays one."""
+        begin, self._at = self._at, max(end, self._at or end)
+        missing = 0 if begin is None else self._at - begin - len(samples)
+        if missing < 0:
+            return samples[:missing]
+        if 0 < missing <= _MOST_ROUNDED:
+            return np.concatenate([samples, np.zeros((missing, 2), np.float32)])
+        return samples
 
 
 class _Mute:
