@@ -89,7 +89,7 @@ def test_what_was_found_is_told() -> None:
         viewer.sendall(f"GET /frame.jpg?token=word HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
         wait_for(
             lambda: (
-                sink.write(replace(live_frame(1), style="udnie", verdict=verdict))
+                sink.write(replace(live_frame(1), style="udnie", verdict=verdict, stand_in=True))
                 or sink._counts["shown"] > 0
             ),
             "a picture",
@@ -98,6 +98,7 @@ def test_what_was_found_is_told() -> None:
     sink.close(complete=True)
     state = json.loads(next(line for line in head.split("\r\n") if line.startswith("Frame-State"))[13:])
     assert (state["kinds"], state["action"], state["style"]) == (["flicker"], "tile gain", "udnie")
+    assert state["stand_in"]
 
 
 def test_a_stream_goes_on_and_pictures_are_encoded_once_for_all() -> None:

@@ -28,7 +28,8 @@ def add_command(commands: Any) -> None:
         "run",
         help="stylize a video, repair it on the way, write it with its sound",
         description="SOURCE is a file or test: (a rendered scene with sound). SINK is a file (.mp4, .mkv, "
-        ".webm, .mov), rtmp://, rtsp://, srt://, udp://, hls:DIR or null:. Several sinks may be named.",
+        ".webm, .mov), an rtmp, rtsp, srt or udp address, hls:DIR, zmq+tcp://, preview:, virtualcam: or "
+        "null:. Several sinks may be named.",
     )
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("sinks", metavar="SINK", nargs="+")

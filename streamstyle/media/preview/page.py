@@ -39,6 +39,7 @@ _PAGE = """<!doctype html>
       picture.close();
       say(`${state.fps.toFixed(1)} fps · ${Math.round(state.age_ms)} ms old · ` +
           `${canvas.width}x${canvas.height} · ${state.style}` +
+          (state.stand_in ? " · the source is silent" : "") +
           (state.kinds.length ? ` · ${state.kinds.join(", ")}: ${state.action}` : ""),
           state.kinds.length > 0);
     } catch (error) {

@@ -77,6 +77,7 @@ class PreviewSink:
             "fps": round((len(self._times) - 1) / span, 2) if span else 0.0,
             "age_ms": round((now - frame.captured_at) * 1000, 1),
             "style": frame.style,
+            "stand_in": frame.stand_in,
             "score": round(verdict.score, 3) if verdict else 0.0,
             "kinds": list(verdict.kinds) if verdict else [],
             "action": verdict.action if verdict else "none",
