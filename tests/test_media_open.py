@@ -106,7 +106,7 @@ def test_names_find_their_source_and_sink(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scheme_says_what_this_version_reads() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean 'rtsp'.*reads video files and `test:`, `webcam:`"):
+    with pytest.raises(ConfigError, match=r"did you mean 'rtsp'.*reads video files and `test:`.*`webcam:`"):
         open_source("rstp://camera/1")
 
 

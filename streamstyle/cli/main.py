@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from streamstyle.cli import bench, control, engines, explain, repair, run, styles, train
+from streamstyle.cli import bench, control, devices, doctor, engines, explain, repair, run, styles, train
 from streamstyle.cli import eval as evaluate
 from streamstyle.errors import ConfigError, StreamStyleError
 
@@ -32,6 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_command(commands)
     engines.add_command(commands)
     train.add_command(commands)
+    devices.add_command(commands)
+    doctor.add_command(commands)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The cameras and screens of this machine."""
+"""The cameras of this machine."""
 
 from __future__ import annotations
 
@@ -34,17 +34,6 @@ class Camera:
     formats: tuple[CameraFormat, ...] = ()
 
 
-@dataclass(frozen=True)
-class Screen:
-    """url: what `run` takes. problem: why it cannot be used, empty if it can."""
-
-    url: str
-    name: str
-    width: int
-    height: int
-    problem: str = ""
-
-
 def cameras() -> tuple[Camera, ...]:
     """All cameras of this machine. Opens none for capture."""
     if sys.platform == "linux":
@@ -65,21 +54,6 @@ def cameras() -> tuple[Camera, ...]:
 def camera_names() -> list[str]:
     """`webcam:0 (its name)` of each camera."""
     return [f"{camera.url} ({camera.name})" for camera in cameras()]
-
-
-def screens() -> tuple[Screen, ...]:
-    """The screens that `screen:` can read; on X the whole display, which may span several monitors."""
-    if sys.platform != "linux":
-        return (Screen("screen:", "the whole screen", 0, 0),)
-    display = os.environ.get("DISPLAY", "")
-    if not display:
-        return ()
-    try:
-        with av.open(display, format="x11grab", timeout=5) as grab:
-            codec = grab.streams.video[0].codec_context
-            return (Screen("screen:", f"X display {display}", codec.width, codec.height),)
-    except (av.FFmpegError, ValueError) as error:
-        return (Screen("screen:", f"X display {display}", 0, 0, str(error)),)
 
 
 # linux/videodev2.h: _IOWR('V', n, struct) and the layouts of the structs, as every Linux has them.

@@ -12,6 +12,7 @@ from streamstyle.errors import SourceError
 from streamstyle.media.container import reason
 from streamstyle.media.devices import camera_names
 from streamstyle.media.live_url import Opening
+from streamstyle.urls import without_secrets
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EADDRNOTAVAIL}
 _DEFAULT_PORT = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
@@ -26,17 +27,18 @@ def live_error(opening: Opening, error: BaseException, complaint: str = "") -> S
         told = "it has ended" if isinstance(error, EOFError) else reason(error)
         return SourceError(_device(opening, error, told, getattr(error, "errno", None)))
     if complaint:
-        return SourceError(f"{opening.url} cannot be read: {complaint.removeprefix(f'{opening.file}: ')}.")
-    return SourceError(f"{opening.url} {_answered(opening.url, error) or _unreached(opening.url, error)}")
+        told = complaint.removeprefix(f"{opening.file}: ")
+        return SourceError(f"{opening.name} cannot be read: {without_secrets(told, opening.url)}.")
+    return SourceError(f"{opening.name} {_answered(opening.url, error) or _unreached(opening.url, error)}")
 
 
 def no_picture(opening: Opening) -> SourceError:
     """The input opened, and shows nothing."""
-    return SourceError(f"{opening.url} sends no picture that can be decoded: name a stream with video.")
+    return SourceError(f"{opening.name} sends no picture that can be decoded: name a stream with video.")
 
 
 def _device(opening: Opening, error: BaseException, words: str, code: int | None) -> str:
-    url = opening.url
+    url = opening.name
     if isinstance(error, TimeoutError):
         return f"{url} sends nothing in time: it hangs; unplug and replug it, or restart what drives it."
     if url.lower().startswith("screen:"):

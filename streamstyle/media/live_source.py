@@ -84,17 +84,19 @@ class LiveSource:
         self._info: StreamInfo | None = None
         self._ear: _Ear | None = None
         self._pace: Pace | None = None
+        self._since = 0.0  # when the last packet came
         self._stopped = False
 
     @property
     def info(self) -> StreamInfo:
         """Valid inside the `with` block."""
         if self._info is None:
-            raise SourceError(f"{self._opening.url} is not open: enter its `with` block first.")
+            raise SourceError(f"{self._opening.name} is not open: enter its `with` block first.")
         return self._info
 
     def __enter__(self) -> Self:
         self._clock.connect()
+        self._since = time.monotonic()
         try:
             self._begin(self._connected())
         except HOSTILE as error:
@@ -218,11 +220,12 @@ class LiveSource:
         rate = measured_rate(stamps, declared)
         if self._opening.device and rate and declared and rate != declared:
             self._notes.append(
-                f"{self._opening.url} says {float(declared):g} frames per second and gives {float(rate):.1f}."
+                f"{self._opening.name} says {float(declared):g} frames per second, and gives "
+                f"{float(rate):.1f}."
             )
         seconds = Fraction(container.duration or 0, av.time_base) if ends else Fraction(0)
         return StreamInfo(
-            url=self._opening.url,
+            url=self._opening.name,
             width=width,
             height=height,
             rate=rate,
@@ -237,14 +240,14 @@ class LiveSource:
 
     def _packets(self, container: InputContainer, *, ends: bool) -> Iterator[Packet[Any]]:
         packets: Iterator[Packet[Any]] = container.demux()
-        damaged, since = 0, time.monotonic()
+        damaged = 0
         while not self._stopped:
             try:
                 packet = next(packets, None)
             except av.InvalidDataError:
                 damaged += 1
                 self._counts["corrupt_packets"] += 1
-                if damaged > _DAMAGED_READS or time.monotonic() - since > self._limits.read:
+                if damaged > _DAMAGED_READS or time.monotonic() - self._since >= self._limits.read:
                     raise
                 packets = container.demux()
                 continue
@@ -252,7 +255,7 @@ class LiveSource:
                 if not ends:
                     raise EOFError
                 return
-            damaged, since = 0, time.monotonic()
+            damaged, self._since = 0, time.monotonic()
             if packet.size:
                 yield packet
 
@@ -314,6 +317,9 @@ class LiveSource:
         )
 
     def _failure(self, error: BaseException) -> SourceError:
+        limit = self._limits.open if self._info is None else self._limits.read
+        if isinstance(error, av.InvalidDataError) and time.monotonic() - self._since >= limit:
+            error = TimeoutError()  # what RTSP's demuxer makes of an interrupted read
         if self._pipe is None:
             return live_error(self._opening, error)
         error = TimeoutError() if self._pipe.timed_out else error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ import av
 
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.media.container import READABLE
+from streamstyle.media.net.targets import with_variables
+from streamstyle.urls import masked
 
 HTTP_FORMATS = f"{READABLE},hls,mpjpeg"
 QUICK = {"probesize": "1000000", "analyzeduration": "500000"}
@@ -39,6 +42,19 @@ class Opening:
     film: bool = False
     device: bool = False
 
+    @property
+    def name(self) -> str:
+        """The url without what is secret in it."""
+        return masked(self.url)
+
+
+_PATTERNS = {
+    "size": r"\d+x\d+",
+    "region": r"\d+,\d+,[1-9]\d*,[1-9]\d*",
+    "fps": r"[1-9]\d{0,2}(\.\d+)?",
+    "cursor": "[01]",
+}
+
 
 def opening_of(url: str) -> Opening:
     """How to open `url`, whose scheme is one of `LIVE`. Raises ConfigError for options that make no sense."""
@@ -49,7 +65,9 @@ def _network(*attempts: Mapping[str, str], **more: bool) -> Callable[[str], Open
     def opening(url: str) -> Opening:
         # One demuxer for what has but one: FFmpeg's guess needs more of the stream.
         demuxer = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv"}.get(url.partition(":")[0].lower())
-        return Opening(url, url, demuxer, tuple(QUICK | dict(a) for a in attempts or ({},)), **more)
+        return Opening(
+            url, with_variables(url), demuxer, tuple(QUICK | dict(a) for a in attempts or ({},)), **more
+        )
 
     return opening
 
@@ -64,21 +82,12 @@ def _options(url: str, known: tuple[str, ...]) -> tuple[str, dict[str, str]]:
             raise ConfigError(
                 f"{scheme}: has no option '{option}'{nearest(option, known)}: it takes {', '.join(known)}."
             )
-    for option, pattern in (("size", "x"), ("region", ",")):
-        parts = given.get(option, "").replace("x" if pattern == "x" else ",", " ").split()
-        if option in given and not all(part.isdigit() for part in parts):
+    for option, value in given.items():
+        if not re.fullmatch(_PATTERNS.get(option, ".*"), value):
             raise ConfigError(
-                f"'{url}' cannot be read: write size as 1280x720 and region as x,y,width,height."
+                f"'{url}' cannot be read: write size as 1280x720, region as x,y,width,height, and fps as a "
+                f"number."
             )
-        if option in given and len(parts) != (2 if option == "size" else 4):
-            raise ConfigError(
-                f"'{url}' cannot be read: write size as 1280x720 and region as x,y,width,height."
-            )
-    try:
-        if "fps" in given and not 0 < float(given["fps"]) <= 1000:
-            raise ValueError
-    except ValueError:
-        raise ConfigError(f"'{url}' cannot be read: fps is a number of frames per second.") from None
     return name, given
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from streamstyle.errors import ConfigError, nearest
@@ -29,7 +30,6 @@ from streamstyle.types import Sink, Source, StreamInfo
 _SOURCES: dict[str, Callable[[str], Source]] = {
     "": FileSource,
     "test": lambda url: _scene(parse_scene(url)),
-    **dict.fromkeys(LIVE, lambda url: open_live(opening_of(url))),
     **dict.fromkeys(SCHEMES, ZmqSource),
 }
 
@@ -54,16 +54,20 @@ LIMITS = LiveLimits()
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 
 
-def open_source(url: str) -> Source:
+def open_source(url: str, *, timeout: float = LIMITS.read) -> Source:
     """The source for a path or a scheme of the table; it opens when its `with` block is entered.
 
-    Raises ConfigError for a scheme that is not known.
+    timeout: seconds without anything after which a stream or device is taken for lost. Raises ConfigError for
+    a scheme that is not known.
     """
     scheme = _scheme(url)
+    if scheme in LIVE:
+        return open_live(opening_of(url), replace(LIMITS, read=timeout))
     if scheme not in _SOURCES:
+        readable = _SOURCES | dict.fromkeys(LIVE, open_source)
         raise ConfigError(
-            f"Nothing here reads '{scheme}:'{nearest(scheme, _named(_SOURCES))}: "
-            f"this version reads video files and {_listed(_SOURCES)}."
+            f"Nothing here reads '{scheme}:'{nearest(scheme, _named(readable))}: "
+            f"this version reads video files and {_listed(readable)}."
         )
     return _SOURCES[scheme](url)
 

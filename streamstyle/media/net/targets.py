@@ -74,7 +74,7 @@ def target_of(url: str) -> Target:
     kind = KINDS[scheme]
     if scheme == "hls":
         return Target(url, _hls(url), wants_sound=False)
-    address = _with_variables(url)
+    address = with_variables(url)
     _check(address)
     program = ""
     if kind.program:
@@ -94,7 +94,9 @@ def target_of(url: str) -> Target:
     return Target(masked(url), order, kind.wants_sound)
 
 
-def _with_variables(url: str) -> str:
+def with_variables(url: str) -> str:
+    """The address with each `${NAME}` replaced by that environment variable. Raises ConfigError."""
+
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name not in os.environ:

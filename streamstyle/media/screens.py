@@ -1,0 +1,41 @@
+"""The screens of this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from streamstyle.errors import SourceError
+from streamstyle.media.live_clock import LiveClock
+from streamstyle.media.live_sound import SoundBuffer
+from streamstyle.media.live_source import LiveLimits, LiveSource
+from streamstyle.media.live_url import opening_of
+
+
+@dataclass(frozen=True)
+class Screen:
+    """url: what `run` takes. width, height: 0 where unknown. problem: why it cannot be used, if it cannot."""
+
+    url: str
+    name: str
+    width: int
+    height: int
+    problem: str = ""
+
+
+def screens() -> tuple[Screen, ...]:
+    """What `screen:` would read: on X the whole display, which may span several monitors. Tries it there."""
+    if sys.platform != "linux":
+        return (Screen("screen:", "the whole screen", 0, 0),)
+    display = os.environ.get("DISPLAY", "")
+    if not display:
+        return ()
+    name = f"X display {display}"
+    try:
+        with LiveSource(
+            opening_of("screen:"), LiveClock(), SoundBuffer(), LiveLimits(), measure=False
+        ) as seen:
+            return (Screen("screen:", name, seen.info.width, seen.info.height),)
+    except SourceError as error:
+        return (Screen("screen:", name, 0, 0, str(error)),)
