@@ -1,0 +1,42 @@
+"""Looking at every second frame while nothing is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streamstyle.temporal.detector import neutral
+from streamstyle.types import AnomalyMap, Detector, Kind, Picture
+
+
+class SparseDetector:
+    """Implements `Detector` around another. Where `half` is set, the frame after an unflagged one is let pass
+    unseen, as if nothing could be found in it; it is compared with nothing."""
+
+    def __init__(self, inner: Detector) -> None:
+        self._inner = inner
+        self._unseen = False
+        self._clean = False
+        self.half = False
+        self.skipped = 0
+
+    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
+        """See `Detector`."""
+        self._unseen = self.half and self._clean
+        if self._unseen:
+            self._clean = False
+            self.skipped += 1
+            return neutral()
+        found = self._inner.detect(source, styled)
+        self._clean = not found.flagged
+        return found
+
+    def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
+        """See `Detector`."""
+        if self._unseen:
+            return dict.fromkeys(Kind, 0.0)
+        return self._inner.commit(styled, touched=touched)
+
+    def reset(self) -> None:
+        """See `Detector`."""
+        self._clean = False
+        self._inner.reset()
