@@ -36,7 +36,9 @@ class RunConfig:
     Of live sources: source_timeout: seconds without anything after which a stream is lost and tried again.
     live_queue: frames that wait before each stage, of which the oldest is dropped.
     stand_in_after: frame times without a frame before the last one is repeated. slate_after: seconds of
-    repeating before a slate is shown instead.
+    repeating before a slate is shown instead. latency: 100ms: how old a frame may get before something gives
+    way (see `streamstyle.latency`). metrics: 127.0.0.1:PORT, where Prometheus reads the run's figures.
+    source, sinks: what runs where the command line names none.
     """
 
     style: str = "starry-night"
@@ -60,6 +62,10 @@ class RunConfig:
     live_queue: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
     stand_in_after: Annotated[float, msgspec.Meta(ge=1.1, le=100)] = 1.5
     slate_after: Annotated[float, msgspec.Meta(ge=0)] = 3.0
+    latency: str | None = None
+    metrics: str | None = None
+    source: str | None = None
+    sinks: tuple[str, ...] = ()
 
 
 def load_config(kind: type[C], path: Path | None, assignments: Iterable[str]) -> C:

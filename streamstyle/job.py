@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,27 @@ class Job:
 
 
 @dataclass(frozen=True)
+class LiveState:
+    """fps, p50_ms, p99_ms: frames per second and ages of late, those of the slowest sink. dropped: frames so
+    far. waiting: frames before each stage, the capture's first. reliefs: how many things give way."""
+
+    fps: float
+    p50_ms: float
+    p99_ms: float
+    dropped: int
+    waiting: tuple[int, ...]
+    reliefs: int
+
+
+@dataclass(frozen=True)
 class Progress:
-    """State after one more frame. total: expected frames, 0 where unknown."""
+    """State after one more frame. total: expected frames, 0 where unknown. live: asked for how a live run
+    stands; None for a film."""
 
     frames: int
     total: int
     flagged: int
+    live: Callable[[], LiveState] | None = None
 
 
 @dataclass(frozen=True)

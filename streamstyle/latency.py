@@ -56,9 +56,9 @@ class LadderConfig:
     """deadline: seconds that a frame may be old when it leaves. rungs: how many reliefs there are.
 
     late: frames over the deadline, less those within it, before one more gives way. easy: share of the
-    deadline below which there is room to spare. calm: frames in a row with room before one comes back; doubled
-    each time that proves wrong, up to `most_calm`. settle: frames after a change that tell nothing yet: they
-    were captured before it.
+    deadline below which there is room to spare. calm: frames in a row with room before one comes back;
+    doubled each time that proves wrong, up to `most_calm`. settle: frames after a change that tell nothing
+    yet: they were captured before it.
     """
 
     deadline: float
@@ -108,16 +108,22 @@ def next_state(state: LadderState, age: float, config: LadderConfig) -> LadderSt
     return replace(state, late=min(late, config.late), easy=min(easy, state.calm))
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass
 class Ladder:
     """Lets reliefs begin, the first first, and end, the last first. Used from one thread.
 
-    tell: hears of every change in one sentence. changes: the last hundred of these, with the frame's index.
+    tell: hears of every change in one sentence. waiting: is a change still to take effect, so that ages tell
+    nothing? changes: the last hundred sentences, with the frame's index; steps: how many there were.
     """
 
     deadline: float
     reliefs: Sequence[Relief]
     tell: Callable[[str], None]
+    waiting: Callable[[], bool] = _never
     state: LadderState = field(default_factory=LadderState)
     steps: int = 0
     changes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=100))
@@ -129,6 +135,8 @@ class Ladder:
 
     def left(self, index: int, age: float) -> None:
         """A frame of this age (seconds) has left."""
+        if self.waiting():
+            return
         before = self.state.rung
         self.state = next_state(self.state, age, LadderConfig(self.deadline, len(self.reliefs)))
         if self.state.rung == before:

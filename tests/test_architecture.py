@@ -16,6 +16,7 @@ ALLOWED = {
     "config": {"types", "errors"},
     "telemetry": {"types", "errors"},
     "urls": set(),
+    "latency": {"types", "errors"},
     "job": {"types", "errors", "urls"},
     "process": {"types", "errors", "telemetry"},
     "metrics": {"types", "errors", "nets"},

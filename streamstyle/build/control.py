@@ -100,7 +100,7 @@ class Controlled:
             if not isinstance(engine, LiveEngine):
                 raise ConfigError("consistency cannot be switched on or off within a film: start another run")
             model = load_model(config, self.tell)
-            ways = rungs(sized_opener(config, model), model, info)
+            ways = rungs(sized_opener(config, model), model, info, config.size)
 
         def steady() -> None:
             if self.painting.detector is not None and detector is not None:

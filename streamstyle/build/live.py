@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from streamstyle.config import RunConfig
-from streamstyle.flow import Live, Outlet, StandInConfig
-from streamstyle.job import Job
+from streamstyle.flow import Flow, Live, MetricsServer, Outlet, StandInConfig, metrics_text, parse_address
+from streamstyle.job import Job, LiveState
+from streamstyle.latency import Ladder
 from streamstyle.media.open import is_file
 from streamstyle.media.slate import slate
+from streamstyle.telemetry import EventLog
 from streamstyle.types import Sink, StreamInfo
 from streamstyle.urls import masked
 
@@ -22,7 +25,9 @@ _FILE_PATIENCE = 60.0
 """The same for a file: its encoder may hold many frames back, and the file is worth the wait."""
 
 
-def live_of(info: StreamInfo, config: RunConfig, duration: float | None) -> Live | None:
+def live_of(
+    info: StreamInfo, config: RunConfig, duration: float | None, tell: Callable[[str], None]
+) -> Live | None:
     """How frames of this source flow; None where it is a film, of which nothing may be dropped."""
     if not info.live:
         return None
@@ -32,7 +37,7 @@ def live_of(info: StreamInfo, config: RunConfig, duration: float | None) -> Live
         slate_after=config.slate_after,
         slate=slate,
     )
-    return Live(stand_in, config.live_queue, duration)
+    return Live(stand_in, config.live_queue, duration, tell)
 
 
 def outlets(job: Job, sinks: Sequence[Sink], config: RunConfig, *, live: bool) -> list[Outlet]:
@@ -48,3 +53,40 @@ def outlets(job: Job, sinks: Sequence[Sink], config: RunConfig, *, live: bool) -
         capacity = config.queue if film or not live else config.live_queue
         made.append(Outlet(sink, name, capacity, _FILE_PATIENCE if film else _PEER_PATIENCE))
     return made
+
+
+def live_state(flow: Flow, ladder: Ladder | None) -> LiveState:
+    """How a live run stands."""
+    status = flow.status()
+    return LiveState(
+        fps=status.fps,
+        p50_ms=1e3 * max((ages.of_late(0.5) for ages in status.ages.values()), default=0.0),
+        p99_ms=1e3 * max((ages.of_late(0.99) for ages in status.ages.values()), default=0.0),
+        dropped=sum(status.drops.values()),
+        waiting=tuple(status.depths.values()),
+        reliefs=0 if ladder is None else len(ladder.active),
+    )
+
+
+@contextmanager
+def served_metrics(
+    config: RunConfig,
+    flow: Flow,
+    events: EventLog,
+    ladder: Ladder | None,
+    tell: Callable[[str], None],
+) -> Iterator[None]:
+    """Prometheus can read the run's figures inside the `with` block, where that is asked for."""
+    if config.metrics is None:
+        yield
+        return
+
+    def text() -> str:
+        reliefs = 0 if ladder is None else len(ladder.active)
+        return metrics_text(flow.status(), reliefs=reliefs, flagged=events.flagged_frames)
+
+    host, port = parse_address(config.metrics)
+    with MetricsServer((host, port), text) as server:
+        shown = f"[{host}]" if ":" in host else host
+        tell(f"metrics at http://{shown}:{server.port}/metrics")
+        yield

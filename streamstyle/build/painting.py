@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from streamstyle.build.live_engine import open_live_engine
+from streamstyle.build.live_engine import open_live_engine, rungs
 from streamstyle.build.look import hold_of, region_opener
 from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
@@ -20,6 +20,7 @@ from streamstyle.explain.run_report import RunReport
 from streamstyle.job import Job
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
+from streamstyle.temporal.cadence import SparseDetector
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import FlashGuard
@@ -30,12 +31,13 @@ from streamstyle.types import Detector, Engine, Repainter, StreamInfo
 @dataclass(frozen=True)
 class Painting:
     """Open for frames of one size. report: hears what was found, where a page is asked for. regional: does
-    a second style hold somewhere?"""
+    a second style hold somewhere? sparse: around the detector, where it may have to look less often."""
 
     process: Process
     engine: Engine
     look: LiveLook
     detector: ChangingDetector | None
+    sparse: SparseDetector | None
     events: EventLog
     report: RunReport | None
     regional: bool
@@ -52,13 +54,14 @@ def painting_opener(
     open_region, overlay = region_opener(config), _overlay(config)
     detector, guard = judges(config)
     changing = None if detector is None else ChangingDetector(detector)
+    sparse = None if changing is None or config.latency is None else SparseDetector(changing)
     open_engine = sized_opener(config, model)
 
     def open_for(stack: ExitStack, info: StreamInfo) -> Painting:
         engine: Engine
         repainter: Repainter | None
         if info.live:
-            engine = repainter = open_live_engine(open_engine, model, info, tell)
+            engine = repainter = open_live_engine(rungs(open_engine, model, info, config.size), tell)
         else:
             engine = open_engine(info)
             repainter = repainter_of(engine)
@@ -72,7 +75,7 @@ def painting_opener(
         process = Process(
             engine,
             look,
-            changing,
+            sparse or changing,
             RepairCorrector(),
             events,
             guard,
@@ -80,7 +83,7 @@ def painting_opener(
             overlay=None if overlay is None else overlay.draw_,
             repainter=repainter,
         )
-        return Painting(process, engine, look, changing, events, report, regional=region is not None)
+        return Painting(process, engine, look, changing, sparse, events, report, regional=region is not None)
 
     return open_for
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import cv2
 import numpy as np
 
 from streamstyle.build.control import controlled
-from streamstyle.build.live import live_of, outlets
+from streamstyle.build.latency import deadline_of, ladder_of
+from streamstyle.build.live import live_of, live_state, outlets, served_metrics
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
@@ -107,6 +110,7 @@ def _run(
         opened = stack.enter_context(ExitStack())
         source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
         info = source.info
+        deadline = deadline_of(config, info)
         painting = open_painting(stack, info)
         process = Shown(Fitted(painting.process, info.width, info.height))
         control = None
@@ -114,7 +118,7 @@ def _run(
             control = controlled(job, config, model, source, painting, process, tell)
         sinks = open_sinks(job, info, config, tell)
         total = _expected_frames(job, info)
-        live = live_of(info, config, job.duration)
+        live = live_of(info, config, job.duration, tell)
         flow = Flow(
             # The thread that reads the source closes it, so that nothing is closed under a blocked read.
             Inlet(_limited(source, job), opened.pop_all().close, interruption(source)),
@@ -124,15 +128,21 @@ def _run(
             capacity=config.queue,
         )
 
-        def on_frame(_frame: Frame) -> None:
-            on_progress(Progress(flow.left, total, painting.events.flagged_frames))
+        ladder = ladder_of(deadline, flow, painting, tell)
+        stack.enter_context(served_metrics(config, flow, painting.events, ladder, tell))
+        state = partial(live_state, flow, ladder) if info.live else None
+
+        def on_frame(frame: Frame) -> None:
+            if ladder is not None:
+                ladder.left(frame.index, time.monotonic() - frame.captured_at)
+            on_progress(Progress(flow.left, total, painting.events.flagged_frames, state))
 
         if control is not None:
             control.open(stack, flow, ready or _unheard)
         started = clock()
         status = flow.run(process, on_frame)
         return summarise(
-            *(job, config, source, info, painting, flow, status, sinks),
+            *(job, config, source, info, painting, flow, status, ladder, sinks),
             seconds=clock() - started,
             interrupted=stop.requested,
         )

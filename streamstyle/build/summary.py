@@ -11,6 +11,7 @@ from streamstyle.config import RunConfig
 from streamstyle.explain.run_report import RunReport
 from streamstyle.flow import Flow, FlowStatus
 from streamstyle.job import Job, RunSummary
+from streamstyle.latency import Ladder
 from streamstyle.page import write_page
 from streamstyle.telemetry import StageTimer
 from streamstyle.types import Sink, Source, StreamInfo
@@ -25,6 +26,7 @@ def summarise(
     painting: Painting,
     flow: Flow,
     status: FlowStatus,
+    ladder: Ladder | None,
     sinks: Sequence[Sink],
     *,
     seconds: float,
@@ -43,7 +45,7 @@ def summarise(
         frames_in=status.captured,
         frames_out=status.left,
         drops=dict(status.drops),
-        live=_live_summary(status) if info.live else None,
+        live=_live_summary(status, ladder) if info.live else None,
         stuck=status.stuck,
         seconds=seconds,
         stages=_stages(job, painting, flow, status.left),
@@ -59,12 +61,23 @@ def summarise(
     return summary
 
 
-def _live_summary(status: FlowStatus) -> dict[str, Any]:
+def _live_summary(status: FlowStatus, ladder: Ladder | None) -> dict[str, Any]:
     return {
         "age": {name: ages.summary() for name, ages in status.ages.items()},
         "stand_ins": status.stand_ins,
         "slates": status.slates,
         "clock_resets": status.clock_resets,
+        "latency": None if ladder is None else _ladder_summary(ladder),
+    }
+
+
+def _ladder_summary(ladder: Ladder) -> dict[str, Any]:
+    return {
+        "deadline_ms": round(1e3 * ladder.deadline, 3),
+        "reliefs": [relief.name for relief in ladder.reliefs],
+        "active": list(ladder.active),
+        "steps": ladder.steps,
+        "changes": [{"frame": index, "what": said} for index, said in ladder.changes],
     }
 
 

@@ -11,15 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamstyle.cli.numbers import positive_float, positive_int
 
 if TYPE_CHECKING:
     from streamstyle.flow import Stop
-    from streamstyle.job import Progress, RunSummary
+    from streamstyle.job import LiveState, Progress, RunSummary
 
 EXIT_INTERRUPTED = 130
+
+LIVE_REFRESH = 0.25
+"""Seconds between two looks at how a live run stands."""
+
+T = TypeVar("T")
 
 
 def add_command(commands: Any) -> None:
@@ -31,8 +36,8 @@ def add_command(commands: Any) -> None:
         ".webm, .mov), an rtmp, rtsp, srt or udp address, hls:DIR, zmq+tcp://, preview:, virtualcam: or "
         "null:. Several sinks may be named.",
     )
-    parser.add_argument("source", metavar="SOURCE")
-    parser.add_argument("sinks", metavar="SINK", nargs="+")
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="(default: what --config names)")
+    parser.add_argument("sinks", metavar="SINK", nargs="*", help="(default: what --config names)")
     parser.add_argument("--style", metavar="NAME", help="NAME, or a mix: NAME:0.7,OTHER:0.3")
     parser.add_argument("--strength", type=float, metavar="0..1", help="0 is the original, 1 the full style")
     parser.add_argument(
@@ -78,6 +83,14 @@ def add_command(commands: Any) -> None:
         help="zmq+ipc://PATH: change the run while it runs, see `streamstyle control`",
     )
     parser.add_argument("--captures", type=Path, metavar="FOLDER", help="for snapshots and recordings")
+    parser.add_argument(
+        "--latency",
+        metavar="100ms",
+        help="of live sources: how old frames may get before something gives way",
+    )
+    parser.add_argument(
+        "--metrics", metavar="127.0.0.1:PORT", help="serve figures for Prometheus at /metrics"
+    )
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
@@ -96,6 +109,7 @@ def command(arguments: argparse.Namespace) -> int:
     named = (
         *("style", "strength", "turn", "region", "region_style", "region_feather"),
         *("engine", "network", "size", "every", "correct", "flash_guard", "overlay", "consistency"),
+        *("latency", "metrics"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [
@@ -103,8 +117,8 @@ def command(arguments: argparse.Namespace) -> int:
     ]
     config = load_config(RunConfig, arguments.config, [*arguments.set, *shorthands])
     job = Job(
-        arguments.source,
-        tuple(arguments.sinks),
+        _named(arguments.source or config.source, "a SOURCE"),
+        _named(tuple(arguments.sinks) or config.sinks, "a SINK"),
         events=arguments.events,
         frames=arguments.frames,
         duration=arguments.duration,
@@ -113,6 +127,15 @@ def command(arguments: argparse.Namespace) -> int:
         captures=arguments.captures,
     )
     return run_and_tell(partial(run_job, job, config, tell=tell), as_json=arguments.json)
+
+
+def _named(value: T | None, what: str) -> T:
+    """What the command line or the preset names. Raises ConfigError where neither does."""
+    from streamstyle.errors import ConfigError
+
+    if not value:
+        raise ConfigError(f"nothing names {what}: name it, or use --config with a preset that does")
+    return value
 
 
 def tell(sentence: str) -> None:
@@ -155,15 +178,30 @@ def progress_bar() -> Iterator[Any]:
     """Frames, fps, ETA and flagged frames on stderr, where it is a terminal."""
     from tqdm import tqdm
 
+    due = 0.0
     with tqdm(unit=" frames", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
 
         def on_progress(progress: Progress) -> None:
+            nonlocal due
             if progress.frames == 1:
                 bar.reset(progress.total or None)  # loading is no part of the pace
-            bar.set_postfix_str(f"{progress.flagged} flagged", refresh=False)
+            shown = f"{progress.flagged} flagged"
+            if progress.live is not None:
+                if time.monotonic() < due:
+                    return
+                due = time.monotonic() + LIVE_REFRESH
+                shown = f"{live_text(progress.live())}, {shown}"
+            bar.set_postfix_str(shown, refresh=False)
             bar.update(progress.frames - bar.n)
 
         yield on_progress
+
+
+def live_text(state: LiveState) -> str:
+    """How a live run stands, in a few words: `age 41/58 ms` is median and 99th percentile of late."""
+    waiting = "+".join(str(n) for n in state.waiting)
+    eased = f", {state.reliefs} relieved" if state.reliefs else ""
+    return f"age {state.p50_ms:.0f}/{state.p99_ms:.0f} ms, {state.dropped} dropped, {waiting} waiting{eased}"
 
 
 def _painted(engine: dict[str, Any]) -> str:
@@ -171,6 +209,25 @@ def _painted(engine: dict[str, Any]) -> str:
     size = f" at {engine['size'][0]}x{engine['size'][1]}" if engine["size"] else ""
     every = f" one frame of {engine['every']}" if engine["every"] > 1 else ""
     return f", painting{every}{size}" if every or size else ""
+
+
+def _live_lines(summary: RunSummary) -> list[str]:
+    if summary.live is None:
+        return []
+    drops = ", ".join(f"{n} at {place}" for place, n in summary.drops.items() if n) or "none"
+    ages = [
+        f"age       p50 {age['p50_ms']:.0f}, p95 {age['p95_ms']:.0f}, p99 {age['p99_ms']:.0f} ms at {sink}"
+        for sink, age in summary.live["age"].items()
+        if age
+    ]
+    stood_in, slates = summary.live["stand_ins"], summary.live["slates"]
+    latency = summary.live["latency"]
+    eased = [] if latency is None else [f"latency   {latency['steps']} changes: {_eased(latency)}"]
+    return [f"dropped   {drops}", f"stood in  {stood_in} frames, {slates} of them a slate", *ages, *eased]
+
+
+def _eased(latency: dict[str, Any]) -> str:
+    return "; ".join(latency["active"]) or "nothing gives way at the end"
 
 
 def summary_text(summary: RunSummary) -> str:
@@ -188,6 +245,7 @@ def summary_text(summary: RunSummary) -> str:
         + (f" ({engine['why']})" if engine["why"] else ""),
         *([f"plan      {engine['plan']}"] if engine["plan"] else []),
         f"anomalies {summary.flagged_frames} flagged frames: {anomalies}",
+        *_live_lines(summary),
         "fps alone " + ", ".join(f"{name} {stage['fps']:.0f}" for name, stage in summary.stages.items()),
         *(f"output    {url}" for url in summary.outputs),
         *([f"events    {summary.job.events}"] if summary.job.events else []),

@@ -55,7 +55,7 @@ class LiveEngine:
     painted by the engine before, which is changed between two frames: each frame is finished by the engine
     that began it, so results stay in order, one for each picture. Where an engine lacks memory, when it opens
     or later, the next way is taken and `tell` hears of it once. Called from one thread, but for `climb`.
-    unpainted: pictures that passed.
+    ways: what was named last. unpainted: pictures that passed.
     """
 
     def __init__(
@@ -67,7 +67,9 @@ class LiveEngine:
         """begin: starts to open an engine elsewhere, and returns at once."""
         self._begin = begin
         self._tell = tell
-        self._asked: tuple[Rung, ...] | None = tuple(rungs)
+        self.ways = tuple(rungs)
+        self._eased = 0
+        self._asked: tuple[Rung, ...] | None = self.ways
         self._opening: tuple[Opening, tuple[Rung, ...]] | None = None
         self._serving: _Serving | None = None
         self._retired: list[_Serving] = []
@@ -94,7 +96,13 @@ class LiveEngine:
 
     def climb(self, rungs: Iterable[Rung]) -> None:
         """Go over to other ways to paint, the best first, as soon as they can be had. From any thread."""
-        self._asked = tuple(rungs)
+        self.ways = tuple(rungs)
+        self.ease(self._eased)
+
+    def ease(self, skipped: int) -> None:
+        """Go over to a faster way to paint: without this many of the best, but for the last."""
+        self._eased = skipped
+        self._asked = self.ways[min(skipped, len(self.ways) - 1) :]
 
     def start(self, pixels: Picture, look: Look) -> Pending:
         """See `streamstyle.types.Engine`. Raises EngineError where the first engine cannot be opened for

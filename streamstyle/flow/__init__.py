@@ -9,6 +9,7 @@ counts it. The first error wins: every thread has ended, or was given up, before
 
 from streamstyle.flow.channel import Cancelled, Channel, Policy
 from streamstyle.flow.later import Later, Lock
+from streamstyle.flow.metrics import MetricsServer, metrics_text, parse_address
 from streamstyle.flow.run import Flow, FlowStatus, Live, Stop
 from streamstyle.flow.stand_in import StandInConfig
 from streamstyle.flow.switch import SwitchedSource
@@ -23,6 +24,7 @@ __all__ = [
     "Later",
     "Live",
     "Lock",
+    "MetricsServer",
     "Outlet",
     "Policy",
     "StandInConfig",
@@ -30,4 +32,6 @@ __all__ = [
     "SwitchedSource",
     "anyone_left_behind",
     "interruption",
+    "metrics_text",
+    "parse_address",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ SOURCE_PATIENCE = 0.8
 """Seconds that a source may take for its next frame once the run is to end."""
 
 
+_PACED = 60
+"""Frames over which the pace "of late" is told."""
+
+
 class Stop:
     """A request to end the run after the frames that are already captured; safe in a signal handler."""
 
@@ -38,11 +43,13 @@ class Stop:
 @dataclass(frozen=True)
 class Live:
     """How a live source is served. depth: frames that wait before `process`; older ones are dropped.
-    duration: seconds after which the run ends, whether frames come or not; None for no limit."""
+    duration: seconds after which the run ends, whether frames come or not; None for no limit. tell: hears
+    that a slate is shown, and that frames come again."""
 
     stand_in: StandInConfig
     depth: int = 2
     duration: float | None = None
+    tell: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ class FlowStatus:
     """A run so far.
 
     captured, left: frames read, and painted. drops, depths: frames dropped, and frames that wait, by where:
-    "capture" or an outlet's name. ages: by outlet. stand_ins: frames that left because none came; slates:
+    "capture" or an outlet's name. ages: by outlet. fps: painted frames
+    per second, of late. stand_ins: frames that left because none came; slates:
     those of them that were a slate. silent: is that so just now? clock_resets: how often the source's time
     stamps fell back. stuck: outlets that were given up.
     """
@@ -61,6 +69,7 @@ class FlowStatus:
     depths: Mapping[str, int]
     ages: Mapping[str, Ages]
     seconds: float
+    fps: float = 0.0
     stand_ins: int = 0
     slates: int = 0
     silent: bool = False
@@ -94,9 +103,11 @@ class Flow:
         self._writers = [Worker(o.name, o.patience, interruption(o.sink)) for o in outlets]
         self._leaving = threading.Lock()  # styled frames and stand-ins share one time line
         self.left = 0
+        self._times: deque[float] = deque(maxlen=_PACED)
         self._started = time.monotonic()
         self._error: BaseException | None = None
         self._drained = False
+        self._slating = False
         self._over = threading.Event()
 
     def run(
@@ -141,6 +152,7 @@ class Flow:
             depths={name: channel.depth for name, channel in channels.items()},
             ages=self._ages,
             seconds=time.monotonic() - self._started,
+            fps=self._fps(),
             stand_ins=0 if line is None else line.stand_ins,
             slates=0 if line is None else line.slates,
             silent=line is not None and line.silent,
@@ -152,6 +164,10 @@ class Flow:
         """How full each channel was, by where it ends: "process" or an outlet's name; see `Channel.fill`."""
         names = ["process", *(outlet.name for outlet in self._outlets)]
         return {n: c.fill() for n, c in zip(names, [self.captured, *self._outputs], strict=True)}
+
+    def _fps(self) -> float:
+        times = self._times.copy()
+        return len(times) / (time.monotonic() - times[0]) if len(times) > 1 else 0.0
 
     def stage_timers(self) -> tuple[StageTimer, tuple[StageTimer, ...]]:
         """Busy times of the source, and of each sink."""
@@ -181,10 +197,12 @@ class Flow:
     def _leave(self, frame: Frame) -> None:
         with self._leaving:
             if self._timeline is not None:
+                self._say(back=True)
                 frame = self._timeline.styled(frame, time.monotonic())
             for channel in self._outputs:
                 channel.put(frame)
             self.left += 1
+            self._times.append(time.monotonic())
 
     @property
     def _ending(self) -> bool:
@@ -236,9 +254,20 @@ class Flow:
             return
         with self._leaving:
             frame = None if self._drained else self._timeline.stand_in(time.monotonic())
+            self._say(back=False)
             if frame is not None:
                 for channel in self._outputs:
                     channel.put(frame)
+
+    def _say(self, *, back: bool) -> None:
+        """Tell once that a slate is shown, and once that it no longer is."""
+        assert self._timeline is not None
+        assert self._live is not None
+        if back and self._slating:
+            self._live.tell(f"frames come again after {time.monotonic() - self._timeline.left:.1f} s")
+        elif not back and self._timeline.slating and not self._slating:
+            self._live.tell("no frame comes: a slate is shown until one does")
+        self._slating = not back and self._timeline.slating
 
     def _give_up_who_is_stuck(self, ending_since: float) -> None:
         if self._reader.hangs(ending_since):

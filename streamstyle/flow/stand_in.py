@@ -88,6 +88,16 @@ class Timeline:
         return self._due
 
     @property
+    def left(self) -> float:
+        """When the last styled frame left."""
+        return self._left
+
+    @property
+    def slating(self) -> bool:
+        """Was it a slate that left last?"""
+        return self._slate is not None
+
+    @property
     def silent(self) -> bool:
         """Was it a stand-in that left last?"""
         return self._last is not None and self._pts != self._last.pts

@@ -10,7 +10,7 @@ from streamstyle.types import AnomalyMap, Detector, Kind, Picture
 
 class SparseDetector:
     """Implements `Detector` around another. Where `half` is set, the frame after an unflagged one is let pass
-    unseen, as if nothing could be found in it; it is compared with nothing."""
+    unseen, as if nothing could be found in it. What is steadied is steadied in every frame."""
 
     def __init__(self, inner: Detector) -> None:
         self._inner = inner
@@ -27,7 +27,7 @@ class SparseDetector:
             self.skipped += 1
             return neutral()
         found = self._inner.detect(source, styled)
-        self._clean = not found.flagged
+        self._clean = not found.flagged and not found.steady
         return found
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:

@@ -1,0 +1,69 @@
+"""What gives way in a live run that is late, the least missed first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from streamstyle.build.painting import Painting
+from streamstyle.config import RunConfig
+from streamstyle.engines.live_engine import LiveEngine
+from streamstyle.errors import ConfigError
+from streamstyle.flow import Flow
+from streamstyle.latency import Eased, Ladder, Relief, parse_latency
+from streamstyle.temporal.cadence import SparseDetector
+from streamstyle.types import Engine, StreamInfo
+
+
+def deadline_of(config: RunConfig, info: StreamInfo) -> float | None:
+    """Seconds that a frame may be old when it leaves; None where nobody asks. Raises ConfigError."""
+    if config.latency is None:
+        return None
+    if not info.live:
+        raise ConfigError("--latency is for live sources, and this one is a film: leave it out")
+    return parse_latency(config.latency)
+
+
+def ladder_of(
+    deadline: float | None,
+    flow: Flow,
+    painting: Painting,
+    tell: Callable[[str], None],
+) -> Ladder | None:
+    """The ladder of a run with a deadline; None without one."""
+    if deadline is None:
+        return None
+    engine = painting.engine
+    opening = (lambda: bool(engine.opening)) if isinstance(engine, LiveEngine) else (lambda: False)
+    reliefs = [_newest(flow), *_sparse(painting.sparse), *_smaller(engine)]
+    return Ladder(deadline, reliefs, tell, waiting=opening)
+
+
+def _newest(flow: Flow) -> Relief:
+    depth = flow.captured.capacity
+    change = partial(setattr, flow.captured, "capacity")
+    return Eased(
+        "of the frames that wait only the newest is kept", partial(change, 1), partial(change, depth)
+    )
+
+
+def _sparse(detector: SparseDetector | None) -> list[Relief]:
+    if detector is None:
+        return []
+    change = partial(setattr, detector, "half")
+    return [
+        Eased(
+            "every second frame is searched for anomalies while none is found",
+            partial(change, True),
+            partial(change, False),
+        )
+    ]
+
+
+def _smaller(engine: Engine) -> list[Relief]:
+    if not isinstance(engine, LiveEngine):
+        return []
+    return [
+        Eased(way.what, partial(engine.ease, i), partial(engine.ease, i - 1))
+        for i, way in enumerate(engine.ways[1:], 1)
+    ]
