@@ -42,6 +42,7 @@ class Controlled:
     config: RunConfig
     model: Model
     source: SwitchedSource
+    info: StreamInfo
     painting: Painting
     shown: Shown
     recorder: Recorder | None
@@ -56,7 +57,7 @@ class Controlled:
 
     def open(self, stack: ExitStack, flow: Flow, ready: Callable[[Desk], None]) -> None:
         """Let others in until the stack is closed; `ready` gets the desk. Raises ConfigError, SinkError."""
-        info = self.source.info
+        info = self.info
         levers = Levers(
             look=self.painting.look,
             target=partial(self._target, info),
@@ -100,7 +101,7 @@ class Controlled:
             if not isinstance(engine, LiveEngine):
                 raise ConfigError("consistency cannot be switched on or off within a film: start another run")
             model = load_model(config, self.tell)
-            ways = rungs(sized_opener(config, model), model, info, config.size)
+            ways = rungs(sized_opener(config, model), model, info, config)
 
         def steady() -> None:
             if self.painting.detector is not None and detector is not None:
@@ -135,6 +136,7 @@ def controlled(
     config: RunConfig,
     model: Model,
     source: SwitchedSource,
+    info: StreamInfo,
     painting: Painting,
     shown: Shown,
     tell: Callable[[str], None],
@@ -145,10 +147,10 @@ def controlled(
         make_folder(job.captures)
 
         def open_film(path: Path) -> Sink:
-            return open_sink(str(path), source.info, quality=config.quality, tell=tell)
+            return open_sink(str(path), info, quality=config.quality, tell=tell)
 
         recorder = Recorder(job.captures, open_film)
-    return Controlled(job, config, model, source, painting, shown, recorder, tell)
+    return Controlled(job, config, model, source, info, painting, shown, recorder, tell)
 
 
 def _painted(config: RunConfig) -> tuple[object, ...]:

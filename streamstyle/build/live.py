@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from streamstyle.config import RunConfig
-from streamstyle.flow import Flow, Live, MetricsServer, Outlet, StandInConfig, metrics_text, parse_address
+from streamstyle.flow import (
+    TIME_BASE,
+    Flow,
+    Live,
+    MetricsServer,
+    Outlet,
+    StandInConfig,
+    metrics_text,
+    parse_address,
+)
 from streamstyle.job import Job, LiveState
 from streamstyle.latency import Ladder
 from streamstyle.media.open import is_file
@@ -23,6 +33,11 @@ _PEER_PATIENCE = 1.0
 
 _FILE_PATIENCE = 60.0
 """The same for a file: its encoder may hold many frames back, and the file is worth the wait."""
+
+
+def leaving(info: StreamInfo) -> StreamInfo:
+    """What sinks see of a source: live frames leave on a clock of their own."""
+    return replace(info, time_base=TIME_BASE) if info.live else info
 
 
 def live_of(

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from streamstyle.build.model import Model
-from streamstyle.engines.guided_engine import open_guided
+from streamstyle.build.sizing import open_carried
+from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine, Rung
 from streamstyle.engines.size import SMALLEST, fitted, parse_size
 from streamstyle.flow import Later
@@ -23,19 +24,25 @@ def open_live_engine(ways: Sequence[Rung], tell: Callable[[str], None]) -> LiveE
 
 
 def rungs(
-    open_engine: Callable[[StreamInfo], Engine], model: Model, info: StreamInfo, size: str | None
+    open_engine: Callable[[StreamInfo], Engine], model: Model, info: StreamInfo, config: RunConfig
 ) -> list[Rung]:
-    """The ways to paint a source, the best first: as asked, then at a half and a quarter of those sides.
+    """The ways to paint a source, the best first: as asked; at half of those sides; fewer frames of that size;
+    the same at a quarter.
 
-    size: see `RunConfig`; of `auto` nothing is known yet, and the source's own sides count.
+    Of `auto` sizes nothing is known yet, and the source's own sides count.
     """
     height, width = info.height, info.width
-    box = None if size is None else parse_size(size)
+    box = None if config.size is None else parse_size(config.size)
     asked = (height, width) if box is None else fitted(height, width, box)
     ways = [Rung(f"painting at {asked[1]}x{asked[0]}", partial(open_engine, info))]
-    for share in (2, 4):
-        small = (asked[0] // share, asked[1] // share)
+    for share, more in ((2, 0), (2, 1), (4, 1)):
+        small, every = (asked[0] // share, asked[1] // share), config.every + more
         if min(small) >= SMALLEST:
-            smaller = partial(open_guided, model.open_engine, height, width, small)
-            ways.append(Rung(f"painting at {small[1]}x{small[0]}", smaller))
+            carried = f" one frame of {every}" if every > 1 else ""
+            ways.append(
+                Rung(
+                    f"painting{carried} at {small[1]}x{small[0]}",
+                    partial(open_carried, model, (height, width), small, every),
+                )
+            )
     return ways

@@ -61,7 +61,7 @@ def painting_opener(
         engine: Engine
         repainter: Repainter | None
         if info.live:
-            engine = repainter = open_live_engine(rungs(open_engine, model, info, config.size), tell)
+            engine = repainter = open_live_engine(rungs(open_engine, model, info, config), tell)
         else:
             engine = open_engine(info)
             repainter = repainter_of(engine)

@@ -15,7 +15,7 @@ import numpy as np
 
 from streamstyle.build.control import controlled
 from streamstyle.build.latency import deadline_of, ladder_of
-from streamstyle.build.live import live_of, live_state, outlets, served_metrics
+from streamstyle.build.live import leaving, live_of, live_state, outlets, served_metrics
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
@@ -109,13 +109,13 @@ def _run(
     with ExitStack() as stack:
         opened = stack.enter_context(ExitStack())
         source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
-        info = source.info
+        info = leaving(source.info)
         deadline = deadline_of(config, info)
         painting = open_painting(stack, info)
         process = Shown(Fitted(painting.process, info.width, info.height))
         control = None
         if isinstance(source, SwitchedSource):
-            control = controlled(job, config, model, source, painting, process, tell)
+            control = controlled(job, config, model, source, info, painting, process, tell)
         sinks = open_sinks(job, info, config, tell)
         total = _expected_frames(job, info)
         live = live_of(info, config, job.duration, tell)

@@ -25,12 +25,21 @@ def sized_opener(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engi
         if config.size is not None and box is None:
             look = Look(model.codes)
             inner, working = affordable_engine(model.open_engine, height, width, info.rate, look)
-        else:
-            working = (height, width) if box is None else fitted(height, width, box)
-            inner = model.open_engine(*working)
-        if config.every > 1:
-            # Inside, where pictures are small; the frame's own edges come to carried paintings too.
-            inner = CarryingEngine(inner, config.every, FineMotion())
-        return around(inner, height, width, working)
+            return _carried(inner, (height, width), working, config.every)
+        working = (height, width) if box is None else fitted(height, width, box)
+        return open_carried(model, (height, width), working, config.every)
 
     return open_for
+
+
+def open_carried(model: Model, size: tuple[int, int], working: tuple[int, int], every: int) -> Engine:
+    """An engine for frames of `size` (height, width) that paints at `working`, one frame of `every`, and
+    carries the painting to those between. Raises EngineError."""
+    return _carried(model.open_engine(*working), size, working, every)
+
+
+def _carried(inner: Engine, size: tuple[int, int], working: tuple[int, int], every: int) -> Engine:
+    if every > 1:
+        # Inside, where pictures are small; the frame's own edges come to carried paintings too.
+        inner = CarryingEngine(inner, every, FineMotion())
+    return around(inner, *size, working)

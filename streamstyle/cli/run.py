@@ -77,6 +77,16 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--overlay", action="store_true", default=None, help="draw over the film what is found and repaired"
     )
+    _add_live_options(parser)
+    parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
+    parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
+    parser.set_defaults(command=command)
+
+
+def _add_live_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control",
         metavar="URL",
@@ -91,12 +101,6 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--metrics", metavar="127.0.0.1:PORT", help="serve figures for Prometheus at /metrics"
     )
-    parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
-    parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
-    parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -11,11 +11,12 @@ from streamstyle.flow.channel import Cancelled, Channel, Policy
 from streamstyle.flow.later import Later, Lock
 from streamstyle.flow.metrics import MetricsServer, metrics_text, parse_address
 from streamstyle.flow.run import Flow, FlowStatus, Live, Stop
-from streamstyle.flow.stand_in import StandInConfig
+from streamstyle.flow.stand_in import TIME_BASE, StandInConfig
 from streamstyle.flow.switch import SwitchedSource
 from streamstyle.flow.worker import Inlet, Outlet, anyone_left_behind, interruption
 
 __all__ = [
+    "TIME_BASE",
     "Cancelled",
     "Channel",
     "Flow",

@@ -12,6 +12,13 @@ from fractions import Fraction
 
 from streamstyle.types import Frame, Picture
 
+TIME_BASE = Fraction(1, 90_000)
+"""Of all that leaves: fine enough that a frame which was overtaken can follow at once, and the next one on
+its own time. On the clock of a film of 15 frames a second it would be a whole frame late, for ever."""
+
+_STEP = 180
+"""The least between two stamps: 2 ms, since flv and Matroska tell no less than 1 ms apart."""
+
 _CLOCK_RESET = 0.5
 """Seconds by which stamps must fall back behind capture times before they are of another clock."""
 
@@ -53,14 +60,18 @@ class Timeline:
 
     def styled(self, frame: Frame, now: float) -> Frame:
         """The frame as it leaves at this time, with a later time stamp than everything before it."""
-        if self._last is None:
-            self._came = frame
-        else:
-            frame = self._in_order(frame)
+        before, self._came = self._came, frame
+        if before is not None and self._fell_back(before, frame):
+            self.shifted += 1
+        pts = round((frame.pts * frame.time_base + self._shift) / TIME_BASE)
+        duration = round(frame.duration * frame.time_base / TIME_BASE)
+        if before is not None:
+            pts = max(pts, self._pts + _STEP)
             # A gap counts as twice the pace at most: it says little of the frames that will follow.
             step = min(now - self._left, 2 * self._pace)
             self._pace = max(self._config.frame_time, (1 - _SMOOTHING) * self._pace + _SMOOTHING * step)
-        self._last, self._left, self._pts, self._slate = frame, now, frame.pts, None
+        frame = replace(frame, pts=pts, duration=duration, time_base=TIME_BASE)
+        self._last, self._left, self._pts, self._slate = frame, now, pts, None
         self._due = now + self._config.after * self._pace
         return frame
 
@@ -70,9 +81,8 @@ class Timeline:
         if last is None or now < self._due:
             return None
         self._due = max(self._due + self._pace, now)
-        ticks = (now - self._left) / float(last.time_base)
-        self._pts = max(self._pts + 1, last.pts + round(ticks))
-        duration = max(1, round(self._pace / float(last.time_base)))
+        self._pts = max(self._pts + _STEP, last.pts + round((now - self._left) / TIME_BASE))
+        duration = max(_STEP, round(self._pace / TIME_BASE))
         picture = last.pixels
         if now - self._left >= self._config.slate_after:
             if self._slate is None:
@@ -102,18 +112,14 @@ class Timeline:
         """Was it a stand-in that left last?"""
         return self._last is not None and self._pts != self._last.pts
 
-    def _in_order(self, frame: Frame) -> Frame:
-        assert self._last is not None
-        assert self._came is not None
-        base, before = frame.time_base, self._came
-        # Captured later yet stamped earlier: the source began a new clock. A frame that took long to paint
-        # was merely overtaken by stand-ins: its stamp keeps step with its capture time.
-        since = frame.captured_at - before.captured_at
-        fallen_back = before.time + since - frame.time
-        if fallen_back > _CLOCK_RESET:
-            self._shift += Fraction(round(fallen_back / float(base))) * base
-            self.shifted += 1
-        self._came = frame
-        pts = max(round((frame.pts * base + self._shift) / self._last.time_base), self._pts + 1)
-        same = pts == frame.pts and base == self._last.time_base
-        return frame if same else replace(frame, pts=pts, time_base=self._last.time_base)
+    def _fell_back(self, before: Frame, frame: Frame) -> bool:
+        """Did the source begin a new clock with this frame? Go on from where the old one would be then.
+
+        It did if the frame was captured later yet stamped earlier. One that took long to paint was merely
+        overtaken by stand-ins: its stamp keeps step with its capture time.
+        """
+        behind = before.time + frame.captured_at - before.captured_at - frame.time
+        if behind <= _CLOCK_RESET:
+            return False
+        self._shift += round(behind / TIME_BASE) * TIME_BASE
+        return True
