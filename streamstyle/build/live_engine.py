@@ -26,8 +26,8 @@ def open_live_engine(ways: Sequence[Rung], tell: Callable[[str], None]) -> LiveE
 def rungs(
     open_engine: Callable[[StreamInfo], Engine], model: Model, info: StreamInfo, config: RunConfig
 ) -> list[Rung]:
-    """The ways to paint a source, the best first: as asked; at half of those sides; fewer frames of that size;
-    the same at a quarter.
+    """The ways to paint a source, the best first: as asked; at half of those sides; fewer frames of that
+    size; the same at a quarter.
 
     Of `auto` sizes nothing is known yet, and the source's own sides count.
     """
