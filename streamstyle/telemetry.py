@@ -82,13 +82,14 @@ class StageTimer:
             yield item
 
     def summary(self) -> dict[str, float]:
-        """fps (frames / busy seconds) and median and 99th percentile in milliseconds."""
+        """fps (frames / busy seconds) and median, 95th and 99th percentile in milliseconds."""
         seconds = self._seconds
         if not seconds.count:
             return {}
         return {
             "fps": round(seconds.count / seconds.total, 1) if seconds.total else 0.0,
             "p50_ms": round(seconds.percentile(0.5) * 1e3, 3),
+            "p95_ms": round(seconds.percentile(0.95) * 1e3, 3),
             "p99_ms": round(seconds.percentile(0.99) * 1e3, 3),
         }
 

@@ -16,7 +16,8 @@ class Task(msgspec.Struct, frozen=True):
     what: "engine" (alone, on pictures in memory), "decode", "judge" (detect, correct and guard alone),
     "write" (encoding alone) or "run" (a whole job). clip: the film. engine: a name of `open_engine`, or
     peer:NAME. sink: of "write" and "run". correct: off or repair. frames: of a round; the first `warm` of a
-    run are not measured. watch: note the resident memory every so many frames, 0 never.
+    run are not measured. size: to paint at, as `run --size`. watch: note the resident memory every so many
+    frames, 0 never.
     """
 
     what: str
@@ -28,6 +29,7 @@ class Task(msgspec.Struct, frozen=True):
     correct: str = "repair"
     frames: int = 100
     warm: int = 10
+    size: str = ""
     watch: int = 0
 
 

@@ -38,7 +38,7 @@ def pipeline_report(document: Mapping[str, Any]) -> str:
     lines = [machine_line(document["machine"]), ""]
     for size, found in document["sizes"].items():
         stages = ("decode", "engine", "judge", "write")
-        peers = [name for name in found if name.startswith("peer:")]
+        peers = [name for name in found if name.startswith("peer:") or name == "half size"]
         lines += [f"Each stage alone at {size}", ""]
         lines += [*table(("stage", *_FIGURES), [(name, *_figures(found[name])) for name in stages]), ""]
         lines += [f"Runs at {size}", ""]
@@ -69,7 +69,8 @@ def in_the_run(size: str, run: Mapping[str, Any]) -> list[str]:
     ]
     lines = [f"Stages within film to film at {size}", "", *table(("stage", *columns), rows)]
     queues = ", ".join(
-        f"{_bare(name)} {queue['mean']:.1f} of {queue['capacity']}" for name, queue in run["queues"].items()
+        f"before {'process' if name == 'process' else 'write'} {queue['mean']:.1f} of {queue['capacity']}"
+        for name, queue in run["queues"].items()
     )
     return [*lines, "", f"Frames waiting, on average: {queues}."] if queues else lines
 

@@ -28,6 +28,7 @@ _WARM = 10
 _LEAST = 16  # frames of a round
 _LONG_SIZE = (320, 180)
 _STARTS = 5
+_HALVED_LINES = 720  # from here on painting at half the size is measured too
 _PEER_SHARE = {"classic": 20, "torch": 4, "inductor": 4, "aotinductor": 4, "onnxruntime": 2}
 
 
@@ -162,7 +163,8 @@ def _pipeline_at(arguments: argparse.Namespace, folder: Path, size: Size, peers:
     def task(what: str, count: int = frames, **options: Any) -> Task:
         return _task(arguments, what, clip, count, **{"engine": arguments.engine, **options})
 
-    out = {name: str(folder / f"{name}.mp4") for name in ("repair", "off", "write", *peers)}
+    out = {name: str(folder / f"{name}.mp4") for name in ("repair", "off", "half", "write", *peers)}
+    half = _named((size[0] // 2, size[1] // 2))
     alone = {
         "decode": task("decode"),
         "engine": task("engine"),
@@ -173,6 +175,7 @@ def _pipeline_at(arguments: argparse.Namespace, folder: Path, size: Size, peers:
         "null sink": task("run"),
         "film to film": task("run", sink=out["repair"]),
         "correct off": task("run", sink=out["off"], correct="off"),
+        **({"half size": task("run", sink=out["half"], size=half)} if size[1] >= _HALVED_LINES else {}),
         **{
             f"peer:{p}": task(
                 *("run", max(4, frames // _PEER_SHARE.get(p, 1))), sink=out[p], engine=f"peer:{p}", warm=2
