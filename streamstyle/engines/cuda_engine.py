@@ -7,6 +7,7 @@ it runs on a CPU as well (`device="cpu"`), which is how it is tested where there
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,13 @@ from streamstyle.errors import EngineError
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import EngineSpec
+
+_INDUCTOR = {
+    # Else the shuffle of bytes is folded into the padding behind it, on whose indices torch 2.13 breaks off.
+    "realize_reads_threshold": 0,
+    # Of the code that starts kernels; a recorded CUDA graph does without it.
+    "aot_inductor.compile_wrapper_opt_level": "O0",
+}
 
 IN_FLIGHT = 3  # one on its way in, one being painted, one on its way out
 
@@ -71,7 +79,7 @@ def open_cuda(
             **graph_key(architecture, weights, Path(__file__), precision=precision, holds=holds),
             "engine": "cuda",
             "size": list(size),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "device": instruction_sets() if gpu is None else gpu.to_json(),
         }
         recipe = Recipe(
@@ -110,11 +118,13 @@ def _compile(
     from torch._inductor.utils import fresh_cache
 
     # Inductor's own cache lies in the system's temporary folder and is unpickled from there.
-    with tempfile.TemporaryDirectory() as folder, fresh_cache(dir=folder):
-        path = Path(folder) / "network.pt2"
+    with tempfile.TemporaryDirectory() as folder, fresh_cache(dir=folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, on its own future
+        path = str(Path(folder) / "network.pt2")
         try:
             program = export(module, config, size, holds=holds)
-            data = Path(aoti_compile_and_package(program, package_path=str(path))).read_bytes()
+            aoti_compile_and_package(program, package_path=path, inductor_configs=_INDUCTOR)
+            data = Path(path).read_bytes()
         # Whatever is missing shows in its own way: a compiler, its headers, Triton, memory.
         except Exception as error:
             raise EngineError(

@@ -112,7 +112,7 @@ def _open_any(wanted: _Wanted) -> Engine:
 def _gpu_for(name: str) -> Gpu:
     gpu = find_gpu()
     if isinstance(gpu, str):
-        raise EngineError(f"the {name} engine needs an NVIDIA GPU, and there is {gpu}; take --engine auto")
+        raise EngineError(f"the {name} engine needs an NVIDIA GPU: {gpu}; take --engine auto")
     return gpu
 
 

@@ -84,7 +84,7 @@ def open_tensorrt(
         **graph_key(architecture, weights, Path(__file__), precision=precision, holds=holds),
         "engine": "tensorrt",
         "bucket": bucket.to_json(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "libraries": {name: _version(name) for name in _NEEDED},
         "device": None if gpu is None else gpu.to_json(),
     }
@@ -120,7 +120,7 @@ def build(
     """The engine as `torch_tensorrt.save` writes it. Raises EngineError."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # of libraries, on their own future
-        path = Path(folder) / "engine.ep"
+        path = Path(folder) / "engine.pt2"
         try:
             program = export(LevelFrames(network), config, bucket, holds=holds)  # type: ignore[arg-type]
             inputs = [library.Input(**shapes) for shapes in profile(config, bucket, holds=holds)]
