@@ -6,6 +6,7 @@ build's steps. In TensorRT's place stands a library of the same names that compi
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import types
@@ -44,6 +45,7 @@ from tests.test_engine_contract import Network, picture, psnr, soft_disc, still
 
 CONFIG = GeneratorConfig(widths=(8, 8, 16), blocks=1)
 CPU = torch.device("cpu")
+OPERATORS = Path(__file__).parent / "tensorrt_operators.json"
 without_gpu = pytest.mark.skipif(not isinstance(find_gpu(), str), reason="this machine has a GPU")
 
 
@@ -108,13 +110,29 @@ def test_kernels_folded_before_paint_as_kernels_folded_per_frame(network: Networ
 # The exported graph
 
 
+def _converters(name: str) -> dict[str, list[str]]:
+    """What tools/tensorrt_operators.py found in torch-tensorrt's wheel."""
+    found: dict[str, list[str]] = json.loads(OPERATORS.read_text(encoding="utf-8"))[name]
+    return found
+
+
+def test_tensorrt_has_a_converter_for_every_operator_of_the_lowered_graph() -> None:
+    for name in ("plain", "holding"):
+        assert _converters(name)["converted"]
+        assert _converters(name)["refused"] == []
+
+
 @pytest.mark.parametrize("holds", [False, True])
 def test_one_exported_graph_paints_all_sizes_of_a_bucket_as_the_network_does(
     network: Network, holds: bool
 ) -> None:
     bucket = Bucket.of(64, 96)
     module = deployed_network(network.architecture, network.weights, "fp32", CPU, holds=holds)
-    program = export(LevelFrames(module), CONFIG, bucket, holds=holds).module()
+    exported = export(LevelFrames(module), CONFIG, bucket, holds=holds)
+    assert {str(n.target) for n in exported.graph.nodes if n.op == "call_function"} == set(
+        _converters("holding" if holds else "plain")["exported"]
+    ), "the graph has changed: run tools/tensorrt_operators.py, which says how"
+    program = exported.module()
     generator = restore_generator(network.architecture, network.weights)
     eager = (HoldingFrameGenerator if holds else FrameGenerator)(generator)
     generator_ = torch.Generator().manual_seed(0)
