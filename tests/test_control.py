@@ -271,10 +271,12 @@ def test_recordings_and_snapshots_are_whole_files(tmp_path: Path) -> None:
     assert cv2.imread(str(picture)).shape == (64, 96, 3)
     for path, least in ((first, 20), (second, 5)):
         film = cv2.VideoCapture(str(path))
-        count = 0
+        begins, count = film.get(cv2.CAP_PROP_POS_MSEC), 0
         while film.read()[0]:
             count += 1
         assert count >= least
+        with av.open(str(path)) as container:
+            assert next(container.decode(video=0)).time == begins == 0
     assert not [path for path in (tmp_path / "captures").iterdir() if "partial" in path.name]
 
 

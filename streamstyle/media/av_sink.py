@@ -151,7 +151,7 @@ class _Output:
         )
         self._info = info
         self._reformatter = VideoReformatter()
-        self._shift = _shift_to_zero(first, notes)
+        self._shift = _shift_to_zero(first, info, notes)
         self._stream = video_stream(self._container, format_, options, info, notes)
         self._tracks = _sound(self._container, format_, info, self._shift, notes)
         self._durations: dict[int, int] = {}
@@ -230,9 +230,12 @@ def _check_writable(path: Path, source: str) -> None:
         raise sink_error(str(path), error) from error
 
 
-def _shift_to_zero(first: Frame, notes: list[str]) -> Fraction:
-    """Seconds to add to every time: containers cut away what is shown before zero."""
+def _shift_to_zero(first: Frame, info: StreamInfo, notes: list[str]) -> Fraction:
+    """Seconds to add to every time: containers cut away what is shown before zero, and a recording of a live
+    source begins where it begins, whatever its clock says."""
     start = first.pts * first.time_base
+    if info.live:
+        return -start
     if start >= 0:
         return Fraction(0)
     notes.append(f"The video began {float(-start):.3f} s before zero: everything was shifted by as much.")
