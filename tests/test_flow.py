@@ -161,3 +161,21 @@ def test_stopping_ends_the_source_and_completes_the_sinks() -> None:
     assert sink.complete is True
     assert sink.indices == list(range(len(sink.indices)))
     assert len(sink.indices) < 20
+
+
+def test_a_sink_is_attended_while_no_frame_comes() -> None:
+    attended = threading.Event()
+
+    class Attentive(Recorder):
+        def attend(self) -> None:
+            attended.set()
+
+    def source() -> Iterator[Frame]:
+        yield from frames(1)
+        assert attended.wait(60)
+        yield from frames(1)
+
+    sink = Attentive()
+    run(source(), unchanged, [sink])
+    assert sink.indices == [0, 0]
+    assert sink.complete

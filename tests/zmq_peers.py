@@ -125,5 +125,20 @@ def client(url: str) -> None:
     print(json.dumps({"name": "end"}), flush=True)
 
 
+def flood(url: str) -> None:
+    """Publishes pictures of one colour each, without a pause: 0, 1, 2 ... 255, 0 ..."""
+    from fractions import Fraction
+
+    from streamstyle.media.zmq_sink import ZmqSink
+    from streamstyle.types import Frame
+
+    sink, index = ZmqSink(url), 0
+    print(json.dumps({"name": "open"}), flush=True)
+    while True:
+        pixels = np.full((360, 640, 3), index % 256, np.uint8)
+        sink.write(Frame(pixels, index, index, Fraction(1, 30), 1, time.monotonic()))
+        index += 1
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

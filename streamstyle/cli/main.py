@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from streamstyle.cli import bench, control, devices, doctor, engines, explain, repair, run, styles, train
+from streamstyle.cli import bench, control, devices, doctor, engines, explain, keys, repair, run, styles, train
 from streamstyle.cli import eval as evaluate
 from streamstyle.errors import ConfigError, StreamStyleError
 
@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_command(commands)
     bench.add_command(commands)
     engines.add_command(commands)
+    keys.add_command(commands)
     train.add_command(commands)
     devices.add_command(commands)
     doctor.add_command(commands)

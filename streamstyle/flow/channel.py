@@ -94,15 +94,22 @@ class Channel(Generic[T]):
         }
 
     def __iter__(self) -> Iterator[T]:
+        for item in self.with_silences(None):
+            if item is not None:
+                yield item
+
+    def with_silences(self, seconds: float | None) -> Iterator[T | None]:
+        """As iterating, with None whenever nothing has come for so long."""
         while True:
+            item = None
             with self._changed:
-                self._changed.wait_for(lambda: self._items or self._closed)
-                if self._cancelled or self._abandoned:
-                    raise Cancelled
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
+                if self._changed.wait_for(lambda: self._items or self._closed, seconds):
+                    if self._cancelled or self._abandoned:
+                        raise Cancelled
+                    if not self._items:
+                        return
+                    item = self._items.popleft()
+                    self._changed.notify_all()
             yield item
 
     def with_pauses(self) -> Iterator[T | None]:

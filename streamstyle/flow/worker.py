@@ -11,9 +11,13 @@ from typing import TypeVar
 
 from streamstyle.flow.channel import Cancelled, Channel
 from streamstyle.telemetry import Ages, StageTimer
-from streamstyle.types import Frame, Interruptible, Sink
+from streamstyle.types import Attentive, Frame, Interruptible, Sink
 
 T = TypeVar("T")
+
+
+ATTENTION = 0.1
+"""Seconds without a frame after which a sink looks who has come."""
 
 
 def _nothing() -> None:
@@ -139,8 +143,14 @@ def capture(inlet: Inlet, channel: Channel[Frame], worker: Worker, ending: Calla
 def write_all(sink: Sink, channel: Channel[Frame], worker: Worker, ages: Ages) -> None:
     """Write until the channel ends, then close the sink: as whole only if nothing went wrong."""
     complete = False
+    attentive = sink if isinstance(sink, Attentive) else None
     try:
-        for frame in channel:
+        for frame in channel.with_silences(None if attentive is None else ATTENTION):
+            if frame is None:
+                assert attentive is not None, "without a limit there is no silence"
+                with worker.inside():
+                    attentive.attend()
+                continue
             started = time.perf_counter()
             with worker.inside():
                 sink.write(frame)

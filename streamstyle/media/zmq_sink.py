@@ -204,22 +204,26 @@ class ZmqSink:
         )
 
     def close(self, *, complete: bool) -> None:
-        """Tell those who asked that no frame follows, and stop. Waits for a second at most."""
+        """Stop; takes a second at most. A run that did not fail tells those who asked that no frame follows;
+        one that did may come back, and who listens waits for that."""
         if self._closed:
             return
         self._closed = True
         try:
-            with self._failing():
-                for _ in self._newcomers():
-                    pass
-                ending = f"{self._topic}.end"
-                # This one is waited for: those who wait for it would take silence for a fault.
-                self._socket.setsockopt(zmq.XPUB_NODROP, 1)
-                self._socket.setsockopt(zmq.SNDTIMEO, _LINGER_MS)
-                with suppress(zmq.Again):
-                    self._socket.send_multipart(wire.end_parts(topic=ending, stream=self._stream))
+            if complete:
+                with self._failing():
+                    self._send_end()
         finally:
             self._shut(_LINGER_MS if complete else 0)
+
+    def _send_end(self) -> None:
+        for _ in self._newcomers():
+            pass
+        # This one is waited for: those who wait for it would take silence for a fault.
+        self._socket.setsockopt(zmq.XPUB_NODROP, 1)
+        self._socket.setsockopt(zmq.SNDTIMEO, _LINGER_MS)
+        with suppress(zmq.Again):
+            self._socket.send_multipart(wire.end_parts(topic=f"{self._topic}.end", stream=self._stream))
 
     def _shut(self, linger: int) -> None:
         self._socket.close(linger)

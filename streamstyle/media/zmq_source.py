@@ -18,17 +18,20 @@ _MICROSECONDS = Fraction(1, 1_000_000)
 
 
 class ZmqSource:
-    """A live Source on a `Subscription`. Counters: `skipped`, `corrupt_packets`.
+    """A live Source on a `Subscription`. Counters: `skipped`, `corrupt_packets`, and `stalls`, how often
+    nothing came for the url's `timeout` seconds (default 5).
 
-    Opening waits for the first picture. pts come from the header where it has them, else from this machine's
-    clock; they go on where a publisher begins anew. The stream ends when the publisher says so. Raises
-    SourceError where nothing comes for the url's `timeout` seconds (default 5).
+    Opening waits that long for the first picture, then raises SourceError. Later it waits for the publisher
+    to come back, which ZeroMQ looks after. pts come from the header where it has them, else from this
+    machine's clock; they go on where a publisher begins anew. The stream ends when the publisher says so.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._subscription: Subscription | None = None
         self._info: StreamInfo | None = None
+        self._first: Message | None = None
+        self._stalls = 0
 
     @property
     def info(self) -> StreamInfo:
@@ -51,11 +54,12 @@ class ZmqSource:
         assert pixels is not None
         height, width = pixels.shape[:2]
         self._times = _Times(header)
+        lasts = header.duration * time_base(header)
         self._info = StreamInfo(
             url=self._url,
             width=width,
             height=height,
-            rate=None,
+            rate=None if lasts == 0 else 1 / lasts,
             time_base=self._times.base,
             frames=0,
             sample_aspect_ratio=Fraction(1),
@@ -89,8 +93,23 @@ class ZmqSource:
                 captured_at=time.monotonic(),
             )
             before = self._skipped()
-            message = self._picture()
+            message = self._next()
             index += 1 + self._skipped() - before
+
+    def interrupt(self) -> None:
+        """See `Interruptible`."""
+        if self._subscription is not None:
+            self._subscription.interrupt()
+
+    def _next(self) -> Message | None:
+        """The next picture, whenever it comes; None at the end."""
+        assert self._subscription is not None
+        while not self._subscription.interrupted:
+            try:
+                return self._picture()
+            except SourceError:
+                self._stalls += not self._subscription.interrupted
+        return None
 
     def _picture(self) -> Message | None:
         """The next picture; None at the end."""
@@ -111,7 +130,8 @@ class ZmqSource:
             return MediaReport()
         counters = self._subscription.counters
         notes = (f"Messages were refused: {counters.fault}",) if counters.corrupt else ()
-        return MediaReport({"skipped": counters.skipped, "corrupt_packets": counters.corrupt}, notes)
+        counted = {"skipped": counters.skipped, "corrupt_packets": counters.corrupt, "stalls": self._stalls}
+        return MediaReport(counted, notes)
 
 
 class _Times:

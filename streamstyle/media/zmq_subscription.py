@@ -25,6 +25,7 @@ from streamstyle.media.zmq_address import SECURITY, bind, connect, parse_address
 OPTIONS = SECURITY | {"topic", "bind", "timeout"}
 TIMEOUT = 5.0
 _LARGEST_MESSAGE = 4 * wire.LARGEST_PICTURE
+_SLICE_MS = 100  # after which `receive` looks whether it is interrupted
 _MOST_AT_ONCE = 64  # a flood must not keep the reader from giving out what it has
 
 
@@ -62,6 +63,7 @@ class Subscription:
         self.address = parse_address(url, OPTIONS)
         self.timeout = self.address.number("timeout", TIMEOUT, 0.1, 3600)
         self.counters = Counters()
+        self.interrupted = False
         self._latest = latest
         self._ring = RingReader()
         self._stream, self._seq = "", -1
@@ -120,19 +122,23 @@ class Subscription:
             self._authenticator.stop()
         self._context.term()
 
+    def interrupt(self) -> None:
+        """From any thread: `receive` raises soon."""
+        self.interrupted = True
+
     def receive(self, timeout: float | None = None) -> Message:
         """The next message; of pictures the newest that is there. timeout: seconds, None for the url's.
 
-        Raises SourceError where nothing that can be read came in time.
+        Raises SourceError where nothing that can be read came in time, or after `interrupt`.
         """
         wait = self.timeout if timeout is None else timeout
         deadline = time.monotonic() + wait
         while not self._waiting:
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or self.interrupted:
                 raise self._silence(wait)
             try:
-                for socket, _ in self._poller.poll(max(1, int(left * 1000))):
+                for socket, _ in self._poller.poll(min(_SLICE_MS, max(1, int(left * 1000)))):
                     self._read(socket)
             except zmq.ZMQError as error:
                 raise SourceError(f"cannot read {self.address.url}: {error.strerror}.") from error
@@ -141,6 +147,7 @@ class Subscription:
     def _read(self, socket: zmq.Socket[bytes]) -> None:
         """Take what is there off the socket; of pictures keep the newest, where the latest is wanted."""
         newest: tuple[Header, zmq.Frame] | None = None
+        ending: list[Message] = []
         for _ in range(_MOST_AT_ONCE):
             parts = _parts(socket)
             if parts is None:
@@ -148,6 +155,9 @@ class Subscription:
             head, body = parts
             with self._counting():
                 header = wire.parse(head.bytes, len(body))
+                if header.kind == "end":
+                    ending = [Message(header)]
+                    break
                 if header.kind != "picture":
                     heat = wire.heat_map(header, body.buffer) if header.kind == "heat" else None
                     self._waiting.append(Message(header, heat=heat))
@@ -160,6 +170,7 @@ class Subscription:
         if newest is not None:
             with self._counting():
                 self._deliver(*newest)
+        self._waiting.extend(ending)
 
     def _known(self, header: Header) -> bool:
         """Was this very picture seen already? It is sent again for whoever subscribes."""
