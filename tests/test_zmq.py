@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 from zmq_peers import peer, picture, told
 
+from streamstyle.cli import bench_zmq
 from streamstyle.cli.main import main
 from streamstyle.client import Event, Heat, Received, Stream, subscribe
 from streamstyle.errors import ConfigError, SinkError, SourceError
@@ -386,3 +388,20 @@ def test_the_command_makes_keys_that_work(tmp_path: Path, capsys: pytest.Capture
 def test_urls_that_make_no_sense_are_refused(url: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ZmqSink(url)
+
+
+def test_the_benchmark_measures_both_and_counts_what_it_holds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("imagezmq")
+    monkeypatch.setattr(bench_zmq, "SIZE", (64, 48))
+    monkeypatch.setattr(bench_zmq, "_TRANSPORTS", ("shm",))
+    monkeypatch.setattr(bench_zmq, "_RIVALS", ("imagezmq tcp",))
+    assert main(["bench", "zmq", "--frames", "5", "--rounds", "1", "--seconds", "1"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(found["throughput"]) == {"everybody converts RGB to BGR", "nobody converts"}
+    for work in found["throughput"].values():
+        assert work["fps"]["streamstyle shm"] > 0
+        assert work["ratios"]["shm"]["imagezmq tcp"] > 0
+    assert found["slow_subscriber"]["shm"]["published"] == 30
+    assert found["slow_subscriber"]["shm"]["fast_share"] <= 1

@@ -1,4 +1,4 @@
-"""`streamstyle bench anomaly`; `engine` and `pipeline` are in `bench_speed`."""
+"""`streamstyle bench anomaly`; `engine` and `pipeline` are in `bench_speed`, `zmq` in `bench_zmq`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamstyle.cli import bench_speed
+from streamstyle.cli import bench_speed, bench_zmq
 from streamstyle.cli.numbers import positive_int
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ _MOST_JOBS = 4  # each takes about 1.5 GB
 
 def add_command(commands: Any) -> None:
     """Declare `bench` and its sub-commands."""
-    parser = commands.add_parser("bench", help="measure detection, repair and speed on your own clips")
+    parser = commands.add_parser(
+        "bench", help="measure detection, repair and speed on your own clips, and publishing"
+    )
     actions = parser.add_subparsers(metavar="WHAT", required=True)
     anomaly = actions.add_parser(
         "anomaly",
@@ -48,6 +50,7 @@ def add_command(commands: Any) -> None:
     anomaly.add_argument("-o", "--out", type=Path, metavar="PAGE.html", help="write a page as well")
     anomaly.set_defaults(command=command)
     bench_speed.add_commands(actions)
+    bench_zmq.add_commands(actions)
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -12,9 +12,9 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "keys",
         help="make a pair of keys for frames over a network",
-        description="Writes NAME.key, to give away, and NAME.key_secret, to keep. A publisher needs its own secret "
-        "key and a folder with the public keys of those who may listen; who listens needs a secret key and "
-        "the publisher's public one. See docs/zeromq.md.",
+        description="Writes NAME.key, to give away, and NAME.key_secret, to keep. A publisher needs its own "
+        "secret key and a folder with the public keys of those who may listen; who listens needs a secret "
+        "key and the publisher's public one.",
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument(
