@@ -176,14 +176,6 @@ class Interruptible(Protocol):
         source's `__exit__`. Does not block and raises nothing."""
 
 
-@runtime_checkable
-class Attentive(Protocol):
-    """A sink that others may come to at any time."""
-
-    def attend(self) -> None:
-        """On the sink's thread, a few times a second while no frame comes. Raises SinkError."""
-
-
 @dataclass(frozen=True)
 class EngineSpec:
     """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";

@@ -20,12 +20,13 @@ from streamstyle.cli import bench_zmq
 from streamstyle.cli.main import main
 from streamstyle.client import Event, Heat, Received, Stream, subscribe
 from streamstyle.errors import ConfigError, SinkError, SourceError
+from streamstyle.flow.worker import Attentive
 from streamstyle.media.ring import SLOTS, RingReader, RingWriter, ring_folder
 from streamstyle.media.zmq_address import make_keys
 from streamstyle.media.zmq_sink import ZmqSink
 from streamstyle.media.zmq_source import ZmqSource
 from streamstyle.media.zmq_subscription import Subscription
-from streamstyle.types import Attentive, Frame, Interruptible, Kind, Verdict
+from streamstyle.types import Frame, Interruptible, Kind, Verdict
 
 PATIENCE = 60.0
 LOOPBACK = "zmq+tcp://127.0.0.1:0"

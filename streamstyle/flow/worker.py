@@ -7,17 +7,25 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from streamstyle.flow.channel import Cancelled, Channel
 from streamstyle.telemetry import Ages, StageTimer
-from streamstyle.types import Attentive, Frame, Interruptible, Sink
+from streamstyle.types import Frame, Interruptible, Sink
 
 T = TypeVar("T")
 
 
 ATTENTION = 0.1
 """Seconds without a frame after which a sink looks who has come."""
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """A sink that others may come to at any time."""
+
+    def attend(self) -> None:
+        """On the sink's thread, a few times a second while no frame comes. Raises SinkError."""
 
 
 def _nothing() -> None:
