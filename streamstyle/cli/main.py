@@ -9,7 +9,19 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from streamstyle.cli import bench, control, devices, doctor, engines, explain, keys, repair, run, styles, train
+from streamstyle.cli import (
+    bench,
+    control,
+    devices,
+    doctor,
+    engines,
+    explain,
+    keys,
+    repair,
+    run,
+    styles,
+    train,
+)
 from streamstyle.cli import eval as evaluate
 from streamstyle.errors import ConfigError, StreamStyleError
 
