@@ -206,6 +206,8 @@ class DeviceEngine:
 
     def _slot(self) -> Slot:
         slot = Slot(self._network, self._like, self._shared)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # the lanes do not wait for the stream that has made it
         if self._capture:
             self._record(slot)
         return slot
@@ -213,7 +215,6 @@ class DeviceEngine:
     def _record(self, slot: Slot) -> None:
         """Make the slot's work one CUDA graph; where that fails it is asked for call by call, and told."""
         stream = self._compute.stream
-        torch.cuda.synchronize(self._device)
         try:
             with torch.cuda.stream(stream):
                 for _ in range(_WARM_UP):
