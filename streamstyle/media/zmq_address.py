@@ -121,7 +121,7 @@ def set_up(socket: zmq.Socket[bytes], address: Address) -> None:
     socket.setsockopt(zmq.HEARTBEAT_TTL, _TIMEOUT_MS)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
     socket.setsockopt(zmq.RECONNECT_IVL, 100)
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
     if "[" in address.endpoint:
         socket.setsockopt(zmq.IPV6, 1)
 
