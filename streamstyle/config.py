@@ -24,7 +24,8 @@ class RunConfig:
     openvino or torch. precision: of tensorrt and cuda, fp16, bf16 or (cuda) fp32; auto is fp16.
     network: lite or full, the bundled networks.
     size: WxH to paint at, inside which frames are fitted, or auto for the largest that keeps the source's
-    rate; None is the frames' own. every: paint one of so many frames and carry it on along the motion.
+    rate; None is the frames' own. tile: WxH of the tiles to paint in; None paints frames whole where they fit
+    into memory. every: paint one of so many frames and carry it on along the motion.
     turn: more or less of a style's groups, texture=1.4,colour=0.8 (see `streamstyle.explain.turn`).
     region: where another style holds (see `streamstyle.regions.spec`), None for nowhere. region_style: the
     style there, as `style`. region_feather: width in pixels of the passage between the two.
@@ -47,6 +48,7 @@ class RunConfig:
     precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
     network: str = "lite"
     size: str | None = None
+    tile: str | None = None
     every: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     turn: str | None = None
     region: str | None = None

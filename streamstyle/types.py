@@ -181,7 +181,8 @@ class EngineSpec:
     """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
     in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
     statistics of its normalisation from frame to frame, and so hear `Look.hold`? size: (width, height) that
-    it paints at where that is not the frame's. every: of how many frames it paints one, at least. paints:
+    it paints at where that is not the frame's. every: of how many frames it paints one, at least.
+    tiles: into how many it cuts a frame. paints:
     False where pictures leave as they came. why: the reason that `auto` took no better one, empty where there
     was none or the engine was asked for by name. plan: how it shares out the processors, in words, empty
     where it does not choose."""
@@ -196,6 +197,7 @@ class EngineSpec:
     why: str = ""
     plan: str = ""
     every: int = 1
+    tiles: int = 1
 
 
 @dataclass(frozen=True)
@@ -206,8 +208,9 @@ class Look:
     them a mix inside the network; None is the first code everywhere. hold: 0..1, share of the past in the
     statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's past
     begins with it, 1 takes those of the frame before. name: of the style, for those who see the frame.
-    moving: the codes are on their way to others, so that a change of colour is meant. All of it may change
-    with every frame.
+    moving: the codes are on their way to others, so that a change of colour is meant. origin: (row, column)
+    of the picture in a larger frame that it is a tile of, multiples of 8; heard by engines that let their
+    statistics be set. All of it may change with every frame.
     """
 
     codes: NDArray[np.float32]
@@ -215,6 +218,7 @@ class Look:
     hold: float = 0.0
     name: str = ""
     moving: bool = False
+    origin: tuple[int, int] = (0, 0)
 
 
 class Region(Protocol):

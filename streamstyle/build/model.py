@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from streamstyle.engines.foreign_engine import Contract, ForeignEngine
 from streamstyle.engines.open import open_engine
 from streamstyle.errors import ConfigError
 from streamstyle.explain.turn import parse_turn, turning
+from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.styles.foreign import asked_model, load_foreign
 from streamstyle.styles.library import model_names
@@ -32,12 +34,16 @@ def _unchangeable(config: RunConfig) -> NDArray[np.float32]:
 class Model:
     """The network and the two codes (2, size) that a run uses, before the frame size is known.
 
-    codes_of: the codes that other settings mean on this network. Raises ConfigError, ModelError.
+    open_holding: the same with statistics that can be set; None where the model has none. reach: see
+    `GeneratorConfig.reach`. codes_of: the codes that other settings mean on this network. Raises ConfigError,
+    ModelError.
     """
 
     open_engine: Callable[[int, int], Engine]
     codes: NDArray[np.float32]
     codes_of: Callable[[RunConfig], NDArray[np.float32]] = _unchangeable
+    open_holding: Callable[[int, int], Engine] | None = None
+    reach: Callable[[], int] = lambda: 0
 
 
 def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
@@ -61,8 +67,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
     codes = codes_of(config)
     architecture, weights = bundle.manifest.architecture, bundle.weights
 
-    def open_for(height: int, width: int) -> Engine:
-        statistics = config.consistency > 0
+    def open_for(height: int, width: int, *, statistics: bool = config.consistency > 0) -> Engine:
         return open_engine(
             config.engine,
             architecture,
@@ -75,7 +80,10 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             tell=tell,
         )
 
-    return Model(open_for, codes, codes_of)
+    def reach() -> int:
+        return GeneratorConfig.from_json(architecture).reach
+
+    return Model(open_for, codes, codes_of, partial(open_for, statistics=True), reach)
 
 
 def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -> Model:

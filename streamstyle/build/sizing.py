@@ -1,4 +1,4 @@
-"""How the frames of a run reach the engine: at which size, and which of them."""
+"""How the frames of a run reach the engine: at which size, which of them, whole or in tiles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from streamstyle.build.model import Model
 from streamstyle.config import RunConfig
 from streamstyle.engines.carrying_engine import CarryingEngine
 from streamstyle.engines.guided_engine import around
-from streamstyle.engines.size import affordable_engine, fitted, parse_size
+from streamstyle.engines.size import affordable_engine, fitted, parse_size, parse_tile
+from streamstyle.engines.tiled_engine import open_fitting, open_tiled
+from streamstyle.errors import ConfigError
 from streamstyle.temporal.explained import FineMotion
 from streamstyle.types import Engine, Look, StreamInfo
 
@@ -19,15 +21,20 @@ def sized_opener(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engi
     Raises ConfigError at once for a size that cannot be read; the opener raises EngineError.
     """
     box = None if config.size is None else parse_size(config.size)
+    tile = None if config.tile is None else parse_tile(config.tile)
+    if tile is not None and model.open_holding is None:
+        raise ConfigError("only the network's own styles can be painted in tiles; leave --tile out")
 
     def open_for(info: StreamInfo) -> Engine:
         height, width = info.height, info.width
+        open_one = _opener(model, tile, live=info.live)
         if config.size is not None and box is None:
             look = Look(model.codes)
-            inner, working = affordable_engine(model.open_engine, height, width, info.rate, look)
-            return _carried(inner, (height, width), working, config.every)
-        working = (height, width) if box is None else fitted(height, width, box)
-        return open_carried(model, (height, width), working, config.every)
+            inner, working = affordable_engine(open_one, height, width, info.rate, look)
+        else:
+            working = (height, width) if box is None else fitted(height, width, box)
+            inner = open_one(*working)
+        return _carried(inner, (height, width), working, config.every)
 
     return open_for
 
@@ -43,3 +50,20 @@ def _carried(inner: Engine, size: tuple[int, int], working: tuple[int, int], eve
         # Inside, where pictures are small; the frame's own edges come to carried paintings too.
         inner = CarryingEngine(inner, every, FineMotion())
     return around(inner, *size, working)
+
+
+def _opener(model: Model, tile: tuple[int, int] | None, *, live: bool) -> Callable[[int, int], Engine]:
+    """What opens an engine for a height and width: whole, or in tiles where asked for or where memory lacks.
+    Live, a smaller size is the better answer to that."""
+    holding = model.open_holding
+    if holding is None or (live and tile is None):
+        return model.open_engine
+
+    def open_one(height: int, width: int) -> Engine:
+        if tile is None:
+            return open_fitting(model.open_engine, holding, height, width, model.reach())
+        if tile[0] >= height and tile[1] >= width:
+            return model.open_engine(height, width)
+        return open_tiled(holding, height, width, tile, model.reach())
+
+    return open_one

@@ -57,6 +57,9 @@ def add_command(commands: Any) -> None:
         help="paint smaller and keep the frame's edges; auto: at the film's pace",
     )
     parser.add_argument(
+        "--tile", metavar="WxH", help="paint in tiles, as is done by itself where memory is short"
+    )
+    parser.add_argument(
         "--every",
         type=positive_int,
         metavar="N",
@@ -112,8 +115,8 @@ def command(arguments: argparse.Namespace) -> int:
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (
         *("style", "strength", "turn", "region", "region_style", "region_feather"),
-        *("engine", "network", "size", "every", "correct", "flash_guard", "overlay", "consistency"),
-        *("latency", "metrics"),
+        *("engine", "network", "size", "every", "tile", "correct", "flash_guard", "overlay"),
+        *("consistency", "latency", "metrics"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [
@@ -212,7 +215,8 @@ def _painted(engine: dict[str, Any]) -> str:
     """How frames are painted, where that is not whole and at their own size."""
     size = f" at {engine['size'][0]}x{engine['size'][1]}" if engine["size"] else ""
     every = f" one frame of {engine['every']}" if engine["every"] > 1 else ""
-    return f", painting{every}{size}" if every or size else ""
+    tiles = f" in {engine['tiles']} tiles" if engine["tiles"] > 1 else ""
+    return f", painting{every}{size}{tiles}" if every or size or tiles else ""
 
 
 def _live_lines(summary: RunSummary) -> list[str]:

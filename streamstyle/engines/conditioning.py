@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
-from streamstyle.nets.noise import canvas
+from streamstyle.nets.noise import SIZE_MULTIPLE, canvas
 from streamstyle.types import Look
 
 
@@ -25,6 +25,8 @@ class Conditioning:
         self._holds = holds
         height, width = padding.padded_size
         self.canvas: NDArray[np.float32] = canvas(height, width)[None]
+        self._size = height, width
+        self._canvases = {(0, 0): self.canvas}
         self._no_mask = np.zeros((1, 1, height // 2, width // 2), np.uint8)
         self._look: Look | None = None
         self._inputs: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
@@ -40,6 +42,15 @@ class Conditioning:
             self._inputs = self._codes(look.codes), self._halved(look.mask)
             self._look = look
         return self._inputs
+
+    def canvas_of(self, look: Look) -> NDArray[np.float32]:
+        """The part of the canvas that lies under the picture, as `canvas`."""
+        if look.origin not in self._canvases:
+            (height, width), (row, column) = self._size, look.origin
+            whole = canvas(height + row, width + column)
+            part = whole[:, row // SIZE_MULTIPLE :, column // SIZE_MULTIPLE :]
+            self._canvases[look.origin] = np.ascontiguousarray(part)[None]
+        return self._canvases[look.origin]
 
     def _check(self, hold: float) -> None:
         if not 0 <= hold <= 1:

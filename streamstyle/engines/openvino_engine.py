@@ -121,7 +121,7 @@ class OpenVinoEngine:
         request = self._idle.popleft() if self._idle else self._compiled.create_infer_request()
         # share_inputs: no copy in; the request keeps the arrays alive until its next start.
         frame = self._padding.pad(pixels)[None]
-        inputs = {0: frame, 1: codes, 2: mask, 3: self._conditioning.canvas, **state}
+        inputs = {0: frame, 1: codes, 2: mask, 3: self._conditioning.canvas_of(look), **state}
         request.start_async(inputs, share_inputs=True)
 
         def wait() -> Picture:

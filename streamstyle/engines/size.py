@@ -34,14 +34,21 @@ _FEWEST = 4  # frames
 
 def parse_size(text: str) -> tuple[int, int] | None:
     """(height, width) of `WxH`; None for `auto`. Raises ConfigError."""
-    if text == AUTO:
-        return None
+    return None if text == AUTO else _parsed(text, "--size", " or auto")
+
+
+def parse_tile(text: str) -> tuple[int, int]:
+    """(height, width) of `WxH`. Raises ConfigError."""
+    return _parsed(text, "--tile")
+
+
+def _parsed(text: str, option: str, otherwise: str = "") -> tuple[int, int]:
     match = _FORM.fullmatch(text)
     if match is None:
-        raise ConfigError(f"--size wants WIDTHxHEIGHT, as 640x360, or auto, not '{text}'")
+        raise ConfigError(f"{option} wants WIDTHxHEIGHT, as 640x360,{otherwise} not '{text}'")
     width, height = int(match[1]), int(match[2])
     if min(width, height) < SMALLEST:
-        raise ConfigError(f"--size {text} is too small: {SMALLEST} pixels a side are the least")
+        raise ConfigError(f"{option} {text} is too small: {SMALLEST} pixels a side are the least")
     return height, width
 
 

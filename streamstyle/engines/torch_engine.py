@@ -31,7 +31,6 @@ class TorchEngine:
         self._network: nn.Module = network
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, network.generator.layout.size, holds=holds)
-        self._canvas = torch.from_numpy(self._conditioning.canvas)
         self._spec = EngineSpec("torch", "fp32", "cpu", in_flight=1, holds=holds, why=why)
         self._busy_seconds = 0.0
 
@@ -54,10 +53,11 @@ class TorchEngine:
         started = time.perf_counter()
         # from_numpy refuses read-only arrays with a warning; the copy is small beside the network.
         frames = torch.from_numpy(self._padding.pad(pixels).copy())[None]
+        canvas = torch.from_numpy(self._conditioning.canvas_of(look))
         codes, mask = map(torch.from_numpy, self._conditioning.of(look))
         try:
             with torch.inference_mode():
-                result = self._network(frames, codes, mask, self._canvas, *state)
+                result = self._network(frames, codes, mask, canvas, *state)
         except RuntimeError as error:
             raise engine_error("the torch engine failed on a frame", error) from error
         self._busy_seconds += time.perf_counter() - started

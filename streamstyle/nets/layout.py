@@ -50,6 +50,14 @@ class GeneratorConfig:
         # "detail" is the direct path from the photo: it scales and shifts, and normalises nothing.
         return CodeLayout(layout.names[:-1], layout.channels[:-1])
 
+    @property
+    def reach(self) -> int:
+        """Pixels to each side that a painted pixel depends on, the statistics apart; a multiple of 8."""
+        half, quarter, eighth = 2, 4, 8
+        down = half + half + quarter  # the stem and the two that halve
+        up = eighth + quarter + quarter + half  # bilinear, merge, up1, up2
+        return -(-(down + self.blocks * (self.kernel // 2) * eighth + up) // eighth) * eighth
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for a manifest."""
         return asdict(self) | {"widths": list(self.widths)}

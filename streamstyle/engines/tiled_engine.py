@@ -1,0 +1,232 @@
+"""An engine around an engine: frames that do not fit into memory, painted in tiles without seams.
+
+The network normalises with statistics of the whole frame; tiles that took their own would all look different.
+So these come first, and every tile is painted with the same ones, frozen. Then nothing that lies further from
+a pixel than the network reaches changes it: tiles overlap by twice that, and what is kept of them is what the
+whole frame painted with these statistics would be.
+
+Where the statistics come from: of the frame reduced to a tile they are those of another scale, up to 8 dB off
+(docs/sizes.md). How they change with scale is measured on five places of the frame, each as it is and reduced
+by as much, mirrored to fill a tile. The first frame measures all five, every further one the next of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.engines.padding import Padding
+from streamstyle.engines.statistics import HoldingEngine, Past
+from streamstyle.engines.upsampling import reduced
+from streamstyle.errors import EngineError, EngineMemoryError
+from streamstyle.nets.layout import CodeLayout
+from streamstyle.nets.noise import SIZE_MULTIPLE
+from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture
+
+_LEAST_DEVIATION = 1e-3
+_LEAST_STEP = 64
+_CUTS = (2, 3, 4, 6, 8, 12, 16)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """start: of the tile in the frame. kept: what of the frame it gives."""
+
+    start: int
+    kept: slice
+
+
+def tiles_along(length: int, tile: int, reach: int) -> Iterator[Tile]:
+    """Tiles that cover `length` pixels and keep `reach` away from borders that the frame has not; all of it
+    multiples of 8. tile: the length, or less but above 2 * reach."""
+    step = tile - 2 * reach
+    first = 0
+    for start in (*range(0, length - tile, step), length - tile):
+        last = length if start == length - tile else start + tile - reach
+        yield Tile(start, slice(first, last))
+        first = last
+
+
+class TiledEngine:
+    """Implements `HoldingEngine` for frames of `height` x `width` in tiles of the size that `inner` paints.
+
+    tile: (height, width) of the inner engine, multiples of 8, no more than those of the frame. reach: see
+    `GeneratorConfig.reach`. Paints in the call of `start`.
+    """
+
+    def __init__(
+        self, inner: HoldingEngine, height: int, width: int, tile: tuple[int, int], reach: int
+    ) -> None:
+        self._inner = inner
+        self._tile = tile
+        self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
+        rows, columns = self._padding.padded_size
+        self._tiles = [
+            (y, x) for y in tiles_along(rows, tile[0], reach) for x in tiles_along(columns, tile[1], reach)
+        ]
+        self._past = Past(inner.norms)
+        self._deviations = _deviations(inner.norms)
+        self._measured: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        self._codes: NDArray[np.float32] | None = None
+        self._next = 0
+
+    @property
+    def spec(self) -> EngineSpec:
+        """Of the inner engine, with the number of tiles."""
+        return replace(self._inner.spec, tiles=len(self._tiles), in_flight=0)
+
+    @property
+    def busy_seconds(self) -> float:
+        """See `streamstyle.types.Engine`."""
+        return self._inner.busy_seconds
+
+    @property
+    def norms(self) -> CodeLayout:
+        """See `HoldingEngine`."""
+        return self._inner.norms
+
+    @property
+    def statistics(self) -> NDArray[np.float32] | None:
+        """See `HoldingEngine`."""
+        return self._past.statistics
+
+    @statistics.setter
+    def statistics(self, value: NDArray[np.float32] | None) -> None:
+        self._past.statistics = value
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """See `streamstyle.types.Engine`."""
+        picture = self._padding.pad(pixels)
+        mask = None if look.mask is None else self._padding.pad(look.mask)
+        past = self._past.statistics
+        if past is None or look.hold < 1:
+            own = self._own_statistics(picture, mask, look)
+            hold = 0.0 if past is None else look.hold
+            past = own if past is None else (hold * past + (1 - hold) * own).astype(np.float32)
+            self._past.statistics = past
+        self._inner.statistics = past
+        painted = np.empty_like(picture)
+        for y, x in self._tiles:
+            part = slice(y.start, y.start + self._tile[0]), slice(x.start, x.start + self._tile[1])
+            under = None if mask is None else mask[part]
+            frozen = replace(look, mask=under, hold=1.0, origin=(y.start, x.start))
+            styled = self._inner.start(np.ascontiguousarray(picture[part]), frozen)()
+            painted[y.kept, x.kept] = styled[_shifted(y), _shifted(x)]
+        result = self._padding.crop(painted)
+        return lambda: result
+
+    def _own_statistics(
+        self, picture: Picture, mask: NDArray[np.uint8] | None, look: Look
+    ) -> NDArray[np.float32]:
+        """Of the whole frame, at its own scale: `statistics` of it reduced, times what five places say."""
+        height, width = self._tile
+        if self._codes is None or not np.array_equal(self._codes, look.codes):
+            self._codes, self._measured, self._next = look.codes, [], 0
+
+        def measured(of: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> NDArray[np.float64]:
+            part = replace(look, mask=None if mask is None else of(mask), hold=0.0)
+            self._inner.start(of(picture), part)()
+            statistics = self._inner.statistics
+            assert statistics is not None
+            return statistics.astype(np.float64)
+
+        small = measured(lambda x: reduced(x, height, width))
+        places = _places(picture.shape[0] - height, picture.shape[1] - width)
+        for i in [self._next] if self._measured else range(len(places)):
+            y, x = places[i]
+            part = slice(y, y + height), slice(x, x + width)
+            own = measured(lambda x, part=part: np.ascontiguousarray(x[part]))  # type: ignore[misc]
+            coarse = measured(lambda x, part=part: _mirrored(x[part], x.shape))  # type: ignore[misc]
+            self._measured[i : i + 1] = [(own, coarse)]
+        self._next = (self._next + 1) % len(places)
+        fine, coarse = (_joined([pair[k] for pair in self._measured], self._deviations) for k in range(2))
+        scaled = small * fine / np.maximum(coarse, _LEAST_DEVIATION)
+        return np.where(self._deviations, scaled, small + fine - coarse).astype(np.float32)
+
+    def close(self) -> None:
+        """Close the inner engine."""
+        self._inner.close()
+
+
+def _shifted(tile: Tile) -> slice:
+    return slice(tile.kept.start - tile.start, tile.kept.stop - tile.start)
+
+
+def _places(rows: int, columns: int) -> list[tuple[int, int]]:
+    """Where the five lie that statistics are compared at: the middle and the corners."""
+    return [(rows // 2, columns // 2), (0, 0), (0, columns), (rows, 0), (rows, columns)]
+
+
+def _mirrored(part: NDArray[np.uint8], frame: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A tile reduced as much as a frame of this shape is for it, mirrored at its borders to its own size."""
+    height, width = part.shape[:2]
+    h, w = max(2, round(height * height / frame[0])), max(2, round(width * width / frame[1]))
+    small = reduced(np.ascontiguousarray(part), h, w)
+    return np.asarray(cv2.copyMakeBorder(small, 0, height - h, 0, width - w, cv2.BORDER_REFLECT), np.uint8)
+
+
+def _deviations(norms: CodeLayout) -> NDArray[np.bool_]:
+    """bool (norms.size,): which statistics are deviations; the others are means."""
+    return np.concatenate([np.repeat([True, False], count) for count in norms.channels])
+
+
+def _joined(parts: list[NDArray[np.float64]], deviations: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The statistics of parts of equal size taken together."""
+    table = np.stack(parts)
+    means, spreads = table[:, ~deviations], table[:, deviations]
+    mean = means.mean(axis=0)
+    joined = np.empty(table.shape[1])
+    joined[~deviations] = mean
+    joined[deviations] = np.sqrt((spreads**2 + means**2).mean(axis=0) - mean**2)
+    return joined
+
+
+def open_tiled(
+    open_holding: Callable[[int, int], Engine], height: int, width: int, tile: tuple[int, int], reach: int
+) -> Engine:
+    """An engine for frames of `height` x `width` in tiles of at most `tile` (height, width).
+
+    open_holding: opens an engine that holds statistics. Raises EngineError where that one cannot have them
+    set, and for tiles too small for the network; and what `open_holding` raises.
+    """
+    frame = Padding.to_multiple(height, width, SIZE_MULTIPLE).padded_size
+    rows, columns = (min(a, b // SIZE_MULTIPLE * SIZE_MULTIPLE) for a, b in zip(frame, tile, strict=True))
+    least = 2 * reach + _LEAST_STEP
+    if (rows < frame[0] and rows < least) or (columns < frame[1] and columns < least):
+        raise EngineError(
+            f"tiles of {tile[1]}x{tile[0]} are too small for this network: it needs {least} pixels a side"
+        )
+    inner = open_holding(rows, columns)
+    if not isinstance(inner, HoldingEngine):
+        name = inner.spec.name
+        inner.close()
+        raise EngineError(f"the {name} engine cannot paint in tiles; take --engine openvino or a --size")
+    return TiledEngine(inner, height, width, (rows, columns), reach)
+
+
+def open_fitting(
+    open_whole: Callable[[int, int], Engine],
+    open_holding: Callable[[int, int], Engine],
+    height: int,
+    width: int,
+    reach: int,
+) -> Engine:
+    """An engine for whole frames where that fits into memory, else one in tiles, as large as do.
+
+    Raises EngineMemoryError where none does, and what the openers raise.
+    """
+    try:
+        return open_whole(height, width)
+    except EngineMemoryError as error:
+        for cuts in _CUTS:
+            rows, columns = (max(side // cuts, _LEAST_STEP) + 2 * reach for side in (height, width))
+            tile = min(rows, height), min(columns, width)
+            if tile != (height, width):
+                with suppress(EngineMemoryError):
+                    return open_tiled(open_holding, height, width, tile, reach)
+        raise error

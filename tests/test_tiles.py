@@ -1,0 +1,168 @@
+"""Frames painted in tiles: the same as whole, whatever the size, and without seams."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from clips import clip_named, needs_clips
+from test_cli import refused
+from test_engine_contract import Network, picture, psnr, soft_disc, still
+
+from streamstyle.cli.main import main
+from streamstyle.engines import memory
+from streamstyle.engines.tiled_engine import TiledEngine, open_fitting, open_tiled, tiles_along
+from streamstyle.errors import EngineError, EngineMemoryError
+from streamstyle.media.open import open_source
+from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.styles.bundle import BUNDLED, load_bundle
+from streamstyle.types import Engine, Look, Picture
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return Network.fresh()
+
+
+@pytest.fixture(scope="module")
+def lite() -> Network:
+    bundle = load_bundle(BUNDLED)
+    codes = np.stack([style.code for style in bundle.styles])
+    return Network(bundle.manifest.architecture, bundle.weights, codes)
+
+
+def reach_of(network: Network) -> int:
+    return GeneratorConfig.from_json(network.architecture).reach
+
+
+def tiled(network: Network, height: int, width: int, tile: tuple[int, int]) -> TiledEngine:
+    engine = open_tiled(
+        lambda h, w: network.open_holding("torch", h, w), height, width, tile, reach_of(network)
+    )
+    assert isinstance(engine, TiledEngine)
+    return engine
+
+
+def painted_with(network: Network, pixels: Picture, look: Look, statistics: np.ndarray | None) -> Picture:
+    """Whole, with these statistics."""
+    whole = network.open_holding("torch", *pixels.shape[:2])
+    whole.statistics = statistics
+    return whole.start(pixels, Look(look.codes, look.mask, hold=1.0))()
+
+
+def test_tiles_cover_every_length_once_and_keep_away_from_inner_borders() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(2000):
+        reach = 8 * int(rng.integers(0, 16))
+        tile = 2 * reach + 8 * int(rng.integers(1, 60))
+        length = tile + 8 * int(rng.integers(0, 500))
+        tiles = list(tiles_along(length, tile, reach))
+        assert [t.kept.start for t in tiles] == [0, *(t.kept.stop for t in tiles[:-1])]
+        assert tiles[-1].kept.stop == length
+        for t in tiles:
+            assert t.start % 8 == 0
+            assert 0 <= t.start <= t.start + tile <= length
+            assert t.kept.start < t.kept.stop
+            assert t.kept.start == 0 or t.kept.start - t.start >= reach
+            assert t.kept.stop == length or t.start + tile - t.kept.stop >= reach
+
+
+@pytest.mark.parametrize("size", [(240, 320), (245, 331), (128, 500)])
+def test_tiles_are_what_the_whole_frame_is_with_the_same_statistics(
+    network: Network, size: tuple[int, int]
+) -> None:
+    mask = soft_disc(*size)
+    look = Look(network.codes[:2], mask)
+    pixels = picture(*size)
+    engine = tiled(network, *size, (168, 168))
+    assert engine.spec.tiles > 1
+    styled = engine.start(pixels, look)()
+    assert styled.shape == pixels.shape
+    whole = painted_with(network, pixels, look, engine.statistics)
+    assert psnr(styled, whole) > 60
+
+
+def test_nothing_beyond_the_reach_changes_a_pixel(lite: Network) -> None:
+    reach, look = reach_of(lite), still(lite.codes[3])
+    pixels = picture(64, 432)
+    engine = lite.open_holding("torch", 64, 432)
+    engine.start(pixels, look)()
+    statistics = engine.statistics
+    before = painted_with(lite, pixels, look, statistics).astype(int)
+    pixels[:, 216 + reach :] = 255 - pixels[:, 216 + reach :]
+    differs = np.flatnonzero(np.abs(painted_with(lite, pixels, look, statistics) - before).max(axis=(0, 2)))
+    assert 216 <= differs[0] < 216 + 40, "the reach is enough, and not much more than that"
+
+
+@needs_clips
+@pytest.mark.parametrize("clip", ["sam2_05_default_juggle.mp4", "nature_flower.mp4"])
+def test_tiled_clip_has_no_seams_and_looks_as_painted_whole(lite: Network, clip: str) -> None:
+    with open_source(str(clip_named(clip))) as source:
+        pixels = np.ascontiguousarray(next(iter(source)).pixels[60:500, 100:900])
+    look = still(lite.codes[5])
+    engine = tiled(lite, *pixels.shape[:2], (320, 480))
+    styled = engine.start(pixels, look)()
+    assert psnr(styled, painted_with(lite, pixels, look, engine.statistics)) > 60
+    whole = lite.open_holding("torch", *pixels.shape[:2]).start(pixels, look)()
+    assert psnr(styled, whole) > 28
+    steps = np.abs(np.diff(styled.astype(int), axis=1)).mean(axis=(0, 2))
+    expected = np.abs(np.diff(whole.astype(int), axis=1)).mean(axis=(0, 2))
+    seams = [t.kept.stop - 1 for t in tiles_along(800, 480, reach_of(lite))][:-1]
+    assert seams
+    assert (steps[seams] / expected[seams]).max() < 1.15
+
+
+def test_statistics_are_held_from_frame_to_frame_and_another_style_begins_anew(network: Network) -> None:
+    pixels, size = picture(240, 320), (240, 320)
+    engine = tiled(network, *size, (168, 168))
+    one, other = still(network.codes[0]), still(network.codes[1])
+    first = engine.start(pixels, one)()
+    kept = engine.statistics
+    engine.start(pixels // 3, Look(one.codes, hold=1.0))()
+    np.testing.assert_array_equal(engine.statistics, kept)
+    engine.start(pixels // 3, Look(one.codes, hold=0.5))()
+    assert engine.statistics is not None
+    assert not np.array_equal(engine.statistics, kept)
+    engine.start(pixels, other)()
+    engine.statistics = None
+    np.testing.assert_array_equal(engine.start(pixels, one)(), first)
+
+
+def test_frames_that_do_not_fit_into_memory_are_tiled_and_too_small_tiles_refused(network: Network) -> None:
+    def open_small(height: int, width: int) -> Engine:
+        if height * width > 30_000:
+            raise EngineMemoryError(f"{width}x{height} does not fit")
+        return network.open_holding("torch", height, width)
+
+    reach = reach_of(network)
+    engine = open_fitting(open_small, open_small, 240, 320, reach)
+    assert engine.spec.tiles > 1
+    assert engine.start(picture(240, 320), still(network.codes[0]))().shape == (240, 320, 3)
+    assert open_fitting(open_small, open_small, 96, 128, reach).spec.tiles == 1
+    with pytest.raises(EngineMemoryError, match="does not fit"):
+        open_fitting(open_small, open_small, 240, 30_000, reach)
+    with pytest.raises(EngineError, match="too small"):
+        open_tiled(open_small, 240, 320, (64, 64), reach)
+
+
+def test_run_paints_in_tiles_when_asked_and_when_memory_is_short(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ["run", "test:?seconds=1&size=640x288&rate=10", "null:", "--engine", "torch", "--frames", "2"]
+    assert main([*run, "--tile", "320x320", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["engine"]["tiles"] == 4
+    assert summary["frames_out"] == 2
+    enough_for = memory.BYTES_TO_COMPILE + 300 * 600 * memory.BYTES_PER_PIXEL
+    monkeypatch.setattr(memory, "available_bytes", lambda: enough_for)
+    assert main(run) == 0
+    assert "painting in " in capsys.readouterr().out
+
+
+def test_tile_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = refused(capsys, "run", "test:?seconds=1", "null:", "--tile", "auto")
+    assert code == 2
+    assert "--tile" in error
