@@ -161,7 +161,7 @@ def test_the_event_log_has_a_line_per_flagged_frame(
         ([SCENE, "no/such/folder/out.mp4"], 1, "folder"),
         ([SCENE, "."], 2, ""),
         (["rtsp://127.0.0.1:1/x", "out.mp4"], 1, "refuses the connection"),
-        (["rtps://127.0.0.1/x", "out.mp4"], 2, "did you mean 'rtsp'"),
+        (["rtps://127.0.0.1/x", "out.mp4"], 2, "Nothing here reads 'rtps:' (did you mean '"),
         ([SCENE, "ftp://127.0.0.1/x"], 2, "ftp"),
         ([SCENE, "rtmp:///live"], 2, "rtmp"),
         ([SCENE, "null:", "--events", "no/such/folder/e.jsonl"], 1, "e.jsonl"),
