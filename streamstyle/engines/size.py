@@ -23,7 +23,7 @@ RUNGS = tuple(Fraction(n) for n in ("1", "3/4", "2/3", "1/2", "2/5", "1/3", "1/4
 """Shares of the frame's sides that `auto` chooses from."""
 SPARE = 0.85
 """Share of the processors that `auto` plans with: frames differ, and other programs run."""
-REST = 8.0
+REST = 6.0
 """What a frame costs beside being painted (decoding, detector, corrector, x264 veryfast), as a multiple of
 bringing it up once on the same machine (docs/sizes.md)."""
 
@@ -34,7 +34,7 @@ _FEWEST = 4  # frames
 
 def parse_size(text: str) -> tuple[int, int] | None:
     """(height, width) of `WxH`; None for `auto`. Raises ConfigError."""
-    return None if text == AUTO else _parsed(text, "--size", " or auto")
+    return None if text == AUTO else _parsed(text, "--size", ", or auto")
 
 
 def parse_tile(text: str) -> tuple[int, int]:
@@ -45,7 +45,7 @@ def parse_tile(text: str) -> tuple[int, int]:
 def _parsed(text: str, option: str, otherwise: str = "") -> tuple[int, int]:
     match = _FORM.fullmatch(text)
     if match is None:
-        raise ConfigError(f"{option} wants WIDTHxHEIGHT, as 640x360,{otherwise} not '{text}'")
+        raise ConfigError(f"{option} wants WIDTHxHEIGHT, as 640x360{otherwise}, not '{text}'")
     width, height = int(match[1]), int(match[2])
     if min(width, height) < SMALLEST:
         raise ConfigError(f"{option} {text} is too small: {SMALLEST} pixels a side are the least")
