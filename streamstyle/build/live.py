@@ -28,7 +28,7 @@ from streamstyle.urls import masked
 
 _USUAL_RATE = 30
 
-_PEER_PATIENCE = 1.0
+_PEER_PATIENCE = 1.2
 """Seconds that a call into a sink with a peer may take once the run is to end."""
 
 _FILE_PATIENCE = 60.0
