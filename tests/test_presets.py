@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -63,6 +64,16 @@ def ended(process: subprocess.Popen[str], number: int = signal.SIGINT) -> dict[s
     assert process.returncode == 130, err
     assert "Traceback" not in err
     return dict(json.loads(out.splitlines()[-1]))
+
+
+def wait_while(process: subprocess.Popen[str], grown: Path) -> None:
+    """Until the file holds frames; fails if the run ends before."""
+
+    def flows() -> bool:
+        assert process.poll() is None, process.communicate()[1]
+        return grown.exists() and grown.stat().st_size > 2000
+
+    wait_for(flows, "frames flow", LONG)
 
 
 def played(path: Path) -> list[float]:
@@ -121,14 +132,14 @@ def test_an_rtsp_camera_to_zeromq(tmp_path: Path) -> None:
     port = free_port()
     with rtsp_server(tmp_path) as server:
         more = ["--metrics", "127.0.0.1:0"]
-        arguments = [f"{server.url}/live", f"zmq+tcp://127.0.0.1:{port}", *preset("rtsp-zmq"), *more]
+        arguments = [f"{server.url}/play", f"zmq+tcp://127.0.0.1:{port}", *preset("rtsp-zmq"), *more]
         with running(*arguments, folder=tmp_path) as process:
             with subscribe(f"zmq+tcp://127.0.0.1:{port}?timeout=90") as frames:
                 got = [one for one, _ in zip(frames, range(20), strict=False)]
             ended(process, signal.SIGTERM)
     assert {one.pixels.shape for one in got} == {(96, 160, 3)}
     stamps = [one.header.pts for one in got]
-    assert all(b > a for a, b in zip(stamps, stamps[1:], strict=False))
+    assert all(b > a for a, b in pairwise(stamps))
 
 
 @needs_xvfb
@@ -138,7 +149,7 @@ def test_the_screen_to_a_file(tmp_path: Path) -> None:
         running(*preset("screen-file"), folder=tmp_path, DISPLAY=screen.display) as process,
     ):
         film = tmp_path / "screen.mkv"
-        wait_for(lambda: film.exists() and film.stat().st_size > 2000, "the screen is recorded", LONG)
+        wait_while(process, film)
         summary = ended(process)
     assert summary["source"] == "screen:"
     assert summary["size"] == [320, 240]
@@ -164,8 +175,8 @@ def test_with_source_and_server_frozen_a_signal_finishes_the_file_and_leaves_nob
     film = tmp_path / "out.mp4"
     with rtsp_server(tmp_path) as camera, nginx_rtmp(tmp_path) as server:
         sinks = [f"{server.url}/film", str(film)]
-        with running(f"{camera.url}/live", *sinks, folder=tmp_path) as process:
-            wait_for(lambda: film.exists() and film.stat().st_size > 2000, "frames flow", LONG)
+        with running(f"{camera.url}/play", *sinks, folder=tmp_path) as process:
+            wait_while(process, film)
             camera.freeze()
             server.freeze()
             started = children(process.pid)
