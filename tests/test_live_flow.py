@@ -89,6 +89,7 @@ def test_live_slow_sink_does_not_slow_the_other() -> None:
         for i in range(100):
             yield frame(i)
             fast.wait_for(lambda seen, i=i: len(seen) == i + 1)  # type: ignore[misc]
+            assert slow.entered.wait(LONG)
         gate.set()
 
     status = drive(source(), [slow, fast], live())
