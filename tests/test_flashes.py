@@ -92,3 +92,19 @@ def test_a_frame_of_another_size_starts_anew() -> None:
     guard = FlashGuard()
     guard.guard_(grey(20), grey(20), 0.0)
     assert guard.guard_(grey(20)[:90], grey(220)[:90], 0.1) == 0
+
+
+def test_looking_first_changes_nothing_of_what_is_taken() -> None:
+    """What a look has worked out is used again; a meter that never looked must come to the same."""
+    looked, plain = FlashMeter(), FlashMeter()
+    rng = np.random.default_rng(0)
+    for index in range(40):
+        time = index / FPS
+        now = rng.random((36, 64), np.float32)
+        other = rng.random((36, 64), np.float32)
+        looked.look(other, time)  # not the one that is shown in the end
+        expected = plain.look(now.copy(), time)
+        np.testing.assert_array_equal(looked.look(now, time), expected)
+        looked.take(other if index % 3 == 0 else now, time)
+        plain.take((other if index % 3 == 0 else now).copy(), time)
+        np.testing.assert_array_equal(looked.room(other), plain.room(other))

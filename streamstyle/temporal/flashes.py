@@ -55,17 +55,24 @@ class FlashMeter:
 
     def __init__(self) -> None:
         self._seen: _Seen | None = None
+        self._looked: tuple[NDArray[np.float32], float, _Seen] | None = None
 
     def look(self, luminance: NDArray[np.float32], time: float) -> NDArray[np.bool_]:
         """Where this frame would make one change too many, bool (36, 64).
 
         luminance: from `relative_luminance`. time: seconds, growing from frame to frame.
         """
-        return _too_many(self._after(luminance, time), time)
+        after = self._after(luminance, time)
+        self._looked = luminance, time, after
+        return _too_many(after, time)
 
     def take(self, luminance: NDArray[np.float32], time: float) -> None:
         """The frame was shown."""
-        self._seen = self._after(luminance, time)
+        looked, self._looked = self._looked, None
+        if looked is not None and looked[0] is luminance and looked[1] == time:
+            self._seen = looked[2]
+        else:
+            self._seen = self._after(luminance, time)
 
     def room(self, luminance: NDArray[np.float32]) -> NDArray[np.float32]:
         """The nearest luminance that makes no change yet, float32 (36, 64)."""
@@ -88,12 +95,15 @@ class FlashMeter:
         falls = (high - now >= CHANGE) & (now < DARK) & (seen.sign >= 0)
         changed = rises | falls
         sign = np.where(rises, 1, np.where(falls, -1, seen.sign)).astype(np.int8)
-        shifted = np.concatenate([seen.times[..., 1:], np.full((*now.shape, 1), time)], axis=2)
+        times = seen.times
+        if changed.any():
+            shifted = np.concatenate([times[..., 1:], np.full((*now.shape, 1), time)], axis=2)
+            times = np.where(changed[..., None], shifted, times)
         return _Seen(
             np.where(changed, now, low).astype(np.float32),
             np.where(changed, now, high).astype(np.float32),
             sign,
-            np.where(changed[..., None], shifted, seen.times),
+            times,
         )
 
 
