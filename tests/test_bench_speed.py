@@ -134,12 +134,14 @@ def test_the_pipeline_is_measured_stage_by_stage_and_whole(capfd: pytest.Capture
 
 
 def test_engines_are_measured_beside_a_peer(capfd: pytest.CaptureFixture[str]) -> None:
-    options = ["--sizes", "64x48", "--frames", "1", "--rounds", "1", "--peers", "onnxruntime"]
+    options = ["--sizes", "64x48", "--frames", "1", "--rounds", "1", "--peers", "onnxruntime", "--layers"]
     assert main(["bench", "engine", "test:?seconds=1&size=96x64", *options]) == 0
     document = json.loads(capfd.readouterr().out.splitlines()[-1])
     engines = document["sizes"]["64x48"]["engines"]
     assert {"auto", "peer:onnxruntime"} == set(engines)
     assert engines["auto"]["spec"]["name"] == "openvino"
+    assert sum(layer["share"] for layer in document["layers"]) == pytest.approx(1, abs=0.01)
+    assert document["layers"][0]["share"] >= document["layers"][-1]["share"]
 
 
 def test_what_cannot_be_measured_is_refused_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 RUNS = ("null sink", "film to film", "correct off")
+_LAYERS = 12
 _VECTORS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "asimd", "bf16", "i8mm")
 
 
@@ -30,7 +31,10 @@ def engine_report(document: Mapping[str, Any]) -> str:
         ]
         lines += [f"The network alone at {size}", "", *table(("engine", *_FIGURES), rows), ""]
         lines += [f"- not measured: {name}: {why}" for name, why in found["skipped"].items()]
-    return "\n".join([*lines, linear_line(document["linear"])])
+    lines.append(linear_line(document["linear"]))
+    if "layers" in document:
+        lines += ["", *layer_lines(document["layers"])]
+    return "\n".join(lines)
 
 
 def pipeline_report(document: Mapping[str, Any]) -> str:
@@ -58,6 +62,26 @@ def pipeline_report(document: Mapping[str, Any]) -> str:
     if "long" in document:
         lines += ["", long_line(document["long"])]
     return "\n".join(lines)
+
+
+def layer_lines(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The network's time in OpenVINO: by kind of layer, and of the slowest layers."""
+    kinds: dict[str, float] = {}
+    for layer in layers:
+        kinds[layer["kind"]] = kinds.get(layer["kind"], 0.0) + layer["share"]
+    told = ", ".join(f"{kind} {share:.0%}" for kind, share in sorted(kinds.items(), key=lambda k: -k[1]))
+    rows = [
+        (
+            layer["name"],
+            layer["kind"],
+            layer["kernel"],
+            f"{layer['milliseconds']:.2f}",
+            f"{layer['share']:.1%}",
+        )
+        for layer in layers[:_LAYERS]
+    ]
+    head = ("layer", "kind", "kernel", "ms", "share")
+    return ["Where the network's time goes, on one processor", "", *table(head, rows), "", f"In all: {told}."]
 
 
 def in_the_run(size: str, run: Mapping[str, Any]) -> list[str]:

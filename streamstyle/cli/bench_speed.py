@@ -42,6 +42,9 @@ def add_commands(actions: Any) -> None:
         "classic style network. The last line is one JSON document.",
     )
     engine.add_argument("--engines", nargs="+", default=("auto",), metavar="NAME", help="default: auto")
+    engine.add_argument(
+        "--layers", action="store_true", help="where the network's time goes in OpenVINO, as well"
+    )
     _add_options(engine)
     engine.set_defaults(command=bench_engine)
     pipeline = actions.add_parser(
@@ -121,9 +124,23 @@ def bench_engine(arguments: argparse.Namespace) -> int:
             sizes[name] = {"engines": engines, "skipped": skipped}
             fps[size] = engines[arguments.engines[0]]["fps"]
     document = {**_head("engine", arguments), "sizes": sizes, "linear": linear(fps)}
+    if arguments.layers:
+        document["layers"] = _layers(arguments)
     print(engine_report(document))
     print(json.dumps(document))
     return 0
+
+
+def _layers(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    from msgspec import to_builtins
+
+    from streamstyle.engines.layers import layer_times
+    from streamstyle.styles.bundle import load_bundle, network_folder
+
+    bundle = load_bundle(network_folder(arguments.network))
+    width, height = arguments.sizes[0]
+    found = layer_times(bundle.manifest.architecture, bundle.weights, height, width)
+    return [to_builtins(layer) for layer in found]
 
 
 def bench_pipeline(arguments: argparse.Namespace) -> int:

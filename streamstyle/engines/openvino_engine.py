@@ -86,7 +86,7 @@ class OpenVinoEngine:
         try:
             self._compiled, spec = compiled_for_cpu(
                 ov,
-                lambda: _convert(ov, architecture, weights, size, holds=holds),
+                lambda: convert(ov, architecture, weights, size, holds=holds),
                 key,
                 cache=cache,
                 what=f"{label} for {width}x{height}",
@@ -195,7 +195,7 @@ def _finish(request: Any) -> None:
         raise engine_error("the openvino engine failed on a frame", error) from error
 
 
-def _convert(
+def convert(
     ov: ModuleType,
     architecture: Mapping[str, Any],
     weights: Mapping[str, NDArray[np.generic]],
@@ -203,6 +203,7 @@ def _convert(
     *,
     holds: bool,
 ) -> Any:
+    """The network as an OpenVINO model for frames of `size` (height, width), multiples of 8."""
     # Here and not above: a start from the cache must not wait for torch.
     import torch
 
