@@ -291,7 +291,8 @@ class AnomalyMap:
 
     scores, thresholds: per kind, the frame's score and the level above which it is flagged.
     kinds: the flagged kinds, worst (score / threshold) first.
-    tiles: bool (rows, cols), the flagged tiles. tile_score: float32 (rows, cols), signed excess of the
+    tiles: bool (rows, cols), the flagged tiles. lost: bool (rows, cols), those of which nothing can be kept
+    (distortion, style). tile_score: float32 (rows, cols), signed excess of the
     tile in 0..1 luma (positive: brightened more than the input explains).
     luma_gain: float32 (rows, cols), factor that undoes the excess of each tile; 1 where not flagged.
     chroma_offset: float32 (rows, cols, 2), what to add to (Cr, Cb) in 0..255 units; 0 where not flagged.
@@ -311,6 +312,7 @@ class AnomalyMap:
     thresholds: Mapping[Kind, float]
     kinds: tuple[Kind, ...]
     tiles: NDArray[np.bool_]
+    lost: NDArray[np.bool_]
     tile_score: NDArray[np.float32]
     luma_gain: NDArray[np.float32]
     chroma_offset: NDArray[np.float32]

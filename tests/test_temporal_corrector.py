@@ -29,6 +29,7 @@ def flagged(
         thresholds=calm.thresholds,
         kinds=(kind,),
         tiles=tiles,
+        lost=calm.lost,
         tile_score=calm.tile_score,
         luma_gain=np.where(tiles, gain, 1).astype(np.float32),
         chroma_offset=np.where(tiles[..., None], np.float32(chroma), 0).astype(np.float32),

@@ -20,7 +20,8 @@ from streamstyle.bench.injections import damage
 from streamstyle.bench.protocol import chosen
 from streamstyle.metrics.repair import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
+from streamstyle.temporal.judgement import ExcessConfig
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
 HEIGHT, WIDTH = 180, 320
@@ -79,8 +80,14 @@ class Seen:
         return bool(STEPS & set(self.anomaly.kinds))
 
 
-def run(sources: Iterable[Picture], styled: Iterable[Picture]) -> list[Seen]:
-    detector, corrector, seen = SignedExcessDetector(), RepairCorrector(), []
+POINTWISE = DetectorConfig(excess=ExcessConfig(frame_prior=1.0))
+"""For `stylize`, which does not normalise over the frame."""
+
+
+def run(
+    sources: Iterable[Picture], styled: Iterable[Picture], config: DetectorConfig = POINTWISE
+) -> list[Seen]:
+    detector, corrector, seen = SignedExcessDetector(config), RepairCorrector(), []
     for source, raw in zip(sources, styled, strict=True):
         anomaly = detector.detect(source, raw)
         left = raw.copy()

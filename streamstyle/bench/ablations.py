@@ -62,7 +62,16 @@ class AlwaysOn:
 
 
 def _unreferenced() -> SignedExcessDetector:
-    excess = ExcessConfig(gain_limits=(0.0, 0.0), gain_error=0.0, step_share=0.0, event=math.inf)
+    nothing = (0.0, 0.0)
+    excess = ExcessConfig(
+        event=math.inf,
+        relative_event=math.inf,
+        gain_limits=nothing,
+        gain_error=0.0,
+        step_share=0.0,
+        frame_limits=nothing,
+        frame_error=0.0,
+    )
     return SignedExcessDetector(DetectorConfig(excess=excess))
 
 

@@ -124,9 +124,12 @@ class RepairCorrector:
 
     def _stand_in_(self, styled: Picture, anomaly: AnomalyMap) -> bool:
         """Show the input in the colours of the last good frame, where all of the painting is lost for longer
-        than the past may stand in for it: the picture goes on."""
-        gone = Kind.DUPLICATE in anomaly.kinds or float(anomaly.tiles.mean()) >= self._config.gone
-        if not gone or anomaly.source is None:
+        than the past may stand in for it: the picture goes on. Texture that is drawn anew has lost edges as
+        well, and is worth more than that."""
+        kinds = anomaly.kinds
+        worst = next((kind for kind in kinds if kind in {*LOST, Kind.TEXTURE}), None)
+        gone = worst is not Kind.TEXTURE and float(anomaly.lost.mean()) >= self._config.gone
+        if not (gone or Kind.DUPLICATE in kinds) or anomaly.source is None:
             return False
         picture = self._past.recoloured(anomaly.source)
         if picture is None:
@@ -141,7 +144,7 @@ class RepairCorrector:
             return None
         past, share = brought
         if Kind.DUPLICATE not in anomaly.kinds:
-            where = cv2.dilate(anomaly.tiles.astype(np.float32), np.ones((3, 3), np.uint8))
+            where = cv2.dilate(anomaly.lost.astype(np.float32), np.ones((3, 3), np.uint8))
             share = share * np.clip(_upsampled(np.asarray(where, np.float32), styled.shape[:2]), 0, 1)
         mix_(styled, past, np.asarray(share, np.float32))
         return Action("fallback", {"past": float(share.mean())})

@@ -246,7 +246,7 @@ class SignedExcessDetector:
             stepped = self._judge.verdict(matched, painted)
         relit = relative_step(matched.source)
         content = self._content.judge(now, raw, past.source, past.painted, relit=relit, new_shot=new_shot)
-        repair = self._remedy.repair(matched, change, verdict, stepped.tiles, self._judge.gain)
+        repair = self._remedy.repair(change, verdict, stepped.tiles)
         kind = None
         if verdict.sign:
             kind = self._steps.judge(verdict.sign, self._config.flicker_frames)
@@ -317,13 +317,15 @@ class SignedExcessDetector:
         thresholds = {**dict.fromkeys(Kind, 1.0), Kind.DRIFT: self._config.drift.flag}
         worst = sorted(found.flagged, key=lambda kind: -scores[kind] / thresholds[kind])
         tiles = verdict.tiles if self._config.remedy.steady else verdict.tiles | found.repair.touched
+        lost = np.zeros_like(tiles)
         for where, kind in ((content.tiles, Kind.DISTORTION), (found.style.tiles, Kind.STYLE)):
-            tiles = tiles | where if kind in worst else tiles
+            lost = lost | where if kind in worst else lost
         return AnomalyMap(
             scores=scores,
             thresholds=thresholds,
             kinds=tuple(worst),
-            tiles=tiles,
+            tiles=tiles | lost,
+            lost=lost,
             tile_score=np.ascontiguousarray(verdict.excess.signed[..., 0]),
             luma_gain=found.repair.gain,
             chroma_offset=found.repair.offset,
@@ -358,6 +360,7 @@ def neutral(*, cut: bool = False) -> AnomalyMap:
         thresholds={**dict.fromkeys(Kind, 1.0), Kind.DRIFT: DriftConfig().flag},
         kinds=(),
         tiles=np.zeros((ROWS, COLUMNS), np.bool_),
+        lost=np.zeros((ROWS, COLUMNS), np.bool_),
         tile_score=np.zeros((ROWS, COLUMNS), np.float32),
         luma_gain=np.ones((ROWS, COLUMNS), np.float32),
         chroma_offset=np.zeros((ROWS, COLUMNS, 2), np.float32),

@@ -41,6 +41,15 @@ class Change:
         """Signed change of the means, (9, 12, 3)."""
         return self.now - self.before
 
+    @property
+    def common_step(self) -> Tiles:
+        """How each tile's luma would have changed, had all changed as the frame's mean did: float32 (9, 12, 3), 0
+        in chroma."""
+        before, now = self.frame[:, 0]
+        common = np.zeros_like(self.before)
+        common[..., 0] = (now - before) / max(float(before), DARK) * self.before[..., 0]
+        return common
+
     def offset(self, chroma: NDArray[np.float32]) -> Change:
         """The same change had (Cr, Cb) (2,), 0..1, been added to the present frame."""
         more = np.array([0, *chroma], np.float32)
@@ -58,6 +67,7 @@ class Correspondence:
     Made of two analysis pictures of the *input*, luma included, both uint8 YCrCb (h, w, 3).
     flow: float32 (h, w, 2), backward. mask: uint8 (h, w), 255 where pixels correspond.
     trust: float32 (9, 12), share of each tile's pixels that correspond.
+    moved: 0..1, mean of min(|flow|, 1): the share of a pixel by which the picture moved.
     source: how the input changed. warped: the input's past on the present, uint8 YCrCb (h, w, 3).
     """
 
@@ -68,6 +78,8 @@ class Correspondence:
         luma = luma_of(now)
         self.flow = flow.estimate(luma, luma_of(before))
         self._positions = flow.positions(self.flow)
+        speed = cv2.magnitude(self.flow[..., 0], self.flow[..., 1])
+        self.moved = float(np.minimum(speed, 1).mean())
         self.warped = warp(before, self._positions)
         self.mask = photometric_mask(luma, luma_of(self.warped), self._positions, tolerance)
         self.trust = grid.mean(self.mask) / np.float32(255)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.temporal.excess import DARK, LEAST_TRUST, Change, Correspondence, relative_step
+from streamstyle.temporal.texture import TextureGain
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
 
@@ -31,14 +32,16 @@ _FEWEST = 0.7  # share of a window's tiles that must be judged
 @dataclass(frozen=True)
 class ExcessConfig:
     """event: |step| of the input's luma (0..1) from which a tile saw a real event and is not judged.
-    whole: share of eventful tiles from which nothing is judged.
+    relative_event: step of the frame's mean, relative to what it was, from which nothing is judged. whole:
+    share of eventful tiles from which nothing is judged.
     gain_limits: between which the style gain of luma may lie. memory: input energy, in tile steps squared,
     that it remembers. gain_error: share of the input's mean step, relative to its brightness, that may be an
     error of the style gain everywhere at once.
     level, residue_share, step_share: uncertainty of a tile's excess: a level of its own (0..1), a share of
     the spread of the luma difference inside the tile, and a share of the input's own step.
-    frame_limits, frame_memory, frame_error: the same as gain_limits, memory and gain_error for the means of
-    the whole frame: a network that normalises over the frame may answer its input with nothing there.
+    frame_prior: the gain of the whole frame's mean before anything is known of it: 0 for a network that
+    normalises over the frame, and so answers with nothing there, 1 where nothing is known of the stylizer.
+    frame_limits, frame_memory, frame_error: the same as gain_limits, memory and gain_error for these means.
     least: relative step below which nothing is worth a look.
     texture_rate: weight of the newest frame in what a style makes of the variation of its input.
     edge: share of the threshold from which a tile belongs to a step beside it.
@@ -46,6 +49,7 @@ class ExcessConfig:
     """
 
     event: float = 0.04
+    relative_event: float = 0.25
     whole: float = 0.25
     gain_limits: tuple[float, float] = (0.2, 3.0)
     memory: float = 0.4
@@ -53,6 +57,7 @@ class ExcessConfig:
     level: float = 0.004
     residue_share: float = 0.3
     step_share: float = 0.5
+    frame_prior: float = 0.0
     frame_limits: tuple[float, float] = (-0.5, 3.0)
     frame_memory: float = 0.01
     frame_error: float = 0.3
@@ -70,13 +75,13 @@ class StyleGain:
     """kappa: how strongly the styled video answers to a change of the input, per channel (3,).
 
     The ratio of the running sums of s_O s_I and s_I^2. Forgetting goes by energy, not by time: a static
-    scene teaches nothing and so erases nothing. Before the first evidence kappa is 1.
+    scene teaches nothing and so erases nothing. Before the first evidence kappa is the prior.
     """
 
-    def __init__(self, memory: float, limits: tuple[float, float]) -> None:
+    def __init__(self, memory: float, limits: tuple[float, float], prior: float = 1.0) -> None:
         self._memory = memory
         self._limits = limits
-        self._cross = np.full(3, memory / 20)
+        self._cross = np.full(3, prior * memory / 20)
         self._power = np.full(3, memory / 20)
 
     @property
@@ -95,31 +100,27 @@ class StyleGain:
         self._power *= fade
 
 
-class TextureGain:
-    """How much variation a style makes of what its input leaves unexplained (noise, occlusion, failed flow):
-    the ratio of the running means of r_O r_I and r_I^2, r the spread of the luma difference inside tiles."""
+def own_step(change: Change) -> Tiles:
+    """The step of each tile without its share in the relative step of the frame's mean luma, float32
+    (9, 12, 3)."""
+    return np.asarray(change.step - change.common_step, np.float32)
 
-    _START = 0.01  # spread of the input from which it sets out, with a gain of 2
 
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._power = self._START**2
-        self._cross = 2 * self._power
-
-    @property
-    def value(self) -> float:
-        """1..6."""
-        return float(np.clip(self._cross / self._power, 1.0, 6.0))
-
-    def learn(self, source: float, styled: float) -> None:
-        """Mean spreads of one frame."""
-        self._cross += self._rate * (styled * source - self._cross)
-        self._power += self._rate * (source * source - self._power)
+def explain(
+    source: Change, styled: Change, gain: NDArray[np.float32], frame_gain: NDArray[np.float32]
+) -> Tiles:
+    """The step (9, 12, 3) of the styled video that the input explains; see `excess`."""
+    lit = source.frame[1, 0] - source.frame[0, 0]
+    level = max(float(styled.frame[0, 0]), DARK)
+    explained = gain * own_step(source)
+    explained[..., 0] += frame_gain[0] * lit * styled.before[..., 0] / level
+    return np.asarray(explained, np.float32)
 
 
 @dataclass(frozen=True)
 class Excess:
-    """signed: e_k of (Y, Cr, Cb), float32 (9, 12, 3), 0 in tiles that are not judged.
+    """explained: the step of (Y, Cr, Cb) that the input explains, float32 (9, 12, 3).
+    signed: e_k, what is left of the step without that, float32 (9, 12, 3), 0 in tiles that are not judged.
     expected: luma 0..1 that each tile should have, float32 (9, 12).
     weight: 1 / variance of the excess, float32 (9, 12), 0 in tiles that are not judged.
     doubt: relative step that an error of the style gain would explain everywhere at once.
@@ -128,6 +129,7 @@ class Excess:
     event: the input itself changed abruptly in some tile. whole: ... in a large part of the picture.
     """
 
+    explained: Tiles
     signed: Tiles
     expected: Tiles
     weight: Tiles
@@ -146,7 +148,11 @@ def excess(
     debt: Tiles,
     config: ExcessConfig,
 ) -> Excess:
-    """The signed excess `s_O - kappa s_I` of every tile and of the whole frame, and how sure it is.
+    """The signed excess of every tile and of the whole frame, and how sure it is.
+
+    A network that normalises over the frame answers what one tile does differently from the others, and next
+    to nothing of what all do. So luma is explained in two parts; c is the relative step of the frame's mean:
+    `kappa (s_I - c Y_I) + kappa_f c Ybar_I Y_O / Ybar_O`.
 
     gain, frame_gain: float32 (3,), kappa of tiles and of frame means. debt: float32 (9, 12), doubt left from
     the frames over which a correction has been held.
@@ -156,11 +162,12 @@ def excess(
     size = np.abs(source.step[..., 0])
     eventful = trusted & (size > config.event)
     judged = trusted & ~eventful
-    signed = np.where(judged[..., None], styled.step - gain * source.step, 0).astype(np.float32)
+    explained = explain(source, styled, gain, frame_gain)
+    signed = np.where(judged[..., None], styled.step - explained, 0).astype(np.float32)
     answer = max(float(gain[0]), 1.0)
     # Normalisation over the whole picture answers relative changes of the input, and everywhere.
     doubt = config.gain_error * answer * matched.mean(relative_step(source))
-    expected = np.maximum(styled.before[..., 0] + gain[0] * source.step[..., 0], np.float32(DARK))
+    expected = np.maximum(styled.before[..., 0] + explained[..., 0], np.float32(DARK))
     owed = float(debt.mean()) / MEDIUM
     doubt = float(np.hypot(doubt, owed))
     everywhere = doubt * MEDIUM
@@ -173,14 +180,15 @@ def excess(
     )
     weight = np.where(judged, trust / variance, 0).astype(np.float32)
     lit, relit = source.frame[0, 0], source.frame[1] - source.frame[0]
-    whole = float(eventful.mean()) > config.whole or abs(float(relit[0])) > config.event
+    least_event = min(config.event, config.relative_event * max(float(lit), DARK))
+    whole = float(eventful.mean()) > config.whole or abs(float(relit[0])) > least_event
     level = np.array([max(float(styled.frame[0, 0]), DARK), MEDIUM, MEDIUM], np.float32)
     common = (styled.frame[1] - styled.frame[0] - frame_gain * relit) / level
     error = config.frame_error * max(abs(float(frame_gain[0])), 1.0) * abs(float(relit[0])) / max(lit, DARK)
     unsure = np.array([config.least, *[2 * config.least] * 2], np.float32)
     common_z = float((np.abs(common) / np.sqrt(unsure**2 + error**2 + owed**2)).max())
     return Excess(
-        *(signed, np.asarray(expected, np.float32), weight, doubt),
+        *(explained, signed, np.asarray(expected, np.float32), weight, doubt),
         *(np.asarray(common, np.float32), common_z, bool(eventful.any()), whole),
     )
 
@@ -257,7 +265,7 @@ class Judge:
     def __init__(self, config: ExcessConfig) -> None:
         self._config = config
         self._gain = StyleGain(config.memory, config.gain_limits)
-        self._frame_gain = StyleGain(config.frame_memory, config.frame_limits)
+        self._frame_gain = StyleGain(config.frame_memory, config.frame_limits, config.frame_prior)
         self._texture_gain = TextureGain(config.texture_rate)
         self._debt = np.zeros((ROWS, COLUMNS), np.float32)
         self._thresholds = {
@@ -302,11 +310,12 @@ class Judge:
         )
 
     def _texture(self, matched: Correspondence, change: Change, found: Excess) -> float:
-        """Unexplained variation inside tiles beyond what the style makes of the input's, mean over the frame,
-        0..1. Where the painting is brighter than its input, it makes more of it."""
-        brightening = found.expected / np.maximum(matched.source.now[..., 0], DARK)
-        gain = np.asarray(np.maximum(brightening, self._texture_gain.value), np.float32)
-        return max(0.0, matched.mean(change.residue - gain * matched.source.residue))
+        """Variation inside tiles beyond what is usual, mean over the frame, 0..1."""
+        return max(0.0, matched.mean(change.residue - self._usual(matched, found)))
+
+    def _usual(self, matched: Correspondence, found: Excess) -> Tiles:
+        brightening = found.expected / np.maximum(matched.source.now[..., 0], np.float32(DARK))
+        return self._texture_gain.usual(matched.source.residue, brightening, matched.moved)
 
     def learn(
         self, matched: Correspondence, change: Change, verdict: Verdict, held: NDArray[np.bool_]
@@ -314,8 +323,8 @@ class Judge:
         """Take the frame in. change, verdict: against the past as it was painted: a style answers as it
         paints, not as it is repaired. held: bool (9, 12), tiles that are being repaired."""
         config = self._config
-        source, styled = matched.source.step, change.step
-        doubt = config.step_share * np.abs(source[..., 0])
+        source, styled = own_step(matched.source), own_step(change)
+        doubt = config.step_share * np.abs(matched.source.step[..., 0])
         self._debt = np.where(held, self._debt + doubt, 0).astype(np.float32)
         limit = np.float32(config.event)
         self._gain.learn(
@@ -327,9 +336,9 @@ class Judge:
         ]
         self._frame_gain.learn(frame[0], frame[1], np.ones((1, 1), np.float32))
         if not verdict.excess.whole:
-            spread = matched.mean(matched.source.residue)
-            usual = self._texture_gain.value * spread + self._thresholds["texture"].value
-            self._texture_gain.learn(spread, min(matched.mean(change.residue), usual))
+            usual = matched.mean(self._usual(matched, verdict.excess)) + self._thresholds["texture"].value
+            spread = min(matched.mean(change.residue), usual)
+            self._texture_gain.learn(matched.mean(matched.source.residue), matched.moved, spread)
             for name, threshold in self._thresholds.items():
                 threshold.learn(verdict.measures[name])
 

@@ -1,6 +1,6 @@
 """The tile gains and chroma offsets that undo a step, and how long they are held.
 
-Gain: `g_k = (<m W O_before> + kappa s_I) / <m P_now>`, which makes the excess of the tile 0.
+Gain: `g_k = (<m W O_before> + the step that the input explains) / <m P_now>`: the excess of the tile becomes 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.excess import Change, Correspondence
+from streamstyle.temporal.excess import Change
 from streamstyle.temporal.judgement import MEDIUM, Verdict
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
 
@@ -72,11 +72,9 @@ class Remedy:
 
     def repair(
         self,
-        matched: Correspondence,
         change: Change,
         verdict: Verdict,
         stepped: NDArray[np.bool_],
-        kappa: NDArray[np.float32],
     ) -> Repair:
         """Of a frame; no effect. change, verdict: against the past as it left. stepped: bool (9, 12), the
         tiles that stepped against the past as it was painted."""
@@ -85,7 +83,7 @@ class Remedy:
         touched = verdict.tiles | easing | (config.steady > 0)
         if not touched.any():
             return NO_REPAIR
-        wanted = self._wanted(matched, change, verdict, kappa, whole=bool(touched.all()))
+        wanted = self._wanted(change, verdict, whole=bool(touched.all()))
         held = verdict.tiles & (self._held > 0) & ~stepped
         gain = np.where(held, self._last.gain, wanted.gain)
         offset = np.where(held[..., None], self._last.offset, wanted.offset)
@@ -99,19 +97,11 @@ class Remedy:
         seen = touched[..., None] & (np.abs(offset) > LEAST_OFFSET)
         return Repair(gain.astype(np.float32), np.where(seen, offset, 0).astype(np.float32))
 
-    def _wanted(
-        self,
-        matched: Correspondence,
-        change: Change,
-        verdict: Verdict,
-        kappa: NDArray[np.float32],
-        *,
-        whole: bool,
-    ) -> Repair:
+    def _wanted(self, change: Change, verdict: Verdict, *, whole: bool) -> Repair:
         """What makes the excess of every tile 0, as far as it is sure."""
         config, weight = self._config, verdict.excess.weight
         whole = bool(weight.any()) and (whole or verdict.common)
-        expected = change.before + kappa * matched.source.step
+        expected = change.before + verdict.excess.explained
         own = expected[..., 0] / np.maximum(change.now[..., 0], DARK)
         total = 1 / max(1 + float(verdict.excess.common[0]), 1 / config.most) if whole else 1.0
         # Beside a common step a tile goes its own way only where that is beyond doubt.
