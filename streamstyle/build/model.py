@@ -36,7 +36,7 @@ class Model:
 
     open_holding: the same with statistics that can be set; None where the model has none. reach: see
     `GeneratorConfig.reach`. codes_of: the codes that other settings mean on this network. Raises ConfigError,
-    ModelError.
+    ModelError. normalises: is it known to normalise over the frame, and so to answer its mean with nothing?
     """
 
     open_engine: Callable[[int, int], Engine]
@@ -44,6 +44,7 @@ class Model:
     codes_of: Callable[[RunConfig], NDArray[np.float32]] = _unchangeable
     open_holding: Callable[[int, int], Engine] | None = None
     reach: Callable[[], int] = lambda: 0
+    normalises: bool = False
 
 
 def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
@@ -83,7 +84,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
     def reach() -> int:
         return GeneratorConfig.from_json(architecture).reach
 
-    return Model(open_for, codes, codes_of, partial(open_for, statistics=True), reach)
+    return Model(open_for, codes, codes_of, partial(open_for, statistics=True), reach, normalises=True)
 
 
 def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -> Model:

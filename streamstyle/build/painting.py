@@ -24,6 +24,7 @@ from streamstyle.temporal.cadence import SparseDetector
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import FlashGuard
+from streamstyle.temporal.judgement import ExcessConfig
 from streamstyle.temporal.remedy import RemedyConfig
 from streamstyle.types import Detector, Engine, Repainter, StreamInfo
 
@@ -52,7 +53,7 @@ def painting_opener(
     SourceError, SinkError, and ConfigError for a region that does not fit the frame.
     """
     open_region, overlay = region_opener(config), _overlay(config)
-    detector, guard = judges(config)
+    detector, guard = judges(config, normalises=model.normalises)
     changing = None if detector is None else ChangingDetector(detector)
     sparse = None if changing is None or config.latency is None else SparseDetector(changing)
     open_engine = sized_opener(config, model)
@@ -88,10 +89,13 @@ def painting_opener(
     return open_for
 
 
-def judges(config: RunConfig) -> tuple[Detector | None, FlashGuard | None]:
-    """What judges frames, and what has the last word on them. Raises ConfigError."""
+def judges(config: RunConfig, *, normalises: bool = True) -> tuple[Detector | None, FlashGuard | None]:
+    """What judges frames, and what has the last word on them. normalises: see `Model`. Raises ConfigError."""
     if config.correct == "repair":
-        judging = DetectorConfig(remedy=RemedyConfig(steady=config.consistency))
+        judging = DetectorConfig(
+            excess=ExcessConfig(frame_prior=0.0 if normalises else 1.0),
+            remedy=RemedyConfig(steady=config.consistency),
+        )
         return SignedExcessDetector(judging), FlashGuard(limit_input=config.flash_guard)
     if config.consistency:
         raise ConfigError("--consistency steadies what the detector measures: leave --correct off out")

@@ -43,8 +43,8 @@ class Change:
 
     @property
     def common_step(self) -> Tiles:
-        """How each tile's luma would have changed, had all changed as the frame's mean did: float32 (9, 12, 3), 0
-        in chroma."""
+        """How each tile's luma would have changed, had all changed as the frame's mean did: float32
+        (9, 12, 3), 0 in chroma."""
         before, now = self.frame[:, 0]
         common = np.zeros_like(self.before)
         common[..., 0] = (now - before) / max(float(before), DARK) * self.before[..., 0]

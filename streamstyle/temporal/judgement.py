@@ -314,7 +314,7 @@ class Judge:
         return max(0.0, matched.mean(change.residue - self._usual(matched, found)))
 
     def _usual(self, matched: Correspondence, found: Excess) -> Tiles:
-        brightening = found.expected / np.maximum(matched.source.now[..., 0], np.float32(DARK))
+        brightening = np.asarray(found.expected / np.maximum(matched.source.now[..., 0], DARK), np.float32)
         return self._texture_gain.usual(matched.source.residue, brightening, matched.moved)
 
     def learn(

@@ -1,6 +1,6 @@
 """The tile gains and chroma offsets that undo a step, and how long they are held.
 
-Gain: `g_k = (<m W O_before> + the step that the input explains) / <m P_now>`: the excess of the tile becomes 0.
+Gain: `g_k = (<m W O_before> + the step that the input explains) / <m P_now>`, which takes the excess off.
 """
 
 from __future__ import annotations

@@ -9,8 +9,11 @@ from streamstyle.temporal.tiles import Tiles
 
 class TextureGain:
     """How much variation inside tiles a style makes of what its input leaves unexplained (noise, occlusion,
-    failed flow), and of motion, which its strokes follow only roughly: `r_O^2 = a r_I^2 + b m^2` by least squares
-    over running means; r is the spread of the luma difference inside tiles, m `Correspondence.moved`."""
+    failed flow), and of motion, which its strokes follow only roughly.
+
+    `r_O^2 = a r_I^2 + b m^2` by least squares over running means; r is the spread of the luma difference
+    inside tiles, m `Correspondence.moved`.
+    """
 
     _START = np.array([0.01**2, 0.5**2])  # r_I^2 and m^2 from which it sets out, with ...
     _PRIOR = np.array([2.0**2, 0.008**2])  # ... these a and b, which weigh as a tenth of what is learnt later
