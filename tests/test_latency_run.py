@@ -1,0 +1,97 @@
+"""`--latency` in whole runs, with an engine that is too slow at full size."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from live_stand_in import CodeEngine, StandInSource, stand_in_sources
+
+from streamstyle.build.model import Model
+from streamstyle.build.run import run_job
+from streamstyle.config import RunConfig
+from streamstyle.errors import ConfigError
+from streamstyle.flow import Stop
+from streamstyle.job import Job, RunSummary
+from streamstyle.types import Engine, Look, Pending, Picture
+
+REST = ("of the frames that wait only the newest is kept", "every second frame is searched")
+
+
+class SlowEngine(CodeEngine):
+    """Takes 50 ms for a frame, which comes every 10."""
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        painted = super().start(pixels, look)
+
+        def wait() -> Picture:
+            time.sleep(0.05)
+            return painted()
+
+        return wait
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, deadline: str, slow: bool
+) -> tuple[RunSummary, list[int], list[str]]:
+    source = StandInSource(shape=lambda _: (192, 320), count=1 << 30 if slow else 60)
+    source.info = replace(source.info, width=320, height=192)
+    stand_in_sources(monkeypatch, camera=source)
+    opened: list[int] = []
+    told: list[str] = []
+    stop = Stop()
+
+    def open_engine(height: int, width: int) -> Engine:
+        opened.append(width)
+        if width == 160:
+            stop.request()
+        return SlowEngine() if slow and width == 320 else CodeEngine()
+
+    summary = run_job(
+        Job("camera:", ("null:",)),
+        RunConfig(latency=deadline),
+        stop=stop,
+        on_progress=lambda _: None,
+        clock=time.monotonic,
+        model=Model(open_engine, np.full((2, 1), 100, np.float32)),
+        tell=told.append,
+    )
+    return summary, opened, told
+
+
+def test_frames_that_are_too_old_let_one_thing_after_the_other_give_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summary, opened, told = run(monkeypatch, "20ms", slow=True)
+    assert summary.live is not None
+    latency = summary.live["latency"]
+    assert latency["reliefs"][0] == REST[0]
+    assert latency["reliefs"][1].startswith(REST[1])
+    assert latency["reliefs"][2] == "painting at 160x96"
+    assert opened[:2] == [320, 160]
+    changes = [change["what"] for change in latency["changes"]]
+    assert changes[:3] == [one for one in told if "are allowed; now" in one][:3]
+    assert [one.partition("now: ")[2] for one in changes[:3]] == latency["reliefs"][:3]
+    assert summary.drops["capture"] == summary.frames_in - summary.frames_out > 0
+
+
+def test_nothing_gives_way_where_frames_are_young_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    summary, opened, _ = run(monkeypatch, "10s", slow=False)
+    assert summary.live is not None
+    assert summary.live["latency"]["steps"] == 0
+    assert opened == [320]
+
+
+@pytest.mark.parametrize(("source", "latency"), [("test:?seconds=1", "100ms"), ("test:?live=1", "soon")])
+def test_a_latency_that_cannot_be_is_refused(source: str, latency: str) -> None:
+    with pytest.raises(ConfigError, match="latency"):
+        run_job(
+            Job(source, ("null:",)),
+            RunConfig(latency=latency),
+            stop=Stop(),
+            on_progress=lambda _: None,
+            clock=time.monotonic,
+            model=Model(lambda _h, _w: CodeEngine(), np.zeros((2, 1), np.float32)),
+        )
