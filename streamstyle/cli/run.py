@@ -32,7 +32,8 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
         help="stylize a video, repair it on the way, write it with its sound",
-        description="SOURCE is a file or test: (a rendered scene with sound). SINK is a file (.mp4, .mkv, "
+        description="SOURCE is a file, webcam:0, screen:, rtsp://, rtmp://, http://, udp://, srt://, "
+        "zmq+tcp:// or test: (a rendered scene with sound). SINK is a file (.mp4, .mkv, "
         ".webm, .mov), an rtmp, rtsp, srt or udp address, hls:DIR, zmq+tcp://, preview:, virtualcam: or "
         "null:. Several sinks may be named.",
     )
