@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+from typing import Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -387,16 +387,3 @@ class Observer(Protocol[E_contra]):
 
     def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: E_contra) -> None:
         """A flagged frame is about to leave."""
-
-
-@dataclass(frozen=True)
-class StyleEntry:
-    """One style of a bundle, as `styles list` shows it. code: float32 (size,)."""
-
-    name: str
-    title: str
-    artist: str
-    year: str
-    licence: str
-    code: NDArray[np.float32]
-    metrics: Mapping[str, Any] = field(default_factory=dict)

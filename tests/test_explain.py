@@ -38,8 +38,9 @@ from streamstyle.styles.bundle import (
     StyleRecord,
     load_manifest,
 )
+from streamstyle.styles.entry import StyleEntry
 from streamstyle.train.publish import _plain_half
-from streamstyle.types import Picture, StyleEntry
+from streamstyle.types import Picture
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from streamstyle.explain.gallery import gallery_page
 from streamstyle.nets.generator import Generator, GeneratorConfig
 from streamstyle.styles import bundle as bundle_module
 from streamstyle.styles.bundle import BUNDLED, MANIFEST_VERSION, Manifest, StyleBundle, load_manifest
+from streamstyle.styles.entry import StyleEntry
 from streamstyle.styles.thumbnail import THUMBNAILS, thumbnail
-from streamstyle.types import StyleEntry
 
 HOSTILE = "<script>alert(1)</script>\"'&amp; {0} %s"
 

@@ -11,7 +11,8 @@ from streamstyle.explain.picture import fit
 from streamstyle.explain.swatch import swatch
 from streamstyle.nets.generator import Generator, paint
 from streamstyle.page import figure, page, paragraph
-from streamstyle.types import Picture, StyleEntry
+from streamstyle.styles.entry import StyleEntry
+from streamstyle.types import Picture
 
 _SAMPLE_SIDE = 512
 _GRID = "display:grid;gap:2.4rem 2rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,520px),1fr))"

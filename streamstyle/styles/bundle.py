@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from streamstyle.errors import ConfigError, ModelError, nearest
-from streamstyle.types import StyleEntry
+from streamstyle.styles.entry import StyleEntry
 
 MANIFEST_VERSION = 1
 ORIGINAL = "original"

@@ -21,8 +21,8 @@ from safetensors.numpy import save
 from streamstyle.errors import ModelError
 from streamstyle.files import make_folder, write_whole
 from streamstyle.styles.bundle import Manifest, StyleRecord
+from streamstyle.styles.entry import StyleEntry
 from streamstyle.styles.library import SUFFIX, own_style_names, own_style_path
-from streamstyle.types import StyleEntry
 
 CODE_VERSION = 1
 _WEIGHTS = "generator.safetensors"

@@ -17,6 +17,7 @@ from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.nets.generator import Generator, paint, restore_generator
 from streamstyle.styles.bundle import StyleBundle, read_discriminator
+from streamstyle.styles.entry import StyleEntry
 from streamstyle.train import losses
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import PictureFolder, center_squares, draw_batch, draw_next_frame, to_tensor
@@ -25,7 +26,6 @@ from streamstyle.train.options import LossWeights, TrainConfig
 from streamstyle.train.publish import measure_styles
 from streamstyle.train.step import GanState, StyleCodes, StyleTargets, resize_paintings, train_step
 from streamstyle.train.synthetic import dead_leaves
-from streamstyle.types import StyleEntry
 
 OWN_STYLE = TrainConfig(
     steps=400,
