@@ -155,7 +155,9 @@ def test_the_event_log_has_a_line_per_flagged_frame(
         ([SCENE, "out.mp4", "--region", "file:\U0001f600.png"], 1, "\U0001f600.png"),
         ([SCENE, "out.mp4", "--region-style", "udnie"], 2, "--region"),
         ([SCENE, "out.mp4", "--style", "none.safetensors"], 2, "unknown style"),
-        ([SCENE, "out.mp4", "--set", "stile=udnie"], 2, "did you mean 'style'"),
+        ([SCENE, "out.mp4", "--set", "stlye=udnie"], 2, "did you mean 'style'"),
+        ([], 2, "nothing names a SOURCE"),
+        ([SCENE], 2, "nothing names a SINK"),
         ([SCENE, "out.mp4", "--config", "none.yaml"], 2, "none.yaml"),
         ([SCENE, "out.avi"], 2, ".avi"),
         ([SCENE, "no/such/folder/out.mp4"], 1, "folder"),
@@ -186,9 +188,7 @@ def test_mistakes_get_one_clear_line_and_leave_no_file(
     assert set(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["run"], ["run", "a"], ["paint"], ["run", "a", "b", "--frames", "0"]]
-)
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["run", "a", "b", "--frames", "0"]])
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
