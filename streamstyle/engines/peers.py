@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.engines.conditioning import Conditioning
-from streamstyle.engines.exported import input_shapes
+from streamstyle.engines.exported import deployed_network, input_shapes
 from streamstyle.engines.machine import usable_cpus
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import ConfigError, EngineError, nearest
@@ -77,9 +77,10 @@ def open_peer(
         raise ConfigError(f"unknown peer '{name}'{nearest(name, PEERS)}; known are {', '.join(PEERS)}")
     if name == "classic":
         return PeerEngine("classic network, torch eager", _classic(), 0, height, width)
-    from streamstyle.nets.generator import FrameGenerator, restore_generator
+    import torch
 
-    network = FrameGenerator(restore_generator(architecture, weights)).eval()
+    # Channels last and with folded kernels: the form in which torch and its compilers are fastest.
+    network = deployed_network(architecture, weights, "fp32", torch.device("cpu"), holds=False)
     config = GeneratorConfig.from_json(architecture)
     size = height + -height % SIZE_MULTIPLE, width + -width % SIZE_MULTIPLE
     with warnings.catch_warnings():
@@ -130,42 +131,56 @@ def _eager(network: Any, _example: tuple[Any, ...]) -> Network:
 def _inductor(network: Any, example: tuple[Any, ...]) -> Network:
     import torch
 
-    _need_compiler()
-    compiled: Any = torch.compile(_joined(network, example).module(), dynamic=False)
-    with torch.inference_mode():
-        compiled(*example)
-    return _on_torch(compiled)
+    def compiled(program: Any) -> Any:
+        run: Any = torch.compile(program.module(), dynamic=False)
+        with torch.inference_mode():
+            run(*example)
+        return run
+
+    return _on_torch(_by_inductor(compiled, network, example))
 
 
 def _aotinductor(network: Any, example: tuple[Any, ...]) -> Network:
     import torch
 
-    _need_compiler()
+    inductor: Any = torch._inductor  # torch exports no types for these two
     with TemporaryDirectory() as folder:
         path = str(Path(folder) / "network.pt2")
-        inductor: Any = torch._inductor  # torch exports no types for these two
-        inductor.aoti_compile_and_package(_joined(network, example), package_path=path)
-        return _on_torch(inductor.aoti_load_package(path))
+
+        def compiled(program: Any) -> Any:
+            inductor.aoti_compile_and_package(program, package_path=path)
+            return inductor.aoti_load_package(path)
+
+        return _on_torch(_by_inductor(compiled, network, example))
 
 
-def _joined(network: Any, example: tuple[Any, ...]) -> Any:
-    """The exported network, its edges repeated by joining slices.
+def _by_inductor(compiled: Callable[[Any], Any], network: Any, example: tuple[Any, ...]) -> Any:
+    """What `compiled` makes of the exported network.
 
-    torch 2.13's inductor fails on a replication pad that follows a pixel shuffle ("vr must not be None").
+    torch 2.13's inductor fails in some sizes and layouts on a replication pad that follows a pixel shuffle ("vr
+    must not be None"): then of a network that joins slices, which may be slower.
     """
     import torch
     from torch import Tensor
 
-    def repeated(x: Tensor, padding: list[int]) -> Tensor:
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise EngineError(f"torch compiles with {compiler}, which is missing: apt install g++")
+
+    def joined(x: Tensor, padding: list[int]) -> Tensor:
         for axis, (before, after) in zip((3, 2), (padding[:2], padding[2:]), strict=True):
             first, last = x.narrow(axis, 0, 1), x.narrow(axis, x.shape[axis] - 1, 1)
             x = torch.cat([*[first] * before, x, *[last] * after], axis)
         return x
 
-    table = torch.export.default_decompositions()
-    table[torch.ops.aten.replication_pad2d.default] = repeated
     with torch.no_grad():
-        return torch.export.export(network, example).run_decompositions(table)
+        program = torch.export.export(network, example)
+        try:
+            return compiled(program)
+        except RuntimeError:
+            table = torch.export.default_decompositions()
+            table[torch.ops.aten.replication_pad2d.default] = joined
+            return compiled(program.run_decompositions(table))
 
 
 def _onnxruntime(network: Any, example: tuple[Any, ...]) -> Network:
@@ -189,12 +204,6 @@ def _onnxruntime(network: Any, example: tuple[Any, ...]) -> Network:
         return painted
 
     return run
-
-
-def _need_compiler() -> None:
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
-        raise EngineError(f"torch compiles with {compiler}, which is missing: apt install g++")
 
 
 PEERS: Mapping[str, Callable[[Any, tuple[Any, ...]], Network]] = {
