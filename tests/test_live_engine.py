@@ -160,10 +160,16 @@ def test_the_detector_forgets_its_past_where_another_engine_goes_on() -> None:
 
     for detector in (Counting(), SignedExcessDetector()):
         begin = Openings()
-        live = LiveEngine([rung(AddingEngine(60))], begin)
-        left = painted(live, 50, {40: partial(setattr, begin.begun[0], "ready", True)}, detector)
-        assert [value(frame) for frame in left] == [100] * 40 + [160] * 10
-        assert all(frame.verdict is not None and not frame.verdict.kinds for frame in left)
+        live = LiveEngine([rung(AddingEngine(60, fails_from=20)), rung(AddingEngine(20))], begin)
+
+        def opened(n: int, begin: Openings = begin) -> None:
+            begin.begun[n].ready = True
+
+        left = painted(live, 50, {10: partial(opened, 0), 40: partial(opened, 1)}, detector)
+        assert {value(frame) for frame in left} == {100, 160, 120}
+        assert left[0].verdict is None, "what is not painted is not judged"
+        verdicts = [frame.verdict for frame in left if value(frame) != 100]
+        assert all(verdict is not None and not verdict.kinds for verdict in verdicts)
         assert not isinstance(detector, Counting) or detector.resets == 1
 
 
