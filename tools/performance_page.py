@@ -138,7 +138,8 @@ def alone(engine: Mapping[str, Any]) -> list[str]:
             [
                 "",
                 f"Of the chosen engine's frames per second: {shares}. An engine of theirs is worth having",
-                "where it comes near; AOTInductor took 1.4 to 1.8 times OpenVINO's CPU time when that was decided.",
+                "where it comes near; AOTInductor took 1.4 to 1.8 times OpenVINO's CPU time when that was",
+                "decided.",
             ]
             if shares
             else []

@@ -157,8 +157,8 @@ def _aotinductor(network: Any, example: tuple[Any, ...]) -> Network:
 def _by_inductor(compiled: Callable[[Any], Any], network: Any, example: tuple[Any, ...]) -> Any:
     """What `compiled` makes of the exported network.
 
-    torch 2.13's inductor fails in some sizes and layouts on a replication pad that follows a pixel shuffle ("vr
-    must not be None"): then of a network that joins slices, which may be slower.
+    torch 2.13's inductor fails in some sizes and layouts on a replication pad that follows a pixel shuffle
+    ("vr must not be None"): then of a network that joins slices, which may be slower.
     """
     import torch
     from torch import Tensor
