@@ -58,12 +58,12 @@ class Process:
     As many frames are in flight in the engine as it asks for; results are taken back in order, which
     the detector needs. Without a detector frames leave as the engine made them.
 
-    look: how to paint a frame, asked once for each, in order. What is not painted is not judged. The detector
-    forgets its past where the style codes change, and where another engine goes on: the new style is no flicker
-    of the old one. While codes move it is believed only in what does not come from there. guard: has the last
-    word on every frame. observer: is told what was found and done. overlay: draws that over a frame, in place,
-    which nobody but the viewer sees any more. repainter: paints a flagged frame again, which is kept if its
-    score halves.
+    look: how to paint a frame, asked once for each, in order. What is not painted is not judged. The
+    detector forgets its past where the style codes change, and where another engine goes on: the new
+    style is no flicker of the old one. While codes move it is believed only in what does not come from
+    there. guard: has the last word on every frame. observer: is told what was found and done. overlay:
+    draws that over a frame, in place, which nobody but the viewer sees any more. repainter: paints a
+    flagged frame again, which is kept if its score halves.
     """
 
     def __init__(
