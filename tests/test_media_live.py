@@ -6,6 +6,7 @@ import functools
 import http.server
 import itertools
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -152,6 +153,23 @@ def test_every_live_source_keeps_the_contract(tmp_path: Path, name: str) -> None
     if heard is not None:
         spectrum = np.abs(np.fft.rfft(samples[:, 0]))
         assert spectrum.argmax() * 48_000 / len(samples) == pytest.approx(440, abs=5)
+
+
+@needs_ffmpeg
+def test_an_srt_passphrase_stands_in_no_command_line(tmp_path: Path) -> None:
+    port, secret = free_port(socket.SOCK_DGRAM), "it's%20long-enough"
+    url = f"srt://127.0.0.1:{port}?passphrase={secret}"
+    with ffmpeg([*STREAM, "-f", "mpegts", f"{url}&mode=listener"], tmp_path) as publisher:
+        assert publisher.process is not None
+        wait_for(lambda: _holds_udp(port), "the SRT listener")
+        with open_live(opening_of(url)) as source:
+            frames = list(itertools.islice(source, 20))
+            children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+            readers = [int(child) for child in children if int(child) != publisher.process.pid]
+            lines = [Path(f"/proc/{reader}/cmdline").read_text() for reader in readers]
+    assert ["ffmpeg" in line and "passphrase" not in line for line in lines] == [True]
+    check_order(frames)
+    assert frames[-1].time - frames[0].time == pytest.approx(19 / 15, abs=0.2)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from streamstyle.errors import SourceError
 from streamstyle.media.container import reason
 from streamstyle.media.devices import camera_names
 from streamstyle.media.live_url import Opening
+from streamstyle.media.piped import STDIN
 from streamstyle.urls import without_secrets
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EADDRNOTAVAIL}
@@ -27,7 +28,7 @@ def live_error(opening: Opening, error: BaseException, complaint: str = "") -> S
         told = "it has ended" if isinstance(error, EOFError) else reason(error)
         return SourceError(_device(opening, error, told, getattr(error, "errno", None)))
     if complaint:
-        told = complaint.removeprefix(f"{opening.file}: ")
+        told = complaint.removeprefix(f"{opening.file}: ").removeprefix(f"{STDIN}: ")
         return SourceError(f"{opening.name} cannot be read: {without_secrets(told, opening.url)}.")
     return SourceError(f"{opening.name} {_answered(opening.url, error) or _unreached(opening.url, error)}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
@@ -27,7 +27,7 @@ from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_ra
 from streamstyle.media.live_error import live_error, no_picture
 from streamstyle.media.live_sound import SoundBuffer
 from streamstyle.media.live_url import QUICK, Opening
-from streamstyle.media.piped import ChildPipe, ffmpeg_command, relay_command
+from streamstyle.media.piped import ChildPipe, Program, ffmpeg_program, relay_program
 from streamstyle.media.scene.sound import SOUND_RATE
 from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
@@ -145,16 +145,16 @@ class LiveSource:
     def _connected(self) -> InputContainer:
         opening = self._opening
         if opening.device and sys.platform != "win32":
-            return self._piped(relay_command(opening), "nut")
+            return self._piped(relay_program(opening), "nut")
         try:
             return self._open(opening.file, opening.format, opening.attempts[0])
         except av.ProtocolNotFoundError:
             if not opening.child:
                 raise
-        return self._piped(ffmpeg_command(opening.file, self._limits.read), "mpegts")
+        return self._piped(ffmpeg_program(opening.file, self._limits.read), "mpegts")
 
-    def _piped(self, command: Sequence[str], demuxer: str) -> InputContainer:
-        self._pipe = ChildPipe(command, self._limits.open, lambda: self._stopped)
+    def _piped(self, program: Program, demuxer: str) -> InputContainer:
+        self._pipe = ChildPipe(program, self._limits.open, lambda: self._stopped)
         return self._open(self._pipe, demuxer, QUICK)
 
     def _open(self, file: Any, demuxer: str | None, options: Mapping[str, str]) -> InputContainer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -10,23 +11,36 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from streamstyle.errors import SourceError
 from streamstyle.media.live_url import QUICK, Opening
+from streamstyle.urls import masked
+
+STDIN = "pipe:0"
+"""What FFmpeg calls its standard input."""
 
 _PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux's fcntl.h
 
 
-def relay_command(opening: Opening) -> list[str]:
+@dataclass(frozen=True)
+class Program:
+    """A command line, which other users of the machine can read, and what goes to its standard input."""
+
+    command: list[str]
+    given: str = ""
+
+
+def relay_program(opening: Opening) -> Program:
     """Python, passing on a device as NUT."""
     asked = {"file": opening.file, "format": opening.format, "attempts": [dict(a) for a in opening.attempts]}
-    return [sys.executable, "-P", str(Path(__file__).with_name("relay.py")), json.dumps(asked)]
+    return Program([sys.executable, "-P", str(Path(__file__).with_name("relay.py")), json.dumps(asked)])
 
 
-def ffmpeg_command(url: str, timeout: float) -> list[str]:
+def ffmpeg_program(url: str, timeout: float) -> Program:
     """The `ffmpeg` program, passing on a stream as MPEG-TS. Raises SourceError where there is none."""
     program = shutil.which("ffmpeg")
     if program is None:
@@ -34,12 +48,25 @@ def ffmpeg_command(url: str, timeout: float) -> list[str]:
             f"{url} needs the ffmpeg program, since this library has no {url.partition(':')[0]}: install it "
             f"(Debian, Ubuntu: apt install ffmpeg; macOS: brew install ffmpeg)."
         )
-    quick = [text for name, value in QUICK.items() for text in (f"-{name}", value)]
     # It ends by itself some time after we could no longer end it.
-    alone = ["-rw_timeout", str(round(4e6 * timeout))]
+    options = QUICK | {"rw_timeout": str(round(4e6 * timeout))}
+    given = ""
+    source = [text for name, value in options.items() for text in (f"-{name}", value)] + ["-i", url]
+    if masked(url) != url:
+        # FFmpeg reads presets for outputs only, but a list of films to be joined may hold this one alone.
+        given = _joined(url, options)
+        allowed = f"pipe,udp,{url.partition(':')[0]}"
+        source = ["-f", "concat", "-safe", "0", "-protocol_whitelist", allowed, "-i", STDIN]
     copied = ["-map", "0:v:0?", "-map", "0:a:0?", "-c", "copy", "-muxdelay", "0", "-muxpreload", "0"]
     out = ["-flush_packets", "1", "-f", "mpegts", "pipe:1"]
-    return [program, "-nostdin", "-loglevel", "error", *quick, *alone, "-i", url, *copied, *out]
+    return Program([program, "-nostdin", "-loglevel", "error", *source, *copied, *out], given)
+
+
+def _joined(url: str, options: Mapping[str, str]) -> str:
+    """A script for FFmpeg's concat demuxer (https://ffmpeg.org/ffmpeg-formats.html#concat-1)."""
+    quoted = url.replace("'", r"'\''")
+    lines = [f"option {name} {value}\n" for name, value in options.items()]
+    return "".join(["ffconcat version 1.0\n", f"file '{quoted}'\n", *lines])
 
 
 class ChildPipe:
@@ -51,17 +78,22 @@ class ChildPipe:
     Raises SourceError where pipes cannot be waited for.
     """
 
-    def __init__(self, command: Sequence[str], timeout: float, stopped: Callable[[], bool]) -> None:
+    def __init__(self, program: Program, timeout: float, stopped: Callable[[], bool]) -> None:
         if sys.platform == "win32":
-            raise SourceError(f"Windows has no pipes that can be waited for, which {command[0]} needs.")
+            raise SourceError(
+                f"Windows has no pipes that can be waited for, which {program.command[0]} needs."
+            )
         self.timeout = timeout
         self.timed_out = False
         self._stopped = stopped
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors
+            program.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
         )
+        assert self._child.stdin is not None
         assert self._child.stdout is not None
+        with contextlib.suppress(BrokenPipeError), self._child.stdin as stdin:
+            stdin.write(program.given.encode())  # fits into the pipe
         self._pipe = self._child.stdout
         if sys.platform == "linux":
             import fcntl  # noqa: PLC0415 - there is none on Windows
