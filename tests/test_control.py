@@ -343,6 +343,22 @@ def test_another_source_takes_over_with_its_first_frame(
     assert other.closed
 
 
+def test_another_source_gets_the_time_out_of_the_run(
+    camera: StandInSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def open_other(_url: str, *, timeout: float) -> StandInSource:
+        asked.append(timeout)
+        return StandInSource()
+
+    monkeypatch.setattr(build_control, "open_source", open_other)
+    with session(tmp_path, source_timeout=7.0) as run:
+        run.switch("other:")
+    assert asked == [7.0]
+    assert camera.closed
+
+
 def keep_frames(monkeypatch: pytest.MonkeyPatch, seen: list[Frame]) -> None:
     monkeypatch.setattr(NullSink, "write", lambda _self, frame: seen.append(frame))
 

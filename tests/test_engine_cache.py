@@ -205,6 +205,32 @@ def test_a_folder_that_others_can_write_to_is_not_trusted(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+def test_another_process_compiles_where_that_is_asked_for_and_the_folder_can_be_used(tmp_path: Path) -> None:
+    told, here = list[str](), list[str]()
+    other = EngineCache(tmp_path / "e")
+    asked: list[str] = []
+
+    def aside(what: str) -> None:
+        asked.append(what)
+        other.get(recipe())
+
+    for _ in range(2):
+        assert EngineCache(tmp_path / "e", told.append, aside=aside).get(recipe(compiled=here)) == b"a" * 100
+    assert asked == ["a"]
+    assert not told + here
+    # A file where the folder should be, and another process that keeps nothing.
+    (tmp_path / "file").touch()
+    for folder, others in (("file", []), ("f", ["a"])):
+        told.clear()
+        asked.clear()
+        EngineCache(tmp_path / folder, told.append, aside=asked.append).get(recipe(compiled=here))
+        assert asked == others
+        assert [sentence for sentence in told if "frames may stall" in sentence] == [
+            "compiling a, in this process, for which frames may stall, once ..."
+        ]
+    assert here == ["a", "a"]
+
+
 def test_a_library_that_cannot_export_is_told_and_the_engine_runs(tmp_path: Path) -> None:
     def export(_: bytes) -> bytes:
         raise RuntimeError("not implemented")

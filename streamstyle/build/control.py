@@ -61,7 +61,7 @@ class Controlled:
         levers = Levers(
             look=self.painting.look,
             target=partial(self._target, info),
-            switch=lambda url, timeout: self.source.switch(open_source(url), timeout),
+            switch=self._switch,
             shown=self.shown,
             recorder=self.recorder,
             captures=self.job.captures,
@@ -76,6 +76,10 @@ class Controlled:
             serving = Later(partial(serve, wire, desk), "control")
             stack.callback(partial(_leave, serving, desk))
         ready(desk)
+
+    def _switch(self, url: str, timeout: float) -> None:
+        """See `Levers.switch`."""
+        self.source.switch(open_source(url, timeout=self.config.source_timeout), timeout)
 
     def _target(
         self, info: StreamInfo, config: RunConfig, before: RunConfig, shown: Target

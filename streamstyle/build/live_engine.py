@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from streamstyle.build.compiling import Compiler
 from streamstyle.build.model import Model
 from streamstyle.build.sizing import open_carried
 from streamstyle.config import RunConfig
@@ -15,10 +16,18 @@ from streamstyle.types import Engine, StreamInfo
 
 
 def open_live_engine(ways: Sequence[Rung], tell: Callable[[str], None]) -> LiveEngine:
-    """An engine that is there at once, and paints as soon as the first of these ways to paint is open."""
+    """An engine that is there at once, and paints as soon as the first of these ways to paint is open.
+
+    Ways are opened on a thread, and what must be compiled for them by child processes."""
 
     def begin(open_one: Callable[[], Engine]) -> Later[Engine]:
-        return Later(open_one, "engine")
+        compiler = Compiler(tell)
+
+        def open_compiled() -> Engine:
+            with compiler.serving():
+                return open_one()
+
+        return Later(open_compiled, "engine", cancel=compiler.cancel)
 
     return LiveEngine(ways, begin, tell)
 

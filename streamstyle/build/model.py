@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from streamstyle.build.compiling import aside
 from streamstyle.config import RunConfig
 from streamstyle.engines.cache import EngineCache, cache_folder
 from streamstyle.engines.foreign_engine import Contract, ForeignEngine
@@ -79,6 +80,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             precision=config.precision,
             label=config.network,
             tell=tell,
+            aside=aside(config, height, width, statistics=statistics),
         )
 
     def reach() -> int:
@@ -100,6 +102,7 @@ def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -
     contract = Contract.from_json(foreign.manifest.contract)
 
     def open_for(height: int, width: int) -> Engine:
+        compiled = aside(config, height, width, statistics=False)
         return ForeignEngine(
             foreign.manifest.kind,
             foreign.data,
@@ -107,7 +110,9 @@ def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -
             height,
             width,
             config.strength,
-            cache=EngineCache(cache_folder(), tell),
+            cache=EngineCache(
+                cache_folder(), tell, aside=None if compiled is None else partial(compiled, "openvino")
+            ),
             label=name,
         )
 

@@ -103,8 +103,10 @@ class EngineCache:
     """A folder of compiled engines that several processes may use at once.
 
     folder: made with mode 0700 when the first engine is stored. tell: hears, in a sentence each, that an
-    engine is compiled and what went wrong with the folder; nothing when all is at hand. largest: bytes; what
-    was not used for longest goes first. patience: seconds.
+    engine is compiled and what went wrong with the folder; nothing when all is at hand. aside: has what
+    `Recipe.what` says compiled into the same folder by another process, and raises what compiling would; left
+    out, and where the folder cannot be used, this process compiles. largest: bytes; what was not used for
+    longest goes first. patience: seconds.
     """
 
     def __init__(
@@ -112,11 +114,13 @@ class EngineCache:
         folder: Path,
         tell: Callable[[str], None] = lambda _: None,
         *,
+        aside: Callable[[str], None] | None = None,
         largest: int = LARGEST,
         patience: float = _PATIENCE,
     ) -> None:
         self.folder = folder
         self._tell = tell
+        self._aside = aside
         self._largest = largest
         self._patience = patience
 
@@ -130,6 +134,10 @@ class EngineCache:
             try:
                 _make_private(self.folder)
                 kept = self._read(name, recipe)
+                if kept is None and self._aside is not None:
+                    self._lock_path(name).open("ab").close()  # where nothing can be kept, this fails
+                    self._aside(recipe.what)
+                    kept = self._read(name, recipe)
                 if kept is None:
                     stack.enter_context(self._locked(name, recipe.what))
             except OSError as error:
@@ -160,7 +168,8 @@ class EngineCache:
             raise EngineError(f"cannot clear {self.folder}: {error.strerror}") from error
 
     def _compile(self, recipe: Recipe[Compiled]) -> Compiled:
-        self._tell(f"compiling {recipe.what}, once ...")
+        stalling = "" if self._aside is None else "in this process, for which frames may stall, "
+        self._tell(f"compiling {recipe.what}, {stalling}once ...")
         started = time.monotonic()
         compiled = recipe.compile()
         self._tell(f"compiled {recipe.what} in {time.monotonic() - started:.1f} s")
@@ -192,7 +201,7 @@ class EngineCache:
     def _locked(self, name: str, what: str) -> Iterator[None]:
         """Hold the lock of an entry. The system takes it from a process that dies; one that hangs is not
         waited for longer than `patience`, and two may then write: each writes whole files."""
-        with (self.folder / f"{name}.lock").open("ab") as file:
+        with self._lock_path(name).open("ab") as file:
             deadline = time.monotonic() + self._patience
             if not _lock(file):
                 self._tell(f"another process compiles {what}, waiting for it ...")
@@ -229,6 +238,9 @@ class EngineCache:
         for path in self._paths(name):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    def _lock_path(self, name: str) -> Path:
+        return self.folder / f"{name}.lock"
 
     def _paths(self, name: str) -> tuple[Path, Path]:
         return self.folder / f"{name}.json", self.folder / f"{name}.engine"

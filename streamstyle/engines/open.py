@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -38,11 +39,12 @@ class _Wanted:
     precision: str
     label: str
     tell: Callable[[str], None]
+    aside: Callable[[str, str], None] | None = None
     why: str = ""
 
-    @property
-    def cache(self) -> EngineCache:
-        return EngineCache(cache_folder(), self.tell)
+    def cache(self, engine: str) -> EngineCache:
+        aside = None if self.aside is None else partial(self.aside, engine)
+        return EngineCache(cache_folder(), self.tell, aside=aside)
 
 
 def paint_all(engine: Engine, pictures: Iterable[Picture], look: Look) -> Iterator[Picture]:
@@ -67,18 +69,20 @@ def open_engine(
     precision: str = "auto",
     label: str = "the network",
     tell: Callable[[str], None] = lambda _: None,
+    aside: Callable[[str, str], None] | None = None,
 ) -> Engine:
     """Open the engine `name` for frames of `height` x `width`; "auto": the first of `ENGINES` to be had.
 
     architecture, weights: of a style bundle's generator. statistics: keep those of the normalisation from
     frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower. precision:
     one of the engine's `PRECISIONS`. tell: hears that an engine is compiled, once (`label` for WxH), and why
-    it cannot be kept for the next start.
+    it cannot be kept for the next start. aside: for callers that cannot wait, has the engine of this name
+    compiled into the cache by another process (see `EngineCache`; the second argument is for people).
     Raises ConfigError for an unknown name or precision, EngineMemoryError where frames of this size do not
     fit into memory and EngineError where the engine cannot be had. Only "auto" goes on to another one, and
     says why in `spec.why`.
     """
-    wanted = _Wanted(architecture, weights, height, width, statistics, precision, label, tell)
+    wanted = _Wanted(architecture, weights, height, width, statistics, precision, label, tell, aside)
     if name == "auto":
         return _open_any(wanted)
     if name not in ENGINES:
@@ -132,7 +136,7 @@ def _open_tensorrt(wanted: _Wanted) -> Engine:
         gpu=gpu,
         precision=_precision("tensorrt", wanted),
         holds=wanted.statistics,
-        cache=wanted.cache,
+        cache=wanted.cache("tensorrt"),
         label=wanted.label,
         tell=wanted.tell,
         why=wanted.why,
@@ -151,7 +155,7 @@ def _open_cuda(wanted: _Wanted) -> Engine:
         gpu=gpu,
         precision=_precision("cuda", wanted),
         holds=wanted.statistics,
-        cache=wanted.cache,
+        cache=wanted.cache("cuda"),
         label=wanted.label,
         tell=wanted.tell,
         why=wanted.why,
@@ -170,7 +174,7 @@ def _open_openvino(wanted: _Wanted) -> Engine:
         wanted.weights,
         wanted.height,
         wanted.width,
-        cache=wanted.cache,
+        cache=wanted.cache("openvino"),
         label=wanted.label,
         why=wanted.why,
     )
@@ -178,6 +182,8 @@ def _open_openvino(wanted: _Wanted) -> Engine:
 
 def _open_torch(wanted: _Wanted) -> Engine:
     check_memory(wanted.height, wanted.width)
+    if wanted.aside is not None:
+        wanted.tell("the torch engine is made in this process, for which frames may stall")
     # Importing torch takes two seconds; an engine out of the cache needs none of it.
     from streamstyle.engines.torch_engine import HoldingTorchEngine, TorchEngine
     from streamstyle.nets.generator import FrameGenerator, restore_generator

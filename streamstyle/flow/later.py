@@ -17,10 +17,14 @@ T = TypeVar("T")
 class Later(Generic[T]):
     """A call on a thread of its own, whose result is fetched later, abandoned, or never needed.
 
-    The thread does not keep the process alive: what it calls may take minutes.
+    The thread does not keep the process alive: what it calls may take minutes. cancel: makes the call end
+    soon, with an error; made when the result is abandoned.
     """
 
-    def __init__(self, call: Callable[[], T], name: str = "later") -> None:
+    def __init__(
+        self, call: Callable[[], T], name: str = "later", *, cancel: Callable[[], None] = lambda: None
+    ) -> None:
+        self._cancel = cancel
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._value: T | None = None
@@ -43,6 +47,7 @@ class Later(Generic[T]):
 
     def abandon(self, free: Callable[[T], None]) -> None:
         """Nobody will ask for the result: it is freed as soon as it is there. Does not wait."""
+        self._cancel()
         with self._lock:
             self._free = free
             over = self._over.is_set()

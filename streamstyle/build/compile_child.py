@@ -1,0 +1,56 @@
+"""The child process of `compiling`: `python -m streamstyle.build.compile_child ORDER`.
+
+Opens the engine that the order (JSON) asks for, as `streamstyle engines build` does: what is not kept is
+compiled and kept on the way. Tells on standard output, in lines of JSON, how it goes on and what failed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+
+import msgspec
+
+from streamstyle.build.compiling import TOLD, Order
+from streamstyle.build.model import load_model
+from streamstyle.config import RunConfig
+from streamstyle.errors import StreamStyleError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Fill the cache. Exit codes: 0 done, 1 an error was told."""
+    order = msgspec.json.decode(sys.argv[1], type=Order)
+    _end_with(order.parent)
+    # Libraries print on standard output; there it would be among what we tell.
+    lines = os.fdopen(os.dup(1), "w", encoding="ascii", buffering=1)
+    os.dup2(2, 1)
+
+    def say(word: str, sentence: str) -> None:
+        print(json.dumps({word: sentence}), file=lines)
+
+    try:
+        config = msgspec.convert(order.settings, RunConfig)
+        model = load_model(config, lambda sentence: say(TOLD, sentence))
+        model.open_engine(order.height, order.width).close()
+    except StreamStyleError as error:
+        say(type(error).__name__, str(error))
+        return 1
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    """Be killed when the parent's thread that waits ends in any way, even killed (Linux); elsewhere a parent
+    that was killed leaves this process to finish."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    os._exit(main())  # all is written, and taking the libraries down takes time and can crash
