@@ -29,17 +29,23 @@ ROOT = Path(__file__).parents[1]
 HELD = """
 import os, pathlib, sys, time
 if "streamstyle.build.compile_child" in sys.orig_argv:
-    here = pathlib.Path(__file__).parent
-    (here / "part").write_text(str(os.getpid()))
-    (here / "part").replace(here / "pid")
-    while not (here / "go").exists():
-        time.sleep(0.01)
-    exec((here / "go").read_text())
+    from streamstyle.build import model
+    here, load_model = pathlib.Path(__file__).parent, model.load_model
+
+    def held(*arguments):
+        (here / "part").write_text(str(os.getpid()))
+        (here / "part").replace(here / "pid")
+        while not (here / "go").exists():
+            time.sleep(0.01)
+        exec((here / "go").read_text())
+        return load_model(*arguments)
+
+    model.load_model = held
 """
 
 
 class Held:
-    """Children that compile wait, as soon as Python has started, until they are let `go`."""
+    """Children that compile wait, as soon as they have read their order, until they are let `go`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -89,7 +89,7 @@ class Compiler:
             raise failed
         if code:
             why = complaints[-1] if complaints else f"it ended with {code}"
-            if code == -signal.SIGKILL:
+            if sys.platform != "win32" and code == -signal.SIGKILL:
                 why = "it was killed, as systems do that are out of memory"
             raise engine_error(f"the process that compiles {what} failed", RuntimeError(why))
 
