@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -142,6 +143,14 @@ def rtsp_server(folder: Path, size: str = "160x96", rate: int = 15) -> Peer:
     script = Path(__file__).with_name("rtsp_peer.py")
     command = [SYSTEM_PYTHON, str(script), str(port), size, str(rate), str(folder / "recorded.mkv")]
     return Peer(command, folder / "rtsp.log", f"rtsp://127.0.0.1:{port}", lambda: listens(port))
+
+
+def tcp_relay(target: int, folder: Path) -> Peer:
+    """What connects to its `url`, 127.0.0.1:PORT, reaches the target port, unless it is frozen."""
+    port = free_port()
+    script = Path(__file__).with_name("tcp_relay.py")
+    command = [sys.executable, str(script), str(port), str(target)]
+    return Peer(command, folder / "relay.log", f"127.0.0.1:{port}", lambda: listens(port))
 
 
 class Screen(Peer):

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 
 import av
 import pytest
-from peers import ffmpeg, needs_ffmpeg, needs_gstreamer, needs_nginx, nginx_rtmp, rtsp_server, wait_for
+from peers import (
+    ffmpeg,
+    needs_ffmpeg,
+    needs_gstreamer,
+    needs_nginx,
+    nginx_rtmp,
+    rtsp_server,
+    tcp_relay,
+    wait_for,
+)
 
 PICTURE = ["-re", "-f", "lavfi", "-i", "testsrc2=size=160x96:rate=15"]
 TONE = ["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
@@ -52,3 +62,23 @@ def test_the_rtmp_server_passes_on_what_is_published(tmp_path: Path) -> None:
         target = ["-f", "flv", f"{server.url}/film"]
         with ffmpeg([*PICTURE, *H264, *target], tmp_path):
             assert b"160x96" in first_frames(f"{server.url}/film")
+
+
+def test_the_relay_passes_both_ways_on_and_nothing_while_it_is_cut(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        tcp_relay(server.getsockname()[1], tmp_path) as relay,
+    ):
+        host, _, port = relay.url.partition(":")
+        server.accept()[0].close()  # of those who looked whether the relay listens
+        with socket.create_connection((host, int(port)), 60) as client, server.accept()[0] as peer:
+            client.sendall(b"to")
+            assert peer.recv(2) == b"to"
+            relay.freeze()
+            peer.sendall(b"fro")
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(3)
+            relay.thaw()
+            client.settimeout(60)
+            assert client.recv(3) == b"fro"

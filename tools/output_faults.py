@@ -9,16 +9,15 @@ after its return a new player has its first picture, while an HLS output beside 
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from itertools import cycle, islice, product
 from pathlib import Path
 
 import environment
+from left_over import held
 
 SECONDS = (1, 5, 30)
 
@@ -48,9 +47,6 @@ def main() -> int:
                 back.append(time.monotonic() - began)
                 return
 
-    def held() -> tuple[int, int]:
-        return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
-
     with tempfile.TemporaryDirectory() as name, nginx_rtmp(Path(name)) as server:
         url, before = f"{server.url}/film", held()
         sink = StreamSink([url, f"hls:{name}/hls"], live_info(None), tell=lambda s: print(s, file=sys.stderr))
@@ -69,9 +65,7 @@ def main() -> int:
         "picture_back_s": {"median": round(statistics.median(back), 2), "most": round(max(back), 2)},
         "slowest_write_ms": round(pump.slowest * 1000, 1),
         "frame_time_ms": 1000 / RATE,
-        "leaked_threads": after[0] - before[0],
-        "leaked_descriptors": after[1] - before[1],
-        "children_left": len(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()),
+        "leaked": after.since(before),
         "counters": dict(sink.report().counters),
     }
     print(json.dumps(summary))
