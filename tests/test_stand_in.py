@@ -106,6 +106,18 @@ def test_a_frame_that_took_long_to_paint_is_late_and_no_new_clock() -> None:
     assert line.shifted == 0
 
 
+def test_frames_that_a_network_held_up_come_at_once_and_leave_the_clock_as_it_was() -> None:
+    line = timeline()
+    line.styled(frame(10.0, 0.0), 0.05)
+    last = stand_ins(line, 0.05, 3.0)[-1][1].pts
+    for i in range(1, 90):
+        late = line.styled(frame(10 + i * PACE, 3.0), 3.0)
+        assert late.pts > last
+        last = late.pts
+    assert line.styled(frame(13.1, 3.1), 3.15).time == pytest.approx(13.1)
+    assert line.shifted == 0
+
+
 def test_a_coarse_clock_leads_back_to_the_time_of_the_source() -> None:
     line, coarse, now = timeline(), Fraction(1, 15), 0.0
     for i in range(60):

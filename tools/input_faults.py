@@ -140,7 +140,7 @@ def read(served: Served, folder: Path, cycles: int) -> dict[str, Any]:
             faults = islice(cycle(product(SECONDS, FAULTS)), cycles)
             rows = [_cycle(served, subscriber, fault, seconds) for seconds, fault in faults]
         summary = session.stop()
-    came = subscriber.came[began:]
+    came = subscriber.came[began - 1 :]
     backs = [row["back_s"] for row in rows if row["back_s"] is not None]
     return {
         "cycles": len(rows),

@@ -154,11 +154,10 @@ def ages(came: Sequence[Came]) -> dict[str, float]:
 def switched(came: Sequence[Came], switches: Sequence[tuple[float, float, str]]) -> dict[str, Any]:
     """Frames in the old style though captured after the answer, and milliseconds from the request to the
     first picture in the new one at the subscriber, at most."""
-    late, shown = 0, []
-    for i, (began, answered, style) in enumerate(switches):
-        end = switches[i + 1][0] if i + 1 < len(switches) else float("inf")
-        late += sum(c.style != style for c in came if answered < c.captured < end)
-        shown += [1e3 * (next((c.at for c in came if c.at > began and c.style == style), end) - began)]
+    late, shown = 0, list[float]()
+    for began, answered, style in switches:
+        late += sum(c.style != style for c in came if answered < c.captured < answered + EVERY / 2)
+        shown += [1e3 * (c.at - began) for c in came if c.at > began and c.style == style][:1]
     return {"late_to_switch": late, "switch_shown_ms": round(max(shown), 1) if shown else None}
 
 

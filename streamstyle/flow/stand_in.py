@@ -20,7 +20,7 @@ _STEP = 180
 """The least between two stamps: 2 ms, since flv and Matroska tell no less than 1 ms apart."""
 
 _CLOCK_RESET = 0.5
-"""Seconds by which stamps must fall back behind capture times before they are of another clock."""
+"""Seconds by which stamps that fall back must be behind capture times before they are of another clock."""
 
 _SMOOTHING = 0.1
 
@@ -115,9 +115,11 @@ class Timeline:
     def _fell_back(self, before: Frame, frame: Frame) -> bool:
         """Did the source begin a new clock with this frame? Go on from where the old one would be then.
 
-        It did if the frame was captured later yet stamped earlier. One that took long to paint was merely
-        overtaken by stand-ins: its stamp keeps step with its capture time.
+        It did if the frame was captured later yet stamped earlier than the one before. One that took long to
+        paint, or that a network held up, was merely overtaken by stand-ins, and the next ones keep the clock.
         """
+        if frame.time > before.time:
+            return False
         behind = before.time + frame.captured_at - before.captured_at - frame.time
         if behind <= _CLOCK_RESET:
             return False
