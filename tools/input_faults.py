@@ -173,10 +173,13 @@ def _cycle(served: Served, subscriber: Subscriber, fault: str, seconds: int) -> 
     while time.monotonic() < until:
         served.tend()
         time.sleep(0.05)
+    seen = subscriber.look()[begun - 1 :]
+    gap, at = max((b.at - a.at, a.at) for a, b in pairwise(seen))
     row = {
         "fault": fault,
         "seconds": seconds,
-        "gap_frame_times": round(longest_gap(subscriber.look()[begun - 1 :]) * RATE, 2),
+        "gap_frame_times": round(gap * RATE, 2),
+        "gap_after_return_s": round(at - returned, 2),
         "back_s": None if back is None else round(back - returned, 2),
     }
     _tell(json.dumps(row))
