@@ -94,11 +94,14 @@ def pumping(sink: Sink, sound: SoundBuffer | None = None) -> Iterator[Pump]:
 def flashes_and_beeps(
     url: str, seconds: float, **options: str
 ) -> tuple[list[float], list[float], np.ndarray]:
-    """Play for some seconds of stream: times of white frames, of beginnings of beeps; the last test card."""
+    """Play for some seconds of stream: times of white frames, of beginnings of beeps; the last test card.
+
+    Who comes while a beep sounds hears its rest: what comes within 0.2 s of the first sound is left out.
+    """
     flashes, loud = list[float](), list[float]()
     shown = np.zeros((1, 1, 3), np.uint8)
     with av.open(url, timeout=(30, 30), options=options) as container:
-        first = None
+        first = heard = None
         for frame in container.decode(container.streams.video[0], *container.streams.audio[:1]):
             assert frame.time is not None
             first = frame.time if first is None else first
@@ -109,9 +112,11 @@ def flashes_and_beeps(
                 else:
                     shown = pixels
             else:
+                heard = frame.time if heard is None else heard
                 samples = np.abs(frame.to_ndarray()[0])
                 loud += [frame.time + i / frame.sample_rate for i in np.flatnonzero(samples > 0.2)[:1]]
             if frame.time - first > seconds:
                 break
     beeps = [t for i, t in enumerate(loud) if i == 0 or t - loud[i - 1] > 0.3]
-    return flashes, beeps, shown
+    sure = 0.0 if heard is None else heard + 0.2
+    return [t for t in flashes if t > sure], [t for t in beeps if t > sure], shown
