@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -92,11 +93,12 @@ def pumping(sink: Sink, sound: SoundBuffer | None = None) -> Iterator[Pump]:
 
 
 def flashes_and_beeps(
-    url: str, seconds: float, **options: str
+    url: str, seconds: float, *, settle: float = 0.0, **options: str
 ) -> tuple[list[float], list[float], np.ndarray]:
     """Play for some seconds of stream: times of white frames, of beginnings of beeps; the last test card.
 
-    Who comes while a beep sounds hears its rest: what comes within 0.2 s of the first sound is left out.
+    settle: seconds after the first sound before which nothing is told: who comes while a beep sounds hears
+    its rest. 0 tells everything.
     """
     flashes, loud = list[float](), list[float]()
     shown = np.zeros((1, 1, 3), np.uint8)
@@ -118,5 +120,5 @@ def flashes_and_beeps(
             if frame.time - first > seconds:
                 break
     beeps = [t for i, t in enumerate(loud) if i == 0 or t - loud[i - 1] > 0.3]
-    sure = 0.0 if heard is None else heard + 0.2
-    return [t for t in flashes if t > sure], [t for t in beeps if t > sure], shown
+    sure = heard + settle if settle and heard is not None else -math.inf
+    return [t for t in flashes if t >= sure], [t for t in beeps if t >= sure], shown

@@ -54,7 +54,7 @@ def test_rtmp_arrives_with_its_sound_in_step(tmp_path: Path) -> None:
     with nginx_rtmp(tmp_path) as server:
         sink = StreamSink([f"{server.url}/film"], live_info(sound))
         with pumping(sink, sound) as pump:
-            flashes, beeps, shown = flashes_and_beeps(f"{server.url}/film", 3)
+            flashes, beeps, shown = flashes_and_beeps(f"{server.url}/film", 3, settle=0.2)
     assert_in_step(flashes, beeps)
     assert_same_card(shown)
     report = sink.report()
@@ -87,8 +87,8 @@ def test_every_address_gets_the_one_encode(tmp_path: Path) -> None:
         assert len(urls) == 1
         sink = open_sink(urls[0], live_info(sound))
         with pumping(sink, sound):
-            assert_in_step(*flashes_and_beeps(f"udp://127.0.0.1:{udp}", 3)[:2])
-            assert_in_step(*flashes_and_beeps(str(tmp_path / "hls" / "stream.m3u8"), 3)[:2])
+            assert_in_step(*flashes_and_beeps(f"udp://127.0.0.1:{udp}", 3, settle=0.2)[:2])
+            assert_in_step(*flashes_and_beeps(str(tmp_path / "hls" / "stream.m3u8"), 3, settle=0.2)[:2])
             wait_for(lambda: recorded.exists() and recorded.stat().st_size > 60_000, "the recording")
             wait_for(lambda: received.exists() and received.stat().st_size > 20_000, "what SRT brings")
         report = sink.report()
@@ -97,7 +97,7 @@ def test_every_address_gets_the_one_encode(tmp_path: Path) -> None:
     assert len(names) == 4
     assert all(report.counters[name] > 100 for name in names)
     for file in (recorded, received):
-        flashes, beeps, shown = flashes_and_beeps(str(file), 2.5)
+        flashes, beeps, shown = flashes_and_beeps(str(file), 2.5, settle=0.2)
         assert_in_step(flashes, beeps)
         assert_same_card(shown)
 

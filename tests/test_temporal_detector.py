@@ -21,7 +21,7 @@ from streamstyle.bench.protocol import chosen
 from streamstyle.metrics.repair import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
-from streamstyle.temporal.judgement import ExcessConfig
+from streamstyle.temporal.judgement import UNKNOWN
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
 HEIGHT, WIDTH = 180, 320
@@ -80,7 +80,7 @@ class Seen:
         return bool(STEPS & set(self.anomaly.kinds))
 
 
-POINTWISE = DetectorConfig(excess=ExcessConfig(frame_prior=1.0))
+POINTWISE = DetectorConfig(excess=UNKNOWN)
 """For `stylize`, which does not normalise over the frame."""
 
 

@@ -24,7 +24,7 @@ from streamstyle.temporal.cadence import SparseDetector
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import FlashGuard
-from streamstyle.temporal.judgement import ExcessConfig
+from streamstyle.temporal.judgement import UNKNOWN, ExcessConfig
 from streamstyle.temporal.remedy import RemedyConfig
 from streamstyle.types import Detector, Engine, Repainter, StreamInfo
 
@@ -93,7 +93,7 @@ def judges(config: RunConfig, *, normalises: bool = True) -> tuple[Detector | No
     """What judges frames, and what has the last word on them. normalises: see `Model`. Raises ConfigError."""
     if config.correct == "repair":
         judging = DetectorConfig(
-            excess=ExcessConfig(frame_prior=0.0 if normalises else 1.0),
+            excess=ExcessConfig() if normalises else UNKNOWN,
             remedy=RemedyConfig(steady=config.consistency),
         )
         return SignedExcessDetector(judging), FlashGuard(limit_input=config.flash_guard)

@@ -39,9 +39,9 @@ class ExcessConfig:
     error of the style gain everywhere at once.
     level, residue_share, step_share: uncertainty of a tile's excess: a level of its own (0..1), a share of
     the spread of the luma difference inside the tile, and a share of the input's own step.
-    frame_prior: the gain of the whole frame's mean before anything is known of it: 0 for a network that
-    normalises over the frame, and so answers with nothing there, 1 where nothing is known of the stylizer.
-    frame_limits, frame_memory, frame_error: the same as gain_limits, memory and gain_error for these means.
+    frame_prior: the gain of the whole frame's mean before anything is known of it. frame_limits,
+    frame_memory, frame_error: the same as gain_limits, memory and gain_error for these means. The defaults
+    pin it to 0, as it is for a network that normalises over the frame; see `UNKNOWN`.
     least: relative step below which nothing is worth a look.
     texture_rate: weight of the newest frame in what a style makes of the variation of its input.
     edge: share of the threshold from which a tile belongs to a step beside it.
@@ -58,7 +58,7 @@ class ExcessConfig:
     residue_share: float = 0.3
     step_share: float = 0.5
     frame_prior: float = 0.0
-    frame_limits: tuple[float, float] = (-0.5, 3.0)
+    frame_limits: tuple[float, float] = (0.0, 0.0)
     frame_memory: float = 0.01
     frame_error: float = 0.3
     least: float = 0.005
@@ -69,6 +69,10 @@ class ExcessConfig:
         ("local", 7.0, 4.0, 8),
         ("texture", 0.011, 2.6, 1),
     )
+
+
+UNKNOWN = ExcessConfig(frame_prior=1.0, frame_limits=(-0.5, 3.0))
+"""For stylizers of which nothing is known: how they answer the mean of their input is learnt."""
 
 
 class StyleGain:
