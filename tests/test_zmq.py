@@ -212,7 +212,7 @@ def test_a_ring_never_shows_a_mixed_picture(tmp_path: Path) -> None:
         np.testing.assert_array_equal(next_picture(stream).rgb, picture(0))
         assert not rings() & left
         sink.close(complete=True)
-    assert rings() == before
+    assert not rings() - before
 
 
 def test_an_overwritten_or_unfinished_slot_is_a_skip(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_pictures_that_grow_get_a_new_ring(tmp_path: Path) -> None:
             sink.write(Frame(pixels, index, index, Fraction(1, 30), 1, time.monotonic()))
             np.testing.assert_array_equal(next_picture(stream).rgb, pixels)
         sink.close(complete=True)
-    assert rings() == before
+    assert not rings() - before
 
 
 def test_a_source_keeps_the_time_stamps_and_goes_on_after_a_restart() -> None:
