@@ -62,7 +62,7 @@ class RunConfig:
     quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None
     source_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
     live_queue: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
-    stand_in_after: Annotated[float, msgspec.Meta(ge=1.1, le=100)] = 1.5
+    stand_in_after: Annotated[float, msgspec.Meta(ge=1.1, le=100)] = 2.2
     slate_after: Annotated[float, msgspec.Meta(ge=0)] = 3.0
     latency: str | None = None
     metrics: str | None = None

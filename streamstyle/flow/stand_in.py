@@ -6,6 +6,7 @@ No clock and no thread in here: the caller says what time it is.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,7 +23,8 @@ _STEP = 180
 _CLOCK_RESET = 0.5
 """Seconds by which stamps that fall back must be behind capture times before they are of another clock."""
 
-_SMOOTHING = 0.1
+_STEPS = 9
+"""Of so many frames of late the pace is told: a lasting change counts after five, a single gap never."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,15 @@ class Timeline:
     """Puts styled frames and stand-ins on one time line. Called by one thread at a time.
 
     Silence is judged where frames leave, at the pace they had: a source that stopped and an engine that hangs
-    look the same to the viewer, and a camera that halves its rate in the dark is not silent.
+    look the same to the viewer; a camera that halves its rate in the dark, or an engine that paints 10 frames
+    a second, is not silent.
     """
 
     def __init__(self, config: StandInConfig) -> None:
         self._config = config
         self._pace = config.frame_time
+        self._steps = deque([config.frame_time] * _STEPS, maxlen=_STEPS)
+        self._step = math.inf  # seconds from the frame before the last one to the last one
         self._came: Frame | None = None  # the last styled one, as it came
         self._last: Frame | None = None  # the same on our time line
         self._left = 0.0
@@ -67,12 +72,11 @@ class Timeline:
         duration = round(frame.duration * frame.time_base / TIME_BASE)
         if before is not None:
             pts = max(pts, self._pts + _STEP)
-            # A gap counts as twice the pace at most: it says little of the frames that will follow.
-            step = min(now - self._left, 2 * self._pace)
-            self._pace = max(self._config.frame_time, (1 - _SMOOTHING) * self._pace + _SMOOTHING * step)
+            self._keep_pace(now - self._left)
         frame = replace(frame, pts=pts, duration=duration, time_base=TIME_BASE)
         self._last, self._left, self._pts, self._slate = frame, now, pts, None
-        self._due = now + self._config.after * self._pace
+        # One that left early does not make the next one late: after the second of a pair comes a longer gap.
+        self._due = now + self._config.after * self._pace + max(0.0, self._pace - self._step) / 2
         return frame
 
     def stand_in(self, now: float) -> Frame | None:
@@ -111,6 +115,13 @@ class Timeline:
     def silent(self) -> bool:
         """Was it a stand-in that left last?"""
         return self._last is not None and self._pts != self._last.pts
+
+    def _keep_pace(self, step: float) -> None:
+        """Halves of two steps, since an engine in two streams lets frames leave in pairs."""
+        two, self._step = self._step + step, step
+        if math.isfinite(two):
+            self._steps.append(two / 2)
+            self._pace = max(self._config.frame_time, sorted(self._steps)[_STEPS // 2])
 
     def _fell_back(self, before: Frame, frame: Frame) -> bool:
         """Did the source begin a new clock with this frame? Go on from where the old one would be then.
