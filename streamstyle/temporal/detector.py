@@ -17,7 +17,7 @@ from streamstyle.temporal.colour import chroma_of_shift, mean_rgb, shift_of_chro
 from streamstyle.temporal.content import Content, ContentConfig, ContentWatch
 from streamstyle.temporal.cuts import CutConfig, is_cut, is_return, small_luma
 from streamstyle.temporal.drift import STEADY, Drift, DriftConfig, DriftWatch, Labs
-from streamstyle.temporal.excess import Change, Correspondence, relative_step
+from streamstyle.temporal.excess import Change, Correspondence, frame_means, relative_step
 from streamstyle.temporal.judgement import MEDIUM, ExcessConfig, Judge, Verdict
 from streamstyle.temporal.motion import (
     BackwardFlow,
@@ -54,10 +54,11 @@ class DetectorConfig:
 @dataclass(frozen=True)
 class Past:
     """What the next frame is compared with: analysis pictures of the input, of the frame that left, and of it
-    as it was painted. fine: see `fine_luma`, where every frame is steadied."""
+    as it was painted. means: see `Judge.settled`. fine: see `fine_luma`, where every frame is steadied."""
 
     source: Picture
     styled: Picture
+    means: NDArray[np.float32]
     small: NDArray[np.float32]
     painted: Picture | None
     fine: NDArray[np.uint8] | None
@@ -212,16 +213,17 @@ class SignedExcessDetector:
         left = painted
         if touched or left is None:
             left = analysis_picture(styled, self._size)
-        scores: dict[Kind, float] = dict.fromkeys(Kind, 0.0)
+        scores, means = dict[Kind, float].fromkeys(Kind, 0.0), frame_means(left)
         if self._new_shot(flash=pending.flash):
             self._drift.restart()
             self._content.restart()
             self._style.restart()
         if found is not None:
             scores |= self._scores_left(pending.source, found, left)
+            means = self._judge.settled(found.change, found.verdict, found.stepped)
             self._learn(found)
         self._before_cut = pending.past if pending.cut else None
-        self._past = Past(pending.source, left, pending.small, painted, pending.fine)
+        self._past = Past(pending.source, left, means, pending.small, painted, pending.fine)
         return scores
 
     def _new_shot(self, *, flash: bool) -> bool:
@@ -238,10 +240,10 @@ class SignedExcessDetector:
         if drift.share > 0:
             chroma = chroma_of_shift(mean_rgb(raw), -drift.shift)
         # The re-match will take the drift off this frame as it was taken off the last: no step of its own.
-        change = matched.styled(raw, past.styled).offset(chroma / np.float32(255))
+        painted = matched.styled(raw, past.styled).offset(chroma / np.float32(255))
+        change = painted.since(past.means)
         verdict = stepped = self._judge.verdict(matched, change)
-        painted = change
-        if past.painted is not None and past.painted is not past.styled:
+        if past.painted is not None and (past.painted is not past.styled or self._judge.holds):
             painted = matched.styled(raw, past.painted)
             stepped = self._judge.verdict(matched, painted)
         relit = relative_step(matched.source)
@@ -274,7 +276,7 @@ class SignedExcessDetector:
     def _scores_left(self, source: Picture, found: Compared, left: Picture) -> dict[Kind, float]:
         after, content, style = found.verdict, found.content, found.style
         if left is not found.styled:
-            change = found.matched.styled(left, found.past.styled)
+            change = found.matched.styled(left, found.past.styled).since(found.past.means)
             after = self._judge.verdict(found.matched, change)
             relit = relative_step(found.matched.source)
             content = self._content.judge(source, left, found.past.source, found.past.painted, relit=relit)

@@ -55,6 +55,10 @@ class Change:
         more = np.array([0, *chroma], np.float32)
         return replace(self, now=self.now + more, frame=self.frame + np.stack([0 * more, more]))
 
+    def since(self, means: NDArray[np.float32]) -> Change:
+        """The same change had the whole picture had these means (3,) before."""
+        return replace(self, frame=np.stack([means, self.frame[1]]))
+
 
 def relative_step(change: Change) -> Tiles:
     """|step| of luma as a share of the brightness before, float32 (9, 12)."""
@@ -100,7 +104,7 @@ class Correspondence:
     def _past(self, before: Picture, warped: Picture) -> tuple[Picture, Tiles, NDArray[np.float32]]:
         """Masked picture, its means over tiles, and the mean of the whole; the same for every present."""
         masked = self._masked(warped)
-        return masked, self._grid.mean(masked), _mean(before)
+        return masked, self._grid.mean(masked), frame_means(before)
 
     def _change(self, now: Picture, past: tuple[Picture, Tiles, NDArray[np.float32]]) -> Change:
         share = np.maximum(self.trust, 1e-3) * np.float32(255)
@@ -112,7 +116,7 @@ class Correspondence:
         square = self._grid.mean_square(np.asarray(distance, np.uint8))
         step = means_now[..., 0] - means_before[..., 0]
         residue = np.sqrt(np.maximum(square / (share * np.float32(255)) - step * step, 0))
-        frames = np.stack([frame, _mean(now)])
+        frames = np.stack([frame, frame_means(now)])
         return Change(means_now, means_before, np.asarray(residue, np.float32), frames)
 
     def _masked(self, picture: Picture) -> Picture:
@@ -120,6 +124,6 @@ class Correspondence:
         return np.asarray(cv2.copyTo(picture, self.mask), np.uint8)
 
 
-def _mean(picture: Picture) -> NDArray[np.float32]:
-    """Mean of each channel, (3,), 0..1."""
+def frame_means(picture: Picture) -> NDArray[np.float32]:
+    """Mean of each channel of an analysis picture, float32 (3,), 0..1."""
     return np.array(cv2.mean(picture)[:3], np.float32) / np.float32(255)

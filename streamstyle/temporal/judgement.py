@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.temporal.excess import DARK, LEAST_TRUST, Change, Correspondence, relative_step
+from streamstyle.temporal.gain import StyleGain
 from streamstyle.temporal.texture import TextureGain
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
@@ -41,7 +42,9 @@ class ExcessConfig:
     the spread of the luma difference inside the tile, and a share of the input's own step.
     frame_prior: the gain of the whole frame's mean before anything is known of it. frame_limits,
     frame_memory, frame_error: the same as gain_limits, memory and gain_error for these means. The defaults
-    pin it to 0, as it is for a network that normalises over the frame; see `UNKNOWN`.
+    pin it to 0, as it is for a network that normalises over the frame; see `UNKNOWN`. frame_hold: frames for
+    which a step keeps the means of frames from being taken as they are; from then on the share `frame_fade`
+    of the difference is kept each frame.
     least: relative step below which nothing is worth a look.
     texture_rate: weight of the newest frame in what a style makes of the variation of its input.
     edge: share of the threshold from which a tile belongs to a step beside it.
@@ -60,7 +63,10 @@ class ExcessConfig:
     frame_prior: float = 0.0
     frame_limits: tuple[float, float] = (0.0, 0.0)
     frame_memory: float = 0.01
-    frame_error: float = 0.3
+    frame_error: float = 0.03
+    frame_hold: int = 12
+    frame_fade: float = 0.8
+    frame_still: float = 0.5
     least: float = 0.005
     texture_rate: float = 0.05
     edge: float = 0.4
@@ -71,37 +77,8 @@ class ExcessConfig:
     )
 
 
-UNKNOWN = ExcessConfig(frame_prior=1.0, frame_limits=(-0.5, 3.0))
+UNKNOWN = ExcessConfig(frame_prior=1.0, frame_limits=(-0.5, 3.0), frame_error=0.3)
 """For stylizers of which nothing is known: how they answer the mean of their input is learnt."""
-
-
-class StyleGain:
-    """kappa: how strongly the styled video answers to a change of the input, per channel (3,).
-
-    The ratio of the running sums of s_O s_I and s_I^2. Forgetting goes by energy, not by time: a static
-    scene teaches nothing and so erases nothing. Before the first evidence kappa is the prior.
-    """
-
-    def __init__(self, memory: float, limits: tuple[float, float], prior: float = 1.0) -> None:
-        self._memory = memory
-        self._limits = limits
-        self._cross = np.full(3, prior * memory / 20)
-        self._power = np.full(3, memory / 20)
-
-    @property
-    def value(self) -> NDArray[np.float32]:
-        """kappa of (Y, Cr, Cb): luma within the limits, chroma within +- the upper one (styles may swap
-        colours)."""
-        least, most = self._limits
-        return np.asarray(np.clip(self._cross / self._power, (least, -most, -most), most), np.float32)
-
-    def learn(self, source: Tiles, styled: Tiles, weight: Tiles) -> None:
-        """Steps (9, 12, 3) of the input and the styled video; weight (9, 12) 0..1."""
-        self._cross += (weight[..., None] * source * styled).sum(axis=(0, 1))
-        self._power += (weight[..., None] * source * source).sum(axis=(0, 1))
-        fade = np.minimum(1, self._memory / self._power)
-        self._cross *= fade
-        self._power *= fade
 
 
 def own_step(change: Change) -> Tiles:
@@ -128,8 +105,8 @@ class Excess:
     expected: luma 0..1 that each tile should have, float32 (9, 12).
     weight: 1 / variance of the excess, float32 (9, 12), 0 in tiles that are not judged.
     doubt: relative step that an error of the style gain would explain everywhere at once.
-    common: float32 (3,), relative excess of the whole frame's means of (Y, Cr, Cb). common_z: its
-    significance.
+    means: float32 (3,), (Y, Cr, Cb) that the whole frame should have on average. common: float32 (3,), its
+    relative excess over these. common_z: its significance.
     event: the input itself changed abruptly in some tile. whole: ... in a large part of the picture.
     """
 
@@ -138,6 +115,7 @@ class Excess:
     expected: Tiles
     weight: Tiles
     doubt: float
+    means: NDArray[np.float32]
     common: NDArray[np.float32]
     common_z: float
     event: bool
@@ -150,6 +128,7 @@ def excess(
     gain: NDArray[np.float32],
     frame_gain: NDArray[np.float32],
     debt: Tiles,
+    frame_debt: float,
     config: ExcessConfig,
 ) -> Excess:
     """The signed excess of every tile and of the whole frame, and how sure it is.
@@ -159,7 +138,7 @@ def excess(
     `kappa (s_I - c Y_I) + kappa_f c Ybar_I Y_O / Ybar_O`.
 
     gain, frame_gain: float32 (3,), kappa of tiles and of frame means. debt: float32 (9, 12), doubt left from
-    the frames over which a correction has been held.
+    the frames over which a correction has been held. frame_debt: the same of the frame's relative mean.
     """
     source, trust = matched.source, matched.trust
     trusted = trust >= LEAST_TRUST
@@ -172,8 +151,7 @@ def excess(
     # Normalisation over the whole picture answers relative changes of the input, and everywhere.
     doubt = config.gain_error * answer * matched.mean(relative_step(source))
     expected = np.maximum(styled.before[..., 0] + explained[..., 0], np.float32(DARK))
-    owed = float(debt.mean()) / MEDIUM
-    doubt = float(np.hypot(doubt, owed))
+    doubt = float(np.hypot(doubt, float(debt.mean()) / MEDIUM))
     everywhere = doubt * MEDIUM
     variance = (
         config.level**2
@@ -187,14 +165,23 @@ def excess(
     least_event = min(config.event, config.relative_event * max(float(lit), DARK))
     whole = float(eventful.mean()) > config.whole or abs(float(relit[0])) > least_event
     level = np.array([max(float(styled.frame[0, 0]), DARK), MEDIUM, MEDIUM], np.float32)
-    common = (styled.frame[1] - styled.frame[0] - frame_gain * relit) / level
-    error = config.frame_error * max(abs(float(frame_gain[0])), 1.0) * abs(float(relit[0])) / max(lit, DARK)
+    means = styled.frame[0] + frame_gain * relit
+    common = (styled.frame[1] - means) / level
+    error = np.hypot(frame_debt, frame_error(source, frame_gain, config))
     unsure = np.array([config.least, *[2 * config.least] * 2], np.float32)
-    common_z = float((np.abs(common) / np.sqrt(unsure**2 + error**2 + owed**2)).max())
+    common_z = float((np.abs(common) / np.hypot(unsure, error)).max())
     return Excess(
         *(explained, signed, np.asarray(expected, np.float32), weight, doubt),
-        *(np.asarray(common, np.float32), common_z, bool(eventful.any()), whole),
+        *(np.asarray(means, np.float32), np.asarray(common, np.float32), common_z),
+        *(bool(eventful.any()), whole),
     )
+
+
+def frame_error(source: Change, frame_gain: NDArray[np.float32], config: ExcessConfig) -> float:
+    """Relative step of the frame's mean that an error of its gain would explain."""
+    before, now = source.frame[:, 0]
+    answer = max(abs(float(frame_gain[0])), 1.0)
+    return config.frame_error * answer * abs(float(now - before)) / max(float(before), DARK)
 
 
 @dataclass(frozen=True)
@@ -272,6 +259,8 @@ class Judge:
         self._frame_gain = StyleGain(config.frame_memory, config.frame_limits, config.frame_prior)
         self._texture_gain = TextureGain(config.texture_rate)
         self._debt = np.zeros((ROWS, COLUMNS), np.float32)
+        self._frame_debt = 0.0
+        self._frame_held = 0
         self._thresholds = {
             name: RunningThreshold(floor, multiple, reluctance)
             for name, floor, multiple, reluctance in config.levels
@@ -282,10 +271,15 @@ class Judge:
         """kappa of (Y, Cr, Cb)."""
         return self._gain.value
 
+    @property
+    def holds(self) -> bool:
+        """Is the frame away from its settled means by a step?"""
+        return self._frame_held > 0
+
     def verdict(self, matched: Correspondence, change: Change) -> Verdict:
         """Judge one frame; no effect."""
         gains = self.gain, self._frame_gain.value
-        found = excess(matched, change, *gains, self._debt, self._config)
+        found = excess(matched, change, *gains, self._debt, self._frame_debt, self._config)
         taken = steps(found, self._config.least)
         measures = {
             "common": 0.0 if found.whole else found.common_z,
@@ -293,7 +287,9 @@ class Judge:
             "texture": 0.0 if found.whole else self._texture(matched, change, found),
         }
         against = {name: measures[name] / self._thresholds[name].value for name in measures}
-        common, local = against["common"], against["local"]
+        # Whoever takes a swing of a flicker for its end takes the next one for a step the other way.
+        common = against["common"] / (self._config.frame_still if self.holds else 1)
+        local = against["local"]
         whole = common > 1 and taken.shared
         tiles = np.full((ROWS, COLUMNS), whole, np.bool_)
         if not whole and max(common, local) > 1:
@@ -321,6 +317,21 @@ class Judge:
         brightening = np.asarray(found.expected / np.maximum(matched.source.now[..., 0], DARK), np.float32)
         return self._texture_gain.usual(matched.source.residue, brightening, matched.moved)
 
+    def settled(self, change: Change, verdict: Verdict, stepped: Verdict) -> NDArray[np.float32]:
+        """The means (3,) to judge the next frame against, and the frame taken in as one of them: those of
+        this frame as it was painted, or while it is away by a step those that it should have.
+
+        change, verdict: against the means that were settled before. stepped: against the past as it was
+        painted. What is repaired in places does not count, so no repair is taken for a step of the frame.
+        """
+        painted, config = change.frame[1], self._config
+        if not verdict.sign:
+            self._frame_held = 0
+            return np.asarray(painted, np.float32)
+        self._frame_held = 1 if stepped.sign else self._frame_held + 1
+        kept = config.frame_fade if self._frame_held > config.frame_hold else 1.0
+        return np.asarray(painted + np.float32(kept) * (verdict.excess.means - painted), np.float32)
+
     def learn(
         self, matched: Correspondence, change: Change, verdict: Verdict, held: NDArray[np.bool_]
     ) -> None:
@@ -330,6 +341,8 @@ class Judge:
         source, styled = own_step(matched.source), own_step(change)
         doubt = config.step_share * np.abs(matched.source.step[..., 0])
         self._debt = np.where(held, self._debt + doubt, 0).astype(np.float32)
+        error = frame_error(matched.source, self._frame_gain.value, config)
+        self._frame_debt = self._frame_debt + error if held.any() else 0.0
         limit = np.float32(config.event)
         self._gain.learn(
             np.clip(source, -limit, limit), np.clip(styled, -2 * limit, 2 * limit), matched.trust

@@ -27,7 +27,8 @@ class RemedyConfig:
     least_chroma: common step of chroma, relative to medium brightness, that may be chance.
     hold_frames: a tile flagged for longer has changed for good (that is no flicker); from then on the
     share `fade` of the remaining difference is kept each frame, which brings it to 4 % in half a second. A
-    tile that is no longer flagged is let go likewise, until its gain is within `nothing` of 1.
+    tile that is no longer flagged is let go likewise, until its gain is within `nothing` of 1, and within
+    hold_frames at the latest: what the picture does meanwhile must not keep a repair alive.
     steady: 0..1, share of the gain that every tile gets, flagged or not.
     """
 
@@ -68,6 +69,7 @@ class Remedy:
     def __init__(self, config: RemedyConfig) -> None:
         self._config = config
         self._held = np.zeros((ROWS, COLUMNS), np.int32)
+        self._eased = np.zeros((ROWS, COLUMNS), np.int32)
         self._last = NO_REPAIR
 
     def repair(
@@ -88,7 +90,8 @@ class Remedy:
         gain = np.where(held, self._last.gain, wanted.gain)
         offset = np.where(held[..., None], self._last.offset, wanted.offset)
         # Steadying takes less than all of it, else what the style means to change would never come through.
-        share = np.where(verdict.tiles, 1.0, np.where(easing, config.fade, 0.95 * config.steady))
+        ease = config.fade * np.maximum(1 - (self._eased + 1) / config.hold_frames, 0)
+        share = np.where(verdict.tiles, 1.0, np.where(easing, ease, 0.95 * config.steady))
         share = np.where(self._held >= config.hold_frames, np.minimum(share, config.fade), share)
         gain = np.where(touched, 1 + share * (gain - 1), 1)
         if not config.steady:
@@ -122,6 +125,7 @@ class Remedy:
         tiles = verdict.tiles if self._config.steady else repair.touched
         anew = verdict.tiles & stepped
         self._held = np.where(tiles, np.where(anew, 1, self._held + 1), 0).astype(np.int32)
+        self._eased = np.where(verdict.tiles | ~repair.touched, 0, self._eased + 1).astype(np.int32)
         self._last = repair
 
 
