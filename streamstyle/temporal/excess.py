@@ -71,7 +71,8 @@ class Correspondence:
     Made of two analysis pictures of the *input*, luma included, both uint8 YCrCb (h, w, 3).
     flow: float32 (h, w, 2), backward. mask: uint8 (h, w), 255 where pixels correspond.
     trust: float32 (9, 12), share of each tile's pixels that correspond.
-    moved: 0..1, mean of min(|flow|, 1): the share of a pixel by which the picture moved.
+    moved: 0..1, mean of min(|flow|, 1): the share of a pixel by which the picture moved. speed: mean of
+    min(|flow|, 4), in pixels.
     source: how the input changed. warped: the input's past on the present, uint8 YCrCb (h, w, 3).
     """
 
@@ -83,7 +84,7 @@ class Correspondence:
         self.flow = flow.estimate(luma, luma_of(before))
         self._positions = flow.positions(self.flow)
         speed = cv2.magnitude(self.flow[..., 0], self.flow[..., 1])
-        self.moved = float(np.minimum(speed, 1).mean())
+        self.moved, self.speed = (float(np.minimum(speed, limit).mean()) for limit in (1, 4))
         self.warped = warp(before, self._positions)
         self.mask = photometric_mask(luma, luma_of(self.warped), self._positions, tolerance)
         self.trust = grid.mean(self.mask) / np.float32(255)

@@ -47,6 +47,7 @@ class ExcessConfig:
     of the difference is kept each frame.
     least: relative step below which nothing is worth a look.
     texture_rate: weight of the newest frame in what a style makes of the variation of its input.
+    texture_masked: how much less of a frame's texture counts per pixel of speed beyond the first.
     edge: share of the threshold from which a tile belongs to a step beside it.
     levels: name, floor, multiple and reluctance of the `RunningThreshold` of each score.
     """
@@ -69,6 +70,7 @@ class ExcessConfig:
     frame_still: float = 0.5
     least: float = 0.005
     texture_rate: float = 0.05
+    texture_masked: float = 0.2
     edge: float = 0.4
     levels: tuple[tuple[str, float, float, int], ...] = (
         ("common", 3.0, 6.0, 8),
@@ -310,8 +312,9 @@ class Judge:
         )
 
     def _texture(self, matched: Correspondence, change: Change, found: Excess) -> float:
-        """Variation inside tiles beyond what is usual, mean over the frame, 0..1."""
-        return max(0.0, matched.mean(change.residue - self._usual(matched, found)))
+        """Variation inside tiles beyond what is usual, frame mean, 0..1; less where motion masks it."""
+        beyond = max(0.0, matched.mean(change.residue - self._usual(matched, found)))
+        return beyond / (1 + self._config.texture_masked * max(0.0, matched.speed - 1))
 
     def _usual(self, matched: Correspondence, found: Excess) -> Tiles:
         brightening = np.asarray(found.expected / np.maximum(matched.source.now[..., 0], DARK), np.float32)
