@@ -55,8 +55,9 @@ class _Started:
 class Process:
     """Turns source frames into styled, repaired frames.
 
-    As many frames are in flight in the engine as it asks for; results are taken back in order, which
-    the detector needs. Without a detector frames leave as the engine made them.
+    As many frames are in flight in the engine as it asks for, and `spare` ones more, so that it has enough to
+    do while a frame is repaired: 0 where that is worth less than frames that are younger by one. Results are
+    taken back in order, which the detector needs. Without a detector frames leave as the engine made them.
 
     look: how to paint a frame, asked once for each, in order. What is not painted is not judged. The
     detector forgets its past where the style codes change, and where another engine goes on: the new
@@ -77,6 +78,7 @@ class Process:
         observer: Observer[Event] | None = None,
         overlay: Callable[[Frame, Picture, AnomalyMap, Action], None] | None = None,
         repainter: Repainter | None = None,
+        spare: int = 1,
     ) -> None:
         self._engine = engine
         self._look = look
@@ -87,6 +89,7 @@ class Process:
         self._observer = observer
         self._overlay = overlay
         self._repainter = repainter
+        self._spare = spare
         self._rest = 0
         self._committed: tuple[Look, EngineSpec] | None = None
         self.look_timer = StageTimer()
@@ -95,11 +98,11 @@ class Process:
         self.overlay_timer = StageTimer()
 
     def __call__(self, frames: Iterable[Frame | None]) -> Iterator[Frame]:
-        """Styled frames, one for each source frame. None: no frame waits, those in flight are wanted now."""
+        """Styled frames, one for each source frame. None: no frame waits, the first in flight is wanted."""
         pending: deque[_Started] = deque()
         for frame in frames:
             if frame is None:
-                while pending:
+                if pending:
                     yield self._finish(pending.popleft())
                 continue
             started = time.perf_counter()
@@ -109,7 +112,7 @@ class Process:
             wait = self._engine.start(frame.pixels, look)
             spec = self._engine.spec  # after the start, which may have begun with another engine
             pending.append(_Started(frame, look, spec, again, wait))
-            while len(pending) > spec.in_flight:
+            while len(pending) >= max(spec.in_flight + self._spare, 1):
                 yield self._finish(pending.popleft())
         while pending:
             yield self._finish(pending.popleft())

@@ -81,6 +81,22 @@ def test_a_latest_channel_drops_the_oldest_and_counts_it() -> None:
     assert channel.dropped == 8
 
 
+@pytest.mark.parametrize(
+    ("overflows", "lately", "kept"), [(False, 60.0, [0, 1]), (True, 60.0, [2]), (True, 0.0, [1, 2])]
+)
+def test_a_reader_that_catches_up_takes_the_newest_if_one_was_dropped_lately(
+    monkeypatch: pytest.MonkeyPatch, overflows: bool, lately: float, kept: list[int]
+) -> None:
+    monkeypatch.setattr("streamstyle.flow.channel.LATELY", lately)
+    channel = Channel[int](2, "latest")
+    for i in range(3 if overflows else 2):
+        channel.put(i)
+    channel.catch_up()
+    channel.end()
+    assert list(channel) == kept
+    assert channel.accepted - channel.dropped == len(kept)
+
+
 def test_a_channel_tells_how_full_it_was() -> None:
     channel = Channel[int](2, "latest")
     for item in range(3):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -78,6 +79,53 @@ def test_every_frame_leaves_once_in_order_with_its_timing() -> None:
     styled, _ = run(ToneEngine(), 20)
     assert [f.index for f in styled] == list(range(20))
     assert [f.pts for f in styled] == list(range(20))
+
+
+class SlotEngine(ToneEngine):
+    """Counts the frames that are in it."""
+
+    def __init__(self, in_flight: int) -> None:
+        super().__init__()
+        self.spec = replace(self.spec, in_flight=in_flight)
+        self.inside = self.most = 0
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        painted = super().start(pixels, look)
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+
+        def wait() -> Picture:
+            self.inside -= 1
+            return painted()
+
+        return wait
+
+
+@pytest.mark.parametrize(("in_flight", "spare"), [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)])
+def test_the_engine_holds_what_it_asks_for_and_the_spare_ones(in_flight: int, spare: int) -> None:
+    engine = SlotEngine(in_flight)
+    process = Process(engine, lambda _: LOOK, None, RepairCorrector(), EventLog(None), spare=spare)
+    styled = list(process(panning_scene(10)))
+    assert [f.index for f in styled] == list(range(10))
+    assert engine.most == max(in_flight + spare, 1)
+
+
+def test_one_frame_leaves_for_each_time_that_none_waits() -> None:
+    engine, left = SlotEngine(in_flight=4), list[int]()
+
+    def source() -> Iterator[Frame | None]:
+        scene = panning_scene(8)
+        yield from (next(scene) for _ in range(3))
+        for asked in range(1, 4):
+            yield None
+            assert left == list(range(asked))
+        yield None
+        yield from scene
+
+    process = Process(engine, lambda _: LOOK, None, RepairCorrector(), EventLog(None), spare=0)
+    for frame in process(source()):
+        left.append(frame.index)
+    assert left == list(range(8))
 
 
 def test_a_clean_clip_leaves_bit_identical_and_unflagged() -> None:

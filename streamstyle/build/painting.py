@@ -83,6 +83,7 @@ def painting_opener(
             observer=report,
             overlay=None if overlay is None else overlay.draw_,
             repainter=repainter,
+            spare=0 if info.live else 1,
         )
         return Painting(process, engine, look, changing, sparse, events, report, regional=region is not None)
 

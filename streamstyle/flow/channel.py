@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T")
 Policy = Literal["lossless", "latest"]
+
+LATELY = 1.0
+"""Seconds for which an item that found no room says that the reader is the slower one."""
 
 
 class Cancelled(Exception):  # noqa: N818 - it reports no failure of its own
@@ -32,6 +37,7 @@ class Channel(Generic[T]):
         self._ended = False
         self._cancelled = False
         self._abandoned = False
+        self._overflowed = -math.inf
         self.accepted = 0
         self.found = Counter[int]()
         self.dropped = 0
@@ -50,6 +56,7 @@ class Channel(Generic[T]):
             while len(self._items) >= self.capacity:
                 self._items.popleft()
                 self.dropped += 1
+                self._overflowed = time.monotonic()
             self.found[len(self._items)] += 1
             self._items.append(item)
             self._changed.notify_all()
@@ -112,12 +119,14 @@ class Channel(Generic[T]):
                     self._changed.notify_all()
             yield item
 
-    def with_pauses(self) -> Iterator[T | None]:
-        """As iterating, with None after an item that nothing waits behind."""
-        for item in self:
-            yield item
-            if not self._items and not self._closed:
-                yield None
+    def catch_up(self) -> None:
+        """Drop all that waits but the newest, if one found no room lately: the reader is the slower one, and
+        older items would only make the later ones old."""
+        with self._changed:
+            if time.monotonic() - self._overflowed < LATELY:
+                while len(self._items) > 1:
+                    self._items.popleft()
+                    self.dropped += 1
 
     @property
     def _closed(self) -> bool:

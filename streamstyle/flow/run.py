@@ -117,10 +117,10 @@ class Flow:
     ) -> FlowStatus:
         """Run to the end; returns when all threads have ended or were given up.
 
-        process: gets None where nothing waits, so that what is in flight is wanted now (live only). on_frame:
-        called in the caller's thread after each frame that `process` yields. The first error of any thread is
-        raised here, with its traceback; sinks are then closed with `complete=False`. The source and the sinks
-        are closed in every case, each by the thread that used it.
+        process: gets None where nothing waits, so that the first frame in flight is wanted (live only).
+        on_frame: called in the caller's thread after each frame that `process` yields. The first error of any
+        thread is raised here, with its traceback; sinks are then closed with `complete=False`. The source and
+        the sinks are closed in every case, each by the thread that used it.
         """
         self._started = time.monotonic()
         self._reader.start(partial(self._guarded, self._reader, self.captured, self._read))
@@ -185,14 +185,34 @@ class Flow:
         process: Callable[[Iterable[Frame | None]], Iterator[Frame]],
         on_frame: Callable[[Frame], None],
     ) -> None:
-        feed = self.captured if self._live is None else self.captured.with_pauses()
-        for styled in process(feed):
+        for styled in process(self.captured if self._live is None else self._latest()):
             self._leave(styled)
             on_frame(styled)
         with self._leaving:
             self._drained = True
             for channel in self._outputs:
                 channel.end()
+
+    def _latest(self) -> Iterator[Frame | None]:
+        """What `process` gets of a live source: None where nothing waits while it holds frames. Where it
+        let one leave unasked it holds all it can, and may have to catch up: before, two that wait fill it."""
+        frames = iter(self.captured)
+        given = left = 0
+        asked = False
+        while True:
+            came, left = self.left > left, self.left
+            if given > left and not self.captured.depth and (came or not asked):
+                asked = True
+                yield None
+                continue
+            if came and not asked:
+                self.captured.catch_up()
+            asked = False
+            frame = next(frames, None)
+            if frame is None:
+                return
+            given += 1
+            yield frame
 
     def _leave(self, frame: Frame) -> None:
         with self._leaving:
