@@ -31,19 +31,24 @@ def chroma_of_shift(mean_rgb: NDArray[np.float64], shift: NDArray[np.float32]) -
     mean_rgb: (3,), 0..255. Exact at that colour at constant L, near enough around it: the Lab cube root and
     the display curve almost cancel.
     """
-    start = (np.asarray(mean_rgb, np.float32) / np.float32(255)).reshape(1, 1, 3)
-    lab = _lab(start)
-    step = np.array([0, shift[0], shift[1]], np.float32)
-    moved = np.asarray(cv2.cvtColor(lab + step, cv2.COLOR_Lab2RGB), np.float32)
-    pair = np.concatenate([start, moved], axis=1)
-    chroma = np.asarray(cv2.cvtColor(pair, cv2.COLOR_RGB2YCrCb), np.float32)[0, :, 1:]
-    return np.asarray((chroma[1] - chroma[0]) * np.float32(255), np.float32)
+    return np.asarray(_chroma_of_shifts(mean_rgb, shift[None])[0], np.float32)
 
 
 def shift_of_chroma(mean_rgb: NDArray[np.float64], chroma: NDArray[np.float32]) -> NDArray[np.float32]:
     """The inverse of `chroma_of_shift` for small offsets: (Cr, Cb) levels to (a, b) Lab units."""
-    units = [chroma_of_shift(mean_rgb, np.asarray(unit, np.float32)) for unit in np.eye(2)]
-    return np.asarray(np.linalg.solve(np.stack(units, axis=1).astype(np.float64), chroma), np.float32)
+    units = _chroma_of_shifts(mean_rgb, np.eye(2, dtype=np.float32)).T
+    return np.asarray(np.linalg.solve(units, chroma), np.float32)
+
+
+def _chroma_of_shifts(mean_rgb: NDArray[np.float64], shifts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`chroma_of_shift` of (n, 2), each by itself."""
+    start = (np.asarray(mean_rgb, np.float32) / np.float32(255)).reshape(1, 1, 3)
+    labs = np.repeat(_lab(start), len(shifts), axis=1)
+    labs[..., 1:] += shifts
+    moved = np.asarray(cv2.cvtColor(labs, cv2.COLOR_Lab2RGB), np.float32)
+    both = np.concatenate([start, moved], axis=1)
+    chroma = np.asarray(cv2.cvtColor(both, cv2.COLOR_RGB2YCrCb), np.float32)[0, :, 1:]
+    return np.asarray((chroma[1:] - chroma[0]) * np.float32(255), np.float32)
 
 
 def _lab(rgb: NDArray[np.float32]) -> NDArray[np.float32]:

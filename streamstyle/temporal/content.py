@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.temporal.judgement import strongest
-from streamstyle.temporal.motion import luma_of
+from streamstyle.temporal.motion import Analysis
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid, Tiles
-from streamstyle.types import Picture
 
 _STEADY = 90.0  # levels squared: below such gradients a tile has no content to lose (c of the similarity)
 
@@ -60,15 +59,13 @@ class Content:
 def edges_kept(grid: TileGrid, source: NDArray[np.uint8], styled: NDArray[np.uint8]) -> Tiles:
     """How much of the edges of the input the styled picture has, per tile: float32 (9, 12), 0..1.
 
-    `sum(2 g_I g_O + c) / sum(g_I^2 + g_O^2 + c)` with g the gradient of luma, the gradient
-    similarity of Liu, Lin and Narwaria 2012 (eq. 3) pooled over a tile. Lumas (h, w), the size of `grid`.
+    `sum(2 g_I g_O + c) / sum(g_I^2 + g_O^2 + c)`, that is `1 - sum((g_I - g_O)^2) / sum(g_I^2 + g_O^2 + c)`,
+    with g the gradient of luma: the gradient similarity of Liu, Lin and Narwaria 2012 (eq. 3) pooled over a
+    tile. Lumas (h, w), the size of `grid`.
     """
     one, other = _gradient(source), _gradient(styled)
-    product = cv2.multiply(one, other, dtype=cv2.CV_32F)
-    squares = cv2.add(cv2.multiply(one, one, dtype=cv2.CV_32F), cv2.multiply(other, other, dtype=cv2.CV_32F))
-    both = grid.mean(np.asarray(product, np.float32))
-    either = grid.mean(np.asarray(squares, np.float32))
-    return np.asarray((2 * both + _STEADY) / (either + _STEADY), np.float32)
+    apart = grid.mean_square(np.asarray(cv2.absdiff(one, other), np.uint8))
+    return 1 - apart / (grid.mean_square(one) + grid.mean_square(other) + np.float32(_STEADY))
 
 
 def _gradient(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -96,10 +93,10 @@ class ContentWatch:
 
     def judge(
         self,
-        source: Picture,
-        styled: Picture,
-        source_before: Picture,
-        styled_before: Picture | None,
+        source: Analysis,
+        styled: Analysis,
+        source_before: Analysis,
+        styled_before: Analysis | None,
         *,
         relit: Tiles,
         new_shot: bool = False,
@@ -108,7 +105,7 @@ class ContentWatch:
         float32 (9, 12), relative change of the input's brightness, which changes how alike edges are.
         new_shot: what was normal belongs to another one."""
         config = self._config
-        kept = edges_kept(self._grid, luma_of(source), luma_of(styled))
+        kept = edges_kept(self._grid, source.luma, styled.luma)
         repeated = (
             styled_before is not None
             and _difference(styled, styled_before) < config.still
@@ -136,5 +133,5 @@ class ContentWatch:
             self._before = content.kept
 
 
-def _difference(one: Picture, other: Picture) -> float:
-    return float(cv2.norm(one, other, cv2.NORM_L1)) / one.size
+def _difference(one: Analysis, other: Analysis) -> float:
+    return float(cv2.norm(one.pixels, other.pixels, cv2.NORM_L1)) / one.pixels.size

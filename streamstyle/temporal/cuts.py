@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.motion import luma_of
-from streamstyle.types import Picture
+from streamstyle.temporal.motion import halved
 
 FLAT = 4.0
 """Standard deviation in levels below which a picture is too flat to be like or unlike another."""
@@ -24,9 +24,10 @@ class CutConfig:
     likeness: float = 0.80
 
 
-def small_luma(picture: Picture) -> NDArray[np.float32]:
-    """Analysis picture YCrCb (h, w, 3) to luma (36, 64), float32 0..255."""
-    return np.asarray(cv2.resize(luma_of(picture), (64, 36), interpolation=cv2.INTER_AREA), np.float32)
+def small_luma(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Luma (h, w) of an analysis picture to (36, 64), float32 0..255."""
+    smaller = cv2.resize(halved(luma, (36, 64)), (64, 36), interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, np.float32)
 
 
 def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
@@ -34,11 +35,11 @@ def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
     Blind to gain and offset, so an exposure step or a strobe does not look like a cut.
     """
-    a, b = one - one.mean(), other - other.mean()
-    spread_a, spread_b = float(np.sqrt((a * a).mean())), float(np.sqrt((b * b).mean()))
+    a, b = (each - np.float32(cv2.mean(each)[0]) for each in (one, other))
+    spread_a, spread_b = (math.sqrt(cv2.norm(each, cv2.NORM_L2SQR) / each.size) for each in (a, b))
     if spread_a < FLAT and spread_b < FLAT:
         return 1.0
-    return float((a * b).mean()) / max(spread_a * spread_b, FLAT * FLAT)
+    return float(np.vdot(a, b) / a.size) / max(spread_a * spread_b, FLAT * FLAT)
 
 
 def is_cut(trust: float, now: NDArray[np.float32], warped: NDArray[np.float32], config: CutConfig) -> bool:
@@ -53,6 +54,5 @@ def is_return(
     now: NDArray[np.float32], flash: NDArray[np.float32], before: NDArray[np.float32], config: CutConfig
 ) -> bool:
     """Is `now` the shot that `before` the apparent cut was? Then `flash` was no cut. Small lumas."""
-    back = float(np.abs(now - before).mean())
-    away = float(np.abs(now - flash).mean())
+    back, away = (cv2.norm(now, other, cv2.NORM_L1) for other in (before, flash))
     return back < 0.5 * away and likeness(now, before) > config.likeness

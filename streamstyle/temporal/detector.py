@@ -17,9 +17,10 @@ from streamstyle.temporal.colour import chroma_of_shift, mean_rgb, shift_of_chro
 from streamstyle.temporal.content import Content, ContentConfig, ContentWatch
 from streamstyle.temporal.cuts import CutConfig, is_cut, is_return, small_luma
 from streamstyle.temporal.drift import STEADY, Drift, DriftConfig, DriftWatch, Labs
-from streamstyle.temporal.excess import Change, Correspondence, frame_means, relative_step
+from streamstyle.temporal.excess import Change, Correspondence
 from streamstyle.temporal.judgement import MEDIUM, ExcessConfig, Judge, Verdict
 from streamstyle.temporal.motion import (
+    Analysis,
     BackwardFlow,
     analysis_picture,
     analysis_size,
@@ -56,11 +57,11 @@ class Past:
     """What the next frame is compared with: analysis pictures of the input, of the frame that left, and of it
     as it was painted. means: see `Judge.settled`. fine: see `fine_luma`, where every frame is steadied."""
 
-    source: Picture
-    styled: Picture
+    source: Analysis
+    styled: Analysis
     means: NDArray[np.float32]
     small: NDArray[np.float32]
-    painted: Picture | None
+    painted: Analysis | None
     fine: NDArray[np.uint8] | None
 
 
@@ -71,7 +72,7 @@ class Compared:
     looks at this frame. kind: of the step that is flagged or being let go."""
 
     past: Past
-    styled: Picture
+    styled: Analysis
     matched: Correspondence
     change: Change
     verdict: Verdict
@@ -105,7 +106,7 @@ class Compared:
 class Pending:
     """A frame between `detect` and `commit`. past: what came before, compared with or not."""
 
-    source: Picture
+    source: Analysis
     small: NDArray[np.float32]
     fine: NDArray[np.uint8] | None
     past: Past | None
@@ -177,8 +178,8 @@ class SignedExcessDetector:
             self._size, self._grid, self._flow = size, TileGrid(size), self._open_flow(size)
             self._fine: BackwardFlow | None = None
             self._content = ContentWatch(size, self._config.content)
-        now = analysis_picture(source, size)
-        small = small_luma(now)
+        now = Analysis(analysis_picture(source, size))
+        small = small_luma(now.luma)
         fine = fine_luma(source) if self._config.remedy.steady else None
         past, flash = self._past, False
         if past is not None and self._before_cut is not None:
@@ -188,7 +189,7 @@ class SignedExcessDetector:
             self._pending = Pending(now, small, fine, None)
             return neutral()
         matched = Correspondence(self._grid, self._flow, now, past.source, self._config.tolerance)
-        if is_cut(float(matched.trust.mean()), small, small_luma(matched.warped), self._config.cut):
+        if is_cut(float(matched.trust.mean()), small, small_luma(matched.warped.luma), self._config.cut):
             self._pending = Pending(now, small, fine, past, cut=True, flash=flash)
             return neutral(cut=True)
         compared = self._compare(now, past, matched, styled, new_shot=self._new_shot(flash=flash))
@@ -212,8 +213,8 @@ class SignedExcessDetector:
         painted = None if found is None else found.styled
         left = painted
         if touched or left is None:
-            left = analysis_picture(styled, self._size)
-        scores, means = dict[Kind, float].fromkeys(Kind, 0.0), frame_means(left)
+            left = Analysis(analysis_picture(styled, self._size))
+        scores, means = dict[Kind, float].fromkeys(Kind, 0.0), left.mean
         if self._new_shot(flash=pending.flash):
             self._drift.restart()
             self._content.restart()
@@ -231,22 +232,21 @@ class SignedExcessDetector:
         return self._before_cut is not None and not flash
 
     def _compare(
-        self, now: Picture, past: Past, matched: Correspondence, styled: Picture, *, new_shot: bool
+        self, now: Analysis, past: Past, matched: Correspondence, styled: Picture, *, new_shot: bool
     ) -> Compared:
-        raw = analysis_picture(styled, self._size)
-        labs = (small_lab(now), small_lab(raw)) if new_shot or self._drift.due else None
+        raw = Analysis(analysis_picture(styled, self._size))
+        labs = _labs(now, raw) if new_shot or self._drift.due else None
         drift = STEADY if new_shot else self._drift.judge(labs)
-        chroma = np.zeros(2, np.float32)
+        painted = matched.styled(raw, past.styled)
         if drift.share > 0:
-            chroma = chroma_of_shift(mean_rgb(raw), -drift.shift)
-        # The re-match will take the drift off this frame as it was taken off the last: no step of its own.
-        painted = matched.styled(raw, past.styled).offset(chroma / np.float32(255))
+            # The re-match takes the drift off this frame as it was taken off the last: no step of its own.
+            painted = painted.offset(chroma_of_shift(mean_rgb(raw.pixels), -drift.shift) / np.float32(255))
         change = painted.since(past.means)
         verdict = stepped = self._judge.verdict(matched, change)
         if past.painted is not None and (past.painted is not past.styled or self._judge.holds):
             painted = matched.styled(raw, past.painted)
             stepped = self._judge.verdict(matched, painted)
-        relit = relative_step(matched.source)
+        relit = matched.source.relative_step
         content = self._content.judge(now, raw, past.source, past.painted, relit=relit, new_shot=new_shot)
         repair = self._remedy.repair(change, verdict, stepped.tiles)
         kind = None
@@ -256,7 +256,7 @@ class SignedExcessDetector:
             kind = self._steps.kind
         looked_at = labs
         if labs is None and (kind or content.loss > 1 or self._style.active):
-            looked_at = small_lab(now), small_lab(raw)
+            looked_at = _labs(now, raw)
         style = self._style.judge(looked_at, new_shot=new_shot)
         return Compared(
             *(past, raw, matched, change, verdict, painted, stepped),
@@ -273,15 +273,15 @@ class SignedExcessDetector:
         positions = self._fine.positions(flow)
         return flow, photometric_mask(now, warp(before, positions), positions, self._config.fine_tolerance)
 
-    def _scores_left(self, source: Picture, found: Compared, left: Picture) -> dict[Kind, float]:
+    def _scores_left(self, source: Analysis, found: Compared, left: Analysis) -> dict[Kind, float]:
         after, content, style = found.verdict, found.content, found.style
         if left is not found.styled:
             change = found.matched.styled(left, found.past.styled).since(found.past.means)
             after = self._judge.verdict(found.matched, change)
-            relit = relative_step(found.matched.source)
+            relit = found.matched.source.relative_step
             content = self._content.judge(source, left, found.past.source, found.past.painted, relit=relit)
             if style.ratio > 1:
-                style = self._style.judge((small_lab(source), small_lab(left)))
+                style = self._style.judge(_labs(source, left))
         return {
             found.kind or Kind.POP: after.step,
             Kind.TEXTURE: after.texture,
@@ -307,7 +307,7 @@ class SignedExcessDetector:
         if found.labs is None:
             return np.zeros(2, np.float32)
         walked, self._walked = self._walked, np.zeros(2, np.float32)
-        return shift_of_chroma(mean_rgb(found.styled), walked)
+        return shift_of_chroma(mean_rgb(found.styled.pixels), walked)
 
     def _map(self, found: Compared) -> AnomalyMap:
         verdict, drift, content = found.verdict, found.drift, found.content
@@ -338,6 +338,10 @@ class SignedExcessDetector:
             frame_step=verdict.frame,
             steady=self._config.remedy.steady,
         )
+
+
+def _labs(source: Analysis, styled: Analysis) -> Labs:
+    return small_lab(source.pixels), small_lab(styled.pixels)
 
 
 class SilentDetector:

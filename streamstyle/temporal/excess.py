@@ -6,14 +6,15 @@ Formulas: the signed excess of docs/temporal.md. All levels are 0..1 (one level 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.motion import BackwardFlow, luma_of, photometric_mask, warp
+from streamstyle.temporal.motion import Analysis, BackwardFlow, photometric_mask, warp
 from streamstyle.temporal.tiles import TileGrid, Tiles
-from streamstyle.types import Picture
 
 DARK = 0.02
 """Luma 0..1 below which a relative step means nothing."""
@@ -36,19 +37,25 @@ class Change:
     residue: Tiles
     frame: NDArray[np.float32]
 
-    @property
+    @cached_property
     def step(self) -> Tiles:
         """Signed change of the means, (9, 12, 3)."""
         return self.now - self.before
 
-    @property
-    def common_step(self) -> Tiles:
-        """How each tile's luma would have changed, had all changed as the frame's mean did: float32
-        (9, 12, 3), 0 in chroma."""
+    @cached_property
+    def own_step(self) -> Tiles:
+        """The step without each tile's share in the relative step of the frame's mean luma, float32
+        (9, 12, 3)."""
         before, now = self.frame[:, 0]
-        common = np.zeros_like(self.before)
-        common[..., 0] = (now - before) / max(float(before), DARK) * self.before[..., 0]
-        return common
+        own = self.step.copy()
+        own[..., 0] -= (now - before) / max(before, np.float32(DARK)) * self.before[..., 0]
+        return own
+
+    @cached_property
+    def relative_step(self) -> Tiles:
+        """|step| of luma as a share of the brightness before, float32 (9, 12)."""
+        before = np.maximum(self.before[..., 0], np.float32(DARK))
+        return np.asarray(np.abs(self.step[..., 0]) / before, np.float32)
 
     def offset(self, chroma: NDArray[np.float32]) -> Change:
         """The same change had (Cr, Cb) (2,), 0..1, been added to the present frame."""
@@ -60,9 +67,14 @@ class Change:
         return replace(self, frame=np.stack([means, self.frame[1]]))
 
 
-def relative_step(change: Change) -> Tiles:
-    """|step| of luma as a share of the brightness before, float32 (9, 12)."""
-    return np.asarray(np.abs(change.step[..., 0]) / np.maximum(change.before[..., 0], DARK), np.float32)
+@dataclass(frozen=True)
+class _Past:
+    """An analysis picture warped onto the present, and what is counted of it whatever the present is. means:
+    of what the mask leaves, float32 (9, 12, 3), 0..1. frame: mean of the picture itself, (3,)."""
+
+    warped: Analysis
+    means: Tiles
+    frame: NDArray[np.float32]
 
 
 class Correspondence:
@@ -73,58 +85,52 @@ class Correspondence:
     trust: float32 (9, 12), share of each tile's pixels that correspond.
     moved: 0..1, mean of min(|flow|, 1): the share of a pixel by which the picture moved. speed: mean of
     min(|flow|, 4), in pixels.
-    source: how the input changed. warped: the input's past on the present, uint8 YCrCb (h, w, 3).
+    source: how the input changed. warped: the input's past on the present.
     """
 
     def __init__(
-        self, grid: TileGrid, flow: BackwardFlow, now: Picture, before: Picture, tolerance: float
+        self, grid: TileGrid, flow: BackwardFlow, now: Analysis, before: Analysis, tolerance: float
     ) -> None:
         self._grid = grid
-        luma = luma_of(now)
-        self.flow = flow.estimate(luma, luma_of(before))
+        self.flow = flow.estimate(now.luma, before.luma)
         self._positions = flow.positions(self.flow)
         speed = cv2.magnitude(self.flow[..., 0], self.flow[..., 1])
         self.moved, self.speed = (float(np.minimum(speed, limit).mean()) for limit in (1, 4))
-        self.warped = warp(before, self._positions)
-        self.mask = photometric_mask(luma, luma_of(self.warped), self._positions, tolerance)
+        self.warped = Analysis(warp(before.pixels, self._positions))
+        self.mask = photometric_mask(now.luma, self.warped.luma, self._positions, tolerance)
         self.trust = grid.mean(self.mask) / np.float32(255)
-        self._styled_before: Picture | None = None
+        self._share = np.maximum(self.trust, np.float32(1e-3)) * np.float32(255)
+        self._trusted = max(float(self.trust.sum()), 1.0)
+        self._styled_before: Analysis | None = None
         self.source = self._change(now, self._past(before, self.warped))
 
-    def styled(self, now: Picture, before: Picture) -> Change:
-        """How the styled video changed between the same two frames (analysis pictures)."""
+    def styled(self, now: Analysis, before: Analysis) -> Change:
+        """How the styled video changed between the same two frames."""
         if before is not self._styled_before:
             self._styled_before = before
-            self._styled_past = self._past(before, warp(before, self._positions))
+            self._styled_past = self._past(before, Analysis(warp(before.pixels, self._positions)))
         return self._change(now, self._styled_past)
 
     def mean(self, values: Tiles) -> float:
         """Of values (9, 12), over what is trusted."""
-        return float((self.trust * values).sum() / max(float(self.trust.sum()), 1.0))
+        return float(np.vdot(self.trust, values)) / self._trusted
 
-    def _past(self, before: Picture, warped: Picture) -> tuple[Picture, Tiles, NDArray[np.float32]]:
-        """Masked picture, its means over tiles, and the mean of the whole; the same for every present."""
-        masked = self._masked(warped)
-        return masked, self._grid.mean(masked), frame_means(before)
+    def _past(self, before: Analysis, warped: Analysis) -> _Past:
+        return _Past(warped, self._means(warped), before.mean)
 
-    def _change(self, now: Picture, past: tuple[Picture, Tiles, NDArray[np.float32]]) -> Change:
-        share = np.maximum(self.trust, 1e-3) * np.float32(255)
-        here, (there, before, frame) = self._masked(now), past
-        means_now = self._grid.mean(here) / share[..., None]
-        means_before = before / share[..., None]
+    def _change(self, now: Analysis, past: _Past) -> Change:
+        means = self._means(now)
         # The square does not mind the sign that a difference of uint8 loses.
-        distance = cv2.absdiff(luma_of(here), luma_of(there))
-        square = self._grid.mean_square(np.asarray(distance, np.uint8))
-        step = means_now[..., 0] - means_before[..., 0]
-        residue = np.sqrt(np.maximum(square / (share * np.float32(255)) - step * step, 0))
-        frames = np.stack([frame, frame_means(now)])
-        return Change(means_now, means_before, np.asarray(residue, np.float32), frames)
+        distance = self._masked(cv2.absdiff(now.luma, past.warped.luma))
+        square = self._grid.mean_square(distance) / (self._share * np.float32(255))
+        step = means[..., 0] - past.means[..., 0]
+        residue = np.sqrt(np.maximum(square - step * step, 0))
+        return Change(means, past.means, residue, np.stack([past.frame, now.mean]))
 
-    def _masked(self, picture: Picture) -> Picture:
-        """The picture with 0 outside the mask."""
-        return np.asarray(cv2.copyTo(picture, self.mask), np.uint8)
+    def _means(self, picture: Analysis) -> Tiles:
+        """Over the trusted pixels of each tile, float32 (9, 12, 3), 0..1."""
+        return np.asarray(self._grid.mean(self._masked(picture.pixels)) / self._share[..., None], np.float32)
 
-
-def frame_means(picture: Picture) -> NDArray[np.float32]:
-    """Mean of each channel of an analysis picture, float32 (3,), 0..1."""
-    return np.array(cv2.mean(picture)[:3], np.float32) / np.float32(255)
+    def _masked(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Values (h, w) or (h, w, 3) with 0 outside the mask."""
+        return np.asarray(cv2.copyTo(values, self.mask), np.uint8)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.excess import DARK, LEAST_TRUST, Change, Correspondence, relative_step
+from streamstyle.temporal.excess import DARK, LEAST_TRUST, Change, Correspondence
 from streamstyle.temporal.gain import StyleGain
 from streamstyle.temporal.texture import TextureGain
 from streamstyle.temporal.threshold import RunningThreshold
@@ -83,19 +83,13 @@ UNKNOWN = ExcessConfig(frame_prior=1.0, frame_limits=(-0.5, 3.0), frame_error=0.
 """For stylizers of which nothing is known: how they answer the mean of their input is learnt."""
 
 
-def own_step(change: Change) -> Tiles:
-    """The step of each tile without its share in the relative step of the frame's mean luma, float32
-    (9, 12, 3)."""
-    return np.asarray(change.step - change.common_step, np.float32)
-
-
 def explain(
     source: Change, styled: Change, gain: NDArray[np.float32], frame_gain: NDArray[np.float32]
 ) -> Tiles:
     """The step (9, 12, 3) of the styled video that the input explains; see `excess`."""
     lit = source.frame[1, 0] - source.frame[0, 0]
     level = max(float(styled.frame[0, 0]), DARK)
-    explained = gain * own_step(source)
+    explained = gain * source.own_step
     explained[..., 0] += frame_gain[0] * lit * styled.before[..., 0] / level
     return np.asarray(explained, np.float32)
 
@@ -151,7 +145,7 @@ def excess(
     signed = np.where(judged[..., None], styled.step - explained, 0).astype(np.float32)
     answer = max(float(gain[0]), 1.0)
     # Normalisation over the whole picture answers relative changes of the input, and everywhere.
-    doubt = config.gain_error * answer * matched.mean(relative_step(source))
+    doubt = config.gain_error * answer * matched.mean(source.relative_step)
     expected = np.maximum(styled.before[..., 0] + explained[..., 0], np.float32(DARK))
     doubt = float(np.hypot(doubt, float(debt.mean()) / MEDIUM))
     everywhere = doubt * MEDIUM
@@ -341,7 +335,7 @@ class Judge:
         """Take the frame in. change, verdict: against the past as it was painted: a style answers as it
         paints, not as it is repaired. held: bool (9, 12), tiles that are being repaired."""
         config = self._config
-        source, styled = own_step(matched.source), own_step(change)
+        source, styled = matched.source.own_step, change.own_step
         doubt = config.step_share * np.abs(matched.source.step[..., 0])
         self._debt = np.where(held, self._debt + doubt, 0).astype(np.float32)
         error = frame_error(matched.source, self._frame_gain.value, config)

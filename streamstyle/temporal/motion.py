@@ -6,6 +6,8 @@ Everything temporal is judged on small *analysis pictures*: uint8 YCrCb (h, w, 3
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +31,20 @@ def analysis_size(height: int, width: int) -> tuple[int, int]:
 def analysis_picture(picture: Picture, size: tuple[int, int]) -> Picture:
     """RGB (H, W, 3) to YCrCb (h, w, 3), size = (h, w).
 
-    Halved as often as goes, then interpolated: half the cost of OpenCV's means over fractions of pixels.
+    Halved, then interpolated: half the cost of OpenCV's means over fractions of pixels.
     """
-    height, width = size
-    while picture.shape[0] >= 2 * height and picture.shape[1] >= 2 * width:
+    picture = halved(picture, size)
+    if picture.shape[:2] != size:
+        picture = np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb), np.uint8)
+
+
+def halved(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture (H, W) or (H, W, 3) halved as often as it goes without becoming smaller than size (h, w)."""
+    while picture.shape[0] >= 2 * size[0] and picture.shape[1] >= 2 * size[1]:
         half = (picture.shape[1] // 2, picture.shape[0] // 2)
         picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
-    if picture.shape[:2] != size:
-        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb), np.uint8)
+    return picture
 
 
 def fine_luma(picture: Picture) -> NDArray[np.uint8]:
@@ -55,6 +62,23 @@ def fine_luma(picture: Picture) -> NDArray[np.uint8]:
 def luma_of(picture: Picture) -> NDArray[np.uint8]:
     """Analysis picture (h, w, 3) to its luma (h, w)."""
     return np.asarray(cv2.extractChannel(picture, 0), np.uint8)
+
+
+class Analysis:
+    """An analysis picture, uint8 YCrCb (h, w, 3), and what is asked of it more than once."""
+
+    def __init__(self, pixels: Picture) -> None:
+        self.pixels = pixels
+
+    @cached_property
+    def luma(self) -> NDArray[np.uint8]:
+        """(h, w)."""
+        return luma_of(self.pixels)
+
+    @cached_property
+    def mean(self) -> NDArray[np.float32]:
+        """Mean of each channel, (3,), 0..1."""
+        return np.array(cv2.mean(self.pixels)[:3], np.float32) / np.float32(255)
 
 
 class BackwardFlow:

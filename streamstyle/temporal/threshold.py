@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
-from statistics import median
 
 WINDOW = 96
 WARM_UP = 6
@@ -22,7 +22,8 @@ class RunningThreshold:
         self._floor = floor
         self._multiple = multiple
         self._reluctance = reluctance
-        self._scores: deque[float] = deque(maxlen=WINDOW)
+        self._scores: deque[float] = deque()
+        self._sorted: list[float] = []
         self._above = 0
         self.value = 2 * floor
         """The level above which the next score is flagged."""
@@ -34,5 +35,12 @@ class RunningThreshold:
             if self._above % self._reluctance:
                 return
         self._scores.append(min(score, self.value))
+        insort(self._sorted, self._scores[-1])
+        if len(self._scores) > WINDOW:
+            del self._sorted[bisect_left(self._sorted, self._scores.popleft())]
         if len(self._scores) >= WARM_UP:
-            self.value = max(self._floor, self._multiple * median(self._scores))
+            self.value = max(self._floor, self._multiple * self._median())
+
+    def _median(self) -> float:
+        half = len(self._sorted) // 2
+        return (self._sorted[half] + self._sorted[~half]) / 2
