@@ -1,11 +1,12 @@
 """Is latency kept, live, as docs/live.md promises? What is seen is printed as JSON.
 
-python3 tools/live_contract.py [--minutes 5] [--seconds 20] [--source URL]
+python3 tools/live_contract.py [--minutes 5] [--seconds 20] [--source URL] [--latency 60ms]
 
 First `streamstyle run` as users start it, with a subscriber in another process and another style every 10 s
 through the control endpoint: ages, drops, the longest gap, and whether a frame that was captured after the
 answer is painted in the old style. Then, for a tenth of the time, the same source with an engine that takes
 three times as long as there is: what waits, how old frames get, and whether every one is accounted for.
+With --latency both runs have that deadline, and what gave way for it is told.
 """
 
 from __future__ import annotations
@@ -49,22 +50,25 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seconds", type=float, help="instead of minutes")
     parser.add_argument("--source", default=SOURCE, help=f"default {SOURCE}")
+    parser.add_argument("--latency", help="100ms: what the runs are given as --latency")
     given = parser.parse_args()
     seconds = given.seconds or 60 * given.minutes
     with tempfile.TemporaryDirectory() as name:
-        kept = as_users_do(given.source, Path(name), seconds)
-        slow = too_slow(given.source, Path(name), max(seconds / 10, 10))
-    print(json.dumps({**facts(), "source": given.source, "kept": kept, "engine_3x_too_slow": slow}))
+        kept = as_users_do(given.source, Path(name), seconds, given.latency)
+        slow = too_slow(given.source, Path(name), max(seconds / 10, 10), given.latency)
+    asked = {"source": given.source, "latency": given.latency}
+    print(json.dumps({**facts(), **asked, "kept": kept, "engine_3x_too_slow": slow}))
     return 0
 
 
-def as_users_do(source: str, folder: Path, seconds: float) -> dict[str, Any]:
+def as_users_do(source: str, folder: Path, seconds: float, latency: str | None) -> dict[str, Any]:
     """The program itself, watched from outside."""
     from streamstyle.control.requests import Set, Status
     from streamstyle.media.zmq_control import ControlClient
 
     frames, control = f"zmq+ipc://{folder}/frames", f"zmq+ipc://{folder}/control"
     command = [sys.executable, "-m", "streamstyle", "run", source, frames, "--style", STYLES[0]]
+    command += [] if latency is None else ["--latency", latency]
     run = subprocess.Popen([*command, "--control", control, "--json"], stdout=subprocess.PIPE)
     client = ControlClient(control)
     ask = partial(asked, client)
@@ -196,7 +200,7 @@ class SlowEngine:
         self._inner.close()
 
 
-def too_slow(source: str, folder: Path, seconds: float) -> dict[str, Any]:
+def too_slow(source: str, folder: Path, seconds: float, latency: str | None) -> dict[str, Any]:
     """A run whose engine cannot keep up."""
     from streamstyle.build.model import load_model
     from streamstyle.build.run import run_job
@@ -204,7 +208,7 @@ def too_slow(source: str, folder: Path, seconds: float) -> dict[str, Any]:
     from streamstyle.flow import Stop
     from streamstyle.job import Job, Progress
 
-    config, address = RunConfig(style=STYLES[0]), f"zmq+ipc://{folder}/slow"
+    config, address = RunConfig(style=STYLES[0], latency=latency), f"zmq+ipc://{folder}/slow"
     model = load_model(config)
     slowed = replace(model, open_engine=lambda h, w: SlowEngine(model.open_engine(h, w), SLOWER / RATE))
     waited: list[tuple[int, ...]] = []
@@ -234,6 +238,7 @@ def too_slow(source: str, folder: Path, seconds: float) -> dict[str, Any]:
         "engine_ms": 1e3 * SLOWER / RATE,
         "age_ms": ages(slow[len(slow) // 4 :]),
         "stand_ins": live["stand_ins"],
+        "gave_way": live["latency"],
         "stamps_went_back": went_back(subscriber.came),
         "longest_gap_ms": round(1e3 * longest_gap(subscriber.came), 1),
     }
