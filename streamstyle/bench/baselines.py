@@ -25,7 +25,7 @@ from streamstyle.temporal.motion import (
 from streamstyle.types import Picture
 
 Score = Callable[[Film, Film], NDArray[np.float64]]
-Repair = Callable[[Film, Film], Film]
+FilmRepair = Callable[[Film, Film], Film]
 
 
 def mean_luma_difference(_source: Film, styled: Film) -> NDArray[np.float64]:
@@ -87,7 +87,7 @@ def screened_poisson(source: Film, styled: Film, weight: float = 4.0) -> Film:
     return left
 
 
-REPAIRS: dict[str, Repair] = {
+REPAIRS: dict[str, FilmRepair] = {
     "ffmpeg deflicker": lambda _source, styled: deflicker(styled),
     "running mean": mean_of_time,
     "flow running mean": flow_mean,

@@ -70,16 +70,16 @@ def colour_rematch(styled: Picture, anomaly: AnomalyMap) -> TileField:
 
 
 @dataclass(frozen=True)
-class Repair:
+class FieldRepair:
     """A name for the log, and how to make the field."""
 
     name: str
     field: Callable[[Picture, AnomalyMap], TileField]
 
 
-TILE_GAIN = Repair("tile gain", tile_gain)
-COLOUR_REMATCH = Repair("colour re-match", colour_rematch)
-REPAIRS: Mapping[Kind, Repair] = {
+TILE_GAIN = FieldRepair("tile gain", tile_gain)
+COLOUR_REMATCH = FieldRepair("colour re-match", colour_rematch)
+REPAIRS: Mapping[Kind, FieldRepair] = {
     Kind.FLICKER: TILE_GAIN,
     Kind.POP: TILE_GAIN,
     Kind.DRIFT: COLOUR_REMATCH,
