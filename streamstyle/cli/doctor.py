@@ -118,11 +118,8 @@ def _gpu() -> list[Finding]:
 
 
 def _extras() -> list[Finding]:
-    wanted = {"starlette": ("web", "the control room"), "tensorboard": ("train", "train base --tensorboard")}
-    return [
-        Finding(name, "installed" if importlib.util.find_spec(name) else "", _extra(extra, use))
-        for name, (extra, use) in wanted.items()
-    ]
+    found = "installed" if importlib.util.find_spec("tensorboard") else ""
+    return [Finding("tensorboard", found, _extra("train", "train base --tensorboard"))]
 
 
 def _disk() -> list[Finding]:
