@@ -73,6 +73,19 @@ def test_an_output_named_twice_is_refused(tmp_path: Path, capsys: pytest.Capture
     assert not out.exists()
 
 
+@pytest.mark.parametrize("option", ["--events", "--report"])
+def test_a_log_or_page_never_takes_the_place_of_a_film(
+    tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film, out = tmp_path / "film.mp4", tmp_path / "out.mp4"
+    film.write_bytes(b"precious")
+    assert main(["run", str(film), str(out), option, str(film)]) == 2
+    assert "would be destroyed" in capsys.readouterr().err
+    assert main(["run", str(film), str(out), option, str(out)]) == 2
+    assert "named twice" in capsys.readouterr().err
+    assert film.read_bytes() == b"precious"
+
+
 @needs_clips
 def test_films_that_do_not_belong_together_are_refused_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -49,7 +49,7 @@ def run_job(
     know at once: an engine is compiled, an output is cut off. ready: gets the desk where changes can be asked
     for, before the first frame.
     """
-    refuse_overlap(job.sinks, job.source)
+    refuse_overlap(_outputs(job), job.source)
     job = replace(job, sinks=grouped(job.sinks))
     source = open_source(job.source, timeout=config.source_timeout)
     model = model or load_model(config, tell)
@@ -71,16 +71,20 @@ def repair_job(
 
     Raises the first StreamStyleError of any stage.
     """
-    refuse_overlap(job.sinks, job.source, original)
+    refuse_overlap(_outputs(job), job.source, original)
     pair = PaintedPair(open_source(original), open_source(job.source))
     model = Model(lambda _height, _width: PaintedEngine(pair.painted), np.zeros((2, 0), np.float32))
     return _run(job, config, pair, model, stop=stop, on_progress=on_progress, clock=clock)
 
 
-def refuse_overlap(sinks: Sequence[str], *inputs: str) -> None:
+def _outputs(job: Job) -> list[str]:
+    return [*job.sinks, *(str(path) for path in (job.events, job.report) if path is not None)]
+
+
+def refuse_overlap(outputs: Sequence[str], *inputs: str) -> None:
     """Raise ConfigError where an output is an input, which it would destroy, or is named twice."""
     taken = {Path(url).resolve(): url for url in inputs if Path(url).exists()}
-    for url in sinks:
+    for url in outputs:
         path = Path(url).resolve()
         if url.startswith("null:"):
             continue
