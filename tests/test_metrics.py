@@ -358,7 +358,7 @@ def test_eval_against_itself_as_the_reference_is_no_steadier(capsys: pytest.Capt
     [
         ("test:?seconds=1&size=96x64&rate=5", "test:?seconds=1&size=128x64&rate=5", "one size"),
         ("test:?seconds=1&size=96x64&rate=5", "test:?seconds=1&size=96x64&rate=3", "--frames 3"),
-        ("test:?seconds=1&size=96x64&rate=5", "picture.png", "two of a kind"),
+        ("test:?seconds=1&size=96x64&rate=5", "picture.png", "all of one kind"),
         ("missing.png", "missing.png", "cannot read picture missing.png"),
     ],
 )
@@ -367,6 +367,12 @@ def test_eval_of_what_does_not_belong_together_says_why(
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         run_eval(capsys, original, styled)
+
+
+def test_eval_tells_which_of_three_films_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    scene = "test:?seconds=1&size=96x64&rate=5"
+    with pytest.raises(ConfigError, match=r"rate=3 ends after 3 frames and .*rate=5 goes on"):
+        run_eval(capsys, scene, scene, "--reference", "test:?seconds=1&size=96x64&rate=3")
 
 
 def test_eval_of_a_tiny_picture_says_what_it_needs(

@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from itertools import islice, repeat, zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,46 +85,43 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.style_picture is not None:
         painting = resize_to_area(read_picture(arguments.style_picture), _PAINTING_SIDE)
     comparison = Comparison(features, painting)
-    pairs = frame_pairs(arguments.original, arguments.styled, arguments.frames)
-    references: Iterator[Picture | None] = repeat(None)
-    if arguments.reference is not None:
-        beside = frame_pairs(arguments.original, arguments.reference, arguments.frames)
-        references = (reference for _, reference in beside)
+    beside = [] if arguments.reference is None else [arguments.reference]
+    sets = frame_sets(arguments.original, arguments.styled, *beside, limit=arguments.frames)
     frames = 0
-    together = zip(pairs, references, strict=False)
-    for (original, styled), reference in tqdm(together, unit=" frames", disable=not sys.stderr.isatty()):
-        comparison.add(original, styled, reference)
+    for pictures in tqdm(sets, unit=" frames", disable=not sys.stderr.isatty()):
+        comparison.add(*pictures)
         frames += 1
     report = _report(arguments, comparison, frames)
     print(json.dumps(report) if arguments.json else _text(report))
     return 0
 
 
-def frame_pairs(original: str, styled: str, limit: int | None) -> Iterator[tuple[Picture, Picture]]:
-    """The frames of both, in order. Raises ConfigError where they do not belong together, SourceError."""
+def frame_sets(*urls: str, limit: int | None) -> Iterator[tuple[Picture, ...]]:
+    """The frames of all, in order. Raises ConfigError where they do not belong together, SourceError."""
     from streamstyle.errors import ConfigError
 
-    kinds = {_is_picture(url) for url in (original, styled)}
-    if len(kinds) > 1:
-        raise ConfigError("one of the two is a picture and the other a video: give two of a kind.")
-    both = zip_longest(_frames_of(original, limit), _frames_of(styled, limit))
-    for index, (a, b) in enumerate(both):
-        if a is None or b is None:
-            short, long = (original, styled) if a is None else (styled, original)
+    if len({_is_picture(url) for url in urls}) > 1:
+        raise ConfigError("one is a picture and another a video: give all of one kind.")
+    for index, found in enumerate(zip_longest(*(_frames_of(url, limit) for url in urls))):
+        pictures = {url: picture for url, picture in zip(urls, found, strict=True) if picture is not None}
+        for url in urls:
+            if url not in pictures:
+                raise ConfigError(
+                    f"{url} ends after {index} frames and {next(iter(pictures))} goes on: give a film and "
+                    f"its styled film whole, or compare their first frames with --frames {index}."
+                )
+        (first, height, width), *rest = ((url, *picture.shape[:2]) for url, picture in pictures.items())
+        for url, other_height, other_width in rest:
+            if (other_height, other_width) != (height, width):
+                raise ConfigError(
+                    f"{first} is {width}x{height} and {url} is {other_width}x{other_height}: figures need "
+                    f"both in one size."
+                )
+        if min(height, width) < _LEAST_SIDE:
             raise ConfigError(
-                f"{short} ends after {index} frames and {long} goes on: "
-                f"give a film and its styled film whole, or compare their first frames with --frames {index}."
+                f"{first} is {width}x{height}: figures need {_LEAST_SIDE} pixels a side or more."
             )
-        if a.shape != b.shape:
-            raise ConfigError(
-                f"{original} is {a.shape[1]}x{a.shape[0]} and {styled} is {b.shape[1]}x{b.shape[0]}: "
-                f"figures need both in one size."
-            )
-        if min(a.shape[:2]) < _LEAST_SIDE:
-            raise ConfigError(
-                f"{original} is {a.shape[1]}x{a.shape[0]}: figures need {_LEAST_SIDE} pixels a side or more."
-            )
-        yield a, b
+        yield tuple(pictures[url] for url in urls)
 
 
 def _is_picture(url: str) -> bool:
