@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +20,10 @@ from test_temporal_detector import pan, stylize
 from streamstyle.bench import baselines
 from streamstyle.bench.ablations import ABLATIONS
 from streamstyle.bench.exact import exact_method, warp_errors
-from streamstyle.bench.figures import UNSIGNED, figures
+from streamstyle.bench.figures import EVERY_FILM, UNSIGNED, figures
+from streamstyle.bench.flashes import NewFlashes, failing, new_flashes
 from streamstyle.bench.ghosts import Uncovered, estimated_motion, ghost_leak
-from streamstyle.bench.goals import GOALS, Goal, judged
+from streamstyle.bench.goals import GOALS, Goal, Line, judged
 from streamstyle.bench.injections import Film, bursts, gained
 from streamstyle.bench.measure import Plan, measure
 from streamstyle.bench.pool import each
@@ -29,6 +32,7 @@ from streamstyle.bench.protocol import (
     EXPECTED,
     FIRST,
     QUICK,
+    QUICK_SCENES,
     VALIDATION,
     chosen,
     planted,
@@ -197,6 +201,85 @@ def test_the_benchmark_finds_a_good_detector_good(film: Film) -> None:
     assert json.loads(json.dumps(found)) == found
 
 
+def test_a_flash_that_only_the_painting_has_is_counted_and_held_back(film: Film) -> None:
+    def strobes(frames: Film) -> Film:
+        return [gained(x, 0.3 if i % 6 < 3 else 1.7) for i, x in enumerate(paint(frames))]
+
+    subject = replace(subject_of(film), painter=Painter(strobes, restyle))
+    found = figures(measure(subject, Plan(["gain 3%"], ["clean"])))["new_flashes"]
+    assert set(found) == {EVERY_FILM, "clean", "gain 3%"}
+    assert found["clean"]["frames"] == FRAMES
+    assert found["clean"]["painted"] > 10
+    assert found[EVERY_FILM]["painted"] == found["clean"]["painted"] + found["gain 3%"]["painted"]
+    assert found[EVERY_FILM]["left"] == 0
+
+
+def test_a_flash_of_the_film_itself_excuses_its_painting(film: Film) -> None:
+    strobe = [gained(x, 0.3 if i % 6 < 3 else 1.7) for i, x in enumerate(film)]
+    assert failing(strobe, 30.0).sum() > 10
+    assert not failing(film, 30.0).any()
+    assert new_flashes(strobe, strobe, film, 30.0) == NewFlashes(FRAMES, 0, 0)
+    slow = failing(strobe, 10.0)  # the same pictures at a third of the rate
+    assert not slow.any()
+
+
+def test_stabilise_mode_is_scored_against_the_plain_painting(film: Film) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(0, 12, x.shape) for x in film]
+
+    def restless(frames: Film) -> Film:
+        return [np.rint(np.clip(x + n, 0, 255)).astype(np.uint8) for x, n in zip(frames, noise, strict=True)]
+
+    def steady(frames: Film, _fps: float, consistency: float) -> Film:
+        return [
+            np.rint(x + consistency * (y.astype(float) - x)).astype(np.uint8)
+            for x, y in zip(restless(frames), frames, strict=True)
+        ]
+
+    painter = Painter(restless, restyle, steady=steady)
+    subject = replace(subject_of(film), painter=painter, distance=lambda a, b: float(np.mean(a != b)))
+    measured = measure(subject, Plan(["gain 3%"], ["clean"], consistencies=(0.0, 0.5)))
+    found = figures(measured)["stabilise"]
+    assert found["0"]["steadier"] == found["0"]["distance"] == 0
+    assert found["0"]["sharpness"] == found["0"]["contrast"] == 1
+    # Half of the noise is a quarter of its square, beside what the pan itself has.
+    assert found["0.5"]["steadier"] == pytest.approx(0.75, abs=0.05)
+    assert found["0.5"]["steadier_long"] == pytest.approx(0.75, abs=0.05)
+    assert found["0.5"]["sharpness"] < 0.97
+    assert found["0.5"]["clips"]["pan"]["steadier"] == found["0.5"]["steadier"]
+    errors = found["0.5"]["warp_error"]
+    assert errors["source"] < errors["left"] < errors["painted"]
+
+
+def steadied_figures(*settings: tuple[float, float, float]) -> dict[str, Any]:
+    keys = ("steadier", "distance", "sharpness")
+    return {"stabilise": {str(i): dict(zip(keys, s, strict=True)) for i, s in enumerate(settings)}}
+
+
+def test_the_goal_of_stabilise_mode_counts_settings_that_keep_the_painting() -> None:
+    goal = next(goal for goal in GOALS if goal.name.startswith("stabilise"))
+
+    def told(*settings: tuple[float, float, float]) -> list[str]:
+        return Line(goal, goal.value(steadied_figures(*settings))).cells[3:]
+
+    assert told((0.4, 0.01, 0.99), (0.55, 0.04, 0.97), (0.9, 0.05, 0.99)) == ["0.55", "must"]
+    assert told((0.9, 0.05, 0.99), (0.9, 0.01, 0.9)) == ["none meets both", "missed"]
+    assert told() == ["-", "not measured"]
+
+
+def test_another_style_in_a_region_is_scored_as_such(film: Film) -> None:
+    red = Painter(paint, lambda frames: [np.full_like(x, (200, 40, 40)) for x in frames])
+    subject = replace(subject_of([film[0]] * FRAMES), painter=red)
+    (measured,) = measure(subject, Plan(["other style in 8.0%"], ["clean", "shadow"]))
+    found = figures([measured])
+    assert found["auroc"]["other style in 8.0%"]["clean"][0] == 1
+    assert found["recall"]["other style in 8.0%"] == 1
+    (planted,) = measured.planted
+    # A region in another style lasts: all of its frames count, not only those where it comes.
+    assert planted.hit.sum() > planted.onset.sum()
+    assert (planted.scores["style"][planted.hit] > 1).all()
+
+
 def test_other_repairs_touch_clean_frames_and_the_ablations_have_their_rows(film: Film) -> None:
     plan = Plan(["gain 3%"], ["clean", "strobe"], ABLATIONS, repairs=True)
     rows = figures(measure(subject_of(film), plan))["methods"]["rows"]
@@ -345,6 +428,9 @@ def test_the_command_prints_tables_and_json_and_writes_a_page(
     assert list(values["parts"]) == ["validation", "rendered"]
     found = values["parts"]["validation"]
     assert set(found["auroc"]) == set(QUICK)
+    assert list(found["stabilise"]) == ["1"]
+    assert 0 < found["stabilise"]["1"]["steadier"] < 1
+    assert found["new_flashes"][EVERY_FILM]["frames"] == 48 * (len(QUICK) + len(QUICK_SCENES) + 1)
     assert set(found["methods"]["rows"]) > set(baselines.REPAIRS)
     assert values["exact_flow"]["warp_error"]["exact"]["pixels"] > 0.9
     assert "False alarms" in said.out

@@ -14,10 +14,16 @@ from streamstyle.bench.baselines import SCORES
 from streamstyle.bench.protocol import ALARMS_A_MINUTE, COMPARED, COMPARED_SCENES, LATEST
 from streamstyle.bench.runs import FAMILIES, OURS
 from streamstyle.bench.statistics import auroc, auroc_interval, operating_point, rate_bound, rising_edges
-from streamstyle.bench.subjects import Measured, Negative, Planted
+from streamstyle.bench.subjects import Measured, Negative, Planted, Steadied
 
 UNSIGNED = "unsigned"
 """The ablation in which the texture score is asked for steps."""
+
+STATES = ("style",)
+"""Families of what is wrong as long as it lasts: each of its frames is asked, not only the one where it
+comes."""
+
+EVERY_FILM = "every film"
 
 
 def figures(measured: Sequence[Measured]) -> dict[str, Any]:
@@ -50,6 +56,8 @@ def figures(measured: Sequence[Measured]) -> dict[str, Any]:
         "bit_identical": _identical(negatives),
         "bit_identical_clean": _identical([n for n in negatives if n.scene == "clean"]),
         "touched_psnr_median": round(float(np.median(touched)), 1) if touched else None,
+        "stabilise": _stabilise(ours),
+        "new_flashes": _flashes(ours),
         "detect_ms": _median_ms([s for m in ours for s in m.detect]),
         "correct_ms": _median_ms([s for m in ours for s in m.correct]),
         "methods": _methods(measured),
@@ -65,8 +73,8 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _pooled(found: Sequence[Planted], score: str) -> NDArray[np.float64]:
-    """Scores at the onsets."""
-    return np.concatenate([p.scores[score][p.onset] for p in found])
+    """Scores at the onsets, of states on all frames hit."""
+    return np.concatenate([p.scores[score][p.hit if p.family in STATES else p.onset] for p in found])
 
 
 def _everything(found: Sequence[Negative], score: str) -> NDArray[np.float64]:
@@ -198,6 +206,48 @@ def _identical(found: Sequence[Negative]) -> float | None:
 
 def _median_ms(seconds: Sequence[float]) -> float | None:
     return round(1e3 * float(np.median(seconds)), 2) if seconds else None
+
+
+def _stabilise(ours: Sequence[Measured]) -> dict[str, dict[str, Any]]:
+    """By consistency the means over all subjects, and by clip those over its styles."""
+    settings = sorted({s.consistency for m in ours for s in m.steadied})
+    found: dict[str, dict[str, Any]] = {}
+    for consistency in settings:
+        by_clip = {
+            clip: [s for m in ours if m.clip == clip for s in m.steadied if s.consistency == consistency]
+            for clip in _unique(m.clip for m in ours)
+        }
+        by_clip = {clip: films for clip, films in by_clip.items() if films}
+        found[f"{consistency:g}"] = {
+            **_steadiness([s for films in by_clip.values() for s in films]),
+            "clips": {clip: _steadiness(films) for clip, films in by_clip.items()},
+        }
+    return found
+
+
+def _steadiness(films: Sequence[Steadied]) -> dict[str, Any]:
+    source, painted, left = np.mean([s.warp_errors for s in films], axis=0).tolist()
+    return {
+        "films": len(films),
+        "steadier": round(_mean(s.steadier for s in films), 4),
+        "steadier_long": round(_mean(s.steadier_long for s in films), 4),
+        "distance": round(_mean(s.distance for s in films), 4),
+        "sharpness": round(_mean(s.sharpness for s in films), 4),
+        "contrast": round(_mean(s.contrast for s in films), 4),
+        "warp_error": {"source": round(source, 6), "painted": round(painted, 6), "left": round(left, 6)},
+    }
+
+
+def _flashes(ours: Sequence[Measured]) -> dict[str, dict[str, int]]:
+    """Frames that fail the general-flash test where the input passes, by the name of the film."""
+    films = [(n.scene, n.flashes) for m in ours for n in m.negatives]
+    films += [(p.name, p.flashes) for m in ours for p in m.planted]
+    films += [(f"consistency {s.consistency:g}", s.flashes) for m in ours for s in m.steadied]
+    told = {}
+    for name in (EVERY_FILM, *_unique(name for name, _ in films)):
+        found = [flashes for of, flashes in films if flashes is not None and name in {of, EVERY_FILM}]
+        told[name] = {key: sum(getattr(f, key) for f in found) for key in ("frames", "painted", "left")}
+    return told
 
 
 def _methods(measured: Sequence[Measured]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Injected:
 
 @dataclass(frozen=True)
 class Injection:
-    """name: for the tables. family: what should notice it, "any" or one of `runs.FAMILIES`.
+    """name: for the tables. family: what should notice it, one of `runs.FAMILIES`.
     apply: film, first frame that may be hit and a generator to the injected film. amplitude: in the unit of
     its kind. series: which injections differ in their amplitude alone; empty where no other does."""
 
@@ -159,7 +159,7 @@ def restyled_patch(area: float, source: Film, paint: Paint) -> Injection:
 
         return _changed(film, hit, mix, onset=onset, masks=[mask] * len(film))
 
-    return Injection(f"other style in {area:.1%}", "any", apply)
+    return Injection(f"other style in {area:.1%}", "style", apply)
 
 
 def patch_gain(area: float, amplitude: float, *, moving: bool = False) -> Injection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 import cv2
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from streamstyle.bench import baselines
 from streamstyle.bench.examples import FALSE_ALARM, MISSED, Example, pictures
+from streamstyle.bench.flashes import new_flashes
 from streamstyle.bench.ghosts import Motion, estimated_motion, ghost_leak
 from streamstyle.bench.injections import Film, Injected, Injection
 from streamstyle.bench.protocol import (
@@ -26,7 +27,8 @@ from streamstyle.bench.protocol import (
 )
 from streamstyle.bench.runs import Judged, Method, judge
 from streamstyle.bench.statistics import overlap, rising_edges
-from streamstyle.bench.subjects import Measured, Negative, Planted, Subject
+from streamstyle.bench.steadiness import steadied
+from streamstyle.bench.subjects import Measured, Negative, Planted, Steadied, Subject
 from streamstyle.metrics.repair import repaired_share
 from streamstyle.metrics.similarity import psnr
 from streamstyle.temporal.tiles import COLUMNS, ROWS
@@ -37,12 +39,14 @@ _COVERED = 0.5  # share of a tile that a mask covers when the tile ought to be f
 
 @dataclass(frozen=True)
 class Plan:
-    """injections, scenes: names, None for all. methods: to compare with. repairs: run those of others."""
+    """injections, scenes: names, None for all. methods: to compare with. repairs: run those of others.
+    consistencies: of stabilise mode, to be measured on the clean film."""
 
     injections: Sequence[str] | None = None
     scenes: Sequence[str] | None = None
     methods: Sequence[Method] = ()
     repairs: bool = False
+    consistencies: Sequence[float] = ()
 
 
 @dataclass
@@ -55,10 +59,12 @@ class _Results:
     detect: list[float] = field(default_factory=list)
     correct: list[float] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    steadied: list[Steadied] = field(default_factory=list)
 
     def of(self, subject: Subject) -> Measured:
         name, found = self.method.name, (self.negatives, self.planted)
-        return Measured(subject.clip, subject.style, name, *found, self.detect, self.correct, self.examples)
+        timed, shown = (self.detect, self.correct), (self.examples, self.steadied)
+        return Measured(subject.clip, subject.style, name, *found, *timed, *shown)
 
 
 def measure(subject: Subject, plan: Plan) -> list[Measured]:
@@ -80,6 +86,7 @@ def _measured(subject: Subject, plan: Plan) -> list[Measured]:
     repairs = {name: _Results(Method(name)) for name in baselines.REPAIRS} if plan.repairs else {}
     motion = subject.motion or estimated_motion(subject.film)
     clean = subject.painter.paint(subject.film)
+    ours.steadied += steadied(subject, clean, plan.consistencies)
     for scene in chosen_scenes(plan.scenes):
         film = scene.apply(subject.film, subject.other, _rng(subject.clip, scene.name))
         painted = clean if scene.name == "clean" else subject.painter.paint(film)
@@ -105,8 +112,10 @@ def _rng(*names: str) -> np.random.Generator:
 
 
 def _judge_scene_(results: _Results, subject: Subject, scene: str, film: Film, painted: Film) -> None:
-    judged = judge(film, painted, results.method)
+    judged = judge(film, painted, results.method, fps=subject.fps)
     negative = _negative(scene, subject, painted, judged.left, judged)
+    if results.method.ours:
+        negative = replace(negative, flashes=new_flashes(film, painted, judged.left, subject.fps))
     results.negatives.append(negative)
     quiet = ~negative.alarms
     quiet[0] = False
@@ -152,8 +161,11 @@ def _judge_planted_(
     injected: Injected,
     motion: Motion | None,
 ) -> None:
-    judged = judge(subject.film, injected.frames, results.method)
+    judged = judge(subject.film, injected.frames, results.method, fps=subject.fps)
     found = _planted(injection, clean, injected, judged.left, motion, judged)
+    if results.method.ours:
+        flashes = new_flashes(subject.film, injected.frames, judged.left, subject.fps)
+        found = replace(found, flashes=flashes)
     results.planted.append(found)
     results.correct += judged.correct_seconds[found.flagged].tolist()
     if not results.method.ours:

@@ -73,6 +73,10 @@ COMPARED = ("gain 3%", "patch 8.0% of 10%", "texture 0.05")
 COMPARED_SCENES = QUICK_SCENES
 """What other repairs and the ablations run on as well, on one style of each clip."""
 
+CONSISTENCIES = (0.5, 1.0)
+QUICK_CONSISTENCIES = (1.0,)
+"""Of stabilise mode, which every clean film is painted in once more."""
+
 
 def planted(film: Film, painter: Painter) -> tuple[Injection, ...]:
     """Everything that is planted in a film (the input) painted by this painter."""

@@ -10,7 +10,7 @@ import numpy as np
 from streamstyle import page
 from streamstyle.bench.examples import FALSE_ALARM, MISSED, Example, worst
 from streamstyle.bench.protocol import ALARMS_A_MINUTE, COMPARED
-from streamstyle.bench.report import PARTS, Parts, Table, alone, exact_tables, goal_table, tables
+from streamstyle.bench.report import NOTES, PARTS, Parts, Table, alone, exact_tables, goal_table, tables
 from streamstyle.bench.runs import OURS
 from streamstyle.bench.subjects import Measured
 
@@ -77,7 +77,8 @@ _SCORES = (
 
 def _table(table: Table) -> list[str]:
     title, columns, rows = table
-    return [page.heading(title), page.wide(page.table(columns, rows))]
+    notes = [page.paragraph(NOTES[title])] if title in NOTES else []
+    return [page.heading(title), *notes, page.wide(page.table(columns, rows))]
 
 
 def _recall_plots(figures: Mapping[str, Any], ours: Sequence[Measured]) -> list[str]:

@@ -1,10 +1,11 @@
-"""The detector and the corrector over a whole film, and what they said of each frame."""
+"""The detector, the corrector and the flash guard over a whole film, and what they said of each frame."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from streamstyle.bench.injections import Film
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
-from streamstyle.types import AnomalyMap, Corrector, Detector, Kind
+from streamstyle.temporal.flashes import FlashGuard
+from streamstyle.types import AnomalyMap, Corrector, Detector, Frame, Kind
 
 OURS = "streamstyle"
 
@@ -23,6 +25,7 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
     "texture": (Kind.TEXTURE,),
     "drift": (Kind.DRIFT,),
     "damage": (Kind.DISTORTION, Kind.DUPLICATE),
+    "style": (Kind.STYLE,),
     "any": tuple(Kind),
 }
 """Which kinds should notice an injection of a family: steps of the whole frame, or of a part of it ..."""
@@ -32,7 +35,7 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
 class Judged:
     """scores: per family, float (n,), score over threshold: above 1 is flagged; of "frame" the part of the
     step's score that speaks of the whole frame. maps: what the detector said. left: the frames as they left.
-    seconds: of detection and of correction, (n,) each."""
+    seconds: of detection, and of correction and guard, (n,) each."""
 
     scores: dict[str, NDArray[np.float64]]
     maps: list[AnomalyMap]
@@ -64,16 +67,23 @@ class Method:
         return self.name == OURS
 
 
-def judge(source: Sequence[NDArray[np.uint8]], styled: Film, method: Method = Method()) -> Judged:
+def timed(film: Film, fps: float) -> Iterator[Frame]:
+    """The pictures as frames of a source, `fps` a second."""
+    tick = 1 / Fraction(fps).limit_denominator(10**6)
+    return (Frame(picture, i, i, tick, 1, 0.0) for i, picture in enumerate(film))
+
+
+def judge(source: Film, styled: Film, method: Method = Method(), *, fps: float = 30.0) -> Judged:
     """Detect and repair frame by frame, as a run does. Pictures RGB uint8 (H, W, 3); none is changed."""
-    detector, corrector = method.detector(), method.corrector()
+    detector, corrector, guard = method.detector(), method.corrector(), FlashGuard()
     maps, left, detecting, correcting = [], [], [], []
-    for before, after in zip(source, styled, strict=True):
+    for before, after in zip(timed(source, fps), styled, strict=True):
         picture = after.copy()
         started = time.perf_counter()
-        found = detector.detect(before, picture)
+        found = detector.detect(before.pixels, picture)
         detected = time.perf_counter()
         action = corrector.correct_(picture, found)
+        found, action = guard.judge_(before, picture, found, action)
         corrected = time.perf_counter()
         detector.commit(picture, touched=action.touched)
         maps.append(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
@@ -17,18 +17,33 @@ from streamstyle.bench.exact import exact_method, warp_errors
 from streamstyle.bench.figures import UNSIGNED, figures
 from streamstyle.bench.injections import Film
 from streamstyle.bench.measure import Plan, measure
-from streamstyle.bench.protocol import COMPARED, QUICK, QUICK_SCENES
+from streamstyle.bench.protocol import (
+    COMPARED,
+    CONSISTENCIES,
+    QUICK,
+    QUICK_CONSISTENCIES,
+    QUICK_SCENES,
+)
 from streamstyle.bench.rendered import RenderedFilm, render
-from streamstyle.bench.subjects import Measured, Painter, Subject
-from streamstyle.build.model import load_model
+from streamstyle.bench.runs import timed
+from streamstyle.bench.subjects import Distance, Measured, Painter, Subject
+from streamstyle.build.look import hold_of
+from streamstyle.build.model import Model, load_model
+from streamstyle.build.painting import judges
 from streamstyle.config import RunConfig
+from streamstyle.control.look import LiveLook, Target
 from streamstyle.engines.open import open_engine, paint_all
-from streamstyle.engines.statistics import paint_modulated
+from streamstyle.engines.statistics import paint_modulated, repainter_of
 from streamstyle.errors import ConfigError
 from streamstyle.media.open import open_source
+from streamstyle.metrics.perceptual import perceptual_distance, taps
+from streamstyle.nets.features import load_features
+from streamstyle.process import Process
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.styles.foreign import asked_model
 from streamstyle.styles.library import model_names
+from streamstyle.telemetry import EventLog
+from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.types import Engine, Look
 
 SIZE = (640, 360)  # width, height
@@ -98,9 +113,11 @@ def _other_style(styles: Sequence[str], place: int) -> str:
 
 def run(task: Task) -> Done:
     """Paint and measure. Raises ConfigError, SourceError, ModelError, EngineError."""
-    plan = Plan(QUICK, QUICK_SCENES) if task.quick else Plan()
+    plan = Plan(consistencies=CONSISTENCIES)
+    if task.quick:
+        plan = Plan(QUICK, QUICK_SCENES, consistencies=QUICK_CONSISTENCIES)
     if task.compared:
-        plan = Plan(plan.injections, plan.scenes, ABLATIONS, repairs=True)
+        plan = replace(plan, methods=ABLATIONS, repairs=True)
     drawn = render(task.frames, SIZE) if task.clip == RENDERED else None
     film, fps = (drawn.frames, _FPS) if drawn else read_film(task.clip, task.frames)
     other, _ = read_film(task.other, task.frames)
@@ -111,7 +128,7 @@ def run(task: Task) -> Done:
     other = [other[i % len(other)] for i in range(len(film))]
     painter = open_painter(task.style, task.other_style)
     motion = drawn.uncovered.__getitem__ if drawn else None
-    subject = Subject(task.name, task.style, film, other, fps, painter, motion)
+    subject = Subject(task.name, task.style, film, other, fps, painter, motion, feature_distance())
     measured = measure(subject, plan)
     return Done(measured, None if drawn is None else _exact(subject, drawn))
 
@@ -122,6 +139,12 @@ def _exact(subject: Subject, drawn: RenderedFilm) -> dict[str, Any]:
     methods = figures(both)["methods"]
     methods["rows"].pop(UNSIGNED)  # it has no flow
     return {"warp_error": errors, "methods": methods}
+
+
+def feature_distance() -> Distance:
+    """`perceptual_distance` on the features that the bundle brings. Raises ModelError."""
+    features = load_features()
+    return lambda picture, other: perceptual_distance(taps(features, picture), taps(features, other))
 
 
 @lru_cache(maxsize=2)
@@ -155,15 +178,30 @@ def open_style(style: str) -> Callable[[Film], Film]:
     return lambda film: list(paint_all(engine, film, look))
 
 
+def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: float) -> Film:
+    """A film as a run with this consistency leaves it. engine: one of the model's for the film's size, with
+    statistics if it can have them."""
+    config = RunConfig(consistency=consistency)
+    detector, guard = judges(config, normalises=model.normalises)
+    look = LiveLook(Target(model.codes, None, hold_of(config, engine, live=False), ""))
+    corrector, again = RepairCorrector(), repainter_of(engine)
+    process = Process(engine, look, detector, corrector, EventLog(None), guard, repainter=again)
+    return [frame.pixels for frame in process(timed(film, fps))]
+
+
 def open_painter(style: str, other_style: str) -> Painter:
     """A style with everything that the benchmark does to it; engines open when they are needed."""
+    model = load_model(RunConfig(style=style))
+    imported = asked_model(style, model_names()) is not None
 
     def restyle(film: Film) -> Film:
         return open_style(other_style)(film)
 
     def modulate(film: Film, factors: Sequence[float]) -> Film:
-        look = Look(load_model(RunConfig(style=style)).codes)
-        return list(paint_modulated(_network(statistics=True), film, look, factors))
+        return list(paint_modulated(_network(statistics=True), film, Look(model.codes), factors))
 
-    imported = asked_model(style, model_names()) is not None
-    return Painter(open_style(style), restyle, None if imported else modulate)
+    def steady(film: Film, fps: float, consistency: float) -> Film:
+        engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=True)
+        return steadied(film, fps, engine, model, consistency)
+
+    return Painter(open_style(style), restyle, None if imported else modulate, steady)

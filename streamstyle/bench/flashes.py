@@ -1,0 +1,40 @@
+"""Flashes that can hurt, which a painting has and its film has not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.bench.injections import Film
+from streamstyle.temporal.flashes import AREA, FlashMeter, failing_share, relative_luminance
+
+
+@dataclass(frozen=True)
+class NewFlashes:
+    """How many frames fail the general-flash test where those of the input pass. frames: of the film.
+    painted: as they were painted or injected. left: as they left."""
+
+    frames: int
+    painted: int
+    left: int
+
+
+def failing(film: Film, fps: float) -> NDArray[np.bool_]:
+    """bool (n,): frames of RGB uint8 (H, W, 3) that fail the general-flash test of WCAG 2.2 (2.3.1)."""
+    meter = FlashMeter()
+    found = np.zeros(len(film), np.bool_)
+    for index, picture in enumerate(film):
+        luminance = relative_luminance(picture)
+        found[index] = failing_share(meter.look(luminance, index / fps)) >= AREA
+        meter.take(luminance, index / fps)
+    return found
+
+
+def new_flashes(source: Film, painted: Film, left: Film, fps: float) -> NewFlashes:
+    """Compare three films of one length, frame by frame. The input excuses a frame as a whole: what the guard
+    excuses by place and lets through still counts here."""
+    passes = ~failing(source, fps)
+    counts = (int((failing(film, fps) & passes).sum()) for film in (painted, left))
+    return NewFlashes(len(source), *counts)

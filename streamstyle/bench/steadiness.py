@@ -1,0 +1,56 @@
+"""Stabilise mode, `--consistency`: how much steadier the clean film gets, and at what price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from streamstyle.bench.flashes import new_flashes
+from streamstyle.bench.injections import Film
+from streamstyle.bench.subjects import Steadied, Subject
+from streamstyle.metrics.comparison import FEATURES_EVERY, LONG_GAP
+from streamstyle.metrics.similarity import contrast_ratio, sharpness_ratio
+from streamstyle.metrics.warp_error import WarpError
+from streamstyle.types import Picture
+
+
+def steadied(subject: Subject, plain: Film, consistencies: Sequence[float]) -> list[Steadied]:
+    """Paint and compare; plain: the film painted frame by frame, not repaired. Empty where the painter cannot
+    steady, no distance is known, or the plain film does not change at all.
+
+    The flow is that of `metrics.warp_error`, found once for all settings; over LONG_GAP frames it is taken of
+    every LONG_GAP-th pair.
+    """
+    steady, distance = subject.painter.steady, subject.distance
+    if steady is None or distance is None or not consistencies:
+        return []
+    films = [steady(subject.film, subject.fps, consistency) for consistency in consistencies]
+    near, far = WarpError(), WarpError()
+    for index, pictures in enumerate(zip(subject.film, plain, *films, strict=True)):
+        near.add(*pictures)
+        if index % LONG_GAP == 0:
+            far.add(*pictures)
+    if not (near.means() and far.means() and near.means()[1] and far.means()[1]):
+        return []
+    (source, raw, *errors), (_, raw_far, *errors_far) = near.means(), far.means()
+    return [
+        Steadied(
+            consistency,
+            1 - error / raw,
+            1 - error_far / raw_far,
+            (source, raw, error),
+            _mean(distance, film[::FEATURES_EVERY], plain[::FEATURES_EVERY]),
+            _mean(sharpness_ratio, film, plain),
+            _mean(contrast_ratio, film, plain),
+            new_flashes(subject.film, plain, film, subject.fps),
+        )
+        for consistency, film, error, error_far in zip(consistencies, films, errors, errors_far, strict=True)
+    ]
+
+
+def _mean(of: Callable[[Picture, Picture], float], film: Film, plain: Film) -> float:
+    """Over pairs of frames; a ratio to a flat frame, which is infinite, does not count."""
+    values = [of(picture, other) for picture, other in zip(film, plain, strict=True)]
+    return float(np.mean([value for value in values if math.isfinite(value)]))
