@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,47 +20,31 @@ import environment
 
 if TYPE_CHECKING:
     from streamstyle.styles.bundle import StyleBundle
-    from streamstyle.types import Picture
 
 NAMES = ("steadier", "perceptual_to_reference", "sharpness_to_reference", "contrast_to_reference")
-
-
-def steadied(film: list[Picture], bundle: StyleBundle, style: str, consistency: float) -> list[Picture]:
-    """The film painted as `run --consistency` does it; 0 paints every frame by itself and repairs nothing."""
-    from streamstyle.control.look import LiveLook, Target
-    from streamstyle.engines.open import open_engine
-    from streamstyle.process import Process
-    from streamstyle.styles.mix import look_codes
-    from streamstyle.telemetry import EventLog
-    from streamstyle.temporal.corrector import RepairCorrector
-    from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
-    from streamstyle.temporal.remedy import RemedyConfig
-    from streamstyle.temporal.steady import SceneHold
-    from streamstyle.types import Frame
-
-    codes = look_codes(bundle, style, None, 1.0, None)
-    height, width = film[0].shape[:2]
-    architecture, weights = bundle.manifest.architecture, bundle.weights
-    engine = open_engine("auto", architecture, weights, height, width, statistics=consistency > 0)
-    detector = SignedExcessDetector(DetectorConfig(remedy=RemedyConfig(steady=consistency)))
-    look = LiveLook(Target(codes, None, SceneHold(consistency).of if consistency else None, ""))
-    process = Process(engine, look, detector if consistency else None, RepairCorrector(), EventLog(None))
-    frames = (Frame(x, i, i, Fraction(1, 30), 1, 0.0) for i, x in enumerate(film))
-    return [frame.pixels for frame in process(frames)]
 
 
 def measure(
     clip: Path, bundle: StyleBundle, styles: list[str], frames: int, consistency: float
 ) -> dict[str, dict[str, float]]:
     """Figures of one clip by style."""
-    from streamstyle.cli.bench_films import read_film
+    from streamstyle.build.model import Model
+    from streamstyle.cli.bench_films import read_film, steadied
+    from streamstyle.engines.open import open_engine, paint_all
     from streamstyle.metrics.comparison import Comparison
     from streamstyle.nets.features import load_features
+    from streamstyle.styles.mix import look_codes
+    from streamstyle.types import Look
 
-    film, _ = read_film(str(clip), frames)
+    film, fps = read_film(str(clip), frames)
     found = {}
     for style in styles:
-        plain, steady = (steadied(film, bundle, style, c) for c in (0.0, consistency))
+        codes = look_codes(bundle, style, None)
+        opening = partial(open_engine, "auto", bundle.manifest.architecture, bundle.weights)
+        model = Model(partial(opening, statistics=True), codes, normalises=True)
+        height, width = film[0].shape[:2]
+        plain = list(paint_all(opening(height, width), film, Look(codes)))
+        steady = steadied(film, fps, model.open_engine(height, width), model, consistency)
         comparison = Comparison(load_features())
         for original, reference, styled in zip(film, plain, steady, strict=True):
             comparison.add(original, styled, reference)
