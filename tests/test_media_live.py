@@ -31,8 +31,7 @@ from peers import (
     xvfb,
 )
 
-from streamstyle.media.live_source import LiveLimits
-from streamstyle.media.live_url import opening_of
+from streamstyle.media.live_url import LiveLimits, opening_of
 from streamstyle.media.open import open_live, open_source
 from streamstyle.types import Frame
 

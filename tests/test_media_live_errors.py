@@ -13,8 +13,7 @@ import pytest
 from peers import free_port, needs_ffmpeg, needs_gstreamer, needs_xvfb, rtsp_server, xvfb
 
 from streamstyle.errors import ConfigError, SourceError
-from streamstyle.media.live_source import LiveLimits
-from streamstyle.media.live_url import opening_of
+from streamstyle.media.live_url import LiveLimits, opening_of
 from streamstyle.media.open import open_live, open_source
 
 SHORT = LiveLimits(open=0.5, read=0.5)

@@ -2,7 +2,8 @@
 
 python3 tools/start.py [--runs 5] [--source URL] [--package FOLDER]...
 
-Each run is `streamstyle run SOURCE zmq+ipc://...`, after one more that compiles the engine if it is not kept.
+Each run is `streamstyle run SOURCE zmq+ipc://...`, after one more that fills the cache of engines and a
+folder for Python's bytecode, as the first start of an installed program does.
 Several --package, each a folder that holds a `streamstyle`, take turns: figures of one call can be compared.
 Medians of the runs are printed as JSON.
 """
@@ -38,11 +39,12 @@ def main() -> int:
     given = parser.parse_args()
     packages: list[Path] = given.package or [environment.ROOT]
     seen: dict[Path, list[tuple[float, float]]] = {package: [] for package in packages}
-    for package in packages:
-        started(package, given.source)
-    for _ in range(given.runs):
+    with tempfile.TemporaryDirectory() as bytecode:
         for package in packages:
-            seen[package].append(started(package, given.source))
+            started(package, given.source, bytecode)
+        for _ in range(given.runs):
+            for package in packages:
+                seen[package].append(started(package, given.source, bytecode))
     figures = {
         str(package): {
             "passed_ms": round(1e3 * statistics.median(passed for passed, _ in runs)),
@@ -54,7 +56,7 @@ def main() -> int:
     return 0
 
 
-def started(package: Path, source: str) -> tuple[float, float]:
+def started(package: Path, source: str, bytecode: str) -> tuple[float, float]:
     """Seconds from the start of one run to its first frame here, and to its first painted frame here."""
     import zmq
 
@@ -68,7 +70,8 @@ def started(package: Path, source: str) -> tuple[float, float]:
         socket.subscribe('{"topic":"frame"')
         socket.connect(f"ipc://{folder}/frames")
         command = [sys.executable, "-m", "streamstyle", "run", source, f"zmq+ipc://{folder}/frames"]
-        environ = {**os.environ, "PYTHONPATH": str(package.resolve())}
+        environ = {**os.environ, "PYTHONPATH": str(package.resolve()), "PYTHONPYCACHEPREFIX": bytecode}
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
         began, passed = time.monotonic(), None
         run = subprocess.Popen(command, env=environ, cwd=folder, stdout=subprocess.DEVNULL)
         try:

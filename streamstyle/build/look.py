@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from streamstyle.config import RunConfig
-from streamstyle.engines.segmentation import OnnxRegion
 from streamstyle.errors import ConfigError
-from streamstyle.media.open import open_source
-from streamstyle.regions.open import open_region
-from streamstyle.regions.spec import parse_region
 from streamstyle.styles.bundle import ORIGINAL
 from streamstyle.temporal.steady import SceneHold
 from streamstyle.types import Engine, Frame, Region
@@ -25,6 +21,11 @@ def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
         if config.region_style != ORIGINAL:
             raise ConfigError("a region style needs a region: say where with --region")
         return None
+    from streamstyle.engines.segmentation import OnnxRegion
+    from streamstyle.media.open import open_source
+    from streamstyle.regions.open import open_region
+    from streamstyle.regions.spec import parse_region
+
     spec = parse_region(config.region)
 
     def open_for(height: int, width: int) -> Region:

@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from streamstyle.build.control import controlled
 from streamstyle.build.latency import deadline_of, ladder_of
 from streamstyle.build.live import leaving, live_of, live_state, outlets, served_metrics
 from streamstyle.build.model import Model, load_model
@@ -119,6 +118,8 @@ def _run(
         process = Shown(Fitted(painting.process, info.width, info.height))
         control = None
         if isinstance(source, SwitchedSource):
+            from streamstyle.build.control import controlled
+
             control = controlled(job, config, model, source, info, painting, process, tell)
         sinks = open_sinks(job, info, config, tell)
         total = _expected_frames(job, info)

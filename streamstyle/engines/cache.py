@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
@@ -95,6 +94,8 @@ def source_hash(*paths: Path) -> str:
         for path in paths:
             digest.update(path.read_bytes())
     except OSError:
+        from importlib.metadata import version
+
         return version("streamstyle")
     return digest.hexdigest()
 

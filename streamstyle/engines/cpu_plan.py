@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -95,6 +94,8 @@ class _Processors:
     """All processors that this process may run on, as OpenVINO's device."""
 
     def __init__(self, ov: ModuleType) -> None:
+        from importlib.metadata import version
+
         self.threads = usable_cpus()
         self._core = ov.Core()
         bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +70,8 @@ def peak_memory() -> int:
 
 def facts() -> dict[str, Any]:
     """What figures are measured on: processor, vector instructions, cores, system and versions."""
+    from importlib.metadata import PackageNotFoundError, version
+
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:

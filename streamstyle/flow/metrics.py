@@ -9,7 +9,6 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
@@ -105,6 +104,8 @@ class MetricsServer:
     """Serves what `text` gives, inside its `with` block. Raises ConfigError where the address is taken."""
 
     def __init__(self, address: tuple[str, int], text: Callable[[], str]) -> None:
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
         class Answer(BaseHTTPRequestHandler):
             timeout = 5.0  # a mute client must not keep its thread
 

@@ -10,6 +10,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SinkError, SourceError
+from streamstyle.media.formats import READABLE
 
 # What PyAV raises on damaged files is wide: beside FFmpeg's errors also these, from its own property code.
 HOSTILE = (
@@ -28,12 +29,6 @@ HOSTILE = (
 
 # Encoders and muxers are asked for what we chose, so they fail in fewer ways.
 UNWRITABLE = (av.FFmpegError, MemoryError, OSError, ValueError)
-
-# Without a list, FFmpeg also follows playlists to other files and hosts, and takes text files for ANSI art.
-READABLE = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,mxf,nut,gif,apng,"
-    "h264,hevc,ivf,obu,m4v,dv,rm,yuv4mpegpipe,png_pipe,jpeg_pipe,webp_pipe,mp3,wav,flac,aac,w64,aiff"
-)
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}

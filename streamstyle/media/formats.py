@@ -1,4 +1,4 @@
-"""The containers that can be written: one table from file suffix to muxer, codecs and options."""
+"""The containers that are read, and one table from file suffix to muxer, codecs and options to write."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from streamstyle.errors import ConfigError, nearest
+
+# Without a list, FFmpeg also follows playlists to other files and hosts, and takes text files for ANSI art.
+READABLE = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,mxf,nut,gif,apng,"
+    "h264,hevc,ivf,obu,m4v,dv,rm,yuv4mpegpipe,png_pipe,jpeg_pipe,webp_pipe,mp3,wav,flac,aac,w64,aiff"
+)
 
 # A player that finds a file half-written can show it up to the last half second.
 _SURVIVES_KILL = {

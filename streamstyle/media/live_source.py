@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +25,7 @@ from streamstyle.media.container import HOSTILE, picture_stream
 from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_rate
 from streamstyle.media.live_error import live_error, no_picture
 from streamstyle.media.live_sound import SoundBuffer
-from streamstyle.media.live_url import QUICK, Opening
+from streamstyle.media.live_url import QUICK, LiveLimits, Opening
 from streamstyle.media.piped import ChildPipe, Program, ffmpeg_program, relay_program
 from streamstyle.media.scene.sound import SOUND_RATE
 from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
@@ -38,14 +37,6 @@ _MEASURED_FRAMES = 10
 _AHEAD_SECONDS = 1.0
 _WAITING_SOUND = 256
 _ROUNDED_SAMPLES = 0.05 * SOUND_RATE
-
-
-@dataclass(frozen=True)
-class LiveLimits:
-    """Seconds. open: for a connection to give its first picture. read: without anything from an open one."""
-
-    open: float = 10.0
-    read: float = 5.0
 
 
 class LiveSource:

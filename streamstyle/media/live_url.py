@@ -9,10 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-import av
-
 from streamstyle.errors import ConfigError, nearest
-from streamstyle.media.container import READABLE
+from streamstyle.media.formats import READABLE
 from streamstyle.media.net.targets import with_variables
 from streamstyle.urls import masked
 
@@ -46,6 +44,14 @@ class Opening:
     def name(self) -> str:
         """The url without what is secret in it."""
         return masked(self.url)
+
+
+@dataclass(frozen=True)
+class LiveLimits:
+    """Seconds. open: for a connection to give its first picture. read: without anything from an open one."""
+
+    open: float = 10.0
+    read: float = 5.0
 
 
 _PATTERNS = {
@@ -111,6 +117,8 @@ def _webcam(url: str) -> Opening:
 
 
 def _dshow_name(number: str) -> str:
+    import av
+
     cameras = [d for d in av.enumerate_input_devices("dshow") if "video" in d.media_types]
     return cameras[int(number)].description if int(number) < len(cameras) else number
 

@@ -1,4 +1,7 @@
-"""From what the user typed to a Source or a Sink: one table each."""
+"""From what the user typed to a Source or a Sink: one table each.
+
+What a row needs is imported when it is taken: a start need not wait for PyAV and ZeroMQ both.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +9,84 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamstyle.errors import ConfigError, nearest
-from streamstyle.media.av_sink import FileSink
-from streamstyle.media.av_source import FileSource
-from streamstyle.media.live_clock import LiveClock
-from streamstyle.media.live_sound import SoundBuffer
-from streamstyle.media.live_source import LiveLimits, LiveSource
-from streamstyle.media.live_url import LIVE, Opening, opening_of
-from streamstyle.media.net.stream_sink import StreamSink
+from streamstyle.media.live_url import LIVE, LiveLimits, Opening, opening_of
 from streamstyle.media.net.targets import KINDS as NETWORK
 from streamstyle.media.null_sink import NullSink
-from streamstyle.media.preview.sink import PreviewSink
-from streamstyle.media.reconnecting import ReconnectingSource
-from streamstyle.media.scene.film import SceneRequest, SceneSource, parse_scene
-from streamstyle.media.scene.live import LiveSceneSource
-from streamstyle.media.virtualcam_sink import VirtualCameraSink
-from streamstyle.media.zmq_address import SCHEMES
-from streamstyle.media.zmq_sink import ZmqSink
-from streamstyle.media.zmq_source import ZmqSource
+from streamstyle.media.wire import SCHEMES
 from streamstyle.types import Sink, Source, StreamInfo
 
-_SOURCES: dict[str, Callable[[str], Source]] = {
-    "": FileSource,
-    "test": lambda url: _scene(parse_scene(url)),
-    **dict.fromkeys(SCHEMES, ZmqSource),
-}
+if TYPE_CHECKING:
+    from streamstyle.media.reconnecting import ReconnectingSource
 
 Tell = Callable[[str], None]
 
+
+def _film(path: str) -> Source:
+    from streamstyle.media.av_source import FileSource
+
+    return FileSource(path)
+
+
+def _scene(url: str) -> Source:
+    from streamstyle.media.scene.film import SceneSource, parse_scene
+    from streamstyle.media.scene.live import LiveSceneSource
+
+    request = parse_scene(url)
+    return LiveSceneSource(request) if request.live else SceneSource.of(request)
+
+
+def _subscription(url: str) -> Source:
+    from streamstyle.media.zmq_source import ZmqSource
+
+    return ZmqSource(url)
+
+
+def _file(path: str, info: StreamInfo, quality: int | None, _tell: Tell) -> Sink:
+    from streamstyle.media.av_sink import FileSink
+
+    return FileSink(path, info, quality=quality)
+
+
+def _preview(url: str, _info: StreamInfo, _quality: int | None, tell: Tell) -> Sink:
+    from streamstyle.media.preview.sink import PreviewSink
+
+    return PreviewSink(url, tell)
+
+
+def _virtual_camera(url: str, info: StreamInfo, _quality: int | None, _tell: Tell) -> Sink:
+    from streamstyle.media.virtualcam_sink import VirtualCameraSink
+
+    return VirtualCameraSink(url, info)
+
+
+def _streams(urls: str, info: StreamInfo, quality: int | None, tell: Tell) -> Sink:
+    from streamstyle.media.net.stream_sink import StreamSink
+
+    return StreamSink(urls.split(_AND), info, quality=quality, tell=tell)
+
+
+def _publication(url: str, _info: StreamInfo, _quality: int | None, _tell: Tell) -> Sink:
+    from streamstyle.media.zmq_sink import ZmqSink
+
+    return ZmqSink(url)
+
+
+_SOURCES: dict[str, Callable[[str], Source]] = {
+    "": _film,
+    "test": _scene,
+    **dict.fromkeys(SCHEMES, _subscription),
+}
+
 _SINKS: dict[str, Callable[[str, StreamInfo, int | None, Tell], Sink]] = {
-    "": lambda path, info, quality, _tell: FileSink(path, info, quality=quality),
+    "": _file,
     "null": lambda _path, _info, _quality, _tell: NullSink(),
-    "preview": lambda url, _info, _quality, tell: PreviewSink(url, tell),
-    "virtualcam": lambda url, info, _quality, _tell: VirtualCameraSink(url, info),
-    **dict.fromkeys(
-        NETWORK,
-        lambda urls, info, quality, tell: StreamSink(urls.split(_AND), info, quality=quality, tell=tell),
-    ),
-    **dict.fromkeys(SCHEMES, lambda url, _info, _quality, _tell: ZmqSink(url)),
+    "preview": _preview,
+    "virtualcam": _virtual_camera,
+    **dict.fromkeys(NETWORK, _streams),
+    **dict.fromkeys(SCHEMES, _publication),
 }
 
 _AND = "|"  # no address holds one
@@ -74,12 +116,13 @@ def open_source(url: str, *, timeout: float = LIMITS.read) -> Source:
 
 def open_live(opening: Opening, limits: LiveLimits = LIMITS) -> ReconnectingSource:
     """A live input that comes back, on one clock and with one sound over all its connections."""
+    from streamstyle.media.live_clock import LiveClock
+    from streamstyle.media.live_sound import SoundBuffer
+    from streamstyle.media.live_source import LiveSource
+    from streamstyle.media.reconnecting import ReconnectingSource
+
     clock, sound = LiveClock(), SoundBuffer()
     return ReconnectingSource(lambda first: LiveSource(opening, clock, sound, limits, measure=first))
-
-
-def _scene(request: SceneRequest) -> Source:
-    return LiveSceneSource(request) if request.live else SceneSource.of(request)
 
 
 def grouped(urls: Sequence[str]) -> tuple[str, ...]:

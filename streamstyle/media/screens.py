@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from streamstyle.errors import SourceError
 from streamstyle.media.live_clock import LiveClock
 from streamstyle.media.live_sound import SoundBuffer
-from streamstyle.media.live_source import LiveLimits, LiveSource
-from streamstyle.media.live_url import opening_of
+from streamstyle.media.live_source import LiveSource
+from streamstyle.media.live_url import LiveLimits, opening_of
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ HEADER_LIMIT = 1 << 20  # bytes; NetGear lets a program send what it likes besid
 LARGEST_SIDE = 16384
 LARGEST_PICTURE = 1 << 26  # pixels
 
+SCHEMES = ("zmq+tcp", "zmq+ipc", "zmq+shm")
 TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 

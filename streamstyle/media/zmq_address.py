@@ -10,16 +10,18 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import zmq
 from zmq.auth import create_certificates, load_certificate, load_certificates
-from zmq.auth.thread import ThreadAuthenticator
 
 from streamstyle.errors import ConfigError, SinkError, StreamStyleError, nearest
-from streamstyle.media.wire import TOPIC
+from streamstyle.media.wire import SCHEMES, TOPIC
 
-SCHEMES = ("zmq+tcp", "zmq+ipc", "zmq+shm")
+if TYPE_CHECKING:
+    from zmq.auth.thread import ThreadAuthenticator
+
 SECURITY = frozenset({"key", "allow", "server", "insecure"})
 
 _LONGEST_PATH = 103  # bytes of a Unix socket's path, the shortest limit of all systems (macOS)
@@ -152,6 +154,8 @@ def secure(
     if not binds:
         socket.curve_serverkey = _public(Path(address.options["server"]))
         return None
+    from zmq.auth.thread import ThreadAuthenticator  # with asyncio, which nothing else needs
+
     allowed = Path(address.options["allow"])
     if not allowed.is_dir() or not load_certificates(allowed):
         raise ConfigError(f"{allowed} has no public keys (NAME.key): nobody could listen.")

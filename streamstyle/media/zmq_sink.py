@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import zmq
 from numpy.typing import NDArray
-from zmq.auth.thread import ThreadAuthenticator
 
 from streamstyle.errors import ConfigError, SinkError, nearest
 from streamstyle.media import wire
@@ -26,6 +26,9 @@ from streamstyle.media.zmq_address import (
     set_up,
 )
 from streamstyle.types import Frame, MediaReport
+
+if TYPE_CHECKING:
+    from zmq.auth.thread import ThreadAuthenticator
 
 OPTIONS = SECURITY | {"format", "quality", "topic", "connect"}
 _LINGER_MS = 500  # for the last frame and the news that it was the last

@@ -8,12 +8,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import zmq
 from numpy.typing import NDArray
-from zmq.auth.thread import ThreadAuthenticator
 
 from streamstyle.errors import ConfigError, SourceError
 from streamstyle.media import wire
@@ -21,6 +20,9 @@ from streamstyle.media.ring import RingReader
 from streamstyle.media.wire import Header
 from streamstyle.media.wire_pixels import native
 from streamstyle.media.zmq_address import SECURITY, bind, connect, parse_address, secure, set_up
+
+if TYPE_CHECKING:
+    from zmq.auth.thread import ThreadAuthenticator
 
 OPTIONS = SECURITY | {"topic", "bind", "timeout"}
 TIMEOUT = 5.0
