@@ -48,7 +48,8 @@ class ExcessConfig:
     least: relative step below which nothing is worth a look.
     texture_rate: weight of the newest frame in what a style makes of the variation of its input.
     texture_masked: how much less of a frame's texture counts per pixel of speed beyond the first.
-    edge: share of the threshold from which a tile belongs to a step beside it.
+    edge: share of the threshold from which a tile belongs to a step beside it. alike: shares of the relative
+    step of the strongest window between which it does.
     levels: name, floor, multiple and reluctance of the `RunningThreshold` of each score.
     """
 
@@ -67,11 +68,12 @@ class ExcessConfig:
     frame_error: float = 0.03
     frame_hold: int = 12
     frame_fade: float = 0.8
-    frame_still: float = 0.5
+    still: float = 0.5
     least: float = 0.005
     texture_rate: float = 0.05
     texture_masked: float = 0.2
     edge: float = 0.4
+    alike: tuple[float, float] = (0.25, 2.0)
     levels: tuple[tuple[str, float, float, int], ...] = (
         ("common", 3.0, 6.0, 8),
         ("local", 7.0, 4.0, 8),
@@ -257,6 +259,7 @@ class Judge:
         self._debt = np.zeros((ROWS, COLUMNS), np.float32)
         self._frame_debt = 0.0
         self._frame_held = 0
+        self._common = False
         self._thresholds = {
             name: RunningThreshold(floor, multiple, reluctance)
             for name, floor, multiple, reluctance in config.levels
@@ -282,21 +285,19 @@ class Judge:
             "local": float(taken.windows_z.max()),
             "texture": 0.0 if found.whole else self._texture(matched, change, found),
         }
-        against = {name: measures[name] / self._thresholds[name].value for name in measures}
+        limits = {name: threshold.value for name, threshold in self._thresholds.items()}
         # Whoever takes a swing of a flicker for its end takes the next one for a step the other way.
-        common = against["common"] / (self._config.frame_still if self.holds else 1)
-        local = against["local"]
-        whole = common > 1 and taken.shared
+        common = measures["common"] / (limits["common"] * (self._config.still if self._common else 1))
+        local = measures["local"] / limits["local"]
+        step, whole = max(common, local), common > 1 and taken.shared
         tiles = np.full((ROWS, COLUMNS), whole, np.bool_)
-        if not whole and max(common, local) > 1:
+        if not whole and step > 1:
             # Where the mean of the frame tells of a patch, the patch is where the steps are largest.
-            threshold = min(self._thresholds["local"].value, measures["local"])
-            tiles = stepped(found, taken, threshold, self._config.edge)
-        step = max(common, local)
+            tiles = stepped(found, taken, min(limits["local"], measures["local"]), self._config)
         return Verdict(
             step=step,
             frame=common,
-            texture=against["texture"],
+            texture=measures["texture"] / limits["texture"],
             common=whole,
             sign=_sign(found, taken, common=common >= local) if step > 1 else 0,
             tiles=tiles,
@@ -322,6 +323,7 @@ class Judge:
         painted. What is repaired in places does not count, so no repair is taken for a step of the frame.
         """
         painted, config = change.frame[1], self._config
+        self._common = verdict.common
         if not verdict.sign:
             self._frame_held = 0
             return np.asarray(painted, np.float32)
@@ -357,18 +359,29 @@ class Judge:
                 threshold.learn(verdict.measures[name])
 
 
-def stepped(found: Excess, taken: Steps, threshold: float, edge: float) -> NDArray[np.bool_]:
-    """Tiles (9, 12) of the windows above the threshold, with their neighbours (8, twice) that stepped by
-    `edge` of it; a tile alone counts as a window of its like."""
-    ratio = WINDOW * np.abs(found.signed).max(axis=-1) * np.sqrt(found.weight) / np.float32(threshold)
-    strong = np.zeros((ROWS, COLUMNS), np.uint8)
+def stepped(found: Excess, taken: Steps, threshold: float, config: ExcessConfig) -> NDArray[np.bool_]:
+    """Tiles (9, 12) that went along with a window above the threshold, by `edge` of it, and their neighbours
+    (8, twice) that went along with the strongest; a tile alone counts as a window of its like."""
+    size = WINDOW * np.abs(found.signed).max(axis=-1) * np.sqrt(found.weight)
+    large = size > config.edge * threshold
+    flagged = np.zeros((ROWS, COLUMNS), np.uint8)
     for row, column in np.argwhere(taken.windows_z > 0.8 * threshold):
-        strong[row : row + WINDOW, column : column + WINDOW] = 1
-    candidates = (ratio > edge).astype(np.uint8)
-    flagged = strong & candidates
+        part = np.s_[row : row + WINDOW, column : column + WINDOW]
+        flagged[part] |= (large & _alike(found, taken.windows[row, column], config.alike))[part]
+    strongest = np.unravel_index(taken.windows_z.argmax(), taken.windows_z.shape)
+    candidates = (large & _alike(found, taken.windows[strongest], config.alike)).astype(np.uint8)
     for _ in range(2):
-        flagged = np.asarray(cv2.dilate(flagged, np.ones((3, 3), np.uint8)), np.uint8) & candidates
+        flagged |= np.asarray(cv2.dilate(flagged, np.ones((3, 3), np.uint8)), np.uint8) & candidates
     return np.asarray(flagged > 0, np.bool_)
+
+
+def _alike(found: Excess, step: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.bool_]:
+    """Tiles (9, 12) whose relative step lies between these shares of a window's, (3,), in the channel where
+    that is largest: a flicker is one factor; what else changed beside it is none of it."""
+    channel = int(np.abs(step / (1, 2, 2)).argmax())
+    level = found.expected if channel == 0 else np.full_like(found.expected, MEDIUM)
+    share = found.signed[..., channel] / (step[channel] * level)
+    return np.asarray((share > limits[0]) & (share < limits[1]), np.bool_)
 
 
 def _sign(found: Excess, taken: Steps, *, common: bool) -> int:
