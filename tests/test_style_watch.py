@@ -89,7 +89,7 @@ def test_a_region_in_another_style_is_found_where_it_is(clip: str, other: str) -
 
 
 def labs(source: Picture, styled: Picture) -> Labs:
-    return small_lab(analysis_picture(source, SIZE)), small_lab(analysis_picture(styled, SIZE))
+    return Labs(*(small_lab(analysis_picture(each, SIZE)) for each in (source, styled)))
 
 
 def scene(seed: int = 1) -> Picture:

@@ -341,7 +341,7 @@ class SignedExcessDetector:
 
 
 def _labs(source: Analysis, styled: Analysis) -> Labs:
-    return small_lab(source.pixels), small_lab(styled.pixels)
+    return Labs(small_lab(source.pixels), small_lab(styled.pixels))
 
 
 class SilentDetector:

@@ -10,6 +10,7 @@ say.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,19 @@ class DriftConfig:
     smoothing: float = 0.6
 
 
+@dataclass(frozen=True)
+class Labs:
+    """Lab pixels (n, 3) of the input and of the uncorrected styled frame."""
+
+    source: NDArray[np.float32]
+    styled: NDArray[np.float32]
+
+    @cached_property
+    def terms(self) -> NDArray[np.float64]:
+        """See `colour_terms`."""
+        return colour_terms(self.source)
+
+
 class ColourMap:
     """Least squares in normal form: `add` pixels, `solve` once, then `residual`."""
 
@@ -54,12 +68,12 @@ class ColourMap:
         self._coefficients: NDArray[np.float64] = np.zeros((TERMS, 2))
         self._precision: NDArray[np.float64] = np.eye(TERMS)
 
-    def add(self, source: NDArray[np.float32], styled: NDArray[np.float32]) -> None:
-        """Take pixels of one frame, Lab (n, 3) each."""
-        terms = colour_terms(source)
+    def add(self, labs: Labs) -> None:
+        """Take pixels of one frame."""
+        terms = labs.terms
         self._moments += np.asarray(terms.T @ terms, np.float64)
-        self._products += np.asarray(terms.T @ styled[:, 1:], np.float64)
-        self._pixels += len(source)
+        self._products += np.asarray(terms.T @ labs.styled[:, 1:], np.float64)
+        self._pixels += len(terms)
 
     def solve(self) -> None:
         """Fit the map to everything added so far (at least one frame)."""
@@ -68,11 +82,9 @@ class ColourMap:
         slopes = self._precision @ (self._products / self._pixels)
         self._coefficients = np.asarray(slopes, np.float64)
 
-    def residual(
-        self, source: NDArray[np.float32], styled: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], float]:
+    def residual(self, labs: Labs) -> tuple[NDArray[np.float32], float]:
         """Median (a, b) of styled minus mapped source, float32 (2,), and the share of known pixels."""
-        terms = colour_terms(source)
+        terms = labs.terms
         light = float(self._moments[0, -1]) / self._pixels
         if abs(float(terms[:, 0].mean()) - light) > EXPOSURE:
             return np.zeros(2, np.float32), 0.0
@@ -81,7 +93,7 @@ class ColourMap:
         share = float(known.mean())
         if share < LEAST_KNOWN:
             return np.zeros(2, np.float32), share
-        rest = styled[known, 1:] - terms[known] @ self._coefficients
+        rest = labs.styled[known, 1:] - terms[known] @ self._coefficients
         return np.median(rest, axis=0).astype(np.float32), share
 
 
@@ -114,10 +126,6 @@ class Drift:
 STEADY = Drift(np.zeros(2, np.float32), np.zeros(2, np.float32))
 
 
-Labs = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Lab pixels (n, 3) of the input and of the uncorrected styled frame."""
-
-
 class DriftWatch:
     """Follows one shot. `judge` has no effect; `learn` takes the same frame in. Both want the pixels where
     the frame is `due`, else None."""
@@ -145,7 +153,7 @@ class DriftWatch:
             return before
         if labs is None:
             return self._faded(replace(before, held=before.held + 1 if before.active else 0))
-        measured, known = self._map.residual(*labs)
+        measured, known = self._map.residual(labs)
         if known < LEAST_KNOWN:
             return self._faded(replace(before, active=False, blind=before.blind + config.every))
         residual = before.residual + np.float32(config.smoothing) * (measured - before.residual)
@@ -162,7 +170,7 @@ class DriftWatch:
         self._age += 1
         if self._age <= config.fit_frames:
             if labs is not None:
-                self._map.add(*labs)
+                self._map.add(labs)
             if self._age == config.fit_frames:
                 self._map.solve()
             return

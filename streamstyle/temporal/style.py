@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.drift import EXPOSURE, KNOWN, LEAST_KNOWN, RIDGE, TERMS, Labs, colour_terms
+from streamstyle.temporal.drift import EXPOSURE, KNOWN, LEAST_KNOWN, RIDGE, TERMS, Labs
 from streamstyle.temporal.judgement import strongest
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
@@ -110,7 +110,7 @@ class StyleWatch:
             return self._last
         if new_shot or self._age < config.map_frames:
             return replace(MATCHES, labs=labs)
-        colours = self._colours(*labs)
+        colours = self._colours(labs)
         if colours is None or self._age < config.warm_up:
             return Mismatch(0.0, MATCHES.tiles, None, colours, labs)
         away, moved = self._distances(colours)
@@ -133,25 +133,26 @@ class StyleWatch:
             self._threshold.learn(found.measure)
         if found.colours is not None:
             self._learn_tiles(found.colours)
-        source, styled = found.labs
-        terms = colour_terms(source)
+        terms = found.labs.terms
         memory = self._config.memory
         self._moments = memory * self._moments + terms.T @ terms
-        self._products = memory * self._products + terms.T @ styled
+        self._products = memory * self._products + terms.T @ found.labs.styled
         self._weight = memory * self._weight + len(terms)
         self._age += 1
 
-    def _colours(self, source: NDArray[np.float32], styled: NDArray[np.float32]) -> Tiles | None:
+    def _colours(self, labs: Labs) -> Tiles | None:
         """See `Mismatch`; None where the map knows too little of the frame."""
-        terms = colour_terms(source)
+        terms = labs.terms
         if abs(float(terms[:, 0].mean() - self._moments[0, -1] / self._weight)) > EXPOSURE:
             return None
         precision = np.linalg.inv(self._moments / self._weight + RIDGE * np.eye(TERMS))
         known = ((terms @ precision) * terms).sum(axis=1) < KNOWN * TERMS
         if known.mean() < LEAST_KNOWN:
             return None
-        rest = styled - terms @ (precision @ (self._products / self._weight))
-        sums = _tile_sums(np.concatenate([rest, source, np.ones_like(rest[:, :1])], axis=1) * known[:, None])
+        rest = labs.styled - terms @ (precision @ (self._products / self._weight))
+        sums = _tile_sums(
+            np.concatenate([rest, labs.source, np.ones_like(rest[:, :1])], axis=1) * known[:, None]
+        )
         count = sums[:, 6:]
         means = np.where(2 * count > _PIXELS, sums[:, :6] / np.maximum(count, 1), np.nan)
         return means.reshape(ROWS, COLUMNS, 6).astype(np.float32)
