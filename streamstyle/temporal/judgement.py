@@ -58,7 +58,7 @@ class ExcessConfig:
     whole: float = 0.25
     gain_limits: tuple[float, float] = (0.2, 3.0)
     memory: float = 0.4
-    gain_error: float = 0.5
+    gain_error: float = 1.0
     level: float = 0.004
     residue_share: float = 0.3
     step_share: float = 0.5
