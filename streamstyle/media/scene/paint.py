@@ -72,7 +72,8 @@ class Sheet:
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
         """A filled polygon, convex or not."""
-        cv2.fillPoly(self.pixels, [self._fixed(points)], (*colour, 255), cv2.LINE_AA, _SHIFT)
+        corners = np.array([self._fixed(point) for point in points], np.int32)
+        cv2.fillPoly(self.pixels, [corners], (*colour, 255), cv2.LINE_AA, _SHIFT)
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
         """A filled upright rectangle."""
@@ -80,18 +81,16 @@ class Sheet:
 
     def disc(self, centre: Point, radius: float, colour: Colour) -> None:
         """A filled circle."""
-        x, y = self._fixed([centre])[0]
         size = max(round(radius * self.unit * (1 << _SHIFT)), 1)
-        cv2.circle(self.pixels, (int(x), int(y)), size, (*colour, 255), -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(self.pixels, self._fixed(centre), size, (*colour, 255), -1, cv2.LINE_AA, _SHIFT)
 
     def line(self, start: Point, end: Point, thickness: float, colour: Colour) -> None:
         """A straight stroke, at least one (fine) pixel wide."""
-        a, b = self._fixed([start, end])
         width = max(round(thickness * self.unit), 1)
         cv2.line(
             self.pixels,
-            (int(a[0]), int(a[1])),
-            (int(b[0]), int(b[1])),
+            self._fixed(start),
+            self._fixed(end),
             (*colour, 255),
             width,
             cv2.LINE_AA,
@@ -112,12 +111,10 @@ class Sheet:
         keep = np.repeat(255 - small[..., 3:], 3, axis=2)
         return Layer(np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(keep), self.top)
 
-    def _fixed(self, points: Sequence[Point]) -> NDArray[np.int32]:
+    def _fixed(self, point: Point) -> tuple[int, int]:
         scale = self.unit * (1 << _SHIFT)
-        offset = np.array([0.0, self.top * _FINER * (1 << _SHIFT)])
-        fixed = np.asarray(points, np.float64) * scale - offset
-        rounded: NDArray[np.int32] = np.round(fixed).astype(np.int32)
-        return rounded
+        x, y = map(float, point)  # NumPy's own numbers would take ten times as long
+        return round(x * scale), round(y * scale - self.top * _FINER * (1 << _SHIFT))
 
 
 def layer_of(colour: Map, alpha: Map | NDArray[np.float64], top: int) -> Layer:

@@ -29,29 +29,31 @@ class Tune:
     def __init__(self, seconds: float) -> None:
         self.samples = round(seconds * SOUND_RATE)
         # Notes ring for less than a period, so the second period sounds like all that follow.
-        self._mixed = _mix(min(self.samples, 2 * _PERIOD))
+        self._mixed = np.zeros((min(self.samples, 2 * _PERIOD), 2), np.float32)
+        self._beats = 0  # that are mixed: what is heard first need not wait for the rest
 
     def __getitem__(self, part: slice) -> NDArray[np.float32]:
         """`tune[first:last]`: float32 (n, 2) in -1..1."""
         at = np.arange(*part.indices(self.samples))
+        self._mix_(int(at.max(initial=-1)) + 1)
         fade = np.clip(np.minimum(at, self.samples - 1 - at) / _FADE, 0, 1).astype(np.float32)
         source = np.where(at < 2 * _PERIOD, at, _PERIOD + at % _PERIOD)
         return np.asarray(np.clip(self._mixed[source] * fade[:, None], -1, 1), np.float32)
 
-
-def _mix(total: int) -> NDArray[np.float32]:
-    sound = np.zeros((total, 2), np.float32)
-    for beat in range(total // _BEAT + 1):
-        bar, step = divmod(beat, 8)
-        chord = _CHORDS[bar % len(_CHORDS)]
-        at = beat * _BEAT
-        if step == 0:
-            _play_(sound, at, chord[0] - 12, 0.30, 2.4, 0.5)
-        _play_(sound, at, chord[(0, 1, 2, 1)[step % 4]], 0.13, 0.7, 0.3 + 0.1 * (step % 4))
-        note = _MELODY[bar % len(_MELODY)][step]
-        if note is not None:
-            _play_(sound, at, note, 0.22, 1.1, 0.62 - 0.04 * (step % 4))
-    return sound
+    def _mix_(self, until: int) -> None:
+        """Add all notes that begin before this sample."""
+        sound = self._mixed
+        while self._beats * _BEAT < min(until, len(sound)):
+            bar, step = divmod(self._beats, 8)
+            at = self._beats * _BEAT
+            chord = _CHORDS[bar % len(_CHORDS)]
+            if step == 0:
+                _play_(sound, at, chord[0] - 12, 0.30, 2.4, 0.5)
+            _play_(sound, at, chord[(0, 1, 2, 1)[step % 4]], 0.13, 0.7, 0.3 + 0.1 * (step % 4))
+            note = _MELODY[bar % len(_MELODY)][step]
+            if note is not None:
+                _play_(sound, at, note, 0.22, 1.1, 0.62 - 0.04 * (step % 4))
+            self._beats += 1
 
 
 def _play_(
