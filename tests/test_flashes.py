@@ -88,6 +88,20 @@ def test_flashes_of_the_input_pass_unless_they_are_to_be_limited() -> None:
             assert all(np.array_equal(a, b) for a, b in zip(left, frames, strict=True))
 
 
+def test_small_flashes_of_the_input_do_not_excuse_what_painting_adds_to_them() -> None:
+    def wide(frames: list[Picture], columns: int) -> list[Picture]:
+        lit = (np.arange(320) < columns)[None, :, None] & (np.arange(180) < 30)[:, None, None]
+        return [np.where(lit, frame, 20).astype(np.uint8) for frame in frames]
+
+    source, painted = wide(strobe(20, 220, 6), 50), wide(strobe(20, 220, 6), 100)
+    assert 0 < worst_share(source) < AREA < worst_share(painted) < AREA + worst_share(source)
+    guard, left = FlashGuard(), []
+    for index, (before, frame) in enumerate(zip(source, painted, strict=True)):
+        guard.guard_(before, frame, index / FPS)
+        left.append(frame)
+    assert worst_share(left) < AREA
+
+
 def test_a_frame_of_another_size_starts_anew() -> None:
     guard = FlashGuard()
     guard.guard_(grey(20), grey(20), 0.0)

@@ -118,7 +118,7 @@ def failing_share(points: NDArray[np.bool_]) -> float:
 
 
 class FlashGuard:
-    """Holds a styled video below the limit wherever its input is, or everywhere.
+    """Holds a styled video below the limit; while its input fails itself, all but the points where it does.
 
     Points where one change too many would come are mixed with the frame shown before, as far as it takes to
     make no change. limit_input: hold back flashes that the input has itself, too.
@@ -141,7 +141,9 @@ class FlashGuard:
         self._source.take(arriving, time)
         leaving = relative_luminance(styled)
         marked = self._styled.look(leaving, time)
-        if not self._limit_input:
+        # Places where the input flashes excuse nothing as long as it passes: together with what painting adds
+        # they may be too many.
+        if not self._limit_input and failing_share(excused) >= AREA:
             marked &= ~cv2.dilate(excused.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_)
         share = failing_share(marked)
         if share < AREA or self._before is None:
