@@ -33,8 +33,7 @@ def failing(film: Film, fps: float) -> NDArray[np.bool_]:
 
 
 def new_flashes(source: Film, painted: Film, left: Film, fps: float) -> NewFlashes:
-    """Compare three films of one length, frame by frame. The input excuses a frame as a whole: what the guard
-    excuses by place and lets through still counts here."""
+    """Compare three films of one length, frame by frame."""
     passes = ~failing(source, fps)
     counts = (int((failing(film, fps) & passes).sum()) for film in (painted, left))
     return NewFlashes(len(source), *counts)
