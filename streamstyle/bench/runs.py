@@ -83,7 +83,8 @@ def judge(source: Film, styled: Film, method: Method = Method(), *, fps: float =
         found = detector.detect(before.pixels, picture)
         detected = time.perf_counter()
         action = corrector.correct_(picture, found)
-        found, action = guard.judge_(before, picture, found, action)
+        # A flash that was held back is no alarm of the detector's, true or false.
+        _, action = guard.judge_(before, picture, found, action)
         corrected = time.perf_counter()
         detector.commit(picture, touched=action.touched)
         maps.append(found)
