@@ -54,6 +54,15 @@ def test_help_needs_no_heavy_import() -> None:
     subprocess.run([sys.executable, "-c", f"{watch}; assert not {heavy}, {heavy}"], check=True)
 
 
+def test_a_run_imports_only_what_its_source_and_sinks_need() -> None:
+    watch = (
+        "import sys; from streamstyle.build.run import open_sink, open_source; "
+        "open_sink('null:', open_source('test:?live=1').info)"
+    )
+    unneeded = "{'torch', 'openvino', 'av', 'zmq', 'asyncio', 'http.server', 'yaml'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", f"{watch}; assert not {unneeded}, {unneeded}"], check=True)
+
+
 def test_styles_list_and_show_need_no_torch_and_speak_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["styles", "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
