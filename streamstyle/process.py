@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -56,8 +57,9 @@ class Process:
     """Turns source frames into styled, repaired frames.
 
     As many frames are in flight in the engine as it asks for, and `spare` ones more, so that it has enough to
-    do while a frame is repaired: 0 where that is worth less than frames that are younger by one. Results are
-    taken back in order, which the detector needs. Without a detector frames leave as the engine made them.
+    do while a frame is repaired. 0 where frames that are younger by one are worth more: then a frame that is
+    painted is repaired after the next one, if one waits, was started. Results are taken back in order, which
+    the detector needs. Without a detector frames leave as the engine made them.
 
     look: how to paint a frame, asked once for each, in order. What is not painted is not judged. The
     detector forgets its past where the style codes change, and where another engine goes on: the new
@@ -100,26 +102,32 @@ class Process:
     def __call__(self, frames: Iterable[Frame | None]) -> Iterator[Frame]:
         """Styled frames, one for each source frame. None: no frame waits, the first in flight is wanted."""
         pending: deque[_Started] = deque()
+        painted: deque[tuple[_Started, Picture]] = deque()
         for frame in frames:
-            if frame is None:
-                if pending:
-                    yield self._finish(pending.popleft())
-                continue
-            started = time.perf_counter()
-            look = self._look(frame)
-            self.look_timer.add(time.perf_counter() - started)
-            again = None if self._repainter is None else self._repainter.remember()
-            wait = self._engine.start(frame.pixels, look)
-            spec = self._engine.spec  # after the start, which may have begun with another engine
-            pending.append(_Started(frame, look, spec, again, wait))
-            while len(pending) >= max(spec.in_flight + self._spare, 1):
-                yield self._finish(pending.popleft())
-        while pending:
-            yield self._finish(pending.popleft())
+            if frame is not None:
+                pending.append(self._start(frame))
+            elif pending and not painted:
+                painted.append(_painted(pending.popleft()))
+            while painted:
+                yield self._finish(*painted.popleft())
+            while pending and len(pending) >= pending[-1].spec.in_flight + self._spare:
+                painted.append(_painted(pending.popleft()))
+                if self._spare:
+                    yield self._finish(*painted.popleft())
+        for job in chain(painted, map(_painted, pending)):
+            yield self._finish(*job)
 
-    def _finish(self, started: _Started) -> Frame:
+    def _start(self, frame: Frame) -> _Started:
+        started = time.perf_counter()
+        look = self._look(frame)
+        self.look_timer.add(time.perf_counter() - started)
+        again = None if self._repainter is None else self._repainter.remember()
+        wait = self._engine.start(frame.pixels, look)
+        spec = self._engine.spec  # after the start, which may have begun with another engine
+        return _Started(frame, look, spec, again, wait)
+
+    def _finish(self, started: _Started, styled: Picture) -> Frame:
         frame, look = started.frame, started.look
-        styled = started.wait()
         verdict = None
         if self._detector is not None and started.spec.paints:
             if self._committed is not None and _starts_anew(started, *self._committed):
@@ -166,6 +174,10 @@ class Process:
             self.overlay_timer.add(time.perf_counter() - drawing)
         score = max((anomaly.scores[k] / anomaly.thresholds[k] for k in anomaly.scores), default=0.0)
         return Verdict(score, anomaly.kinds, np.abs(anomaly.tile_score), action.name)
+
+
+def _painted(job: _Started) -> tuple[_Started, Picture]:
+    return job, job.wait()
 
 
 def _repaint_(

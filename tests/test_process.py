@@ -110,6 +110,13 @@ def test_the_engine_holds_what_it_asks_for_and_the_spare_ones(in_flight: int, sp
     assert engine.most == max(in_flight + spare, 1)
 
 
+def test_without_a_spare_frame_the_engine_is_never_idle_while_one_is_repaired() -> None:
+    engine = SlotEngine(in_flight=2)
+    process = Process(engine, lambda _: LOOK, None, RepairCorrector(), EventLog(None), spare=0)
+    running = [engine.inside for _ in process(panning_scene(10))]
+    assert running == [2] * 8 + [1, 0]
+
+
 def test_one_frame_leaves_for_each_time_that_none_waits() -> None:
     engine, left = SlotEngine(in_flight=4), list[int]()
 
