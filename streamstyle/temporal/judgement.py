@@ -380,8 +380,8 @@ def _alike(found: Excess, step: NDArray[np.float32], limits: tuple[float, float]
     that is largest: a flicker is one factor; what else changed beside it is none of it."""
     channel = int(np.abs(step / (1, 2, 2)).argmax())
     level = found.expected if channel == 0 else np.full_like(found.expected, MEDIUM)
-    share = found.signed[..., channel] / (step[channel] * level)
-    return np.asarray((share > limits[0]) & (share < limits[1]), np.bool_)
+    along, whole = found.signed[..., channel] * np.sign(step[channel]), np.abs(step[channel]) * level
+    return np.asarray((along > limits[0] * whole) & (along < limits[1] * whole), np.bool_)
 
 
 def _sign(found: Excess, taken: Steps, *, common: bool) -> int:
