@@ -151,7 +151,7 @@ def controlled(
         make_folder(job.captures)
 
         def open_film(path: Path) -> Sink:
-            return open_sink(str(path), info, quality=config.quality, tell=tell)
+            return open_sink(str(path), info, quality=config.quality, encoder=config.encoder, tell=tell)
 
         recorder = Recorder(job.captures, open_film)
     return Controlled(job, config, model, source, info, painting, shown, recorder, tell)

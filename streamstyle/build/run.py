@@ -164,7 +164,7 @@ def open_sinks(
     sinks: list[Sink] = []
     try:
         for url in job.sinks:
-            sinks.append(open_sink(url, info, quality=config.quality, tell=tell))
+            sinks.append(open_sink(url, info, quality=config.quality, encoder=config.encoder, tell=tell))
     except BaseException:
         for sink in sinks:
             sink.close(complete=False)

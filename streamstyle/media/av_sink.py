@@ -14,13 +14,13 @@ import av
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, VideoReformatter
-from av.video.stream import VideoStream
+from av.video.reformatter import VideoReformatter
 
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.audio import AudioTrack, PcmTrack, SoundTrack, file_tracks
-from streamstyle.media.colour import MATRICES, from_rgb
+from streamstyle.media.colour import from_rgb
 from streamstyle.media.container import UNWRITABLE, open_input, sink_error
+from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
 from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.letterbox import letterboxed
 from streamstyle.media.scene.film import is_scene, parse_scene
@@ -38,7 +38,7 @@ class FileSink:
 
     `info` describes the frames that will come; the sound, if any, is taken from `info.url`. A killed
     process leaves a file that plays to about its last second. `quality` is the encoder's CRF (lower is
-    better and bigger; None: 18 for H.264, 24 for VP9).
+    better and bigger; None: 18 for H.264, 24 for VP9). `encoder` is one of `choose_encoder`.
 
     Of a live source, its sound is encoded as late as its pictures; frames of another size are letterboxed
     (`frames_letterboxed`) and those whose time does not advance left out (`frames_skipped`).
@@ -46,16 +46,21 @@ class FileSink:
     Counters: `frames`, `video_packets`, `audio_packets_copied`, `audio_packets_encoded`.
     """
 
-    def __init__(self, path: str, info: StreamInfo, *, quality: int | None = None) -> None:
+    def __init__(
+        self, path: str, info: StreamInfo, *, quality: int | None = None, encoder: str = "cpu"
+    ) -> None:
         self._path = Path(path)
         self._info = info
-        self._format = format_of(self._path.suffix)
+        format_ = format_of(self._path.suffix)
         _check_writable(self._path, info.url)
-        self._options = dict(self._format.video_options)
+        options = dict(format_.video_options)
         if quality is not None:
-            self._options["crf"] = str(quality)
+            options["crf"] = str(quality)
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
+        self._format, self._options = choose_encoder(
+            encoder, path, format_, options, info, self._notes, quality=int(options["crf"])
+        )
         self._output: _Output | None = None
         self._closed = False
 
@@ -169,7 +174,7 @@ class _Output:
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError("frames must come in order of their time stamps")
         self._last_pts = pts
-        picture = from_rgb(self._reformatter, frame.pixels, self._info.matrix, self._pixel_format())
+        picture = from_rgb(self._reformatter, frame.pixels, self._info.matrix, pixel_format(self._stream))
         picture.pts = pts
         picture.time_base = self._info.time_base
         if self._last_key is None or time - self._last_key >= KEY_SECONDS:
@@ -209,9 +214,6 @@ class _Output:
             self._container.mux(packet)
             self._video_packets += 1
 
-    def _pixel_format(self) -> str:
-        return self._stream.codec_context.pix_fmt or "yuv420p"
-
 
 def _check_writable(path: Path, source: str) -> None:
     """Say now what would otherwise fail only with the first encoded frame."""
@@ -240,43 +242,6 @@ def _shift_to_zero(first: Frame, info: StreamInfo, notes: list[str]) -> Fraction
         return Fraction(0)
     notes.append(f"The video began {float(-start):.3f} s before zero: everything was shifted by as much.")
     return -start
-
-
-def video_stream(
-    container: OutputContainer,
-    format_: OutputFormat,
-    options: dict[str, str],
-    info: StreamInfo,
-    notes: list[str],
-) -> VideoStream:
-    """A video stream of this format and size, tagged with the colours that `from_rgb` makes."""
-    stream = container.add_stream(format_.video, rate=info.rate or 30, options=options)
-    assert isinstance(stream, VideoStream)
-    context = stream.codec_context
-    context.width, context.height = info.width, info.height
-    context.pix_fmt = "yuv420p"
-    if format_.video == "libx264" and (info.width % 2 or info.height % 2):
-        # H.264 crops 4:2:0 in steps of two pixels, so only 4:4:4 keeps an odd size exactly.
-        context.pix_fmt = "yuv444p"
-        notes.append(
-            f"The odd size {info.width}x{info.height} is stored as 4:4:4, which some hardware players "
-            f"do not show: an even size or .webm plays everywhere."
-        )
-    if format_.video == "libvpx-vp9" and info.sample_aspect_ratio != 1:
-        # VP9 has no place for it, and PyAV no way to have the muxer write it.
-        aspect = info.sample_aspect_ratio
-        notes.append(
-            f"The pixel aspect {aspect.numerator}:{aspect.denominator} is lost in .webm, so the picture "
-            f"looks squeezed: .mp4 and .mkv keep it."
-        )
-    matrix = MATRICES[info.matrix]
-    context.color_range = ColorRange.MPEG
-    context.colorspace = matrix.tag
-    context.color_primaries = matrix.primaries
-    context.color_trc = matrix.transfer
-    context.sample_aspect_ratio = info.sample_aspect_ratio
-    context.time_base = info.time_base
-    return stream
 
 
 def _sound(

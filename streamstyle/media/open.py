@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from streamstyle.media.reconnecting import ReconnectingSource
 
 Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pictures are encoded, see `FileSink`."""
+
+    quality: int | None
+    encoder: str
 
 
 def _film(path: str) -> Source:
@@ -44,31 +52,31 @@ def _subscription(url: str) -> Source:
     return ZmqSource(url)
 
 
-def _file(path: str, info: StreamInfo, quality: int | None, _tell: Tell) -> Sink:
+def _file(path: str, info: StreamInfo, how: Encoding, _tell: Tell) -> Sink:
     from streamstyle.media.av_sink import FileSink
 
-    return FileSink(path, info, quality=quality)
+    return FileSink(path, info, quality=how.quality, encoder=how.encoder)
 
 
-def _preview(url: str, _info: StreamInfo, _quality: int | None, tell: Tell) -> Sink:
+def _preview(url: str, _info: StreamInfo, _how: Encoding, tell: Tell) -> Sink:
     from streamstyle.media.preview.sink import PreviewSink
 
     return PreviewSink(url, tell)
 
 
-def _virtual_camera(url: str, info: StreamInfo, _quality: int | None, _tell: Tell) -> Sink:
+def _virtual_camera(url: str, info: StreamInfo, _how: Encoding, _tell: Tell) -> Sink:
     from streamstyle.media.virtualcam_sink import VirtualCameraSink
 
     return VirtualCameraSink(url, info)
 
 
-def _streams(urls: str, info: StreamInfo, quality: int | None, tell: Tell) -> Sink:
+def _streams(urls: str, info: StreamInfo, how: Encoding, tell: Tell) -> Sink:
     from streamstyle.media.net.stream_sink import StreamSink
 
-    return StreamSink(urls.split(_AND), info, quality=quality, tell=tell)
+    return StreamSink(urls.split(_AND), info, quality=how.quality, encoder=how.encoder, tell=tell)
 
 
-def _publication(url: str, _info: StreamInfo, _quality: int | None, _tell: Tell) -> Sink:
+def _publication(url: str, _info: StreamInfo, _how: Encoding, _tell: Tell) -> Sink:
     from streamstyle.media.zmq_sink import ZmqSink
 
     return ZmqSink(url)
@@ -80,9 +88,9 @@ _SOURCES: dict[str, Callable[[str], Source]] = {
     **dict.fromkeys(SCHEMES, _subscription),
 }
 
-_SINKS: dict[str, Callable[[str, StreamInfo, int | None, Tell], Sink]] = {
+_SINKS: dict[str, Callable[[str, StreamInfo, Encoding, Tell], Sink]] = {
     "": _file,
-    "null": lambda _path, _info, _quality, _tell: NullSink(),
+    "null": lambda _path, _info, _how, _tell: NullSink(),
     "preview": _preview,
     "virtualcam": _virtual_camera,
     **dict.fromkeys(NETWORK, _streams),
@@ -133,8 +141,16 @@ def grouped(urls: Sequence[str]) -> tuple[str, ...]:
     return tuple(filter(None, (joined.get(url, url) for url in urls)))
 
 
-def open_sink(url: str, info: StreamInfo, *, quality: int | None = None, tell: Tell = lambda _: None) -> Sink:
+def open_sink(
+    url: str,
+    info: StreamInfo,
+    *,
+    quality: int | None = None,
+    encoder: str = "cpu",
+    tell: Tell = lambda _: None,
+) -> Sink:
     """The sink for a path or a scheme of the table. `quality`: the encoder's CRF, None for its default.
+    encoder: cpu, a hardware encoder, or auto (see `choose_encoder`); for films and streams.
 
     tell: hears what the user should know while it runs. Raises ConfigError for a scheme or suffix that is not
     known, SinkError where nothing can be written.
@@ -145,7 +161,7 @@ def open_sink(url: str, info: StreamInfo, *, quality: int | None = None, tell: T
             f"Nothing here writes '{scheme}:'{nearest(scheme, _named(_SINKS))}: "
             f"this version writes video files and {_listed(_SINKS)}."
         )
-    return _SINKS[scheme](url, info, quality, tell)
+    return _SINKS[scheme](url, info, Encoding(quality, encoder), tell)
 
 
 def is_file(url: str) -> bool:

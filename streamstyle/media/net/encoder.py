@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,8 +16,8 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from streamstyle.media.audio import SoundTrack
-from streamstyle.media.av_sink import video_stream
 from streamstyle.media.colour import from_rgb
+from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
 from streamstyle.media.formats import OutputFormat
 from streamstyle.media.letterbox import letterboxed
 from streamstyle.media.net.parcel import PICTURE, SOUND, Parcel
@@ -43,25 +43,40 @@ def bit_rate(width: int, height: int, rate: float) -> int:
     return max(round(_BITS_PER_PIXEL * width * height * rate), _LEAST_BITS)
 
 
+@dataclass(frozen=True)
+class LiveVideo:
+    """info: size and clock of the pictures in the stream. format, options: what encodes them."""
+
+    info: StreamInfo
+    format: OutputFormat
+    options: dict[str, str]
+
+
+def live_video(
+    info: StreamInfo, quality: int | None, encoder: str, output: str, notes: list[str]
+) -> LiveVideo:
+    """How frames of `info` are streamed: in its size, made even, by what `choose_encoder` gives."""
+    width, height = max(info.width - info.width % 2, 2), max(info.height - info.height % 2, 2)
+    streamed = replace(info, width=width, height=height, time_base=_CLOCK)
+    most = bit_rate(width, height, float(info.rate or 30))
+    crf = _QUALITY if quality is None else quality
+    options = _LIVE_H264 | {"crf": str(crf), "maxrate": str(most), "bufsize": str(most)}
+    chosen = choose_encoder(encoder, output, _FORMAT, options, streamed, notes, quality=crf, most=most)
+    return LiveVideo(streamed, *chosen)
+
+
 class LiveEncoder:
-    """Encodes frames in order, of any size, into that of `info` (made even), letterboxed.
+    """Encodes frames in order, of any size, into that of `video`, letterboxed.
 
     first: the frame at which the stream's clock begins. sample: what the packets are like, for
     `parcel.pack_start`; it is there after the first frame.
     """
 
-    def __init__(self, info: StreamInfo, sound: Sound, quality: int | None, first: Frame) -> None:
-        width, height = max(info.width - info.width % 2, 2), max(info.height - info.height % 2, 2)
-        self._info = replace(info, width=width, height=height, time_base=_CLOCK)
-        most = bit_rate(width, height, float(info.rate or 30))
-        limits = {
-            "crf": str(_QUALITY if quality is None else quality),
-            "maxrate": str(most),
-            "bufsize": str(most),
-        }
+    def __init__(self, video: LiveVideo, sound: Sound, first: Frame) -> None:
+        self._info = video.info
         # The container is never written to; it makes encoders with headers apart from the packets.
-        self._container: OutputContainer = av.open(os.devnull, "w", format=_FORMAT.muxer)
-        self._video = video_stream(self._container, _FORMAT, _LIVE_H264 | limits, self._info, [])
+        self._container: OutputContainer = av.open(os.devnull, "w", format=video.format.muxer)
+        self._video = video_stream(self._container, video.format, video.options, self._info, [])
         self._shift = _LEAD - first.pts * first.time_base
         self._sound = SoundTrack(self._container, sound, self._shift, _FORMAT.sound_encoder)
         self._container.start_encoding()
@@ -81,7 +96,9 @@ class LiveEncoder:
             return []
         self._last_pts = pts
         pixels = letterboxed(frame.pixels, self._info.width, self._info.height)
-        picture = from_rgb(self._reformatter, np.ascontiguousarray(pixels), self._info.matrix, "yuv420p")
+        picture = from_rgb(
+            self._reformatter, np.ascontiguousarray(pixels), self._info.matrix, pixel_format(self._video)
+        )
         picture.pts, picture.time_base = pts, _CLOCK
         if key or time >= self._next_key:
             picture.pict_type = PictureType.I

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from streamstyle.errors import SinkError
 from streamstyle.media.container import UNWRITABLE, sink_error
-from streamstyle.media.net.encoder import LiveEncoder
+from streamstyle.media.net.encoder import LiveEncoder, live_video
 from streamstyle.media.net.parcel import PICTURE
 from streamstyle.media.net.sender import Sender
 from streamstyle.media.net.targets import target_of
@@ -28,6 +28,8 @@ class StreamSink:
 
     A film is sent from its beginning, for which peers have some seconds to answer, and at its own pace.
 
+    `quality`, `encoder`: see `FileSink`; what is asked of the encoder is in `live_video`.
+
     Counters: `frames`, `frames_skipped` (time stamps that did not advance),
     `video_packets` and `audio_packets` encoded; of each address those of `Sender`, with its name behind them
     where there are several.
@@ -39,11 +41,13 @@ class StreamSink:
         info: StreamInfo,
         *,
         quality: int | None = None,
+        encoder: str = "cpu",
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._senders = [Sender(target, tell) for target in map(target_of, urls)]
         self._info = info
-        self._quality = quality
+        self._notes: list[str] = []
+        self._video = live_video(info, quality, encoder, self.name, self._notes)
         self._encoder: LiveEncoder | None = None
         self._silent = False
         self._pace = Pace(live=info.live)
@@ -64,7 +68,7 @@ class StreamSink:
             if self._encoder is None:
                 sound = sound_of(self._info)
                 self._silent = sound is None
-                self._encoder = LiveEncoder(self._info, sound or Silence(), self._quality, frame)
+                self._encoder = LiveEncoder(self._video, sound or Silence(), frame)
             key = any(sender.wants_key for sender in self._senders)
             parcels = self._encoder.encode(frame, key=key)
         except UNWRITABLE as error:
@@ -103,7 +107,7 @@ class StreamSink:
 
     def report(self) -> MediaReport:
         """Counters so far."""
-        counts, notes = dict(self._counts), list[str]()
+        counts, notes = dict(self._counts), list(self._notes)
         for sender in self._senders:
             report = sender.report()
             suffix = f" {sender.name}" if len(self._senders) > 1 else ""

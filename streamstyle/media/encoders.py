@@ -1,0 +1,181 @@
+"""Which encoder makes the pictures of a film or stream: the CPU's, or H.264 by a graphics chip that is tried
+beforehand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.stream import VideoStream
+
+from streamstyle.errors import SinkError
+from streamstyle.media.colour import MATRICES, from_rgb
+from streamstyle.media.container import UNWRITABLE, reason
+from streamstyle.media.formats import OutputFormat
+from streamstyle.types import StreamInfo
+
+
+@dataclass(frozen=True)
+class HardwareEncoder:
+    """One maker's H.264. name: FFmpeg's. film, live: its options, in which {quality} stands for the CRF and
+    {most} and {usual} for bits a second. needs: what must be there for it to open."""
+
+    name: str
+    film: Mapping[str, str]
+    live: Mapping[str, str]
+    needs: str
+
+    def options(self, quality: int, most: int | None) -> dict[str, str]:
+        """most: at most so many bits a second, for a stream; None for a film, whose quality is constant."""
+        asked = self.film if most is None else self.live
+        # No quality is 0: that asks NVENC to choose for itself, and Quick Sync for a constant bit rate.
+        values = {"quality": max(quality, 1), "most": most, "usual": (most or 0) * 3 // 4}
+        return {name: value.format_map(values) for name, value in asked.items()}
+
+
+# The meanings are those of FFmpeg 8.1's nvenc.c, qsvenc.c and amfenc_h264.c. As with x264 there are no
+# B-frames, forced key frames are points to begin at, and streams wait for no later picture.
+_NVENC = {"preset": "p4", "rc": "vbr", "cq": "{quality}", "bf": "0", "forced-idr": "1"}
+_QSV = {"preset": "veryfast", "global_quality": "{quality}", "bf": "0", "forced_idr": "1"}
+_AMF = {"preset": "balanced", "bf": "0", "forced_idr": "1"}
+_PEAK = {"maxrate": "{most}", "bufsize": "{most}"}
+
+HARDWARE = {
+    "nvenc": HardwareEncoder(
+        "h264_nvenc",
+        _NVENC | {"tune": "hq"},
+        _NVENC | _PEAK | {"tune": "ull", "zerolatency": "1", "delay": "0"},
+        "an NVIDIA GPU with NVENC (A100, H100 and the like have none) and driver 570 or newer; a container "
+        "needs NVIDIA_DRIVER_CAPABILITIES=all",
+    ),
+    "qsv": HardwareEncoder(
+        "h264_qsv",
+        _QSV,
+        # Where both bit rates are the same, it would be a constant one.
+        _QSV | _PEAK | {"b": "{usual}", "async_depth": "1"},
+        "an Intel GPU, /dev/dri and its runtime (Debian: apt install intel-media-va-driver libmfxgen1)",
+    ),
+    "amf": HardwareEncoder(
+        "h264_amf",
+        _AMF | {"usage": "transcoding", "rc": "cqp", "qp_i": "{quality}", "qp_p": "{quality}"},
+        _AMF
+        | _PEAK
+        | {"usage": "ultralowlatency", "latency": "1", "rc": "qvbr", "qvbr_quality_level": "{quality}"}
+        | {"b": "{usual}", "async_depth": "1"},
+        "an AMD GPU and AMD's driver with the AMF runtime (Linux: amdgpu-install --usecase=amf)",
+    ),
+}
+
+_TRIED_FRAMES = 2
+
+
+def choose_encoder(
+    asked: str,
+    output: str,
+    format_: OutputFormat,
+    options: dict[str, str],
+    info: StreamInfo,
+    notes: list[str],
+    *,
+    quality: int,
+    most: int | None = None,
+) -> tuple[OutputFormat, dict[str, str]]:
+    """The format with its encoder, and the options to open it with.
+
+    asked: cpu for `format_` and `options` as they are, auto for the first hardware encoder that opens, or a
+    name of `HARDWARE`. output: for people. What was taken, and why nothing else, goes to `notes`. Raises
+    SinkError where a hardware encoder was named and does not encode frames like those of `info` here.
+    """
+    if asked == "cpu":
+        return format_, options
+    refusals: list[str] = []
+    for name in HARDWARE if asked == "auto" else [asked]:
+        other = replace(format_, video=HARDWARE[name].name)
+        tuned = HARDWARE[name].options(quality, most)
+        why = _unfit(format_, info) or refusal(other, tuned, info)
+        if not why:
+            notes.append(f"{output} is encoded by {other.video}.")
+            return other, tuned
+        if asked != "auto":
+            raise SinkError(
+                f"{output} cannot be encoded by {other.video} here: {why}. It needs {HARDWARE[name].needs}. "
+                f"Without --encoder {name} the CPU does it."
+            )
+        refusals.append(f"{other.video} ({why})")
+    notes.append(f"{output} is encoded by {format_.video}: no hardware encoder opens, {', '.join(refusals)}.")
+    return format_, options
+
+
+def _unfit(format_: OutputFormat, info: StreamInfo) -> str:
+    if format_.video != "libx264":
+        return f"it makes H.264, which .{format_.muxer} does not hold; name an .mp4, .mkv or .mov"
+    if info.width % 2 or info.height % 2:
+        return f"it takes even sizes only, not {info.width}x{info.height}"
+    return ""
+
+
+def refusal(format_: OutputFormat, options: dict[str, str], info: StreamInfo) -> str:
+    """Why this encoder does not encode frames like those of `info`; empty if it does: it just has."""
+    packets: list[Packet[VideoStream]] = []
+    step = max(round(1 / ((info.rate or 30) * info.time_base)), 1)
+    try:
+        with av.open(os.devnull, "w", format="nut") as container:
+            stream = video_stream(container, format_, options, info, [])
+            grey = np.full((info.height, info.width, 3), 128, np.uint8)
+            for number in range(_TRIED_FRAMES):
+                picture = from_rgb(VideoReformatter(), grey, info.matrix, pixel_format(stream))
+                picture.pts, picture.time_base = number * step, info.time_base
+                packets += stream.encode(picture)
+            packets += stream.encode(None)
+    except UNWRITABLE as error:
+        return reason(error)
+    return "" if len(packets) == _TRIED_FRAMES else f"it made {len(packets)} of {_TRIED_FRAMES} pictures"
+
+
+def pixel_format(stream: VideoStream) -> str:
+    """What the stream's encoder takes."""
+    return stream.codec_context.pix_fmt or "yuv420p"
+
+
+def video_stream(
+    container: OutputContainer,
+    format_: OutputFormat,
+    options: dict[str, str],
+    info: StreamInfo,
+    notes: list[str],
+) -> VideoStream:
+    """A video stream of this format and size, tagged with the colours that `from_rgb` makes."""
+    stream = container.add_stream(format_.video, rate=info.rate or 30, options=options)
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    context.width, context.height = info.width, info.height
+    hardware = format_.video in {known.name for known in HARDWARE.values()}
+    context.pix_fmt = "nv12" if hardware else "yuv420p"  # what all of them take
+    if format_.video == "libx264" and (info.width % 2 or info.height % 2):
+        # H.264 crops 4:2:0 in steps of two pixels, so only 4:4:4 keeps an odd size exactly.
+        context.pix_fmt = "yuv444p"
+        notes.append(
+            f"The odd size {info.width}x{info.height} is stored as 4:4:4, which some hardware players "
+            f"do not show: an even size or .webm plays everywhere."
+        )
+    if format_.video == "libvpx-vp9" and info.sample_aspect_ratio != 1:
+        # VP9 has no place for it, and PyAV no way to have the muxer write it.
+        aspect = info.sample_aspect_ratio
+        notes.append(
+            f"The pixel aspect {aspect.numerator}:{aspect.denominator} is lost in .webm, so the picture "
+            f"looks squeezed: .mp4 and .mkv keep it."
+        )
+    matrix = MATRICES[info.matrix]
+    context.color_range = ColorRange.MPEG
+    context.colorspace = matrix.tag
+    context.color_primaries = matrix.primaries
+    context.color_trc = matrix.transfer
+    context.sample_aspect_ratio = info.sample_aspect_ratio
+    context.time_base = info.time_base
+    return stream
