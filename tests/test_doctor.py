@@ -13,6 +13,7 @@ from peers import needs_xvfb, xvfb
 
 from streamstyle.cli.main import main
 from streamstyle.media import devices
+from streamstyle.media.encoders import HARDWARE, refusal_of
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
@@ -102,3 +103,13 @@ def test_doctor_sees_an_ffmpeg_without_srt(
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     assert any("was built without SRT" in line for line in said(capsys, "doctor"))
+
+
+def test_doctor_tells_which_hardware_encoders_open(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = {entry["name"]: entry for entry in json.loads(said(capsys, "doctor", "--json")[-1])}
+    for name, hardware in HARDWARE.items():
+        found = findings[f"{name} encoder"]
+        assert found["ok"] == (refusal_of(name) == "")
+        if not found["ok"]:
+            assert hardware.needs in found["remedy"]
+            assert f"--encoder {name}" in found["remedy"]

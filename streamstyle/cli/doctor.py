@@ -117,6 +117,20 @@ def _gpu() -> list[Finding]:
     ]
 
 
+def _codecs() -> list[Finding]:
+    from streamstyle.media.encoders import HARDWARE, refusal_of
+
+    refusals = {name: refusal_of(name) for name in HARDWARE}
+    return [
+        Finding(
+            f"{name} encoder",
+            "" if refusal else f"{HARDWARE[name].name} encodes 640x360",
+            f"{HARDWARE[name].name}: {refusal}; needs {HARDWARE[name].needs}   (--encoder {name})",
+        )
+        for name, refusal in refusals.items()
+    ]
+
+
 def _extras() -> list[Finding]:
     found = "installed" if importlib.util.find_spec("tensorboard") else ""
     return [Finding("tensorboard", found, _extra("train", "train base --tensorboard"))]
@@ -143,6 +157,7 @@ _LOOKS: tuple[Callable[[], list[Finding]], ...] = (
     _virtual_camera,
     _processor,
     _gpu,
+    _codecs,
     _extras,
     _disk,
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ from av.video.stream import VideoStream
 from streamstyle.errors import SinkError
 from streamstyle.media.colour import MATRICES, from_rgb
 from streamstyle.media.container import UNWRITABLE, reason
-from streamstyle.media.formats import OutputFormat
+from streamstyle.media.formats import FORMATS, OutputFormat
 from streamstyle.types import StreamInfo
 
 
@@ -136,6 +137,13 @@ def refusal(format_: OutputFormat, options: dict[str, str], info: StreamInfo) ->
     except UNWRITABLE as error:
         return reason(error)
     return "" if len(packets) == _TRIED_FRAMES else f"it made {len(packets)} of {_TRIED_FRAMES} pictures"
+
+
+def refusal_of(name: str) -> str:
+    """Why this one of `HARDWARE` encodes no film of a usual size and rate; empty if it does."""
+    info = StreamInfo("", 640, 360, Fraction(30), Fraction(1, 90_000), 0, Fraction(1), "bt709", 0)
+    hardware = HARDWARE[name]
+    return refusal(replace(FORMATS[".mp4"], video=hardware.name), hardware.options(18, None), info)
 
 
 def pixel_format(stream: VideoStream) -> str:
