@@ -21,7 +21,9 @@ def main(port: str, size: str, rate: str, file: str) -> None:
     picture = (
         "videotestsrc is-live=true pattern=ball "
         f"! video/x-raw,width={width},height={height},framerate={rate}/1 "
-        f"! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={int(rate) // 2} bitrate=1000 "
+        # One slice: the payloader repeats the headers before each, and FFmpeg takes each for a picture.
+        f"! x264enc tune=zerolatency threads=1 speed-preset=ultrafast key-int-max={int(rate) // 2} "
+        "bitrate=1000 "
         "! rtph264pay name=pay0 pt=96 config-interval=-1"
     )
     tone = (

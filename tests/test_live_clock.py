@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import pytest
@@ -77,3 +78,65 @@ def test_what_comes_too_soon_is_held_back_until_stopped() -> None:
         pace.hold(seconds, lambda: False)
     assert time.monotonic() - started >= 0.2
     pace.hold(5000.0, lambda: True)
+
+
+RATE = 25
+
+
+def lags(clock: LiveClock, stamps: Iterable[float | None], at: Iterable[float]) -> list[float]:
+    """How many seconds each stamp is behind the time since 100.0, when the clock's first frame came."""
+    return [now - 100 - clock.place(stamp, now) / SECOND for stamp, now in zip(stamps, at, strict=True)]
+
+
+def playing(first: float, seconds: float, delay: float = 0.0) -> Iterator[float]:
+    """Stamps of so many seconds, or the times at which they come in time."""
+    return (first + delay + i / RATE for i in range(round(seconds * RATE)))
+
+
+@pytest.fixture
+def clock() -> LiveClock:
+    """One that has seen two seconds of a stream whose stamps begin at 50."""
+    clock = LiveClock()
+    assert lags(clock, playing(50, 2), playing(100, 2)) == pytest.approx([0] * 2 * RATE, abs=1e-3)
+    return clock
+
+
+def test_a_backlog_is_passed_over_and_leaves_the_clock_as_it_was(clock: LiveClock) -> None:
+    """Five seconds come at once, among them a picture whose stamp was lost."""
+    backlog: list[float | None] = list(playing(52, 5))
+    backlog[1] = None
+    stale = []
+    for i, stamp in enumerate(backlog):
+        clock.place(stamp, 107 + 1e-3 * i)
+        stale.append(clock.stale)
+    assert sum(stale) == pytest.approx(4.75 * RATE, abs=5)
+    assert not any(stale[-3:])
+    assert lags(clock, playing(57.2, 2), playing(107.2, 2)) == pytest.approx([0] * 2 * RATE, abs=1e-3)
+    assert clock.jumps == 0
+
+
+def test_a_backlog_of_a_new_connection_does_not_run_ahead(clock: LiveClock) -> None:
+    clock.connect()
+    behind = lags(clock, playing(0, 4), (103 + 1e-3 * i for i in range(4 * RATE)))
+    behind += lags(clock, playing(4, 2), playing(103.1, 2))
+    assert min(behind) > -0.11
+    assert max(behind) < 0.11
+
+
+@pytest.mark.parametrize("gone", [0.5, 3.0])
+def test_time_that_a_source_lost_is_made_up(clock: LiveClock, gone: float) -> None:
+    """Its clock stood while it was frozen, and nothing of a backlog comes."""
+    behind = lags(clock, playing(52, 3), playing(102 + gone, 3))
+    assert behind[0] == pytest.approx(gone, abs=1e-3)
+    assert behind[RATE:] == pytest.approx([0] * 2 * RATE, abs=0.05)
+    assert clock.jumps == 0
+
+
+def test_what_comes_late_before_each_reconnection_does_not_add_up(clock: LiveClock) -> None:
+    """A picture that the network or FFmpeg kept until the connection was given up."""
+    at = 102.0
+    for _ in range(10):
+        clock.place(52.0, at + 5)
+        clock.connect()
+        assert lags(clock, [51.96, 52.0], [at + 6, at + 6.04]) == pytest.approx([0, 0], abs=1e-3)
+        at += 6.08

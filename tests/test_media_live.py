@@ -125,6 +125,11 @@ def check_order(frames: list[Frame]) -> None:
         assert one.captured_at <= two.captured_at
 
 
+def late(frame: Frame, first: Frame) -> float:
+    """Seconds that its time stamp is behind the wall clock since the first one."""
+    return frame.captured_at - first.captured_at - (frame.time - first.time)
+
+
 @live_peer
 def test_every_live_source_keeps_the_contract(tmp_path: Path, name: str) -> None:
     with LIVE[name](tmp_path) as url, nothing_left_over(), open_live(opening_of(url)) as source:
@@ -224,8 +229,7 @@ def test_a_killed_server_is_awaited_and_its_picture_comes_back(tmp_path: Path) -
     assert report.counters["reconnects"] == 1
     assert report.counters["lost_ms"] > 400
     # What the wall clock says of the gap, the time stamps say as well.
-    gap = frames[5].captured_at - frames[4].captured_at
-    assert frames[5].time - frames[4].time == pytest.approx(gap, abs=0.1)
+    assert late(frames[5], frames[0]) == pytest.approx(0, abs=0.01)
     assert any("Reconnections to rtsp://127.0.0.1" in note for note in report.notes)
 
 
@@ -260,6 +264,31 @@ def test_a_frozen_peer_is_noticed_and_its_picture_comes_back(tmp_path: Path, fro
     check_order(frames)
     assert report.counters["reconnects"] >= 1
     assert any("sends nothing in time" in note for note in report.notes)
+
+
+@needs_gstreamer
+@pytest.mark.parametrize("read", [60.0, 0.5])
+def test_what_a_server_kept_while_frozen_leaves_neither_picture_nor_stamps_late(
+    tmp_path: Path, read: float
+) -> None:
+    """Within the time-out it sends all that it kept at once; after it there is a new connection."""
+    limits = LiveLimits(open=20.0, read=read)
+    with (
+        rtsp_server(tmp_path) as server,
+        open_live(opening_of(f"{server.url}/play"), limits) as source,
+    ):
+        stream = iter(source)
+        frames = [next(stream) for _ in range(15)]
+        server.freeze()
+        threading.Timer(1.5, server.thaw).start()
+        frames += [next(stream) for _ in range(30)]
+        counters = source.report().counters
+    check_order(frames)
+    assert (counters.get("stale", 0) > 0) == (counters["reconnects"] == 0)
+    assert (counters["reconnects"] > 0) == (read < 1)
+    behind = [late(frame, frames[0]) for frame in frames]
+    assert min(behind) > -0.12
+    assert min(behind[-10:]) < 0.1
 
 
 @needs_xvfb

@@ -48,7 +48,7 @@ class LiveSource:
     and ends as files do.
 
     measure: read some frames ahead, and give the rate that their time stamps have. Counters: as
-    `FileSource`'s.
+    `FileSource`'s, and `stale`, pictures that were held up and passed over for newer ones.
     """
 
     def __init__(
@@ -233,6 +233,7 @@ class LiveSource:
         packets: Iterator[Packet[Any]] = container.demux()
         damaged = 0
         while not self._stopped:
+            asked = time.monotonic()
             try:
                 packet = next(packets, None)
             except av.InvalidDataError:
@@ -247,6 +248,8 @@ class LiveSource:
                     raise EOFError
                 return
             damaged, self._since = 0, time.monotonic()
+            if self._since - asked >= (self._limits.read if self._pipe is None else self._pipe.timeout):
+                raise TimeoutError  # half a picture that FFmpeg had kept, and gives out when it gives up
             if packet.size:
                 yield packet
 
@@ -282,20 +285,24 @@ class LiveSource:
         return pictures
 
     def _shown(self, picture: av.VideoFrame) -> Iterator[Frame]:
-        """The picture as promised to the world, when it is due; nothing where it cannot be converted."""
+        """The picture as promised to the world, when it is due; nothing where it cannot be converted, or was
+        held up and newer ones are here."""
         stamp = picture.time
-        try:
-            matrix = matrix_name(picture.colorspace, picture.height)
-            pixels = to_rgb(self._reformatter, picture, matrix, picture.width, picture.height)
-        except HOSTILE:
-            self._counts["corrupt_packets"] += 1
-            return
         if self._pace is not None and stamp is not None:
             self._pace.hold(stamp, lambda: self._stopped)
         now = time.monotonic()
         ticks = self._clock.place(stamp, now)
         if self._ear is not None:
             self._ear.anchored()
+        if self._clock.stale and self._pace is None:
+            self._counts["stale"] += 1
+            return
+        try:
+            matrix = matrix_name(picture.colorspace, picture.height)
+            pixels = to_rgb(self._reformatter, picture, matrix, picture.width, picture.height)
+        except HOSTILE:
+            self._counts["corrupt_packets"] += 1
+            return
         length = (picture.duration or 0) * (picture.time_base or Fraction(0)) / TIME_BASE
         self._counts["frames"] += 1
         yield Frame(
