@@ -33,6 +33,7 @@ class RunConfig:
     1 every frame is steadied as well, for styles that flicker everywhere. overlay: draw what was found and
     done over the frames (see `streamstyle.explain.overlay`). queue: frames that each channel holds.
     quality: the encoder's constant rate factor, 0 (best) .. 51; None leaves it to the container.
+    decoder: of films: cpu, cuda for NVIDIA's NVDEC, or auto for the CPU where that does not open.
     encoder: of films and streams: cpu, a graphics chip's nvenc, qsv or amf, or auto for the first that opens.
     Of live sources: source_timeout: seconds without anything after which a stream is lost and tried again.
     live_queue: frames that wait before each stage, of which the oldest is dropped.
@@ -60,6 +61,7 @@ class RunConfig:
     overlay: bool = False
     queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None
+    decoder: Literal["cpu", "cuda", "auto"] = "cpu"
     encoder: Literal["cpu", "nvenc", "qsv", "amf", "auto"] = "cpu"
     source_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
     live_queue: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2

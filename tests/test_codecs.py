@@ -10,13 +10,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_files import PATCHES, frames_at, info_of, patch_colours
+from av.codec.hwaccel import HWAccel
+from av.video.reformatter import VideoReformatter
+from media_files import PATCHES, frames_at, info_of, make_video, patch_colours
 
 from streamstyle.cli.main import main
-from streamstyle.errors import SinkError
-from streamstyle.media import encoders
+from streamstyle.errors import SinkError, SourceError
+from streamstyle.media import av_source, encoders
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
+from streamstyle.media.colour import is_full_range, matrix_name, to_rgb
+from streamstyle.media.decoders import device_refusal, planar
 from streamstyle.media.encoders import HARDWARE, HardwareEncoder, refusal
 from streamstyle.media.formats import FORMATS
 from streamstyle.media.net.encoder import LiveEncoder, live_video
@@ -197,6 +201,129 @@ def test_every_picture_of_a_stream_leaves_as_it_came_and_key_frames_when_asked(
     finally:
         encoder.close()
     assert notes == [f"a stream is encoded by {video.format.video}."]
+
+
+NO_NVDEC = device_refusal()
+needs_nvdec = pytest.mark.skipif(bool(NO_NVDEC), reason=f"needs NVDEC: {NO_NVDEC}")
+without_nvdec = pytest.mark.skipif(not NO_NVDEC, reason="this machine has NVDEC")
+
+
+def elsewhere() -> HWAccel:
+    """A device that no decoder of FFmpeg's own knows: PyAV opens the film, and decodes on the CPU."""
+    return HWAccel("qsv", allow_software_fallback=True)
+
+
+@without_nvdec
+def test_a_named_decoder_that_does_not_open_is_refused_with_what_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = make_video(tmp_path / "in.mp4")
+    assert main(["run", str(film), "null:", "--decoder", "cuda"]) == 1
+    told = capsys.readouterr().err
+    assert "in.mp4 cannot be decoded by NVDEC: Operation not permitted; it needs an NVIDIA GPU" in told
+    assert "Without --decoder cuda the CPU does it." in told
+
+
+@without_nvdec
+def test_auto_decodes_on_the_cpu_and_the_summary_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = make_video(tmp_path / "in.mp4")
+    assert main(["run", str(film), "null:", "--decoder", "auto", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["frames_out"] == 12
+    (note,) = summary["notes"]
+    assert note.startswith(f"{film} is decoded by the CPU: NVDEC does not, Operation not permitted; it needs")
+
+
+def test_only_films_are_decoded_by_nvdec(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", SCENE, "null:", "--decoder", "cuda"]) == 2
+    assert "for films only, not for test" in capsys.readouterr().err
+
+
+def test_a_codec_that_the_device_does_not_decode_is_refused_or_left_to_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = make_video(tmp_path / "in.mp4")
+    plain = shown(film)
+    monkeypatch.setattr(av_source, "device_refusal", lambda: "")
+    monkeypatch.setattr(av_source, "nvdec", elsewhere)
+    with (
+        pytest.raises(SourceError, match="cannot be decoded by NVDEC: h264 is decoded by h264 alone"),
+        FileSource(str(film), decoder="cuda"),
+    ):
+        pass
+    with pytest.raises(SourceError, match="does not exist"), FileSource("none.mp4", decoder="cuda"):
+        pass
+    source = FileSource(str(film), decoder="auto")
+    with source:
+        assert_same([(frame.pts, frame.pixels) for frame in source], plain)
+    assert source.report().notes == (
+        f"{film} is decoded by the CPU: NVDEC does not, h264 is decoded by h264 alone.",
+    )
+
+
+def test_frames_that_the_device_does_not_take_are_right_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = make_video(tmp_path / "in.mp4")
+    plain = shown(film)
+    monkeypatch.setattr(av_source, "device_refusal", lambda: "")
+    monkeypatch.setattr(av_source, "nvdec", elsewhere)
+    monkeypatch.setattr(av_source, "check_film", lambda _context, _head: None)  # the first one it took
+    source = FileSource(str(film), decoder="cuda")
+    with source:
+        assert_same([(frame.pts, frame.pixels) for frame in source], plain)
+    assert source.report().counters["software_frames"] == 12
+    assert source.report().notes == (
+        f"{film} is decoded by NVDEC, but 12 frames by the CPU, as NVDEC does not take them.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("film_format", "device_format"),
+    [("yuv420p", "nv12"), ("yuv422p", "nv16"), ("yuv420p10le", "p010le"), ("yuv422p10le", "p210le")],
+)
+@pytest.mark.parametrize("tags", [(1, 1), (1, 2), (6, 1)])
+def test_the_formats_of_nvdec_become_the_same_rgb(
+    tmp_path: Path, film_format: str, device_format: str, tags: tuple[int, int]
+) -> None:
+    film = make_video(tmp_path / "in.mp4", matrix=tags, pixel_format=film_format, frames=1)
+    with av.open(str(film)) as container:
+        frame = next(container.decode(video=0))
+    downloaded = frame.reformat(format=device_format)
+    frames = frame, planar(VideoReformatter(), downloaded)
+    assert [is_full_range(f) for f in frames] == [tags[1] == 2] * 2
+    matrix = matrix_name(frame.colorspace, frame.height)
+    host, device = (to_rgb(VideoReformatter(), f, matrix, f.width, f.height) for f in frames)
+    assert np.array_equal(host, device)
+
+
+@needs_nvdec
+@pytest.mark.parametrize("tags", [None, (1, 1), (1, 2), (6, 1)])
+def test_nvdec_decodes_what_the_cpu_does(tmp_path: Path, tags: tuple[int, int] | None) -> None:
+    film = make_video(tmp_path / "in.mp4", matrix=tags, size=(384, 256), frames=40, rotation=90)
+    source = FileSource(str(film), decoder="cuda")
+    with source:
+        got = [(frame.pts, frame.pixels) for frame in source]
+    assert_same(got, shown(film))
+    assert source.report().notes == (f"{film} is decoded by NVDEC.",)
+    assert source.report().counters["corrupt_packets"] == 0
+
+
+@needs_nvdec
+def test_a_film_that_nvdec_does_not_decode_comes_from_the_cpu(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "in.mkv", codec="ffv1", size=(384, 256))
+    source = FileSource(str(film), decoder="auto")
+    with source:
+        assert_same([(frame.pts, frame.pixels) for frame in source], shown(film))
+    assert "ffv1 is decoded by ffv1 alone" in source.report().notes[0]
+
+
+def assert_same(got: list[tuple[int, np.ndarray]], expected: list[tuple[int, np.ndarray]]) -> None:
+    for (pts, pixels), (expected_pts, expected_pixels) in zip(got, expected, strict=True):
+        assert pts == expected_pts
+        assert np.array_equal(pixels, expected_pixels)
 
 
 def shown(path: Path) -> list[tuple[int, np.ndarray]]:

@@ -348,7 +348,8 @@ def test_another_source_gets_the_time_out_of_the_run(
 ) -> None:
     asked: list[float] = []
 
-    def open_other(_url: str, *, timeout: float) -> StandInSource:
+    def open_other(_url: str, *, timeout: float, decoder: str) -> StandInSource:
+        assert decoder == "cpu"
         asked.append(timeout)
         return StandInSource()
 

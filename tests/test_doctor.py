@@ -13,6 +13,7 @@ from peers import needs_xvfb, xvfb
 
 from streamstyle.cli.main import main
 from streamstyle.media import devices
+from streamstyle.media.decoders import NEEDS, device_refusal
 from streamstyle.media.encoders import HARDWARE, refusal_of
 
 
@@ -105,8 +106,11 @@ def test_doctor_sees_an_ffmpeg_without_srt(
     assert any("was built without SRT" in line for line in said(capsys, "doctor"))
 
 
-def test_doctor_tells_which_hardware_encoders_open(capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_tells_which_hardware_codecs_open(capsys: pytest.CaptureFixture[str]) -> None:
     findings = {entry["name"]: entry for entry in json.loads(said(capsys, "doctor", "--json")[-1])}
+    decoder = findings["nvdec decoder"]
+    assert decoder["ok"] == (device_refusal() == "")
+    assert decoder["ok"] or NEEDS in decoder["remedy"]
     for name, hardware in HARDWARE.items():
         found = findings[f"{name} encoder"]
         assert found["ok"] == (refusal_of(name) == "")

@@ -25,7 +25,7 @@ from streamstyle.errors import ConfigError
 from streamstyle.files import make_folder
 from streamstyle.flow import Flow, Later, Outlet, SwitchedSource
 from streamstyle.job import Job
-from streamstyle.media.open import open_sink, open_source
+from streamstyle.media.open import is_file, open_sink, open_source
 from streamstyle.media.zmq_control import ControlSocket
 from streamstyle.temporal.steady import SceneHold
 from streamstyle.types import Sink, StreamInfo
@@ -79,7 +79,9 @@ class Controlled:
 
     def _switch(self, url: str, timeout: float) -> None:
         """See `Levers.switch`."""
-        self.source.switch(open_source(url, timeout=self.config.source_timeout), timeout)
+        decoder = self.config.decoder if is_file(url) else "cpu"
+        source = open_source(url, timeout=self.config.source_timeout, decoder=decoder)
+        self.source.switch(source, timeout)
 
     def _target(
         self, info: StreamInfo, config: RunConfig, before: RunConfig, shown: Target

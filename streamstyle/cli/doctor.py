@@ -118,16 +118,24 @@ def _gpu() -> list[Finding]:
 
 
 def _codecs() -> list[Finding]:
+    from streamstyle.media.decoders import NEEDS, device_refusal
     from streamstyle.media.encoders import HARDWARE, refusal_of
 
+    why = device_refusal()
+    nvdec = Finding(
+        "nvdec decoder", "" if why else "decodes h264", f"{why}; needs {NEEDS}   (--decoder cuda)"
+    )
     refusals = {name: refusal_of(name) for name in HARDWARE}
     return [
-        Finding(
-            f"{name} encoder",
-            "" if refusal else f"{HARDWARE[name].name} encodes 640x360",
-            f"{HARDWARE[name].name}: {refusal}; needs {HARDWARE[name].needs}   (--encoder {name})",
-        )
-        for name, refusal in refusals.items()
+        nvdec,
+        *(
+            Finding(
+                f"{name} encoder",
+                "" if refusal else f"{HARDWARE[name].name} encodes 640x360",
+                f"{HARDWARE[name].name}: {refusal}; needs {HARDWARE[name].needs}   (--encoder {name})",
+            )
+            for name, refusal in refusals.items()
+        ),
     ]
 
 

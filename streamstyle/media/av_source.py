@@ -19,6 +19,15 @@ from av.video.stream import VideoStream
 from streamstyle.errors import SourceError
 from streamstyle.media.colour import matrix_name, to_rgb
 from streamstyle.media.container import HOSTILE, open_input, picture_stream
+from streamstyle.media.decoders import (
+    NEEDS,
+    DeviceRefusalError,
+    by_device,
+    check_film,
+    device_refusal,
+    nvdec,
+    planar,
+)
 from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
@@ -29,16 +38,24 @@ MISSING_SECONDS = Fraction(1, 2)  # a file that ends this much before its declar
 class FileSource:
     """One local file as a Source. Everything is read once, from the start.
 
+    decoder: cpu; cuda, NVIDIA's NVDEC, which raises SourceError where it does not decode the film; or auto,
+    which then takes the CPU and notes why. What NVDEC cannot decode later on comes from the CPU, counted.
+
     Counters: `frames`; `corrupt_packets` (did not decode, or only with parts concealed);
     `concealed_frames` (of these, shown all the same); `truncated` (0 or 1); `guessed_pts`,
-    `repaired_pts` (time stamps that were missing, or not after the previous frame's).
+    `repaired_pts` (time stamps that were missing, or not after the previous frame's);
+    `software_frames` (by the CPU in spite of NVDEC).
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, decoder: str = "cpu") -> None:
         self._path = path
+        self._decoder = decoder
+        self._device = False
+        self._why_cpu = ""
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
         self._reformatter = VideoReformatter()
+        self._planar = VideoReformatter()  # each keeps what one conversion needs
         self._container: InputContainer | None = None
         self._info: StreamInfo | None = None
         self._frames: Iterator[Frame] = iter(())
@@ -53,13 +70,8 @@ class FileSource:
         return self._info
 
     def __enter__(self) -> Self:
-        container = open_input(self._path)
-        try:
-            self._open(container)
-        except BaseException:
-            container.close()
-            raise
-        self._container = container
+        if self._decoder == "cpu" or not self._enter_by_device():
+            self._enter(open_input(self._path))
         return self
 
     def __exit__(
@@ -84,6 +96,12 @@ class FileSource:
         """Counters so far."""
         counters = {"frames": 0, "corrupt_packets": 0, "truncated": 0} | dict(self._counts)
         notes = list(self._notes)
+        if self._device:
+            missed = self._counts["software_frames"]
+            but = f", but {missed} frames by the CPU, as NVDEC does not take them" if missed else ""
+            notes.append(f"{self._path} is decoded by NVDEC{but}.")
+        if self._why_cpu:
+            notes.append(f"{self._path} is decoded by the CPU: NVDEC does not, {self._why_cpu}.")
         if counters["corrupt_packets"]:
             concealed = self._counts["concealed_frames"]
             notes.append(
@@ -91,6 +109,38 @@ class FileSource:
                 f"frames are shown with parts concealed, the rest was skipped."
             )
         return MediaReport(counters=counters, notes=tuple(notes))
+
+    def _enter_by_device(self) -> bool:
+        """False where the CPU has to do it, and may."""
+        why = device_refusal()
+        if why:
+            why += f"; it needs {NEEDS}"
+        else:
+            container = open_input(self._path, nvdec())
+            self._device = True
+            try:
+                self._enter(container)
+            except (DeviceRefusalError, SourceError) as error:
+                why = str(error).rstrip(".")
+            else:
+                return True
+        if self._decoder == "cuda":
+            raise SourceError(
+                f"{self._path} cannot be decoded by NVDEC: {why}. Without --decoder cuda the CPU does it."
+            )
+        self._device, self._why_cpu = False, why
+        self._counts.clear()
+        self._notes.clear()
+        self._read_to = Fraction(0)
+        return False
+
+    def _enter(self, container: InputContainer) -> None:
+        try:
+            self._open(container)
+        except BaseException:
+            container.close()
+            raise
+        self._container = container
 
     def _open(self, container: InputContainer) -> None:
         stream = picture_stream(container)
@@ -101,7 +151,8 @@ class FileSource:
                 f"{self._path} uses a video codec that this FFmpeg cannot decode: convert it to H.264 first."
             )
         try:
-            stream.thread_type = "AUTO"
+            if not self._device:  # NVDEC has 32 surfaces at most, and every frame thread takes one
+                stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             decoded = self._decoded(container, stream)
             head = next(decoded, None)
@@ -110,6 +161,8 @@ class FileSource:
                     f"No frame of {self._path} can be decoded: the file is damaged or its codec "
                     f"({stream.codec_context.name}) is not supported."
                 )
+            if self._device:
+                check_film(stream.codec_context, head)
             self._info = _describe(self._path, container, stream, head)
             self._frames = self._upright(head, decoded)
         except HOSTILE as error:
@@ -156,6 +209,8 @@ class FileSource:
         except HOSTILE:
             self._counts["corrupt_packets"] += 1
             return []
+        if self._device and not by_device(stream.codec_context):
+            self._counts["software_frames"] += len(frames)
         concealed = sum(frame.is_corrupt for frame in frames)
         if concealed:
             self._counts["corrupt_packets"] += concealed
@@ -171,7 +226,8 @@ class FileSource:
         frame: av.VideoFrame | None = head
         while frame is not None:
             try:
-                pixels = to_rgb(self._reformatter, frame, info.matrix, head.width, head.height)
+                samples = planar(self._planar, frame) if self._device else frame
+                pixels = to_rgb(self._reformatter, samples, info.matrix, head.width, head.height)
             except HOSTILE:
                 self._counts["corrupt_packets"] += 1
             else:

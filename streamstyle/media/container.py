@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -34,8 +35,9 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def open_input(path: str) -> InputContainer:
-    """Open a local media file. Raises SourceError with what is wrong and what to do."""
+def open_input(path: str, hwaccel: HWAccel | None = None) -> InputContainer:
+    """Open a local media file. hwaccel: the device to decode on, which must be there. Raises SourceError with
+    what is wrong and what to do."""
     file = Path(path)
     try:
         if file.is_dir():
@@ -47,6 +49,7 @@ def open_input(path: str) -> InputContainer:
             "r",
             container_options={"format_whitelist": READABLE, "protocol_whitelist": "file"},
             metadata_errors="replace",
+            hwaccel=hwaccel,
         )
     except HOSTILE as error:
         raise SourceError(_why_not_opened(path, error)) from error

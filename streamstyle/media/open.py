@@ -32,10 +32,10 @@ class Encoding:
     encoder: str
 
 
-def _film(path: str) -> Source:
+def _film(path: str, decoder: str) -> Source:
     from streamstyle.media.av_source import FileSource
 
-    return FileSource(path)
+    return FileSource(path, decoder=decoder)
 
 
 def _scene(url: str) -> Source:
@@ -83,7 +83,6 @@ def _publication(url: str, _info: StreamInfo, _how: Encoding, _tell: Tell) -> Si
 
 
 _SOURCES: dict[str, Callable[[str], Source]] = {
-    "": _film,
     "test": _scene,
     **dict.fromkeys(SCHEMES, _subscription),
 }
@@ -104,13 +103,17 @@ LIMITS = LiveLimits()
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 
 
-def open_source(url: str, *, timeout: float = LIMITS.read) -> Source:
+def open_source(url: str, *, timeout: float = LIMITS.read, decoder: str = "cpu") -> Source:
     """The source for a path or a scheme of the table; it opens when its `with` block is entered.
 
-    timeout: seconds without anything after which a stream or device is taken for lost. Raises ConfigError for
-    a scheme that is not known.
+    timeout: seconds without anything after which a stream or device is taken for lost. decoder: of films, see
+    `FileSource`. Raises ConfigError for a scheme that is not known, or that `cuda` does not decode.
     """
     scheme = _scheme(url)
+    if not scheme:
+        return _film(url, decoder)
+    if decoder == "cuda":
+        raise ConfigError(f"--decoder cuda is for films only, not for {scheme}: leave it out.")
     if scheme in LIVE:
         return open_live(opening_of(url), replace(LIMITS, read=timeout))
     if scheme not in _SOURCES:
