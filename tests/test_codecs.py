@@ -6,11 +6,14 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import numpy as np
 import pytest
-from av.codec.hwaccel import HWAccel
+from av.codec.hwaccel import HWAccel, HWDeviceType
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 from media_files import PATCHES, frames_at, info_of, make_video, patch_colours
 
@@ -20,7 +23,7 @@ from streamstyle.media import av_source, encoders
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.colour import is_full_range, matrix_name, to_rgb
-from streamstyle.media.decoders import device_refusal, planar
+from streamstyle.media.decoders import DeviceRefusalError, check_film, device_refusal, planar
 from streamstyle.media.encoders import HARDWARE, HardwareEncoder, refusal
 from streamstyle.media.formats import FORMATS
 from streamstyle.media.net.encoder import LiveEncoder, live_video
@@ -85,7 +88,9 @@ def test_a_stream_has_a_bit_rate_that_quality_cannot_exceed_and_a_film_has_none(
 @pytest.mark.parametrize("name", EACH_ABSENT)
 def test_a_named_encoder_that_does_not_open_is_refused_with_what_it_needs(tmp_path: Path, name: str) -> None:
     path = tmp_path / "out.mp4"
-    with pytest.raises(SinkError, match=f"h264_{name} here: .*It needs an .*Without --encoder {name}"):
+    with pytest.raises(
+        SinkError, match=f"h264_{name} in 96x64 here: .*It needs an .*Without --encoder {name}"
+    ):
         FileSink(str(path), info_of(), encoder=name)
     assert not path.exists()
     with pytest.raises(SinkError, match=f"hls:.* cannot be encoded by h264_{name}"):
@@ -261,6 +266,35 @@ def test_a_codec_that_the_device_does_not_decode_is_refused_or_left_to_the_cpu(
     assert source.report().notes == (
         f"{film} is decoded by the CPU: NVDEC does not, h264 is decoded by h264 alone.",
     )
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "vp8", "vp9", "mpeg2video", "mpeg4", "vc1"])
+def test_ffmpeg_s_own_decoder_of_what_the_guide_names_knows_nvdec(codec: str) -> None:
+    configs = av.Codec(codec, "r").hardware_configs
+    assert any(config.device_type == HWDeviceType.cuda and config.is_supported for config in configs)
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ({"pix_fmt": "cuda", "width": 192, "height": 128}, ""),
+        ({"pix_fmt": "yuv422p", "width": 192, "height": 128}, "not what this GPU decodes"),
+        ({"pix_fmt": "cuda", "width": 184, "height": 128}, "cuts off its left or upper edge"),
+        ({"is_hwaccel": False, "pix_fmt": "yuv420p", "width": 192, "height": 128}, "h264 is decoded by h264"),
+    ],
+)
+def test_the_first_frame_tells_whether_the_device_decoded_the_film(
+    context: dict[str, Any], said: str
+) -> None:
+    decoder = SimpleNamespace(
+        **{"is_hwaccel": True, "codec": av.Codec("h264", "r"), "name": "h264"} | context
+    )
+    head = av.VideoFrame(192, 128, "nv12")
+    if not said:
+        check_film(cast(VideoCodecContext, decoder), head)
+        return
+    with pytest.raises(DeviceRefusalError, match=said):
+        check_film(cast(VideoCodecContext, decoder), head)
 
 
 def test_frames_that_the_device_does_not_take_are_right_and_counted(

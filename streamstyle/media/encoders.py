@@ -105,8 +105,8 @@ def choose_encoder(
             return other, tuned
         if asked != "auto":
             raise SinkError(
-                f"{output} cannot be encoded by {other.video} here: {why}. It needs {HARDWARE[name].needs}. "
-                f"Without --encoder {name} the CPU does it."
+                f"{output} cannot be encoded by {other.video} in {info.width}x{info.height} here: {why}. "
+                f"It needs {HARDWARE[name].needs}. Without --encoder {name} the CPU does it."
             )
         refusals.append(f"{other.video} ({why})")
     notes.append(f"{output} is encoded by {format_.video}: no hardware encoder opens, {', '.join(refusals)}.")
