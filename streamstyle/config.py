@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -88,7 +88,7 @@ def load_config(kind: type[C], path: Path | None, assignments: Iterable[str]) ->
     try:
         return msgspec.convert(values, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"a setting does not fit: {_in_our_words(str(error))}") from error
+        raise ConfigError(f"a setting does not fit: {_in_our_words(str(error), kind)}") from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -133,5 +133,7 @@ def _check_keys(kind: Any, values: Mapping[str, Any], *, prefix: str) -> None:
             _check_keys(known[key], value, prefix=f"{prefix}{key}.")
 
 
-def _in_our_words(message: str) -> str:
-    return re.sub(r" - at `\$\.?(.*)`$", r" (at \1)", message)
+def _in_our_words(message: str, kind: type) -> str:
+    told = re.sub(r" - at `\$\.?(.*)`$", r" (at \1)", message)
+    choice = re.search(r"^Invalid enum value .* \(at (\w+)\)$", told)
+    return f"{told}: it is one of {', '.join(get_args(get_type_hints(kind)[choice[1]]))}" if choice else told

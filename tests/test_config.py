@@ -34,7 +34,8 @@ def test_an_unknown_nested_key_is_named_with_its_path() -> None:
     ("assignment", "said"),
     [
         ("quality=high", "at quality"),
-        ("correct=always", "at correct"),
+        ("correct=always", "at correct\\): it is one of off, repair"),
+        ("decoder=qsv", "it is one of cpu, cuda, auto"),
         ("quality=99", "at quality"),
         ("queue=0", "at queue"),
         ("quality", "name=value"),

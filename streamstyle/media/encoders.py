@@ -99,14 +99,16 @@ def choose_encoder(
     for name in HARDWARE if asked == "auto" else [asked]:
         other = replace(format_, video=HARDWARE[name].name)
         tuned = HARDWARE[name].options(quality, most)
-        why = _unfit(format_, info) or refusal(other, tuned, info)
+        unfit = _unfit(format_, info)
+        why = unfit or refusal(other, tuned, info)
         if not why:
             notes.append(f"{output} is encoded by {other.video}.")
             return other, tuned
         if asked != "auto":
+            needs = "" if unfit else f"It needs {HARDWARE[name].needs}. "
             raise SinkError(
                 f"{output} cannot be encoded by {other.video} in {info.width}x{info.height} here: {why}. "
-                f"It needs {HARDWARE[name].needs}. Without --encoder {name} the CPU does it."
+                f"{needs}Without --encoder {name} the CPU does it."
             )
         refusals.append(f"{other.video} ({why})")
     notes.append(f"{output} is encoded by {format_.video}: no hardware encoder opens, {', '.join(refusals)}.")
@@ -117,7 +119,7 @@ def _unfit(format_: OutputFormat, info: StreamInfo) -> str:
     if format_.video != "libx264":
         return f"it makes H.264, which .{format_.muxer} does not hold; name an .mp4, .mkv or .mov"
     if info.width % 2 or info.height % 2:
-        return f"it takes even sizes only, not {info.width}x{info.height}"
+        return "it takes even sizes only"
     return ""
 
 
