@@ -29,6 +29,7 @@ from streamstyle.types import (
     Repaint,
     Repainter,
     Verdict,
+    is_painted,
 )
 
 REPAINTED = {Kind.FLICKER, Kind.POP, Kind.DISTORTION, Kind.STYLE}
@@ -100,13 +101,14 @@ class Process:
         self.overlay_timer = StageTimer()
 
     def __call__(self, frames: Iterable[Frame | None]) -> Iterator[Frame]:
-        """Styled frames, one for each source frame. None: no frame waits, the first in flight is wanted."""
+        """Styled frames, one for each source frame. None: no frame waits, and the first in flight is wanted
+        if it is painted; until then another None, or a frame, may follow."""
         pending: deque[_Started] = deque()
         painted: deque[tuple[_Started, Picture]] = deque()
         for frame in frames:
             if frame is not None:
                 pending.append(self._start(frame))
-            elif pending and not painted:
+            elif pending and not painted and is_painted(pending[0].wait):
                 painted.append(_painted(pending.popleft()))
             while painted:
                 yield self._finish(*painted.popleft())

@@ -99,9 +99,8 @@ class StreamInfo:
     """What is known of a source once it is open.
 
     url: what the user named; sinks of a film copy the sound from there. live: frames come when they come, and
-    late ones are worth nothing. sound: what is heard of a live source, None where it is mute.
-    width, height: of upright frames.
-    rate: average frames per second (None: unknown). frames: number of frames, 0 where unknown.
+    late ones are worth nothing. sound: what is heard of a live source, None where it is mute. width, height:
+    of upright frames. rate: average frames per second (None: unknown). frames: how many, 0 where unknown.
     sample_aspect_ratio: of upright frames. matrix: "bt709", "bt601" or "bt2020", as tagged or, where
     untagged, 709 from 720 lines up. audio_streams: how many audio streams the source has.
     """
@@ -181,11 +180,10 @@ class EngineSpec:
     """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
     in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
     statistics of its normalisation from frame to frame, and so hear `Look.hold`? size: (width, height) that
-    it paints at where that is not the frame's. every: of how many frames it paints one, at least.
-    tiles: into how many it cuts a frame. paints:
-    False where pictures leave as they came. why: the reason that `auto` took no better one, empty where there
-    was none or the engine was asked for by name. plan: how it shares out the processors, in words, empty
-    where it does not choose."""
+    it paints at where that is not the frame's. every: of how many frames it paints one, at least. tiles: into
+    how many it cuts a frame. paints: False where pictures leave as they came. why: the reason that `auto`
+    took no better one, empty where there was none or the engine was asked for by name. plan: how it shares
+    out the processors, in words, empty where it does not choose."""
 
     name: str
     precision: str
@@ -225,13 +223,26 @@ class Region(Protocol):
     """Says where in a frame another style holds."""
 
     def mask(self, frame: Frame) -> NDArray[np.uint8]:
-        """uint8 (H, W) for this frame: 255 inside, 0 outside, soft between.
-
-        Raises SourceError, EngineError.
-        """
+        """uint8 (H, W): 255 inside, 0 outside, soft between. Raises SourceError, EngineError."""
 
     def close(self) -> None:
         """Free what the region holds."""
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A `Pending` of an engine that paints by itself. done: is the picture there?"""
+
+    wait: Pending
+    done: Callable[[], bool]
+
+    def __call__(self) -> Picture:
+        return self.wait()
+
+
+def is_painted(pending: Pending) -> bool:
+    """Is nothing won by leaving it alone? So it is where the picture is there, or is made by the call."""
+    return not isinstance(pending, Painting) or pending.done()
 
 
 class Engine(Protocol):
@@ -247,7 +258,7 @@ class Engine(Protocol):
 
     def start(self, pixels: Picture, look: Look) -> Pending:
         """Begin to stylize one picture; the returned call waits for the result, a new picture of the same
-        shape that the caller owns. Raises EngineError."""
+        shape that the caller owns. It may be a `Painting`. Raises EngineError."""
 
     def close(self) -> None:
         """Free what the engine holds."""

@@ -15,7 +15,10 @@ import pytest
 
 from streamstyle.errors import SinkError, SourceError
 from streamstyle.flow import Flow, FlowStatus, Inlet, Live, Outlet, StandInConfig, Stop
-from streamstyle.types import Frame, MediaReport, Picture
+from streamstyle.process import Process
+from streamstyle.telemetry import EventLog
+from streamstyle.temporal.corrector import RepairCorrector
+from streamstyle.types import EngineSpec, Frame, Look, MediaReport, Painting, Pending, Picture
 
 LONG = 60.0
 PICTURE = np.full((2, 2, 3), 200, np.uint8)
@@ -155,6 +158,44 @@ def test_live_frames_do_not_wait_for_the_next_one_in_the_engine() -> None:
         yield from pending
 
     assert drive(source(), [sink], live(), two_in_flight).left == 5
+
+
+class PairEngine:
+    """Paints two at a time, and no first picture before the second one has begun."""
+
+    spec = EngineSpec("pair", "uint8", "none", in_flight=2)
+    busy_seconds = 0.0
+
+    def __init__(self) -> None:
+        self.begun = [threading.Event(), threading.Event()]
+        self._at = iter(self.begun)
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        next(self._at).set()
+
+        def wait() -> Picture:
+            assert self.begun[1].wait(LONG), "the second one waits for the first"
+            return pixels.copy()
+
+        return Painting(wait, self.begun[1].is_set)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_frame_that_comes_while_another_is_painted_is_begun_at_once() -> None:
+    engine = PairEngine()
+
+    def source() -> Iterator[Frame]:
+        yield frame(0)
+        assert engine.begun[0].wait(LONG)
+        yield frame(1)
+
+    look = Look(np.zeros((2, 4), np.float32))
+    process = Process(engine, lambda _: look, None, RepairCorrector(), EventLog(None), spare=0)
+    sink = Watched()
+    assert drive(source(), [sink], live(), process).left == 2
+    assert [one.index for one in sink.frames] == [0, 1]
 
 
 def test_a_silent_source_is_stood_in_for_and_returns_without_a_jump_back() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamstyle.engines.statistics import HoldingEngine, SkippingEngine
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.nets.layout import CodeLayout
-from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture
+from streamstyle.types import Engine, EngineSpec, Look, Painting, Pending, Picture, is_painted
 
 
 def open_guided(
@@ -80,7 +80,7 @@ class GuidedEngine:
             self._seconds += time.perf_counter() - began
             return picture
 
-        return wait
+        return Painting(wait, lambda: is_painted(painted))
 
     def _reduced_look(self, look: Look) -> Look:
         """The same object as long as the look stays, so that engines see that it did."""

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from streamstyle.engines.statistics import repainter_of
 from streamstyle.errors import EngineError, EngineMemoryError
-from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture, Repaint
+from streamstyle.types import Engine, EngineSpec, Look, Painting, Pending, Picture, Repaint, is_painted
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ class LiveEngine:
             finally:
                 serving.waiting -= 1
 
-        return wait
+        return Painting(wait, lambda: is_painted(pending))
 
     def remember(self) -> Repaint | None:
         """See `streamstyle.types.Repainter`; None while no engine holds statistics."""

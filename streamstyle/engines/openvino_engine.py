@@ -25,7 +25,7 @@ from streamstyle.engines.statistics import Past
 from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Look, Pending, Picture
+from streamstyle.types import EngineSpec, Look, Painting, Pending, Picture
 
 NETS = Path(__file__).parents[1] / "nets"
 
@@ -131,7 +131,7 @@ class OpenVinoEngine:
             self._idle.append(request)
             return styled
 
-        return request, wait
+        return request, Painting(wait, lambda: bool(request.wait_for(0)))
 
     def close(self) -> None:
         """Drop the idle requests."""

@@ -119,6 +119,11 @@ class Channel(Generic[T]):
                     self._changed.notify_all()
             yield item
 
+    def comes_within(self, seconds: float) -> bool:
+        """Wait so long for an item or the end: will `next` return at once?"""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._items) or self._closed, seconds)
+
     def catch_up(self) -> None:
         """Drop all that waits but the newest, if one found no room lately: the reader is the slower one, and
         older items would only make the later ones old."""

@@ -25,6 +25,9 @@ SOURCE_PATIENCE = 0.8
 """Seconds that a source may take for its next frame once the run is to end."""
 
 
+_LOOK = 0.002
+"""Seconds between two looks whether the first frame in flight is painted."""
+
 _PACED = 60
 """Frames over which the pace "of late" is told."""
 
@@ -117,7 +120,8 @@ class Flow:
     ) -> FlowStatus:
         """Run to the end; returns when all threads have ended or were given up.
 
-        process: gets None where nothing waits, so that the first frame in flight is wanted (live only).
+        process: gets None where nothing waits, so that the first frame in flight is wanted once it is painted
+        (live only).
         on_frame: called in the caller's thread after each frame that `process` yields. The first error of any
         thread is raised here, with its traceback; sinks are then closed with `complete=False`. The source and
         the sinks are closed in every case, each by the thread that used it.
@@ -194,14 +198,15 @@ class Flow:
                 channel.end()
 
     def _latest(self) -> Iterator[Frame | None]:
-        """What `process` gets of a live source: None where nothing waits while it holds frames. Where it
-        let one leave unasked it holds all it can, and may have to catch up: before, two that wait fill it."""
+        """What `process` gets of a live source: None where nothing waits while it holds frames, again and
+        again until one is painted or another comes. Where it let one leave unasked it holds all it can, and
+        may have to catch up: before, two that wait fill it."""
         frames = iter(self.captured)
         given = left = 0
         asked = False
         while True:
             came, left = self.left > left, self.left
-            if given > left and not self.captured.depth and (came or not asked):
+            if given > left and not self.captured.comes_within(0.0 if came or not asked else _LOOK):
                 asked = True
                 yield None
                 continue
