@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from streamstyle.errors import SinkError, SourceError
 from streamstyle.media.wire import Slot
 
-SLOTS = 8
+SLOTS = 4
+"""Few, so that a slot is still in the processor's cache when its turn comes again. About as many pictures
+wait for a reader over a socket."""
 _HEAD = 64  # bytes before the picture: one cache line for the serial number
 _PAGE = mmap.PAGESIZE
 
