@@ -159,12 +159,14 @@ class Process:
         action = self._corrector.correct_(styled, rest)
         if rest is not anomaly:
             action = replace(action, name=f"{PAINTED_AGAIN} + {action.name}".removesuffix(" + none"))
-        if self._guard is not None:
-            anomaly, action = self._guard.judge_(frame, styled, anomaly, action)
         corrected = time.perf_counter()
         after = detector.commit(styled, touched=action.touched)
-        self.detect_timer.add(detected - started + time.perf_counter() - corrected)
-        self.correct_timer.add(corrected - looked)
+        committed = time.perf_counter()
+        # After the commit: what the guard holds back is no past to find the next frame at fault against.
+        if self._guard is not None:
+            anomaly, action = self._guard.judge_(frame, styled, anomaly, action)
+        self.detect_timer.add(detected - started + committed - corrected)
+        self.correct_timer.add(corrected - looked + time.perf_counter() - committed)
         if anomaly.flagged:
             event = describe(frame, anomaly, action, after)
             self._events.add(event)

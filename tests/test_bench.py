@@ -21,7 +21,7 @@ from streamstyle.bench import baselines
 from streamstyle.bench.ablations import ABLATIONS
 from streamstyle.bench.exact import exact_method, warp_errors
 from streamstyle.bench.figures import EVERY_FILM, UNSIGNED, figures
-from streamstyle.bench.flashes import NewFlashes, failing, new_flashes
+from streamstyle.bench.flashes import NewFlashes, failing, new_flashes, passing
 from streamstyle.bench.ghosts import Uncovered, estimated_motion, ghost_leak
 from streamstyle.bench.goals import GOALS, Goal, Line, judged
 from streamstyle.bench.injections import Film, bursts, gained
@@ -214,13 +214,14 @@ def test_a_flash_that_only_the_painting_has_is_counted_and_held_back(film: Film)
     assert found["clean"]["painted"] > 10
     assert found[EVERY_FILM]["painted"] == found["clean"]["painted"] + found["gain 3%"]["painted"]
     assert found[EVERY_FILM]["left"] == 0
+    assert measured["guard_held"] > 0.1
 
 
 def test_a_flash_of_the_film_itself_excuses_its_painting(film: Film) -> None:
     strobe = [gained(x, 0.3 if i % 6 < 3 else 1.7) for i, x in enumerate(film)]
     assert failing(strobe, 30.0).sum() > 10
     assert not failing(film, 30.0).any()
-    assert new_flashes(strobe, strobe, film, 30.0) == NewFlashes(FRAMES, 0, 0)
+    assert new_flashes(passing(strobe, 30.0), strobe, film, 30.0) == NewFlashes(FRAMES, 0, 0)
     slow = failing(strobe, 10.0)  # the same pictures at a third of the rate
     assert not slow.any()
 

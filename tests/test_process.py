@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,7 @@ from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import AREA, FlashGuard
-from streamstyle.types import EngineSpec, Frame, Look, Pending, Picture, Repaint
+from streamstyle.types import EngineSpec, Frame, Kind, Look, Pending, Picture, Repaint
 
 SIZE = (180, 320)
 LOOK = Look(np.zeros((2, 4), np.float32))
@@ -133,6 +133,24 @@ def test_one_frame_leaves_for_each_time_that_none_waits() -> None:
     for frame in process(source()):
         left.append(frame.index)
     assert left == list(range(8))
+
+
+def test_what_the_guard_holds_back_is_no_past_to_find_the_next_frame_at_fault_against() -> None:
+    class Recording(SilentDetector):
+        def __init__(self) -> None:
+            self.past: list[Picture] = []
+
+        def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
+            self.past.append(styled.copy())
+            return super().commit(styled, touched=touched)
+
+    pulsing = {i: 1.6 for i in range(90) if i % 6 < 3}
+    painted, _ = run(ToneEngine(pulsing), 90, repair=False)
+    detector, engine = Recording(), ToneEngine(pulsing)
+    process = Process(engine, lambda _: LOOK, detector, RepairCorrector(), EventLog(None), FlashGuard())
+    left = list(process(panning_scene(90)))
+    assert worst_share([f.pixels for f in painted]) > AREA > worst_share([f.pixels for f in left])
+    assert all(np.array_equal(past, frame.pixels) for past, frame in zip(detector.past, painted, strict=True))
 
 
 def test_a_clean_clip_leaves_bit_identical_and_unflagged() -> None:

@@ -53,8 +53,9 @@ def figures(measured: Sequence[Measured]) -> dict[str, Any]:
         },
         "false_alarms": {scene: _alarms([n for n in negatives if n.scene == scene]) for scene in scenes},
         "false_alarms_everywhere": _alarms(negatives),
-        "bit_identical": _identical(negatives),
-        "bit_identical_clean": _identical([n for n in negatives if n.scene == "clean"]),
+        "bit_identical": _share(n.identical for n in negatives),
+        "bit_identical_clean": _share(n.identical for n in negatives if n.scene == "clean"),
+        "guard_held": _share(n.held for n in negatives),
         "touched_psnr_median": round(float(np.median(touched)), 1) if touched else None,
         "stabilise": _stabilise(ours),
         "new_flashes": _flashes(ours),
@@ -200,8 +201,10 @@ def _alarms(found: Sequence[Negative]) -> dict[str, Any]:
     }
 
 
-def _identical(found: Sequence[Negative]) -> float | None:
-    return round(float(np.mean(np.concatenate([n.identical for n in found]))), 5) if found else None
+def _share(frames: Iterable[NDArray[np.bool_] | None]) -> float | None:
+    """Of all frames."""
+    known = [marks for marks in frames if marks is not None]
+    return round(float(np.mean(np.concatenate(known))), 5) if known else None
 
 
 def _median_ms(seconds: Sequence[float]) -> float | None:
@@ -289,6 +292,6 @@ def _method(films: Sequence[Planted], negatives: Sequence[Negative], score: str 
         "false_alarms": _alarms(negatives) if any(n.edges for n in negatives) else None,
         "repaired": {name: round(_mean(p.repaired for p in films if p.name == name), 3) for name in cells},
         "ghost_leak": round(_mean(leaks), 4) if leaks else None,
-        "clean_identical": _identical(clean),
+        "clean_identical": _share(n.identical for n in clean),
         "clean_psnr": round(float(np.median(touched)), 1) if touched else None,
     }

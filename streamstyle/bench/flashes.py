@@ -32,8 +32,12 @@ def failing(film: Film, fps: float) -> NDArray[np.bool_]:
     return found
 
 
-def new_flashes(source: Film, painted: Film, left: Film, fps: float) -> NewFlashes:
-    """Compare three films of one length, frame by frame."""
-    passes = ~failing(source, fps)
+def passing(film: Film, fps: float) -> NDArray[np.bool_]:
+    """bool (n,): frames that pass it."""
+    return ~failing(film, fps)
+
+
+def new_flashes(passes: NDArray[np.bool_], painted: Film, left: Film, fps: float) -> NewFlashes:
+    """Compare films of one length, frame by frame. passes: bool (n,), frames of the input that pass."""
     counts = (int((failing(film, fps) & passes).sum()) for film in (painted, left))
-    return NewFlashes(len(source), *counts)
+    return NewFlashes(len(passes), *counts)

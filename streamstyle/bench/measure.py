@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamstyle.bench import baselines
 from streamstyle.bench.examples import FALSE_ALARM, MISSED, Example, pictures
-from streamstyle.bench.flashes import new_flashes
+from streamstyle.bench.flashes import new_flashes, passing
 from streamstyle.bench.ghosts import Motion, estimated_motion, ghost_leak
 from streamstyle.bench.injections import Film, Injected, Injection
 from streamstyle.bench.protocol import (
@@ -95,12 +95,13 @@ def _measured(subject: Subject, plan: Plan) -> list[Measured]:
         for name, results in repairs.items() if scene.name == "clean" else ():
             left = baselines.REPAIRS[name](film, painted)
             results.negatives.append(_negative(scene.name, subject, painted, left, None))
+    passes = passing(subject.film, subject.fps)
     for injection in chosen(plan.injections, planted(subject.film, subject.painter)):
         seeded = _rng(subject.clip, subject.style, injection.name)
         injected = injection.apply(clean, FIRST, seeded)
         leak = motion if injection.name in COMPARED else None
         for results in [ours, *(others if injection.name in COMPARED else ())]:
-            _judge_planted_(results, subject, injection, clean, injected, leak)
+            _judge_planted_(results, subject, injection, clean, injected, leak, passes)
         for name, results in repairs.items() if injection.name in COMPARED else ():
             left = baselines.REPAIRS[name](subject.film, injected.frames)
             results.planted.append(_planted(injection, clean, injected, left, leak))
@@ -113,9 +114,14 @@ def _rng(*names: str) -> np.random.Generator:
 
 def _judge_scene_(results: _Results, subject: Subject, scene: str, film: Film, painted: Film) -> None:
     judged = judge(film, painted, results.method, fps=subject.fps)
-    negative = _negative(scene, subject, painted, judged.left, judged)
+    negative = _negative(scene, subject, painted, judged.corrected, judged)
     if results.method.ours:
-        negative = replace(negative, flashes=new_flashes(film, painted, judged.left, subject.fps))
+        held = [not np.array_equal(a, b) for a, b in zip(judged.left, judged.corrected, strict=True)]
+        negative = replace(
+            negative,
+            held=np.array(held),
+            flashes=new_flashes(passing(film, subject.fps), painted, judged.left, subject.fps),
+        )
     results.negatives.append(negative)
     quiet = ~negative.alarms
     quiet[0] = False
@@ -136,13 +142,14 @@ def _judge_scene_(results: _Results, subject: Subject, scene: str, film: Film, p
                 at,
                 float(score[at]),
                 ", ".join(shown.kinds),
-                pictures(before, shown, judged.left[at]),
+                pictures(before, shown, judged.corrected[at]),
             )
         )
 
 
 def _negative(scene: str, subject: Subject, painted: Film, left: Film, judged: Judged | None) -> Negative:
-    """judged: None for a repair that does not detect."""
+    """left: as it was repaired; flashes have figures of their own. judged: None for a repair that does not
+    detect."""
     same = np.array([np.array_equal(a, b) for a, b in zip(left, painted, strict=True)])
     rest = [psnr(left[i], painted[i]) for i in np.flatnonzero(~same)]
     minutes = len(painted) / subject.fps / 60
@@ -160,11 +167,13 @@ def _judge_planted_(
     clean: Film,
     injected: Injected,
     motion: Motion | None,
+    passes: NDArray[np.bool_],
 ) -> None:
+    """passes: bool (n,), frames of the clean input that pass the general-flash test."""
     judged = judge(subject.film, injected.frames, results.method, fps=subject.fps)
-    found = _planted(injection, clean, injected, judged.left, motion, judged)
+    found = _planted(injection, clean, injected, judged.corrected, motion, judged)
     if results.method.ours:
-        flashes = new_flashes(subject.film, injected.frames, judged.left, subject.fps)
+        flashes = new_flashes(passes, injected.frames, judged.left, subject.fps)
         found = replace(found, flashes=flashes)
     results.planted.append(found)
     results.correct += judged.correct_seconds[found.flagged].tolist()

@@ -224,8 +224,9 @@ def alone(figures: Mapping[str, Any]) -> str:
     touched = figures["touched_psnr_median"]
     others = "" if touched is None else f"; the others differ by a PSNR of {touched} dB (median)"
     return (
-        f"Frames without an anomaly that left bit for bit as painted: "
-        f"{figures['bit_identical']:.2%}{others}. "
+        f"Frames without an anomaly that the corrector left bit for bit as painted: "
+        f"{figures['bit_identical']:.2%}{others}. The flash guard, which comes after it and whose work only "
+        f"the table of flashes counts, mixed {figures['guard_held']:.2%} of them with the frame before. "
         f"Detection takes {figures['detect_ms']} ms and a repair with the flash guard "
         f"{figures['correct_ms']} ms, one thread, medians. With shuffled labels the AUROC is "
         f"{figures['auroc_of_shuffled_labels']}."

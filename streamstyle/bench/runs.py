@@ -34,11 +34,13 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
 @dataclass(frozen=True)
 class Judged:
     """scores: per family, float (n,), score over threshold: above 1 is flagged; of "frame" the part of the
-    step's score that speaks of the whole frame. maps: what the detector said. left: the frames as they left.
+    step's score that speaks of the whole frame. maps: what the detector said. corrected: the frames as the
+    corrector left them. left: as they left, after the flash guard.
     seconds: of detection, and of correction and guard, (n,) each."""
 
     scores: dict[str, NDArray[np.float64]]
     maps: list[AnomalyMap]
+    corrected: Film
     left: Film
     detect_seconds: NDArray[np.float64]
     correct_seconds: NDArray[np.float64]
@@ -76,24 +78,27 @@ def timed(film: Film, fps: float) -> Iterator[Frame]:
 def judge(source: Film, styled: Film, method: Method = Method(), *, fps: float = 30.0) -> Judged:
     """Detect and repair frame by frame, as a run does. Pictures RGB uint8 (H, W, 3); none is changed."""
     detector, corrector, guard = method.detector(), method.corrector(), FlashGuard()
-    maps, left, detecting, correcting = [], [], [], []
+    maps, repaired, left, detecting, correcting = [], [], [], [], []
     for before, after in zip(timed(source, fps), styled, strict=True):
         picture = after.copy()
         started = time.perf_counter()
         found = detector.detect(before.pixels, picture)
         detected = time.perf_counter()
         action = corrector.correct_(picture, found)
-        # A flash that was held back is no alarm of the detector's, true or false.
-        _, action = guard.judge_(before, picture, found, action)
         corrected = time.perf_counter()
         detector.commit(picture, touched=action.touched)
+        judged = time.perf_counter()
+        repaired.append(picture.copy() if action.touched else after)
+        # A flash that is held back is no alarm of the detector's, true or false.
+        guarding = time.perf_counter()
+        guard.judge_(before, picture, found, action)
         maps.append(found)
         left.append(picture)
-        detecting.append(detected - started + time.perf_counter() - corrected)
-        correcting.append(corrected - detected)
+        detecting.append(detected - started + judged - corrected)
+        correcting.append(corrected - detected + time.perf_counter() - guarding)
     scores = {
         family: np.array([max(m.scores[k] / m.thresholds[k] for k in kinds) for m in maps])
         for family, kinds in FAMILIES.items()
     }
     scores["frame"] = np.array([m.frame_step for m in maps])
-    return Judged(scores, maps, left, np.array(detecting), np.array(correcting))
+    return Judged(scores, maps, repaired, left, np.array(detecting), np.array(correcting))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from streamstyle.bench.flashes import new_flashes
+from streamstyle.bench.flashes import new_flashes, passing
 from streamstyle.bench.injections import Film
 from streamstyle.bench.subjects import Steadied, Subject
 from streamstyle.metrics.comparison import FEATURES_EVERY, LONG_GAP
@@ -27,6 +27,7 @@ def steadied(subject: Subject, plain: Film, consistencies: Sequence[float]) -> l
     if steady is None or distance is None or not consistencies:
         return []
     films = [steady(subject.film, subject.fps, consistency) for consistency in consistencies]
+    passes = passing(subject.film, subject.fps)
     near, far = WarpError(), WarpError()
     for index, pictures in enumerate(zip(subject.film, plain, *films, strict=True)):
         near.add(*pictures)
@@ -44,7 +45,7 @@ def steadied(subject: Subject, plain: Film, consistencies: Sequence[float]) -> l
             _mean(distance, film[::FEATURES_EVERY], plain[::FEATURES_EVERY]),
             _mean(sharpness_ratio, film, plain),
             _mean(contrast_ratio, film, plain),
-            new_flashes(subject.film, plain, film, subject.fps),
+            new_flashes(passes, plain, film, subject.fps),
         )
         for consistency, film, error, error_far in zip(consistencies, films, errors, errors_far, strict=True)
     ]

@@ -52,8 +52,9 @@ class Subject:
 @dataclass(frozen=True)
 class Negative:
     """One scene, judged. scores: per family and per baseline score, float (n,). edges: how many alarms of
-    each kind began. alarms: bool (n,), anything was flagged. identical: bool (n,), the frame left as painted.
-    psnr: in dB, of the others. flashes: None for other methods than the product."""
+    each kind began. alarms: bool (n,), anything was flagged. identical: bool (n,), the corrector left the
+    frame as painted. psnr: in dB, of the others. flashes, held: None for other methods than the product; held
+    bool (n,), the flash guard changed the frame."""
 
     scene: str
     minutes: float
@@ -63,6 +64,7 @@ class Negative:
     identical: NDArray[np.bool_]
     psnr: Sequence[float]
     flashes: NewFlashes | None = None
+    held: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
