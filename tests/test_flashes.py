@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from clips import DATA, needs_clips
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamstyle.metrics.similarity import psnr
 from streamstyle.temporal.flashes import AREA, FlashGuard, FlashMeter, failing_share, relative_luminance
@@ -100,6 +103,39 @@ def test_small_flashes_of_the_input_do_not_excuse_what_painting_adds_to_them() -
         guard.guard_(before, frame, index / FPS)
         left.append(frame)
     assert worst_share(left) < AREA
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    hertz=st.tuples(st.floats(2, 12), st.floats(2, 12)),
+    share=st.tuples(st.floats(0.1, 1), st.floats(0.1, 1)),
+    rest=st.integers(0, 60),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_output_never_fails_where_the_input_passes(
+    seed: int, hertz: tuple[float, float], share: tuple[float, float], rest: int
+) -> None:
+    """Blocks that blink in both, each at its own time; the input of the film's first part only."""
+    rng = np.random.default_rng(seed)
+    guard, source, output = FlashGuard(), FlashMeter(), FlashMeter()
+    blinks = [rng.random((6, 8)) < part for part in share]
+    phase = rng.random((2, 6, 8))
+    for index in range(75):
+        lit = [np.floor(2 * index / FPS * rate + p) % 2 > 0 for rate, p in zip(hertz, phase, strict=True)]
+        levels = [np.where(b & on, 230, 30).astype(np.uint8) for b, on in zip(blinks, lit, strict=True)]
+        ways = (cv2.INTER_NEAREST, cv2.INTER_LINEAR)
+        pictures = [cv2.resize(x, (64, 48), interpolation=way) for x, way in zip(levels, ways, strict=True)]
+        if index >= rest:
+            pictures[0][:] = 30
+        film, styled = (np.ascontiguousarray(np.stack([p] * 3, axis=-1)) for p in pictures)
+        time = index / FPS
+        guard.guard_(film, styled, time)
+        shares = []
+        for meter, picture in ((source, film), (output, styled)):
+            luminance = relative_luminance(picture)
+            shares.append(failing_share(meter.look(luminance, time)))
+            meter.take(luminance, time)
+        assert shares[1] < AREA or shares[0] >= AREA
 
 
 def test_a_frame_of_another_size_starts_anew() -> None:

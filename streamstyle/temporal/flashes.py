@@ -64,7 +64,7 @@ class FlashMeter:
         """
         after = self._after(luminance, time)
         self._looked = luminance, time, after
-        return _too_many(after, time)
+        return _within(after.times[..., 0], time)
 
     def take(self, luminance: NDArray[np.float32], time: float) -> None:
         """The frame was shown."""
@@ -73,6 +73,12 @@ class FlashMeter:
             self._seen = looked[2]
         else:
             self._seen = self._after(luminance, time)
+
+    def since(self) -> NDArray[np.float64]:
+        """When each point began its last LIMIT + 1 changes, seconds, (36, 64), the frame that was looked at
+        included."""
+        seen = self._seen if self._looked is None else self._looked[2]
+        return np.full((_ROWS, _COLUMNS), -math.inf) if seen is None else seen.times[..., 0]
 
     def room(self, luminance: NDArray[np.float32]) -> NDArray[np.float32]:
         """The nearest luminance that makes no change yet, float32 (36, 64)."""
@@ -107,9 +113,9 @@ class FlashMeter:
         )
 
 
-def _too_many(seen: _Seen, time: float) -> NDArray[np.bool_]:
+def _within(since: NDArray[np.float64], time: float) -> NDArray[np.bool_]:
     """Points with more than LIMIT changes within the second that ends now."""
-    return np.asarray(seen.times[..., 0] > time - 0.999, np.bool_)
+    return np.asarray(since > time - 0.999, np.bool_)
 
 
 def failing_share(points: NDArray[np.bool_]) -> float:
@@ -118,10 +124,12 @@ def failing_share(points: NDArray[np.bool_]) -> float:
 
 
 class FlashGuard:
-    """Holds a styled video below the limit; while its input fails itself, all but the points where it does.
+    """Holds a styled video below the limit wherever its input passes.
 
     Points where one change too many would come are mixed with the frame shown before, as far as it takes to
-    make no change. limit_input: hold back flashes that the input has itself, too.
+    make no change; where that is not enough that frame is shown again. While the input fails itself, its
+    painting may make at each point what the input makes there, no more: so it passes as soon as the input
+    does. limit_input: hold back flashes that the input has itself, too.
     """
 
     def __init__(self, *, limit_input: bool = False) -> None:
@@ -137,20 +145,24 @@ class FlashGuard:
         if self._before is not None and self._before.shape != styled.shape:
             self._source, self._styled, self._before = FlashMeter(), FlashMeter(), None
         arriving = relative_luminance(source)
-        excused = self._source.look(arriving, time)
+        own = self._beyond_input() & _within(self._styled.since(), time)
+        fails = failing_share(self._source.look(arriving, time)) >= AREA
         self._source.take(arriving, time)
+        # As long as the input passes it excuses nothing: with what painting adds it may be too much.
+        excused = fails and not self._limit_input and not own.any()
         leaving = relative_luminance(styled)
-        marked = self._styled.look(leaving, time)
-        # Places where the input flashes excuse nothing as long as it passes: together with what painting adds
-        # they may be too many.
-        if not self._limit_input and failing_share(excused) >= AREA:
-            marked &= ~cv2.dilate(excused.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_)
-        share = failing_share(marked)
-        if share < AREA or self._before is None:
+        share, marked = self._look(leaving, time, excused=excused)
+        if share < AREA or not marked.any() or self._before is None:
             share = 0.0
         else:
             self._hold_(styled, leaving, self._before, marked)
-        self._styled.take(relative_luminance(styled) if share else leaving, time)
+            leaving = relative_luminance(styled)
+            rest, marked = self._look(leaving, time, excused=excused)
+            if rest >= AREA and marked.any():
+                # Rounding, and what the mix brings to the points around, can be one change too many.
+                np.copyto(styled, self._before)
+                leaving = relative_luminance(styled)
+        self._styled.take(leaving, time)
         self._before = styled.copy()
         return share
 
@@ -164,6 +176,18 @@ class FlashGuard:
         scores, thresholds = {**anomaly.scores, Kind.FLASH: share}, {**anomaly.thresholds, Kind.FLASH: AREA}
         found = replace(anomaly, scores=scores, thresholds=thresholds, kinds=(Kind.FLASH, *anomaly.kinds))
         return found, joined(action, Action("flash hold", {"flash_share": share}))
+
+    def _look(
+        self, leaving: NDArray[np.float32], time: float, *, excused: bool
+    ) -> tuple[float, NDArray[np.bool_]]:
+        """The share of a field that fails, and the points that are to blame, bool (36, 64)."""
+        marked = self._styled.look(leaving, time)
+        return failing_share(marked), marked & self._beyond_input() if excused else marked
+
+    def _beyond_input(self) -> NDArray[np.bool_]:
+        """Points that made their last LIMIT + 1 changes in less time than those of the input; all others pass as
+        soon as those do."""
+        return np.asarray(self._styled.since() > self._source.since(), np.bool_)
 
     def _hold_(
         self, styled: Picture, now: NDArray[np.float32], before: Picture, marked: NDArray[np.bool_]
