@@ -29,12 +29,14 @@ class Change:
 
     now, before: mean YCrCb, float32 (9, 12, 3), 0..1; `before` was warped onto `now`.
     residue: float32 (9, 12), standard deviation inside the tile of the luma difference.
+    slope: float32 (9, 12), root mean square of the gradient of the warped past's luma, levels per pixel.
     frame: float32 (2, 3), mean YCrCb of the whole pictures before and now, trusted or not, not warped.
     """
 
     now: Tiles
     before: Tiles
     residue: Tiles
+    slope: Tiles
     frame: NDArray[np.float32]
 
     @cached_property
@@ -70,10 +72,12 @@ class Change:
 @dataclass(frozen=True)
 class _Past:
     """An analysis picture warped onto the present, and what is counted of it whatever the present is. means:
-    of what the mask leaves, float32 (9, 12, 3), 0..1. frame: mean of the picture itself, (3,)."""
+    of what the mask leaves, float32 (9, 12, 3), 0..1. slope: see `Change`. frame: mean of the picture itself,
+    (3,)."""
 
     warped: Analysis
     means: Tiles
+    slope: Tiles
     frame: NDArray[np.float32]
 
 
@@ -116,7 +120,7 @@ class Correspondence:
         return float(np.vdot(self.trust, values)) / self._trusted
 
     def _past(self, before: Analysis, warped: Analysis) -> _Past:
-        return _Past(warped, self._means(warped), before.mean)
+        return _Past(warped, self._means(warped), self._grid.slope(warped.luma), before.mean)
 
     def _change(self, now: Analysis, past: _Past) -> Change:
         means = self._means(now)
@@ -125,7 +129,7 @@ class Correspondence:
         square = self._grid.mean_square(distance) / (self._share * np.float32(255))
         step = means[..., 0] - past.means[..., 0]
         residue = np.sqrt(np.maximum(square - step * step, 0))
-        return Change(means, past.means, residue, np.stack([past.frame, now.mean]))
+        return Change(means, past.means, residue, past.slope, np.stack([past.frame, now.mean]))
 
     def _means(self, picture: Analysis) -> Tiles:
         """Over the trusted pixels of each tile, float32 (9, 12, 3), 0..1."""

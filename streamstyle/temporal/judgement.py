@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamstyle.temporal.excess import DARK, LEAST_TRUST, Change, Correspondence
 from streamstyle.temporal.gain import StyleGain
-from streamstyle.temporal.texture import TextureGain
+from streamstyle.temporal.texture import TextureGain, expected_residue
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
 
@@ -27,6 +27,7 @@ MEDIUM = 0.4
 """Luma 0..1 against which steps of chroma are counted."""
 
 _MOST = 0.55  # share of the judged tiles that go along with a common step
+_BELIEVED = 0.125  # how far a frame with texture drawn anew tells what is usual
 _FEWEST = 0.7  # share of a window's tiles that must be judged
 
 
@@ -280,10 +281,11 @@ class Judge:
         gains = self.gain, self._frame_gain.value
         found = excess(matched, change, *gains, self._debt, self._frame_debt, self._config)
         taken = steps(found, self._config.least)
+        usual = self._texture_gain.usual(expected_residue(matched.source, change), matched.moved)
         measures = {
             "common": 0.0 if found.whole else found.common_z,
             "local": float(taken.windows_z.max()),
-            "texture": 0.0 if found.whole else self._texture(matched, change, found),
+            "texture": 0.0 if found.whole else self._texture(matched, change, usual),
         }
         limits = {name: threshold.value for name, threshold in self._thresholds.items()}
         # Whoever takes a swing of a flicker for its end takes the next one for a step the other way.
@@ -306,14 +308,10 @@ class Judge:
             measures=measures,
         )
 
-    def _texture(self, matched: Correspondence, change: Change, found: Excess) -> float:
+    def _texture(self, matched: Correspondence, change: Change, usual: Tiles) -> float:
         """Variation inside tiles beyond what is usual, frame mean, 0..1; less where motion masks it."""
-        beyond = max(0.0, matched.mean(change.residue - self._usual(matched, found)))
+        beyond = max(0.0, matched.mean(change.residue - usual))
         return beyond / (1 + self._config.texture_masked * max(0.0, matched.speed - 1))
-
-    def _usual(self, matched: Correspondence, found: Excess) -> Tiles:
-        brightening = np.asarray(found.expected / np.maximum(matched.source.now[..., 0], DARK), np.float32)
-        return self._texture_gain.usual(matched.source.residue, brightening, matched.moved)
 
     def settled(self, change: Change, verdict: Verdict, stepped: Verdict) -> NDArray[np.float32]:
         """The means (3,) to judge the next frame against, and the frame taken in as one of them: those of
@@ -352,9 +350,11 @@ class Judge:
         ]
         self._frame_gain.learn(frame[0], frame[1], np.ones((1, 1), np.float32))
         if not verdict.excess.whole:
-            usual = matched.mean(self._usual(matched, verdict.excess)) + self._thresholds["texture"].value
-            spread = min(matched.mean(change.residue), usual)
-            self._texture_gain.learn(matched.mean(matched.source.residue), matched.moved, spread)
+            residue = expected_residue(matched.source, change)
+            usual = matched.mean(self._texture_gain.usual(residue, matched.moved))
+            spread = min(matched.mean(change.residue), usual + self._thresholds["texture"].value)
+            share = 1.0 if verdict.texture <= 1 else _BELIEVED
+            self._texture_gain.learn(matched.mean(residue), matched.moved, spread, share=share)
             for name, threshold in self._thresholds.items():
                 threshold.learn(verdict.measures[name])
 

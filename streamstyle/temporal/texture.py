@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from streamstyle.temporal.excess import Change
 from streamstyle.temporal.tiles import Tiles
+
+_LEAST_SLOPE = 1.0  # levels per pixel below which a tile is flat
+_STEEPER = 0.3, 8.0  # what the painting's slopes may be of the input's
+
+
+def expected_residue(source: Change, styled: Change) -> Tiles:
+    """The spread (9, 12), 0..1, of the luma difference inside tiles that the painting would have by the
+    input's spread alone: `r_I sqrt(slope_O / slope_I)`.
+
+    What the flow misses of the motion grows with the slopes of the picture, noise and occlusion do not: the
+    root is between both. Without it the high contrast that a style makes of a faint grain passes for
+    texture that is drawn anew as soon as the camera moves.
+    """
+    steeper = np.clip(styled.slope / np.maximum(source.slope, _LEAST_SLOPE), *_STEEPER)
+    return np.asarray(source.residue * np.sqrt(steeper), np.float32)
 
 
 class TextureGain:
     """How much variation inside tiles a style makes of what its input leaves unexplained (noise, occlusion,
     failed flow), and of motion, which its strokes follow only roughly.
 
-    `r_O^2 = a r_I^2 + b m^2` by least squares over running means; r is the spread of the luma difference
-    inside tiles, m `Correspondence.moved`.
+    `r_O^2 = a r^2 + b m^2` by least squares over running means; r is `expected_residue`, m
+    `Correspondence.moved`.
     """
 
-    _START = np.array([0.01**2, 0.5**2])  # r_I^2 and m^2 from which it sets out, with ...
-    _PRIOR = np.array([2.0**2, 0.008**2])  # ... these a and b, which weigh as a tenth of what is learnt later
+    _START = np.array([0.01**2, 0.5**2])  # r^2 and m^2 from which it sets out, with ...
+    _PRIOR = np.array([1.5**2, 0.008**2])  # ... these a and b, which weigh as a tenth of what is learnt later
     _LEAST, _MOST = np.array([1.0, 0.0]), np.array([6.0**2, 0.03**2])
 
     def __init__(self, rate: float) -> None:
@@ -30,14 +46,13 @@ class TextureGain:
         found = np.linalg.solve(self._power + self._ridge, self._cross + self._pull)
         self._gain, self._stir = np.sqrt(np.clip(found, self._LEAST, self._MOST))
 
-    def usual(self, residue: Tiles, brightening: Tiles, moved: float) -> Tiles:
-        """The spread (9, 12) to expect of the input's: where the painting is brighter it makes more of it."""
-        usual = np.hypot(np.maximum(brightening, self._gain) * residue, self._stir * moved)
-        return np.asarray(usual, np.float32)
+    def usual(self, residue: Tiles, moved: float) -> Tiles:
+        """The spread (9, 12) to expect where `expected_residue` is (9, 12)."""
+        return np.asarray(np.hypot(self._gain * residue, self._stir * moved), np.float32)
 
-    def learn(self, source: float, moved: float, styled: float) -> None:
-        """Mean spreads of one frame."""
-        seen = np.array([source**2, moved**2])
-        self._power += self._rate * (np.outer(seen, seen) - self._power)
-        self._cross += self._rate * (styled**2 * seen - self._cross)
+    def learn(self, residue: float, moved: float, styled: float, *, share: float = 1.0) -> None:
+        """Mean spreads of one frame. share: 0..1, how far it is to be believed."""
+        seen, rate = np.array([residue**2, moved**2]), self._rate * share
+        self._power += rate * (np.outer(seen, seen) - self._power)
+        self._cross += rate * (styled**2 * seen - self._cross)
         self._solve()
