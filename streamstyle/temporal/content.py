@@ -56,23 +56,15 @@ class Content:
     measure: float
 
 
-def edges_kept(grid: TileGrid, source: NDArray[np.uint8], styled: NDArray[np.uint8]) -> Tiles:
+def edges_kept(grid: TileGrid, source: Analysis, styled: Analysis) -> Tiles:
     """How much of the edges of the input the styled picture has, per tile: float32 (9, 12), 0..1.
 
     `sum(2 g_I g_O + c) / sum(g_I^2 + g_O^2 + c)`, that is `1 - sum((g_I - g_O)^2) / sum(g_I^2 + g_O^2 + c)`,
     with g the gradient of luma: the gradient similarity of Liu, Lin and Narwaria 2012 (eq. 3) pooled over a
-    tile. Lumas (h, w), the size of `grid`.
+    tile.
     """
-    one, other = _gradient(source), _gradient(styled)
-    apart = grid.mean_square(np.asarray(cv2.absdiff(one, other), np.uint8))
-    return 1 - apart / (grid.mean_square(one) + grid.mean_square(other) + np.float32(_STEADY))
-
-
-def _gradient(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """|dx| + |dy| in levels: whole numbers, so that two runs agree to the last bit."""
-    dx, dy = cv2.spatialGradient(luma)
-    across, down = cv2.convertScaleAbs(dx, alpha=0.25), cv2.convertScaleAbs(dy, alpha=0.25)
-    return np.asarray(cv2.add(across, down), np.uint8)
+    apart = grid.mean_square(np.asarray(cv2.absdiff(source.gradient, styled.gradient), np.uint8))
+    return 1 - apart / (source.edges(grid) + styled.edges(grid) + np.float32(_STEADY))
 
 
 class ContentWatch:
@@ -105,7 +97,7 @@ class ContentWatch:
         float32 (9, 12), relative change of the input's brightness, which changes how alike edges are.
         new_shot: what was normal belongs to another one."""
         config = self._config
-        kept = edges_kept(self._grid, source.luma, styled.luma)
+        kept = edges_kept(self._grid, source, styled)
         repeated = (
             styled_before is not None
             and _difference(styled, styled_before) < config.still

@@ -29,7 +29,7 @@ class Change:
 
     now, before: mean YCrCb, float32 (9, 12, 3), 0..1; `before` was warped onto `now`.
     residue: float32 (9, 12), standard deviation inside the tile of the luma difference.
-    slope: float32 (9, 12), root mean square of the gradient of the warped past's luma, levels per pixel.
+    slope: float32 (9, 12), root mean square of the `Analysis.gradient` of the past.
     frame: float32 (2, 3), mean YCrCb of the whole pictures before and now, trusted or not, not warped.
     """
 
@@ -120,7 +120,7 @@ class Correspondence:
         return float(np.vdot(self.trust, values)) / self._trusted
 
     def _past(self, before: Analysis, warped: Analysis) -> _Past:
-        return _Past(warped, self._means(warped), self._grid.slope(warped.luma), before.mean)
+        return _Past(warped, self._means(warped), np.sqrt(before.edges(self._grid)), before.mean)
 
     def _change(self, now: Analysis, past: _Past) -> Change:
         means = self._means(now)

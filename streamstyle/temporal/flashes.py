@@ -185,8 +185,8 @@ class FlashGuard:
         return failing_share(marked), marked & self._beyond_input() if excused else marked
 
     def _beyond_input(self) -> NDArray[np.bool_]:
-        """Points that made their last LIMIT + 1 changes in less time than those of the input; all others pass as
-        soon as those do."""
+        """Points that made their last LIMIT + 1 changes in less time than those of the input, bool (36, 64);
+        all others pass as soon as those do."""
         return np.asarray(self._styled.since() > self._source.since(), np.bool_)
 
     def _hold_(

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamstyle.temporal.tiles import TileGrid, Tiles
 from streamstyle.types import Picture
 
-LONG_SIDE = 214
+LONG_SIDE = 160
 FINE_SIDE = 640
 LEAST = (36, 64)  # height, width
 
@@ -23,7 +24,7 @@ Positions = tuple[NDArray[np.int16], NDArray[np.uint16]]
 
 
 def analysis_size(height: int, width: int) -> tuple[int, int]:
-    """(h, w) of the analysis picture: aspect kept, long side at most 214, at least 36x64."""
+    """(h, w) of the analysis picture: aspect kept, long side at most 160, at least 36x64."""
     scale = min(1.0, LONG_SIDE / max(height, width))
     return max(LEAST[0], round(height * scale)), max(LEAST[1], round(width * scale))
 
@@ -69,11 +70,26 @@ class Analysis:
 
     def __init__(self, pixels: Picture) -> None:
         self.pixels = pixels
+        self._edges: Tiles | None = None
 
     @cached_property
     def luma(self) -> NDArray[np.uint8]:
         """(h, w)."""
         return luma_of(self.pixels)
+
+    @cached_property
+    def gradient(self) -> NDArray[np.uint8]:
+        """|dx| + |dy| of luma (h, w), a quarter of Sobel's: whole numbers, so that two runs agree to the last
+        bit."""
+        dx, dy = cv2.spatialGradient(self.luma)
+        across, down = cv2.convertScaleAbs(dx, alpha=0.25), cv2.convertScaleAbs(dy, alpha=0.25)
+        return np.asarray(cv2.add(across, down), np.uint8)
+
+    def edges(self, grid: TileGrid) -> Tiles:
+        """Mean square of `gradient` over each tile, float32 (9, 12); counted once."""
+        if self._edges is None:
+            self._edges = grid.mean_square(self.gradient)
+        return self._edges
 
     @cached_property
     def mean(self) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import numpy as np
 from streamstyle.temporal.excess import Change
 from streamstyle.temporal.tiles import Tiles
 
-_LEAST_SLOPE = 1.0  # levels per pixel below which a tile is flat
+_LEAST_SLOPE = 1.0  # below which a tile is flat
 _STEEPER = 0.3, 8.0  # what the painting's slopes may be of the input's
 
 

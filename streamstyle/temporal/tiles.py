@@ -41,13 +41,6 @@ class TileGrid:
         self._squares = plain, squares
         return self._means(squares)
 
-    def slope(self, luma: NDArray[np.uint8]) -> Tiles:
-        """Luma (h, w) to the root mean square of its gradient by central differences, in levels per pixel,
-        over each tile, float32 (9, 12)."""
-        along = (cv2.Sobel(luma, cv2.CV_16S, dx, 1 - dx, ksize=1) for dx in (0, 1))
-        squares = [self.mean_square(np.asarray(cv2.convertScaleAbs(d), np.uint8)) for d in along]
-        return np.asarray(np.sqrt(squares[0] + squares[1]) / 2, np.float32)
-
     def _means(self, integral: Integral) -> Tiles:
         channels = integral.shape[2:]
         corners = integral.reshape(-1, *channels).take(self._corners, axis=0)
