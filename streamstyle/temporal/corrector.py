@@ -119,7 +119,7 @@ class RepairCorrector:
             fields = self._apply_fields_(styled, anomaly)
             action = joined(fields, self._calm_texture_(styled, anomaly))
         if action.touched or not lost:
-            self._past.keep(styled)
+            self._past.keep(styled, anomaly.source)
         return action
 
     def _stand_in_(self, styled: Picture, anomaly: AnomalyMap) -> bool:
@@ -153,7 +153,7 @@ class RepairCorrector:
         """Mix texture that was drawn anew with the past, on the whole frame."""
         drawn_anew = Kind.TEXTURE in anomaly.kinds
         wanted = self._config.texture_share if drawn_anew else self._config.steady_share * anomaly.steady
-        brought = self._past.brought(anomaly) if wanted else None
+        brought = self._past.brought(anomaly, closely=drawn_anew) if wanted else None
         if brought is None:
             return NO_ACTION
         past, trust = brought

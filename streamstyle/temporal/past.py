@@ -11,16 +11,22 @@ from numpy.typing import NDArray
 
 from streamstyle.types import AnomalyMap, Picture
 
+_LIKE = np.clip((20 - np.arange(256)) / 10, 0, 1).astype(np.float32)
+"""Trust by the levels of luma by which a pixel of the input differs from its past: none from 20 on."""
+
 
 class LastGood:
     """Keeps one frame, RGB uint8 (H, W, 3), as it left."""
 
     def __init__(self) -> None:
         self._frame: Picture | None = None
+        self._luma: NDArray[np.uint8] | None = None
         self._grid = np.zeros((0, 0, 2), np.float32)
 
-    def keep(self, frame: Picture) -> None:
-        """Remember a copy of this frame."""
+    def keep(self, frame: Picture, source: Picture | None) -> None:
+        """Remember a copy of this frame, and the luma of its input."""
+        luma = None if source is None else cv2.cvtColor(source, cv2.COLOR_RGB2GRAY, dst=self._luma)
+        self._luma = None if luma is None else np.asarray(luma, np.uint8)
         if self._frame is None or self._frame.shape != frame.shape:
             self._frame = frame.copy()
         else:
@@ -42,10 +48,14 @@ class LastGood:
         mapped = cv2.LUT(lab, np.rint(np.clip(table, 0, 255)).astype(np.uint8).reshape(1, 256, 3))
         return np.asarray(cv2.cvtColor(mapped, cv2.COLOR_Lab2RGB), np.uint8)
 
-    def brought(self, anomaly: AnomalyMap) -> tuple[Picture, NDArray[np.float32]] | None:
+    def brought(
+        self, anomaly: AnomalyMap, *, closely: bool = False
+    ) -> tuple[Picture, NDArray[np.float32]] | None:
         """The past where its pixels are now, and how far it can be trusted: (H, W, 3), float32 (H, W) 0..1.
 
-        None without a past, or where the detector knows of none.
+        closely: every pixel of the input is compared with its past as well; what the detector's small
+        pictures say is too coarse where half of what is mixed would show as a ghost. None without a past, or
+        where the detector knows of none.
         """
         if self._frame is None or anomaly.flow is None or anomaly.trust is None:
             return None
@@ -55,14 +65,24 @@ class LastGood:
             self._grid = np.stack([columns, rows], axis=-1).astype(np.float32)
         scale = np.array([width / anomaly.flow.shape[1], height / anomaly.flow.shape[0]], np.float32)
         flow = cv2.resize(anomaly.flow * scale, (width, height), interpolation=cv2.INTER_LINEAR)
-        positions = cv2.add(flow, self._grid)
-        moved = cv2.remap(  # type: ignore[call-overload]
-            self._frame, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        positions = np.asarray(cv2.add(flow, self._grid), np.float32)
+        moved = _sampled(self._frame, positions)
         # Trust shrinks by a pixel and fades out, so that no edge of the mask shows.
         sure = cv2.erode(anomaly.trust, np.ones((3, 3), np.uint8))
         trust = cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
-        return np.asarray(moved, np.uint8), np.asarray(trust, np.float32)
+        if closely and self._luma is not None and anomaly.source is not None:
+            luma = cv2.cvtColor(anomaly.source, cv2.COLOR_RGB2GRAY)
+            apart = cv2.absdiff(luma, _sampled(self._luma, positions))
+            trust *= _LIKE[cv2.dilate(apart, np.ones((3, 3), np.uint8))]
+        return moved, np.asarray(trust, np.float32)
+
+
+def _sampled(picture: NDArray[np.uint8], positions: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A picture (H, W) or (H, W, 3) at positions (H, W, 2), in pixels, bilinearly; edges are replicated."""
+    at = cv2.remap(  # type: ignore[call-overload]
+        picture, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(at, np.uint8)
 
 
 def mix_(picture: Picture, past: Picture, share: NDArray[np.float32]) -> None:
