@@ -1,6 +1,6 @@
 """The signed-excess detector: compares each styled frame with the one that left before it.
 
-Everything is judged against the input (docs/temporal.md), on analysis pictures of about 214x120, without
+Everything is judged against the input (docs/temporal.md), on analysis pictures of about 160x90, without
 looking ahead. The steps live in their own files: `motion`, `excess`, `judgement`, `threshold`, `cuts`,
 `drift`; this one keeps the state and puts the verdict together.
 """
@@ -55,7 +55,7 @@ class DetectorConfig:
 @dataclass(frozen=True)
 class Past:
     """What the next frame is compared with: analysis pictures of the input, of the frame that left, and of it
-    as it was painted. means: see `Judge.settled`. fine: see `fine_luma`, where every frame is steadied."""
+    as it was painted. means: see `Judge.settle`. fine: see `fine_luma`, where every frame is steadied."""
 
     source: Analysis
     styled: Analysis
@@ -221,7 +221,7 @@ class SignedExcessDetector:
             self._style.restart()
         if found is not None:
             scores |= self._scores_left(pending.source, found, left)
-            means = self._judge.settled(found.change, found.verdict, found.stepped)
+            means = self._judge.settle(found.change, found.verdict, found.stepped)
             self._learn(found)
         self._before_cut = pending.past if pending.cut else None
         self._past = Past(pending.source, left, means, pending.small, painted, pending.fine)

@@ -26,6 +26,12 @@ WINDOW = 2
 MEDIUM = 0.4
 """Luma 0..1 against which steps of chroma are counted."""
 
+HOLD_FRAMES = 12
+"""What steps and stays away for longer has changed for good: that is no flicker. From then on ..."""
+
+FADE = 0.8
+"""... this share of what is left of the difference is kept each frame: 4 % after half a second."""
+
 _MOST = 0.55  # share of the judged tiles that go along with a common step
 _BELIEVED = 0.125  # how far a frame with texture drawn anew tells what is usual
 _FEWEST = 0.7  # share of a window's tiles that must be judged
@@ -43,9 +49,7 @@ class ExcessConfig:
     the spread of the luma difference inside the tile, and a share of the input's own step.
     frame_prior: the gain of the whole frame's mean before anything is known of it. frame_limits,
     frame_memory, frame_error: the same as gain_limits, memory and gain_error for these means. The defaults
-    pin it to 0, as it is for a network that normalises over the frame; see `UNKNOWN`. frame_hold: frames for
-    which a step keeps the means of frames from being taken as they are; from then on the share `frame_fade`
-    of the difference is kept each frame.
+    pin it to 0, as it is for a network that normalises over the frame; see `UNKNOWN`.
     least: relative step below which nothing is worth a look.
     texture_rate: weight of the newest frame in what a style makes of the variation of its input.
     texture_masked: how much less of a frame's texture counts per pixel of speed beyond the first.
@@ -67,8 +71,6 @@ class ExcessConfig:
     frame_limits: tuple[float, float] = (0.0, 0.0)
     frame_memory: float = 0.01
     frame_error: float = 0.03
-    frame_hold: int = 12
-    frame_fade: float = 0.8
     still: float = 0.5
     least: float = 0.005
     texture_rate: float = 0.05
@@ -313,20 +315,20 @@ class Judge:
         beyond = max(0.0, matched.mean(change.residue - usual))
         return beyond / (1 + self._config.texture_masked * max(0.0, matched.speed - 1))
 
-    def settled(self, change: Change, verdict: Verdict, stepped: Verdict) -> NDArray[np.float32]:
+    def settle(self, change: Change, verdict: Verdict, stepped: Verdict) -> NDArray[np.float32]:
         """The means (3,) to judge the next frame against, and the frame taken in as one of them: those of
         this frame as it was painted, or while it is away by a step those that it should have.
 
         change, verdict: against the means that were settled before. stepped: against the past as it was
         painted. What is repaired in places does not count, so no repair is taken for a step of the frame.
         """
-        painted, config = change.frame[1], self._config
+        painted = change.frame[1]
         self._common = verdict.common
         if not verdict.sign:
             self._frame_held = 0
             return np.asarray(painted, np.float32)
         self._frame_held = 1 if stepped.sign else self._frame_held + 1
-        kept = config.frame_fade if self._frame_held > config.frame_hold else 1.0
+        kept = FADE if self._frame_held > HOLD_FRAMES else 1.0
         return np.asarray(painted + np.float32(kept) * (verdict.excess.means - painted), np.float32)
 
     def learn(

@@ -1,7 +1,7 @@
 """Analysis pictures, backward flow on the input, warping, and where the warp can be trusted.
 
 Everything temporal is judged on small *analysis pictures*: uint8 YCrCb (h, w, 3), full range, about
-214x120 whatever the size of the video.
+160x90 whatever the size of the video.
 """
 
 from __future__ import annotations

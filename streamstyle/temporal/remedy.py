@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.temporal.excess import Change
-from streamstyle.temporal.judgement import MEDIUM, Verdict
+from streamstyle.temporal.judgement import FADE, HOLD_FRAMES, MEDIUM, Verdict
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
 
 DARK = 4 / 255
@@ -25,10 +25,9 @@ LEAST_OFFSET = 0.5
 class RemedyConfig:
     """least, most: limits of the gain. offset: limit of a chroma offset, levels of 0..255.
     least_chroma: common step of chroma, relative to medium brightness, that may be chance.
-    hold_frames: a tile flagged for longer has changed for good (that is no flicker); from then on the
-    share `fade` of the remaining difference is kept each frame, which brings it to 4 % in half a second. A
-    tile that is no longer flagged is let go likewise, until its gain is within `nothing` of 1, and within
-    hold_frames at the latest: what the picture does meanwhile must not keep a repair alive.
+    nothing: what is repaired for HOLD_FRAMES fades, and so does a tile that is no longer flagged, until its
+    gain is within this of 1, and within HOLD_FRAMES at the latest: what the picture does meanwhile must not
+    keep a repair alive.
     steady: 0..1, share of the gain that every tile gets, flagged or not.
     """
 
@@ -36,8 +35,6 @@ class RemedyConfig:
     most: float = 1.6
     offset: float = 24.0
     least_chroma: float = 0.005
-    hold_frames: int = 12
-    fade: float = 0.8
     nothing: float = 0.012
     steady: float = 0.0
 
@@ -90,9 +87,9 @@ class Remedy:
         gain = np.where(held, self._last.gain, wanted.gain)
         offset = np.where(held[..., None], self._last.offset, wanted.offset)
         # Steadying takes less than all of it, else what the style means to change would never come through.
-        ease = config.fade * np.maximum(1 - (self._eased + 1) / config.hold_frames, 0)
+        ease = FADE * np.maximum(1 - (self._eased + 1) / HOLD_FRAMES, 0)
         share = np.where(verdict.tiles, 1.0, np.where(easing, ease, 0.95 * config.steady))
-        share = np.where(self._held >= config.hold_frames, np.minimum(share, config.fade), share)
+        share = np.where(self._held >= HOLD_FRAMES, np.minimum(share, FADE), share)
         gain = np.where(touched, 1 + share * (gain - 1), 1)
         if not config.steady:
             gain = np.where(easing & (np.abs(gain - 1) < config.nothing), 1, gain)
