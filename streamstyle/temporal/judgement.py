@@ -50,7 +50,8 @@ class ExcessConfig:
     frame_prior: the gain of the whole frame's mean before anything is known of it. frame_limits,
     frame_memory, frame_error: the same as gain_limits, memory and gain_error for these means. The defaults
     pin it to 0, as it is for a network that normalises over the frame; see `UNKNOWN`.
-    least: relative step below which nothing is worth a look.
+    still: share of its threshold that counts while a step of the whole frame lasts. least: relative step below
+    which nothing is worth a look.
     texture_rate: weight of the newest frame in what a style makes of the variation of its input.
     texture_masked: how much less of a frame's texture counts per pixel of speed beyond the first.
     edge: share of the threshold from which a tile belongs to a step beside it. alike: shares of the relative
