@@ -246,6 +246,8 @@ class SignedExcessDetector:
         if past.painted is not None and (past.painted is not past.styled or self._judge.holds):
             painted = matched.styled(raw, past.painted)
             stepped = self._judge.verdict(matched, painted)
+            # Texture that was mixed is a past that no frame matches: only what also was painted anew is.
+            verdict = replace(verdict, texture=min(verdict.texture, stepped.texture))
         relit = matched.source.relative_step
         content = self._content.judge(now, raw, past.source, past.painted, relit=relit, new_shot=new_shot)
         repair = self._remedy.repair(change, verdict, stepped.tiles)
