@@ -169,6 +169,17 @@ def test_what_the_input_does_raises_no_alarm(name: str) -> None:
     assert flags(run(source, [stylize(f) for f in source])) == []
 
 
+def test_what_a_black_input_is_painted_as_raises_no_alarm() -> None:
+    """A network that normalises over the frame paints the noise of black in full contrast."""
+    rng = np.random.default_rng(0)
+    black = [rng.integers(0, 4, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(30)]
+    painted = [cv2.resize(texture(i), (WIDTH, HEIGHT)) for i in range(30)]
+    detector = SignedExcessDetector()
+    for source, styled in zip(black, painted, strict=True):
+        assert not detector.detect(source, styled).flagged
+        detector.commit(styled, touched=False)
+
+
 def test_a_fast_pan_raises_no_alarm() -> None:
     source = pan(40, speed=9)
     assert flags(run(source, [stylize(f) for f in source])) == []

@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.judgement import strongest
 from streamstyle.temporal.motion import Analysis
 from streamstyle.temporal.threshold import RunningThreshold
-from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid, Tiles
+from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid, Tiles, strongest
 
 _STEADY = 90.0  # levels squared: below such gradients a tile has no content to lose (c of the similarity)
 

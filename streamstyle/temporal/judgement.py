@@ -50,10 +50,10 @@ class ExcessConfig:
     frame_prior: the gain of the whole frame's mean before anything is known of it. frame_limits,
     frame_memory, frame_error: the same as gain_limits, memory and gain_error for these means. The defaults
     pin it to 0, as it is for a network that normalises over the frame; see `UNKNOWN`.
-    still: share of its threshold that counts while a step of the whole frame lasts. least: relative step below
+    still: share of its threshold that counts while a step of the frame lasts. least: relative step below
     which nothing is worth a look.
     texture_rate: weight of the newest frame in what a style makes of the variation of its input.
-    texture_masked: how much less of a frame's texture counts per pixel of speed beyond the first.
+    texture_masked: how much less of its texture counts per pixel of speed beyond the first.
     edge: share of the threshold from which a tile belongs to a step beside it. alike: shares of the relative
     step of the strongest window between which it does.
     levels: name, floor, multiple and reluctance of the `RunningThreshold` of each score.
@@ -109,7 +109,7 @@ class Excess:
     doubt: relative step that an error of the style gain would explain everywhere at once.
     means: float32 (3,), (Y, Cr, Cb) that the whole frame should have on average. common: float32 (3,), its
     relative excess over these. common_z: its significance.
-    event: the input itself changed abruptly in some tile. whole: ... in a large part of the picture.
+    event: the input itself changed abruptly in some tile. whole: ... in a large part of it, or it is black.
     """
 
     explained: Tiles
@@ -143,7 +143,9 @@ def excess(
     the frames over which a correction has been held. frame_debt: the same of the frame's relative mean.
     """
     source, trust = matched.source, matched.trust
-    trusted = trust >= LEAST_TRUST
+    # A black input says nothing of what its painting ought to be.
+    black = float(source.frame[:, 0].min()) < DARK
+    trusted = (trust >= LEAST_TRUST) & (not black)
     size = np.abs(source.step[..., 0])
     eventful = trusted & (size > config.event)
     judged = trusted & ~eventful
@@ -165,7 +167,7 @@ def excess(
     weight = np.where(judged, trust / variance, 0).astype(np.float32)
     lit, relit = source.frame[0, 0], source.frame[1] - source.frame[0]
     least_event = min(config.event, config.relative_event * max(float(lit), DARK))
-    whole = float(eventful.mean()) > config.whole or abs(float(relit[0])) > least_event
+    whole = black or float(eventful.mean()) > config.whole or abs(float(relit[0])) > least_event
     level = np.array([max(float(styled.frame[0, 0]), DARK), MEDIUM, MEDIUM], np.float32)
     means = styled.frame[0] + frame_gain * relit
     common = (styled.frame[1] - means) / level
@@ -392,9 +394,3 @@ def _sign(found: Excess, taken: Steps, *, common: bool) -> int:
     where = np.unravel_index(taken.windows_z.argmax(), taken.windows_z.shape)
     values = found.common if common else taken.windows[where]
     return 1 if values[np.abs(values).argmax()] >= 0 else -1
-
-
-def strongest(values: Tiles, count: int) -> float:
-    """Mean of the `count` largest of (9, 12) values."""
-    flat = np.partition(values.ravel(), -count)[-count:]
-    return float(flat.mean())

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.temporal.drift import EXPOSURE, KNOWN, LEAST_KNOWN, RIDGE, TERMS, Labs
-from streamstyle.temporal.judgement import strongest
 from streamstyle.temporal.threshold import RunningThreshold
-from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
+from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles, strongest
 
 _SIZE = (18, 32)  # rows and columns of the pixels of `Labs`
 _FIRST_ROWS, _FIRST_COLUMNS = (

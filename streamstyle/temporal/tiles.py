@@ -48,3 +48,9 @@ class TileGrid:
         above = corners[1:] - corners[:-1]
         sums = above[:, 1:] - above[:, :-1]
         return np.asarray(sums / (self._area[..., None] if channels else self._area), np.float32)
+
+
+def strongest(values: Tiles, count: int) -> float:
+    """Mean of the `count` largest of (9, 12) values."""
+    flat = np.partition(values.ravel(), -count)[-count:]
+    return float(flat.mean())
