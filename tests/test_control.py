@@ -126,6 +126,22 @@ def test_a_fade_takes_its_time_on_the_frames_clock_and_says_that_it_moves() -> N
     assert [moving for _, moving in seen] == [10 <= i < 39 for i in range(60)]
 
 
+def test_what_has_nothing_to_paint_goes_over_to_the_plain_picture() -> None:
+    look = LiveLook(target("ink"), np.zeros(3, np.float32))
+    ramp = np.tile(np.linspace(-1, 1, 96, dtype=np.float32)[None, :, None], (64, 1, 3))
+    seen = []
+    for i in range(60):  # contrast comes from nothing and goes again
+        contrast = 30 * np.sin(np.pi * i / 59)
+        pixels = np.rint(100 + contrast * ramp).astype(np.uint8)
+        now = look(Frame(pixels, i, i, Fraction(1, 30), 1, 0.0))
+        seen.append((float(now.codes[1, 2]), now.moving))
+    codes = [code for code, _ in seen]
+    assert codes[0] == codes[-1] == 0
+    assert codes[25:35] == [50.0] * 10
+    assert all(a <= b for a, b in pairwise(codes[:30]))
+    assert all(moving == (code < 50) for code, moving in seen)
+
+
 def test_a_second_change_goes_on_from_what_is_shown() -> None:
     look = LiveLook(target("ink"))
     at = {10: lambda: look.ask(target("oil"), 1.0), 25: lambda: look.ask(target("ink"), 0.5)}

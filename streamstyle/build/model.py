@@ -38,6 +38,7 @@ class Model:
     open_holding: the same with statistics that can be set; None where the model has none. reach: see
     `GeneratorConfig.reach`. codes_of: the codes that other settings mean on this network. Raises ConfigError,
     ModelError. normalises: is it known to normalise over the frame, and so to answer its mean with nothing?
+    plain: the code (size,) that leaves a picture as it is, None where there is none.
     """
 
     open_engine: Callable[[int, int], Engine]
@@ -46,6 +47,7 @@ class Model:
     open_holding: Callable[[int, int], Engine] | None = None
     reach: Callable[[], int] = lambda: 0
     normalises: bool = False
+    plain: NDArray[np.float32] | None = None
 
 
 def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
@@ -86,7 +88,8 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
     def reach() -> int:
         return GeneratorConfig.from_json(architecture).reach
 
-    return Model(open_for, codes, codes_of, partial(open_for, statistics=True), reach, normalises=True)
+    holding = partial(open_for, statistics=True)
+    return Model(open_for, codes, codes_of, holding, reach, normalises=True, plain=bundle.original)
 
 
 def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -> Model:

@@ -69,7 +69,7 @@ def painting_opener(
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
         hold = hold_of(config, engine, live=info.live)
-        look = LiveLook(Target(model.codes, region, hold, config.style))
+        look = LiveLook(Target(model.codes, region, hold, config.style), model.plain)
         stack.callback(look.close)
         events = stack.enter_context(EventLog(job.events))
         report = None if job.report is None else RunReport()

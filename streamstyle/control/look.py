@@ -5,14 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.flow import Lock
-from streamstyle.types import Frame, Look, Region
+from streamstyle.types import Frame, Look, Picture, Region
 
 _LONGEST_STEP = 0.5
 """Seconds that a fade goes on by from one frame to the next: after a gap it is still seen."""
+
+_NOTHING, _ENOUGH = 2.0, 8.0
+"""Standard deviations of a picture, levels of 0..255: below the one there is nothing to paint, from the other
+on it is like any other. Of our clips it is 12 at the least, but in fades."""
+
+
+def content_share(picture: Picture) -> float:
+    """How much there is to paint in a picture (H, W, 3), 0..1, by its most varied channel.
+
+    A network that normalises over the frame makes full contrast of any picture, of the noise of black too.
+    """
+    spread = float(cv2.meanStdDev(np.ascontiguousarray(picture[::8, ::8]))[1].max())
+    return min(max((spread - _NOTHING) / (_ENOUGH - _NOTHING), 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -29,12 +43,16 @@ class Target:
 class LiveLook:
     """Says how each frame is painted; what is asked for holds from the next frame on, or is faded to.
 
+    plain: float32 (size,), the code of the picture as it is, which frames with nothing to paint go over to,
+    so that a film fades from black and to black. None where all frames are painted alike.
+
     The frames' own clock drives a fade, so that it takes its time at any pace. A second change during a fade
     goes on from what is shown. Owns the regions. `ask` may be called from any thread.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, plain: NDArray[np.float32] | None = None) -> None:
         self._lock = Lock()
+        self._plain = plain
         self._asked = (target, 0.0)
         self._shown = self._asked
         self._from = self._codes = target.codes
@@ -74,6 +92,9 @@ class LiveLook:
         self._time = frame.time
         mask = None if target.region is None else target.region.mask(frame)
         hold = 0.0 if target.hold is None else target.hold(frame)
+        if self._plain is not None and (share := content_share(frame.pixels)) < 1:
+            codes = share * self._codes + (1 - share) * self._plain
+            return Look(codes.astype(np.float32), mask, hold, target.name, moving=True)
         still = self._still
         kept = still.codes is self._codes and still.mask is mask
         if not kept or (still.hold, still.name) != (hold, target.name):
