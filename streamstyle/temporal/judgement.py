@@ -239,7 +239,7 @@ class Verdict:
     """step, texture: ratios of the frame's scores to their thresholds; above 1 is flagged. frame: the part of
     step that speaks of the whole frame.
     common: the whole frame stepped (else only tiles did). sign: of the step, 0 where not flagged.
-    tiles: bool (9, 12), flagged. measures: the scores before their thresholds.
+    tiles: bool (9, 12), flagged. measures: the scores before their thresholds. residue: `expected_residue`.
     """
 
     step: float
@@ -251,6 +251,7 @@ class Verdict:
     excess: Excess
     steps: Steps
     measures: Mapping[str, float]
+    residue: Tiles
 
 
 class Judge:
@@ -286,7 +287,8 @@ class Judge:
         gains = self.gain, self._frame_gain.value
         found = excess(matched, change, *gains, self._debt, self._frame_debt, self._config)
         taken = steps(found, self._config.least)
-        usual = self._texture_gain.usual(expected_residue(matched.source, change), matched.moved)
+        residue = expected_residue(matched.source, change)
+        usual = self._texture_gain.usual(residue, matched.moved)
         measures = {
             "common": 0.0 if found.whole else found.common_z,
             "local": float(taken.windows_z.max()),
@@ -311,6 +313,7 @@ class Judge:
             excess=found,
             steps=taken,
             measures=measures,
+            residue=residue,
         )
 
     def _texture(self, matched: Correspondence, change: Change, usual: Tiles) -> float:
@@ -355,11 +358,10 @@ class Judge:
         ]
         self._frame_gain.learn(frame[0], frame[1], np.ones((1, 1), np.float32))
         if not verdict.excess.whole:
-            residue = expected_residue(matched.source, change)
-            usual = matched.mean(self._texture_gain.usual(residue, matched.moved))
+            usual = matched.mean(self._texture_gain.usual(verdict.residue, matched.moved))
             spread = min(matched.mean(change.residue), usual + self._thresholds["texture"].value)
             share = 1.0 if verdict.texture <= 1 else _BELIEVED
-            self._texture_gain.learn(matched.mean(residue), matched.moved, spread, share=share)
+            self._texture_gain.learn(matched.mean(verdict.residue), matched.moved, spread, share=share)
             for name, threshold in self._thresholds.items():
                 threshold.learn(verdict.measures[name])
 
