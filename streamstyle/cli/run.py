@@ -50,22 +50,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--turn", metavar="GROUP=F,...", help="texture, contrast, colour: less or more, 0..3")
     parser.add_argument("--region-style", metavar="NAME", help="the style there (default: original)")
     parser.add_argument("--region-feather", type=float, metavar="PX", help="width of its soft edge")
-    parser.add_argument("--engine", metavar="NAME", help="auto, tensorrt, cuda, openvino or torch")
-    parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
-    parser.add_argument(
-        "--size",
-        metavar="WxH|auto",
-        help="paint smaller and keep the frame's edges; auto: at the film's pace",
-    )
-    parser.add_argument(
-        "--tile", metavar="WxH", help="paint in tiles, as is done by itself where memory is short"
-    )
-    parser.add_argument(
-        "--every",
-        type=positive_int,
-        metavar="N",
-        help="paint every Nth frame, carry it along the motion between",
-    )
+    _add_engine_options(parser)
     parser.add_argument("--correct", metavar="MODE", help="off, or repair (the default)")
     parser.add_argument(
         "--consistency",
@@ -90,6 +75,25 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
     parser.set_defaults(command=command)
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", metavar="NAME", help="auto, tensorrt, cuda, openvino or torch")
+    parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
+    parser.add_argument(
+        "--size",
+        metavar="WxH|auto",
+        help="paint smaller and keep the frame's edges; auto: at the film's pace",
+    )
+    parser.add_argument(
+        "--tile", metavar="WxH", help="paint in tiles, as is done by itself where memory is short"
+    )
+    parser.add_argument(
+        "--every",
+        type=positive_int,
+        metavar="N",
+        help="paint every Nth frame, carry it along the motion between",
+    )
 
 
 def _add_live_options(parser: argparse.ArgumentParser) -> None:
