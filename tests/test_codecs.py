@@ -247,13 +247,17 @@ def test_only_films_are_decoded_by_nvdec(capsys: pytest.CaptureFixture[str]) -> 
     assert "for films only, not for test" in capsys.readouterr().err
 
 
-def test_a_codec_that_the_device_does_not_decode_is_refused_or_left_to_the_cpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    film = make_video(tmp_path / "in.mp4")
-    plain = shown(film)
+@pytest.fixture
+def another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that opens and decodes nothing of the film."""
     monkeypatch.setattr(av_source, "device_refusal", lambda: "")
     monkeypatch.setattr(av_source, "nvdec", elsewhere)
+
+
+@pytest.mark.usefixtures("another_device")
+def test_a_codec_that_the_device_does_not_decode_is_refused_or_left_to_the_cpu(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "in.mp4")
+    plain = shown(film)
     with (
         pytest.raises(SourceError, match="cannot be decoded by NVDEC: h264 is decoded by h264 alone"),
         FileSource(str(film), decoder="cuda"),
@@ -298,13 +302,12 @@ def test_the_first_frame_tells_whether_the_device_decoded_the_film(
         check_film(cast(VideoCodecContext, decoder), head)
 
 
+@pytest.mark.usefixtures("another_device")
 def test_frames_that_the_device_does_not_take_are_right_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     film = make_video(tmp_path / "in.mp4")
     plain = shown(film)
-    monkeypatch.setattr(av_source, "device_refusal", lambda: "")
-    monkeypatch.setattr(av_source, "nvdec", elsewhere)
     monkeypatch.setattr(av_source, "check_film", lambda _context, _head: None)  # the first one it took
     source = FileSource(str(film), decoder="cuda")
     with source:
