@@ -21,7 +21,7 @@ from streamstyle.bench import baselines
 from streamstyle.bench.ablations import ABLATIONS
 from streamstyle.bench.exact import exact_method, warp_errors
 from streamstyle.bench.figures import EVERY_FILM, UNSIGNED, figures
-from streamstyle.bench.flashes import NewFlashes, failing, new_flashes, passing
+from streamstyle.bench.flashes import NewFlashes, failing, new_flashes
 from streamstyle.bench.ghosts import Uncovered, estimated_motion, ghost_leak
 from streamstyle.bench.goals import GOALS, Goal, Line, judged
 from streamstyle.bench.injections import Film, bursts, gained
@@ -221,7 +221,7 @@ def test_a_flash_of_the_film_itself_excuses_its_painting(film: Film) -> None:
     strobe = [gained(x, 0.3 if i % 6 < 3 else 1.7) for i, x in enumerate(film)]
     assert failing(strobe, 30.0).sum() > 10
     assert not failing(film, 30.0).any()
-    assert new_flashes(passing(strobe, 30.0), strobe, film, 30.0) == NewFlashes(FRAMES, 0, 0)
+    assert new_flashes(failing(strobe, 30.0), strobe, film, 30.0) == NewFlashes(FRAMES, 0, 0)
     slow = failing(strobe, 10.0)  # the same pictures at a third of the rate
     assert not slow.any()
 

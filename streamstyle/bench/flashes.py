@@ -32,12 +32,7 @@ def failing(film: Film, fps: float) -> NDArray[np.bool_]:
     return found
 
 
-def passing(film: Film, fps: float) -> NDArray[np.bool_]:
-    """bool (n,): frames that pass it."""
-    return ~failing(film, fps)
-
-
-def new_flashes(passes: NDArray[np.bool_], painted: Film, left: Film, fps: float) -> NewFlashes:
-    """Compare films of one length, frame by frame. passes: bool (n,), frames of the input that pass."""
-    counts = (int((failing(film, fps) & passes).sum()) for film in (painted, left))
-    return NewFlashes(len(passes), *counts)
+def new_flashes(fails: NDArray[np.bool_], painted: Film, left: Film, fps: float) -> NewFlashes:
+    """Compare films of one length, frame by frame. fails: bool (n,), `failing` of their input."""
+    counts = (int((failing(film, fps) & ~fails).sum()) for film in (painted, left))
+    return NewFlashes(len(fails), *counts)

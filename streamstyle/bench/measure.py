@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamstyle.bench import baselines
 from streamstyle.bench.examples import FALSE_ALARM, MISSED, Example, pictures
-from streamstyle.bench.flashes import new_flashes, passing
+from streamstyle.bench.flashes import failing, new_flashes
 from streamstyle.bench.ghosts import Motion, estimated_motion, ghost_leak
 from streamstyle.bench.injections import Film, Injected, Injection
 from streamstyle.bench.protocol import (
@@ -86,7 +86,8 @@ def _measured(subject: Subject, plan: Plan) -> list[Measured]:
     repairs = {name: _Results(Method(name)) for name in baselines.REPAIRS} if plan.repairs else {}
     motion = subject.motion or estimated_motion(subject.film)
     clean = subject.painter.paint(subject.film)
-    ours.steadied += steadied(subject, clean, plan.consistencies)
+    fails = failing(subject.film, subject.fps)
+    ours.steadied += steadied(subject, clean, plan.consistencies, fails)
     for scene in chosen_scenes(plan.scenes):
         film = scene.apply(subject.film, subject.other, _rng(subject.clip, scene.name))
         painted = clean if scene.name == "clean" else subject.painter.paint(film)
@@ -95,13 +96,12 @@ def _measured(subject: Subject, plan: Plan) -> list[Measured]:
         for name, results in repairs.items() if scene.name == "clean" else ():
             left = baselines.REPAIRS[name](film, painted)
             results.negatives.append(_negative(scene.name, subject, painted, left, None))
-    passes = passing(subject.film, subject.fps)
     for injection in chosen(plan.injections, planted(subject.film, subject.painter)):
         seeded = _rng(subject.clip, subject.style, injection.name)
         injected = injection.apply(clean, FIRST, seeded)
         leak = motion if injection.name in COMPARED else None
         for results in [ours, *(others if injection.name in COMPARED else ())]:
-            _judge_planted_(results, subject, injection, clean, injected, leak, passes)
+            _judge_planted_(results, subject, injection, clean, injected, leak, fails)
         for name, results in repairs.items() if injection.name in COMPARED else ():
             left = baselines.REPAIRS[name](subject.film, injected.frames)
             results.planted.append(_planted(injection, clean, injected, left, leak))
@@ -120,7 +120,7 @@ def _judge_scene_(results: _Results, subject: Subject, scene: str, film: Film, p
         negative = replace(
             negative,
             held=np.array(held),
-            flashes=new_flashes(passing(film, subject.fps), painted, judged.left, subject.fps),
+            flashes=new_flashes(failing(film, subject.fps), painted, judged.left, subject.fps),
         )
     results.negatives.append(negative)
     quiet = ~negative.alarms
@@ -167,13 +167,13 @@ def _judge_planted_(
     clean: Film,
     injected: Injected,
     motion: Motion | None,
-    passes: NDArray[np.bool_],
+    fails: NDArray[np.bool_],
 ) -> None:
-    """passes: bool (n,), frames of the clean input that pass the general-flash test."""
+    """fails: bool (n,), frames of the clean input that fail the general-flash test."""
     judged = judge(subject.film, injected.frames, results.method, fps=subject.fps)
     found = _planted(injection, clean, injected, judged.corrected, motion, judged)
     if results.method.ours:
-        flashes = new_flashes(passes, injected.frames, judged.left, subject.fps)
+        flashes = new_flashes(fails, injected.frames, judged.left, subject.fps)
         found = replace(found, flashes=flashes)
     results.planted.append(found)
     results.correct += judged.correct_seconds[found.flagged].tolist()

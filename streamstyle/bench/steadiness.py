@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from streamstyle.bench.flashes import new_flashes, passing
+from streamstyle.bench.flashes import new_flashes
 from streamstyle.bench.injections import Film
 from streamstyle.bench.subjects import Steadied, Subject
 from streamstyle.metrics.comparison import FEATURES_EVERY, LONG_GAP
@@ -16,9 +17,12 @@ from streamstyle.metrics.warp_error import WarpError
 from streamstyle.types import Picture
 
 
-def steadied(subject: Subject, plain: Film, consistencies: Sequence[float]) -> list[Steadied]:
-    """Paint and compare; plain: the film painted frame by frame, not repaired. Empty where the painter cannot
-    steady, no distance is known, or the plain film does not change at all.
+def steadied(
+    subject: Subject, plain: Film, consistencies: Sequence[float], fails: NDArray[np.bool_]
+) -> list[Steadied]:
+    """Paint and compare; plain: the film painted frame by frame, not repaired. fails: bool (n,), frames of
+    the film that fail the general-flash test. Empty where the painter cannot steady, no distance is known, or
+    the plain film does not change at all.
 
     The flow is that of `metrics.warp_error`, found once for all settings; over LONG_GAP frames it is taken of
     every LONG_GAP-th pair.
@@ -27,7 +31,6 @@ def steadied(subject: Subject, plain: Film, consistencies: Sequence[float]) -> l
     if steady is None or distance is None or not consistencies:
         return []
     films = [steady(subject.film, subject.fps, consistency) for consistency in consistencies]
-    passes = passing(subject.film, subject.fps)
     near, far = WarpError(), WarpError()
     for index, pictures in enumerate(zip(subject.film, plain, *films, strict=True)):
         near.add(*pictures)
@@ -45,7 +48,7 @@ def steadied(subject: Subject, plain: Film, consistencies: Sequence[float]) -> l
             _mean(distance, film[::FEATURES_EVERY], plain[::FEATURES_EVERY]),
             _mean(sharpness_ratio, film, plain),
             _mean(contrast_ratio, film, plain),
-            new_flashes(passes, plain, film, subject.fps),
+            new_flashes(fails, plain, film, subject.fps),
         )
         for consistency, film, error, error_far in zip(consistencies, films, errors, errors_far, strict=True)
     ]
