@@ -144,9 +144,7 @@ class Process:
         frame = job.frame
         again = None if job.again is None else partial(job.again, frame.pixels, job.look)
         started = time.perf_counter()
-        anomaly = detector.detect(frame.pixels, styled)
-        if job.look.moving:
-            anomaly = _excused(anomaly)
+        anomaly = excused(detector.detect(frame.pixels, styled), job.look)
         detected = time.perf_counter()
         if self._observer is not None:
             self._observer.found(frame, styled, anomaly)
@@ -202,16 +200,21 @@ def _worst(anomaly: AnomalyMap) -> float:
     return max(anomaly.scores[kind] / anomaly.thresholds[kind] for kind in REPAINTED)
 
 
-def _excused(anomaly: AnomalyMap) -> AnomalyMap:
+def excused(anomaly: AnomalyMap, look: Look) -> AnomalyMap:
     """The map without what a moving look does to every frame, and without steadying against it."""
-    scores = {**anomaly.scores, **dict.fromkeys(MOVED, 0.0)}
-    kinds = tuple(kind for kind in anomaly.kinds if kind not in MOVED)
-    return replace(anomaly, scores=scores, kinds=kinds, steady=0.0)
+    if not look.moving:
+        return anomaly
+    meant = {*MOVED, Kind.DISTORTION} if look.faint else MOVED
+    scores = {**anomaly.scores, **dict.fromkeys(meant, 0.0)}
+    kinds = tuple(kind for kind in anomaly.kinds if kind not in meant)
+    return replace(anomaly, scores=scores, kinds=kinds, frame_step=0.0, steady=0.0)
 
 
-def _starts_anew(started: _Started, look: Look, spec: EngineSpec) -> bool:
-    """Is this frame painted otherwise than the one before, on purpose and at once?"""
-    if started.spec != spec:
-        return True
-    same = started.look.codes is look.codes or np.array_equal(started.look.codes, look.codes)
-    return not same and not started.look.moving
+def begins_anew(look: Look, before: Look) -> bool:
+    """Is a frame painted otherwise than the one before, on purpose and at once?"""
+    same = before.codes is look.codes or np.array_equal(before.codes, look.codes)
+    return not same and not look.moving
+
+
+def _starts_anew(started: _Started, before: Look, spec: EngineSpec) -> bool:
+    return started.spec != spec or begins_anew(started.look, before)

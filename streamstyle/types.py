@@ -206,9 +206,10 @@ class Look:
     them a mix inside the network; None is the first code everywhere. hold: 0..1, share of the past in the
     statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's past
     begins with it, 1 takes those of the frame before. name: of the style, for those who see the frame.
-    moving: the codes are on their way to others, so that a change of colour is meant. origin: (row, column)
-    of the picture in a larger frame that it is a tile of, multiples of 8; heard by engines that let their
-    statistics be set. All of it may change with every frame.
+    moving: the codes are on their way to others, so that a change of colour is meant. faint: they are since
+    the picture has next to no contrast, so that a change of edges is. origin: (row, column) of the picture in
+    a larger frame that it is a tile of, multiples of 8; heard by engines that let their statistics be set.
+    All of it may change with every frame.
     """
 
     codes: NDArray[np.float32]
@@ -216,6 +217,7 @@ class Look:
     hold: float = 0.0
     name: str = ""
     moving: bool = False
+    faint: bool = False
     origin: tuple[int, int] = (0, 0)
 
 
@@ -303,19 +305,17 @@ class AnomalyMap:
     scores, thresholds: per kind, the frame's score and the level above which it is flagged.
     kinds: the flagged kinds, worst (score / threshold) first.
     tiles: bool (rows, cols), the flagged tiles. lost: bool (rows, cols), those of which nothing can be kept
-    (distortion, style). tile_score: float32 (rows, cols), signed excess of the
-    tile in 0..1 luma (positive: brightened more than the input explains).
+    (distortion, style). tile_score: float32 (rows, cols), signed excess of the tile in 0..1 luma (positive:
+    brightened more than the input explains).
     luma_gain: float32 (rows, cols), factor that undoes the excess of each tile; 1 where not flagged.
     chroma_offset: float32 (rows, cols, 2), what to add to (Cr, Cb) in 0..255 units; 0 where not flagged.
-    drift: float32 (2,), the (a, b) shift of the styled colours against the shot's colour map, in CIE Lab
-    units; 0 where not flagged.
+    drift: float32 (2,), (a, b) shift of the styled colours against the shot's colour map, CIE Lab units; 0
+    where not flagged.
     flow: float32 (h, w, 2), the way (dx, dy) back to where each pixel was, in pixels of a small picture;
     trust: uint8 (h, w), 255 where that explains the input, 0 where it does not. None without a past.
     source: the input of the frame, not to be changed or kept; None without a past.
-    frame_step: score over threshold of a step of the whole frame, as far as that is known apart from steps of
-    its parts.
-    steady: 0..1, how strongly every frame is to be steadied, flagged or not; gains and offsets then hold in
-    every tile.
+    frame_step: score over threshold of a step of the whole frame, known apart from steps of its parts.
+    steady: 0..1, how strongly every frame is steadied, flagged or not; gains and offsets hold everywhere.
     cut: the input cut here. event: the input itself changed abruptly (strobe, exposure step) somewhere.
     """
 

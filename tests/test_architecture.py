@@ -28,7 +28,7 @@ ALLOWED = {
     "client": {"types", "errors", "media"},
     "temporal": {"types", "errors"},
     "nets": {"types", "errors"},
-    "bench": {"types", "errors", "page", "media", "metrics", "temporal", "explain"},
+    "bench": {"types", "errors", "process", "page", "media", "metrics", "temporal", "explain"},
     "styles": {"types", "errors", "files"},
     "engines": {"types", "errors", "nets"},
     "flow": {"types", "errors", "telemetry"},

@@ -134,12 +134,12 @@ def test_what_has_nothing_to_paint_goes_over_to_the_plain_picture() -> None:
         contrast = 30 * np.sin(np.pi * i / 59)
         pixels = np.rint(100 + contrast * ramp).astype(np.uint8)
         now = look(Frame(pixels, i, i, Fraction(1, 30), 1, 0.0))
-        seen.append((float(now.codes[1, 2]), now.moving))
+        seen.append((float(now.codes[1, 2]), now.moving and now.faint))
     codes = [code for code, _ in seen]
     assert codes[0] == codes[-1] == 0
     assert codes[25:35] == [50.0] * 10
     assert all(a <= b for a, b in pairwise(codes[:30]))
-    assert all(moving == (code < 50) for code, moving in seen)
+    assert all(faint == (code < 50) for code, faint in seen)
 
 
 def test_a_second_change_goes_on_from_what_is_shown() -> None:

@@ -238,6 +238,15 @@ def test_a_crossfade_is_no_anomaly_and_a_lost_picture_in_it_is() -> None:
     assert lost.by_kind["distortion"] >= 1
 
 
+def test_edges_that_come_and_go_with_a_picture_of_no_contrast_are_no_loss() -> None:
+    def fading(frame: Frame) -> Look:
+        faint = 60 <= frame.index < 72
+        return Look(np.full((2, 4), 0.0, np.float32), moving=faint, faint=faint)
+
+    _, events = run(ToneEngine({66: 0.0}), 100, look=fading)
+    assert events.flagged_frames == 0
+
+
 def test_an_event_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="No such file"):
         EventLog(tmp_path / "missing" / "events.jsonl")

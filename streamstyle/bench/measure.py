@@ -113,7 +113,8 @@ def _rng(*names: str) -> np.random.Generator:
 
 
 def _judge_scene_(results: _Results, subject: Subject, scene: str, film: Film, painted: Film) -> None:
-    judged = judge(film, painted, results.method, fps=subject.fps)
+    looked = subject.painter.looked(film)
+    judged = judge(film, painted, results.method, fps=subject.fps, looked=looked)
     negative = _negative(scene, subject, painted, judged.corrected, judged)
     if results.method.ours:
         held = [not np.array_equal(a, b) for a, b in zip(judged.left, judged.corrected, strict=True)]
@@ -170,7 +171,8 @@ def _judge_planted_(
     fails: NDArray[np.bool_],
 ) -> None:
     """fails: bool (n,), frames of the clean input that fail the general-flash test."""
-    judged = judge(subject.film, injected.frames, results.method, fps=subject.fps)
+    looked = subject.painter.looked(subject.film)
+    judged = judge(subject.film, injected.frames, results.method, fps=subject.fps, looked=looked)
     found = _planted(injection, clean, injected, judged.corrected, motion, judged)
     if results.method.ours:
         flashes = new_flashes(fails, injected.frames, judged.left, subject.fps)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.bench.injections import Film
+from streamstyle.process import begins_anew, excused
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
 from streamstyle.temporal.flashes import FlashGuard
-from streamstyle.types import AnomalyMap, Corrector, Detector, Frame, Kind
+from streamstyle.types import AnomalyMap, Corrector, Detector, Frame, Kind, Look
 
 OURS = "streamstyle"
 
@@ -75,14 +77,29 @@ def timed(film: Film, fps: float) -> Iterator[Frame]:
     return (Frame(picture, i, i, tick, 1, 0.0) for i, picture in enumerate(film))
 
 
-def judge(source: Film, styled: Film, method: Method = Method(), *, fps: float = 30.0) -> Judged:
-    """Detect and repair frame by frame, as a run does. Pictures RGB uint8 (H, W, 3); none is changed."""
+def judge(
+    source: Film,
+    styled: Film,
+    method: Method = Method(),
+    *,
+    fps: float = 30.0,
+    looked: Sequence[Look] | None = None,
+) -> Judged:
+    """Detect and repair frame by frame, as a run does. Pictures RGB uint8 (H, W, 3); none is changed.
+    looked: how each frame was painted; None for all alike."""
     detector, corrector, guard = method.detector(), method.corrector(), FlashGuard()
     maps, repaired, left, detecting, correcting = [], [], [], [], []
-    for before, after in zip(timed(source, fps), styled, strict=True):
+    last: Look | None = None
+    looks = looked or repeat(None, len(source))
+    for before, after, look in zip(timed(source, fps), styled, looks, strict=True):
         picture = after.copy()
+        if look is not None and last is not None and begins_anew(look, last):
+            detector.reset()
+            corrector.reset()
+        last = look
         started = time.perf_counter()
         found = detector.detect(before.pixels, picture)
+        found = found if look is None else excused(found, look)
         detected = time.perf_counter()
         action = corrector.correct_(picture, found)
         corrected = time.perf_counter()

@@ -78,6 +78,15 @@ def _still(film: Film, _other: Film, rng: np.random.Generator) -> Film:
     ]
 
 
+def _refocus(film: Film, _other: Film, _rng: np.random.Generator) -> Film:
+    """A camera that loses its focus and finds it again, within half a second each."""
+    refocused = []
+    for index, x in enumerate(film):
+        sigma = 5 * max(0.0, 1 - abs(index - 44) / 16)
+        refocused.append(np.asarray(cv2.GaussianBlur(x, (0, 0), sigma), np.uint8) if sigma else x)
+    return refocused
+
+
 def _shadow(film: Film, _other: Film, _rng: np.random.Generator) -> Film:
     """A soft shadow that crosses the picture."""
     width = film[0].shape[1]
@@ -99,6 +108,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("cuts", _cuts),
     Scene("dissolve", _dissolve),
     Scene("fade", _each(lambda i, x: gained(x, float(np.clip(abs(i - 44) / 20, 0, 1))))),
+    Scene("refocus", _refocus),
     Scene("lightning", _each(lambda i, x: gained(x, 1.6 if i in {33, 34, 60} else 1.0))),
     Scene("shadow", _shadow),
     Scene("pumping", _pumping),

@@ -12,7 +12,7 @@ from streamstyle.bench.examples import Example
 from streamstyle.bench.flashes import NewFlashes
 from streamstyle.bench.ghosts import Motion
 from streamstyle.bench.injections import Film, Paint, PaintModulated
-from streamstyle.types import Picture
+from streamstyle.types import Look, Picture
 
 PaintSteady = Callable[[Film, float, float], Film]
 """A film, its frames a second, and a consistency in 0..1 to the film as `run --consistency` leaves it."""
@@ -25,12 +25,18 @@ Distance = Callable[[Picture, Picture], float]
 class Painter:
     """One style at one size. paint: a film. restyle: a film in another style. modulate: a film with the
     statistics of the normalisation times a factor for each frame; None where a network has none. steady: a
-    film in stabilise mode; None leaves that out."""
+    film in stabilise mode; None leaves that out. looks: in which each frame of a film is painted; None for
+    one look throughout."""
 
     paint: Paint
     restyle: Paint
     modulate: PaintModulated | None = None
     steady: PaintSteady | None = None
+    looks: Callable[[Film], Sequence[Look]] | None = None
+
+    def looked(self, film: Film) -> Sequence[Look] | None:
+        """`looks` of a film."""
+        return None if self.looks is None else self.looks(film)
 
 
 @dataclass(frozen=True)

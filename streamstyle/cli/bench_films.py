@@ -32,7 +32,7 @@ from streamstyle.build.model import Model, load_model
 from streamstyle.build.painting import judges
 from streamstyle.config import RunConfig
 from streamstyle.control.look import LiveLook, Target
-from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.open import open_engine
 from streamstyle.engines.statistics import paint_modulated, repainter_of
 from streamstyle.errors import ConfigError
 from streamstyle.media.open import open_source
@@ -170,12 +170,22 @@ def _network(*, statistics: bool) -> Engine:
 
 
 def open_style(style: str) -> Callable[[Film], Film]:
-    """What paints a film in a style at 640x360. Raises ConfigError, ModelError, EngineError."""
+    """What paints a film in a style at 640x360, as a run does. Raises ConfigError, ModelError,
+    EngineError."""
     model = load_model(RunConfig(style=style))
     imported = asked_model(style, model_names()) is not None
     engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=False)
-    look = Look(model.codes)
-    return lambda film: list(paint_all(engine, film, look))
+
+    def paint(film: Film) -> Film:
+        process = Process(engine, live_look(model), None, RepairCorrector(), EventLog(None))
+        return [frame.pixels for frame in process(timed(film, _FPS))]
+
+    return paint
+
+
+def live_look(model: Model) -> LiveLook:
+    """How a run paints with this model."""
+    return LiveLook(Target(model.codes, None, None, ""), model.plain)
 
 
 def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: float) -> Film:
@@ -183,7 +193,7 @@ def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: 
     statistics if it can have them."""
     config = RunConfig(consistency=consistency)
     detector, guard = judges(config, normalises=model.normalises)
-    look = LiveLook(Target(model.codes, None, hold_of(config, engine, live=False), ""))
+    look = LiveLook(Target(model.codes, None, hold_of(config, engine, live=False), ""), model.plain)
     corrector, again = RepairCorrector(), repainter_of(engine)
     process = Process(engine, look, detector, corrector, EventLog(None), guard, repainter=again)
     return [frame.pixels for frame in process(timed(film, fps))]
@@ -197,11 +207,15 @@ def open_painter(style: str, other_style: str) -> Painter:
     def restyle(film: Film) -> Film:
         return open_style(other_style)(film)
 
+    def looks(film: Film) -> list[Look]:
+        return list(map(live_look(model), timed(film, _FPS)))
+
     def modulate(film: Film, factors: Sequence[float]) -> Film:
-        return list(paint_modulated(_network(statistics=True), film, Look(model.codes), factors))
+        engine, each = _network(statistics=True), zip(film, looks(film), factors, strict=True)
+        return [next(paint_modulated(engine, [x], look, [factor])) for x, look, factor in each]
 
     def steady(film: Film, fps: float, consistency: float) -> Film:
         engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=True)
         return steadied(film, fps, engine, model, consistency)
 
-    return Painter(open_style(style), restyle, None if imported else modulate, steady)
+    return Painter(open_style(style), restyle, None if imported else modulate, steady, looks)

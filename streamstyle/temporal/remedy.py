@@ -104,8 +104,9 @@ class Remedy:
         expected = change.before + verdict.excess.explained
         own = expected[..., 0] / np.maximum(change.now[..., 0], DARK)
         total = 1 / max(1 + float(verdict.excess.common[0]), 1 / config.most) if whole else 1.0
-        # Beside a common step a tile goes its own way only where that is beyond doubt.
-        sigmas = 3.0 if whole and not config.steady else 1.0
+        # Beside a common step a tile goes its own way only where that is beyond doubt. One that is flagged
+        # for its neighbours' step and hardly took one of its own is better left alone.
+        sigmas = 1.0 if config.steady else 3.0 if whole else 2.0
         sure = _shrinkage((own - total) * expected[..., 0] / sigmas, weight)
         gain = np.clip(total + sure * (own - total), config.least, config.most)
         chroma = change.now[..., 1:] - np.float32(128 / 255)
