@@ -59,13 +59,15 @@ class AddingEngine:
 
 
 class Openings:
-    """Opens engines when a test says so."""
+    """Opens engines when a test says so, the first `ready` ones at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, ready: int = 0) -> None:
+        self._ready = ready
         self.begun: list[ManualOpening] = []
 
     def __call__(self, open_engine: Callable[[], Engine]) -> ManualOpening:
         self.begun.append(ManualOpening(open_engine))
+        self.begun[-1].ready = len(self.begun) <= self._ready
         return self.begun[-1]
 
 
@@ -134,9 +136,8 @@ def test_frames_pass_unpainted_until_the_engine_is_ready_and_none_is_lost() -> N
 
 @pytest.mark.parametrize(("before", "after"), [(2, 2), (3, 1), (1, 3)])
 def test_engines_change_between_two_frames_and_the_old_one_finishes_its_own(before: int, after: int) -> None:
-    begin, first, second = Openings(), AddingEngine(1, before), AddingEngine(2, after)
+    begin, first, second = Openings(ready=1), AddingEngine(1, before), AddingEngine(2, after)
     live = LiveEngine([rung(first)], begin)
-    begin.begun[0].ready = True
     at = {
         4: lambda: live.climb([rung(second)]),
         7: lambda: setattr(begin.begun[1], "ready", True),
@@ -188,11 +189,10 @@ def test_an_engine_that_lacks_memory_at_the_opening_is_followed_by_a_smaller_one
 
 
 def test_an_engine_that_lacks_memory_later_is_replaced_and_said_once() -> None:
-    begin, told, small = Openings(), list[str](), AddingEngine(3)
+    begin, told, small = Openings(ready=1), list[str](), AddingEngine(3)
     live = LiveEngine(
         [rung(AddingEngine(1, 2, fails_from=3)), rung(small, "half the size")], begin, told.append
     )
-    begin.begun[0].ready = True
     left = painted(live, 12, {9: lambda: setattr(begin.begun[1], "ready", True)}, None)
     assert [frame.index for frame in left] == list(range(12))
     assert [value(frame) for frame in left] == [101] * 3 + [100] * 6 + [103] * 3
@@ -200,9 +200,8 @@ def test_an_engine_that_lacks_memory_later_is_replaced_and_said_once() -> None:
 
 
 def test_where_nothing_fits_frames_go_on_unpainted() -> None:
-    begin, told = Openings(), list[str]()
+    begin, told = Openings(ready=1), list[str]()
     live = LiveEngine([broken(EngineMemoryError("4 GB are needed"))], begin, told.append)
-    begin.begun[0].ready = True
     left = painted(live, 4, {}, None)
     assert [value(frame) for frame in left] == [100] * 4
     assert len(told) == 1
@@ -210,9 +209,8 @@ def test_where_nothing_fits_frames_go_on_unpainted() -> None:
 
 
 def test_an_engine_that_cannot_be_had_for_another_reason_is_an_error() -> None:
-    begin = Openings()
+    begin = Openings(ready=1)
     live = LiveEngine([broken(EngineError("no such library")), rung(AddingEngine(1))], begin)
-    begin.begun[0].ready = True
     with pytest.raises(EngineError, match="no such library"):
         painted(live, 4, {}, None)
 
@@ -220,8 +218,7 @@ def test_an_engine_that_cannot_be_had_for_another_reason_is_an_error() -> None:
 def test_an_engine_that_is_still_being_opened_is_freed_when_nobody_wants_it_any_more() -> None:
     begin, unwanted, engine = Openings(), AddingEngine(1), AddingEngine(2)
     live = LiveEngine([rung(unwanted)], begin)
-    live.climb([rung(engine)])
-    painted(live, 1, {}, None)
+    painted(live, 2, {1: lambda: live.climb([rung(engine)])}, None)
     free = begin.begun[0].abandoned
     assert free is not None
     free(unwanted)
@@ -231,9 +228,8 @@ def test_an_engine_that_is_still_being_opened_is_freed_when_nobody_wants_it_any_
 
 
 def test_a_look_that_holds_waits_for_an_engine_that_does() -> None:
-    begin = Openings()
+    begin = Openings(ready=1)
     live = LiveEngine([rung(AddingEngine(1))], begin)
-    begin.begun[0].ready = True
     pixels = next(frames(1)).pixels
     assert live.start(pixels, replace(LOOK, hold=0.5))()[0, 0, 0] == 101
     assert live.remember() is None

@@ -190,10 +190,13 @@ def stopping_on_signals(stop: Stop) -> Iterator[None]:
 @contextmanager
 def progress_bar() -> Iterator[Any]:
     """Frames, fps, ETA and flagged frames on stderr, where it is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _progress: None
+        return
     from tqdm import tqdm
 
     due = 0.0
-    with tqdm(unit=" frames", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+    with tqdm(unit=" frames", dynamic_ncols=True) as bar:
 
         def on_progress(progress: Progress) -> None:
             nonlocal due

@@ -51,11 +51,12 @@ class _Serving:
 class LiveEngine:
     """Implements `Engine` and `Repainter`; `start` never waits for an engine to open.
 
-    `climb` names the ways to paint, the best first. The best is opened while pictures pass through, or are
-    painted by the engine before, which is changed between two frames: each frame is finished by the engine
-    that began it, so results stay in order, one for each picture. Where an engine lacks memory, when it opens
-    or later, the next way is taken and `tell` hears of it once. Called from one thread, but for `climb`.
-    ways: what was named last. unpainted: pictures that passed.
+    `climb` names the ways to paint, the best first. From the first picture on the best is opened, not before:
+    it would keep a picture waiting that could have passed. Meanwhile pictures pass through, or are painted by
+    the engine before, which is changed between two frames: each frame is finished by the engine that began
+    it, so results stay in order, one for each picture. Where an engine lacks memory, when it opens or later,
+    the next way is taken and `tell` hears of it once. Called from one thread, but for `climb`. ways: what was
+    named last. unpainted: pictures that passed.
     """
 
     def __init__(
@@ -76,7 +77,6 @@ class LiveEngine:
         self._spent_seconds = 0.0
         self._spec = PASSTHROUGH
         self.unpainted = 0
-        self._advance()
 
     @property
     def spec(self) -> EngineSpec:
