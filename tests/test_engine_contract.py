@@ -438,6 +438,21 @@ def test_a_repainted_frame_has_the_statistics_before_it_and_the_next_frames_neve
         each.close()
 
 
+def test_a_tile_is_painted_as_that_part_of_the_whole_frame(engine_name: str, network: Network) -> None:
+    reach = GeneratorConfig.from_json(network.architecture).reach
+    pixels, look = picture(128, 256), still(network.codes[0])
+    whole, tile = (network.open_holding(engine_name, 128, width) for width in (256, 192))
+    expected = whole.start(pixels, look)()
+    tile.statistics = whole.statistics
+    for left in (0, 64):
+        frozen = replace(look, hold=1.0, origin=(0, left))
+        part = slice(left + reach, 256 if left else 192 - reach)
+        styled = tile.start(np.ascontiguousarray(pixels[:, left : left + 192]), frozen)()
+        assert psnr(styled[:, part.start - left : part.stop - left], expected[:, part]) > 50
+    whole.close()
+    tile.close()
+
+
 def test_modulated_statistics_change_the_frames_with_a_factor_only(
     engine_name: str, network: Network
 ) -> None:

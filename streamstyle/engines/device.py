@@ -94,8 +94,15 @@ class Slot:
         self.styled = torch.zeros(like[0].shape, dtype=torch.uint8, pin_memory=pinned)
         self.paint: Callable[[], tuple[Tensor, Tensor | None]] = lambda: network(*self.inputs)
         self.codes: NDArray[np.float32] | None = None
+        self.canvas: NDArray[np.float32] | None = None
 
-    def load(self, codes: NDArray[np.float32], mask: NDArray[np.uint8], hold: float) -> list[int]:
+    def load(
+        self,
+        codes: NDArray[np.float32],
+        mask: NDArray[np.uint8],
+        canvas: NDArray[np.float32],
+        hold: float,
+    ) -> list[int]:
         """Fill the host's side but for the frame; returns which inputs have to be sent."""
         changed = [0]
         if codes is not self.codes:
@@ -103,6 +110,10 @@ class Slot:
             self.host[2].numpy()[...] = mask
             self.codes = codes
             changed += [1, 2]
+        if 3 in self.host and canvas is not self.canvas:
+            self.host[3].numpy()[...] = canvas
+            self.canvas = canvas
+            changed.append(3)
         if 5 in self.host:
             self.host[5].fill_(hold)
             changed.append(5)
@@ -153,7 +164,8 @@ class DeviceEngine:
         ]
         if not self._spec.holds:
             return like, {3: canvas}
-        return [*like, self._past, torch.empty((1, 1), device=self._device)], {3: canvas, 4: self._past}
+        # Frames may be tiles of a larger one then, each with another part of the canvas under it.
+        return [*like, self._past, torch.empty((1, 1), device=self._device)], {4: self._past}
 
     @property
     def spec(self) -> EngineSpec:
@@ -167,13 +179,13 @@ class DeviceEngine:
 
     def start(self, pixels: Picture, look: Look) -> Pending:
         """See `streamstyle.types.Engine`."""
-        codes, mask = self._conditioning.of(look)
+        (codes, mask), canvas = self._conditioning.of(look), self._conditioning.canvas_of(look)
         with self._failing(), torch.no_grad():
             slot = self._idle.popleft() if self._idle else self._slot()
             hold = look.hold if self._has_past else 0.0
             self._padding.pad_into(pixels, slot.host[0].numpy()[0])
             with self._in.after():
-                for i in slot.load(codes, mask, hold):
+                for i in slot.load(codes, mask, canvas, hold):
                     slot.inputs[i].copy_(slot.host[i], non_blocking=True)
             sent = self._in.mark()
             with self._compute.after(sent):
