@@ -144,7 +144,8 @@ class DeviceEngine:
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, config.layout.size, holds=spec.holds)
         self._in, self._compute, self._out = (Lane(device) for _ in range(3))
-        self._past = torch.zeros((1, config.norms.size), dtype=torch.float32, device=device)
+        self._norms = config.norms
+        self._past = torch.zeros((1, self._norms.size), dtype=torch.float32, device=device)
         self._has_past = False
         self._capture = capture and device.type == "cuda"
         self._pool: Any = None
@@ -266,21 +267,6 @@ class HoldingDeviceEngine(DeviceEngine):
 
     The lane keeps the frames in the order of `start`. Reading the statistics waits for the device.
     """
-
-    def __init__(
-        self,
-        network: Network,
-        config: GeneratorConfig,
-        height: int,
-        width: int,
-        *,
-        device: torch.device,
-        spec: EngineSpec,
-        capture: bool = False,
-        tell: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        super().__init__(network, config, height, width, device=device, spec=spec, capture=capture, tell=tell)
-        self._norms = config.norms
 
     @property
     def norms(self) -> CodeLayout:

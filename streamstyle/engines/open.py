@@ -125,41 +125,33 @@ def _open_tensorrt(wanted: _Wanted) -> Engine:
         raise EngineError(
             "the tensorrt engine needs the package torch-tensorrt: pip install streamstyle[tensorrt]"
         )
-    gpu = _gpu_for("tensorrt")
+    asked = _asked_of_gpu("tensorrt", wanted)
     from streamstyle.engines.tensorrt_engine import open_tensorrt
 
-    return open_tensorrt(
-        wanted.architecture,
-        wanted.weights,
-        wanted.height,
-        wanted.width,
-        gpu=gpu,
-        precision=_precision("tensorrt", wanted),
-        holds=wanted.statistics,
-        cache=wanted.cache("tensorrt"),
-        label=wanted.label,
-        tell=wanted.tell,
-        why=wanted.why,
-    )
+    return open_tensorrt(**asked)
 
 
 def _open_cuda(wanted: _Wanted) -> Engine:
-    gpu = _gpu_for("cuda")
+    asked = _asked_of_gpu("cuda", wanted)
     from streamstyle.engines.cuda_engine import open_cuda
 
-    return open_cuda(
-        wanted.architecture,
-        wanted.weights,
-        wanted.height,
-        wanted.width,
-        gpu=gpu,
-        precision=_precision("cuda", wanted),
-        holds=wanted.statistics,
-        cache=wanted.cache("cuda"),
-        label=wanted.label,
-        tell=wanted.tell,
-        why=wanted.why,
-    )
+    return open_cuda(**asked)
+
+
+def _asked_of_gpu(name: str, wanted: _Wanted) -> dict[str, Any]:
+    return {
+        "architecture": wanted.architecture,
+        "weights": wanted.weights,
+        "height": wanted.height,
+        "width": wanted.width,
+        "gpu": _gpu_for(name),
+        "precision": _precision(name, wanted),
+        "holds": wanted.statistics,
+        "cache": wanted.cache(name),
+        "label": wanted.label,
+        "tell": wanted.tell,
+        "why": wanted.why,
+    }
 
 
 def _precision(name: str, wanted: _Wanted) -> str:
