@@ -94,7 +94,8 @@ class LiveLook:
         hold = 0.0 if target.hold is None else target.hold(frame)
         if self._plain is not None and (share := content_share(frame.pixels)) < 1:
             codes = share * self._codes + (1 - share) * self._plain
-            return Look(codes.astype(np.float32), mask, hold, target.name, moving=True, faint=True)
+            # Nothing is held: statistics of what is hardly painted are none for what will be.
+            return Look(codes.astype(np.float32), mask, 0.0, target.name, moving=True, faint=True)
         still = self._still
         kept = still.codes is self._codes and still.mask is mask
         if not kept or (still.hold, still.name) != (hold, target.name):

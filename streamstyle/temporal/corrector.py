@@ -32,7 +32,7 @@ class CorrectorConfig:
     after that."""
 
     texture_share: float = 0.5
-    steady_share: float = 0.44
+    steady_share: float = 0.48
     fallback_frames: int = 2
     gone: float = 0.75
 

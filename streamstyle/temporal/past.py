@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from streamstyle.types import AnomalyMap, Picture
 
-_LIKE = np.clip((20 - np.arange(256)) / 10, 0, 1).astype(np.float32)
-"""Trust by the levels of luma by which a pixel of the input differs from its past: none from 20 on."""
+_LIKE = np.clip((12 - np.arange(256)) / 6, 0, 1).astype(np.float32)
+"""Trust by the levels of luma by which a pixel of the input differs from its past: none from 12 on."""
 
 
 class LastGood:
