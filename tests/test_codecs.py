@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from av.codec.hwaccel import HWAccel, HWDeviceType
 from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import VideoReformatter
 from media_files import PATCHES, frames_at, info_of, make_video, patch_colours
 
 from streamstyle.cli.main import main
@@ -22,8 +21,8 @@ from streamstyle.errors import SinkError, SourceError
 from streamstyle.media import av_source, encoders
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
-from streamstyle.media.colour import is_full_range, matrix_name, to_rgb
-from streamstyle.media.decoders import DeviceRefusalError, check_film, device_refusal, planar
+from streamstyle.media.colour import ToRgb, is_full_range, matrix_name
+from streamstyle.media.decoders import DeviceRefusalError, check_film, device_refusal
 from streamstyle.media.encoders import HARDWARE, HardwareEncoder, refusal
 from streamstyle.media.formats import FORMATS
 from streamstyle.media.net.encoder import LiveEncoder, live_video
@@ -320,20 +319,23 @@ def test_frames_that_the_device_does_not_take_are_right_and_counted(
 
 @pytest.mark.parametrize(
     ("film_format", "device_format"),
-    [("yuv420p", "nv12"), ("yuv422p", "nv16"), ("yuv420p10le", "p010le"), ("yuv422p10le", "p210le")],
+    [
+        *(("yuv420p", "nv12"), ("yuv420p", "nv21"), ("yuv422p", "nv16"), ("yuv444p", "nv24")),
+        *(("yuv420p10le", "p010le"), ("yuv422p10le", "p210le")),
+    ],
 )
 @pytest.mark.parametrize("tags", [(1, 1), (1, 2), (6, 1)])
-def test_the_formats_of_nvdec_become_the_same_rgb(
+def test_the_formats_of_nvdec_and_of_cameras_become_the_same_rgb(
     tmp_path: Path, film_format: str, device_format: str, tags: tuple[int, int]
 ) -> None:
     film = make_video(tmp_path / "in.mp4", matrix=tags, pixel_format=film_format, frames=1)
     with av.open(str(film)) as container:
         frame = next(container.decode(video=0))
     downloaded = frame.reformat(format=device_format)
-    frames = frame, planar(VideoReformatter(), downloaded)
+    frames = frame, downloaded
     assert [is_full_range(f) for f in frames] == [tags[1] == 2] * 2
     matrix = matrix_name(frame.colorspace, frame.height)
-    host, device = (to_rgb(VideoReformatter(), f, matrix, f.width, f.height) for f in frames)
+    host, device = (ToRgb()(f, matrix, f.width, f.height) for f in frames)
     assert np.array_equal(host, device)
 
 

@@ -13,11 +13,10 @@ from typing import Any, Self
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
-from streamstyle.media.colour import matrix_name, to_rgb
+from streamstyle.media.colour import ToRgb, matrix_name
 from streamstyle.media.container import HOSTILE, open_input, picture_stream
 from streamstyle.media.decoders import (
     NEEDS,
@@ -26,7 +25,6 @@ from streamstyle.media.decoders import (
     check_film,
     device_refusal,
     nvdec,
-    planar,
 )
 from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
@@ -54,8 +52,7 @@ class FileSource:
         self._why_cpu = ""
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
-        self._reformatter = VideoReformatter()
-        self._planar = VideoReformatter()  # each keeps what one conversion needs
+        self._to_rgb = ToRgb()
         self._container: InputContainer | None = None
         self._info: StreamInfo | None = None
         self._frames: Iterator[Frame] = iter(())
@@ -226,8 +223,7 @@ class FileSource:
         frame: av.VideoFrame | None = head
         while frame is not None:
             try:
-                samples = planar(self._planar, frame) if self._device else frame
-                pixels = to_rgb(self._reformatter, samples, info.matrix, head.width, head.height)
+                pixels = self._to_rgb(frame, info.matrix, head.width, head.height)
             except HOSTILE:
                 self._counts["corrupt_packets"] += 1
             else:

@@ -12,7 +12,6 @@ import av
 import numpy as np
 from av.codec.hwaccel import HWAccel
 from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from streamstyle.media.container import HOSTILE, reason
@@ -20,8 +19,6 @@ from streamstyle.media.container import HOSTILE, reason
 NEEDS = "an NVIDIA GPU and its driver; a container needs NVIDIA_DRIVER_CAPABILITIES=all"
 
 _DEVICE = "cuda"
-# Of interleaved chroma of 8 bits swscale makes another RGB, eight times slower.
-_PLANAR = {"nv12": "yuv420p", "nv16": "yuv422p"}
 
 
 class DeviceRefusalError(Exception):
@@ -50,12 +47,6 @@ def check_film(context: VideoCodecContext, head: av.VideoFrame) -> None:
     if (head.width, head.height) != (context.width, context.height):
         # FFmpeg cuts frames of a device on the right and below only.
         raise DeviceRefusalError("the film cuts off its left or upper edge, which the GPU would show")
-
-
-def planar(reformatter: VideoReformatter, frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame's samples in the order in which the CPU's decoder has them; its tags of colour remain."""
-    name = _PLANAR.get(frame.format.name)
-    return frame if name is None else reformatter.reformat(frame, format=name, threads=1)
 
 
 def device_refusal() -> str:

@@ -16,11 +16,10 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
-from streamstyle.media.colour import matrix_name, to_rgb
+from streamstyle.media.colour import ToRgb, matrix_name
 from streamstyle.media.container import HOSTILE, picture_stream
 from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_rate
 from streamstyle.media.live_error import live_error, no_picture
@@ -67,7 +66,7 @@ class LiveSource:
         self._measure = measure
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
-        self._reformatter = VideoReformatter()
+        self._to_rgb = ToRgb()
         self._container: InputContainer | None = None
         self._pipe: ChildPipe | None = None
         self._pictures: Iterator[av.VideoFrame] = iter(())
@@ -299,7 +298,7 @@ class LiveSource:
             return
         try:
             matrix = matrix_name(picture.colorspace, picture.height)
-            pixels = to_rgb(self._reformatter, picture, matrix, picture.width, picture.height)
+            pixels = self._to_rgb(picture, matrix, picture.width, picture.height)
         except HOSTILE:
             self._counts["corrupt_packets"] += 1
             return
