@@ -321,6 +321,7 @@ def test_frames_that_the_device_does_not_take_are_right_and_counted(
     ("film_format", "device_format"),
     [
         *(("yuv420p", "nv12"), ("yuv420p", "nv21"), ("yuv422p", "nv16"), ("yuv444p", "nv24")),
+        *(("yuv422p", name) for name in ("yuyv422", "uyvy422", "yvyu422")),
         *(("yuv420p10le", "p010le"), ("yuv422p10le", "p210le")),
     ],
 )

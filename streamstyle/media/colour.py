@@ -50,9 +50,13 @@ def is_full_range(frame: av.VideoFrame) -> bool:
     )
 
 
-# Of interleaved chroma of 8 bits, as cameras and NVDEC give it, swscale makes another RGB, and eight times
+# Of samples that are interleaved, as cameras and NVDEC give them, swscale makes another RGB, and ten times
 # slower.
-_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "nv24": "yuv444p"}
+_PLANAR = {
+    **dict.fromkeys(("nv12", "nv21"), "yuv420p"),
+    **dict.fromkeys(("nv16", "yuyv422", "uyvy422", "yvyu422"), "yuv422p"),
+    "nv24": "yuv444p",
+}
 
 
 class ToRgb:
