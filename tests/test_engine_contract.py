@@ -460,7 +460,7 @@ def test_modulated_statistics_change_the_frames_with_a_factor_only(
     look = still(network.codes[0])
     frames = film(3)
     clean = [engine.start(pixels, look)() for pixels in frames]
-    modulated = list(paint_modulated(engine, frames, look, [1, 1.2, 1], layers={"merge", "up1"}))
+    modulated = list(paint_modulated(engine, frames, [look] * 3, [1, 1.2, 1], layers={"merge", "up1"}))
     np.testing.assert_array_equal(modulated[0], clean[0])
     np.testing.assert_array_equal(modulated[2], clean[2])
     _, statistics = network.held_reference(frames[1], look)
@@ -477,11 +477,11 @@ def test_a_modulation_that_cannot_be_is_refused(engine_name: str, network: Netwo
     plain, engine = network.open(engine_name, 64, 96), network.open_holding(engine_name, 64, 96)
     look = still(network.codes[0])
     with pytest.raises(EngineError, match="statistics=True"):
-        next(paint_modulated(plain, film(1), look, [1.1]))
+        next(paint_modulated(plain, film(1), [look], [1.1]))
     with pytest.raises(ValueError, match="no layers"):
-        next(paint_modulated(engine, film(1), look, [1.1], layers={"detail"}))
+        next(paint_modulated(engine, film(1), [look], [1.1], layers={"detail"}))
     with pytest.raises(ValueError, match="shorter"):
-        list(paint_modulated(engine, film(2), look, [1.1]))
+        list(paint_modulated(engine, film(2), [look] * 2, [1.1]))
     with pytest.raises(EngineError, match=r"keeps \d+ statistics"):
         engine.statistics = np.zeros(3, np.float32)
     plain.close()

@@ -113,7 +113,7 @@ def _rng(*names: str) -> np.random.Generator:
 
 
 def _judge_scene_(results: _Results, subject: Subject, scene: str, film: Film, painted: Film) -> None:
-    looked = subject.painter.looked(film)
+    looked = subject.painter.looks(film)
     judged = judge(film, painted, results.method, fps=subject.fps, looked=looked)
     negative = _negative(scene, subject, painted, judged.corrected, judged)
     if results.method.ours:
@@ -171,7 +171,7 @@ def _judge_planted_(
     fails: NDArray[np.bool_],
 ) -> None:
     """fails: bool (n,), frames of the clean input that fail the general-flash test."""
-    looked = subject.painter.looked(subject.film)
+    looked = subject.painter.looks(subject.film)
     judged = judge(subject.film, injected.frames, results.method, fps=subject.fps, looked=looked)
     found = _planted(injection, clean, injected, judged.corrected, motion, judged)
     if results.method.ours:

@@ -32,11 +32,7 @@ class Painter:
     restyle: Paint
     modulate: PaintModulated | None = None
     steady: PaintSteady | None = None
-    looks: Callable[[Film], Sequence[Look]] | None = None
-
-    def looked(self, film: Film) -> Sequence[Look] | None:
-        """`looks` of a film."""
-        return None if self.looks is None else self.looks(film)
+    looks: Callable[[Film], Sequence[Look] | None] = lambda _film: None
 
 
 @dataclass(frozen=True)

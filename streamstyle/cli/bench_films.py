@@ -44,7 +44,7 @@ from streamstyle.styles.foreign import asked_model
 from streamstyle.styles.library import model_names
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.types import Engine, Look
+from streamstyle.types import Engine, Frame, Look
 
 SIZE = (640, 360)  # width, height
 LEAST_FRAMES = 48
@@ -183,9 +183,9 @@ def open_style(style: str) -> Callable[[Film], Film]:
     return paint
 
 
-def live_look(model: Model) -> LiveLook:
-    """How a run paints with this model."""
-    return LiveLook(Target(model.codes, None, None, ""), model.plain)
+def live_look(model: Model, hold: Callable[[Frame], float] | None = None) -> LiveLook:
+    """How a run paints with this model. hold: see `Target`."""
+    return LiveLook(Target(model.codes, None, hold, ""), model.plain)
 
 
 def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: float) -> Film:
@@ -193,7 +193,7 @@ def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: 
     statistics if it can have them."""
     config = RunConfig(consistency=consistency)
     detector, guard = judges(config, normalises=model.normalises)
-    look = LiveLook(Target(model.codes, None, hold_of(config, engine, live=False), ""), model.plain)
+    look = live_look(model, hold_of(config, engine, live=False))
     corrector, again = RepairCorrector(), repainter_of(engine)
     process = Process(engine, look, detector, corrector, EventLog(None), guard, repainter=again)
     return [frame.pixels for frame in process(timed(film, fps))]
@@ -211,8 +211,7 @@ def open_painter(style: str, other_style: str) -> Painter:
         return list(map(live_look(model), timed(film, _FPS)))
 
     def modulate(film: Film, factors: Sequence[float]) -> Film:
-        engine, each = _network(statistics=True), zip(film, looks(film), factors, strict=True)
-        return [next(paint_modulated(engine, [x], look, [factor])) for x, look, factor in each]
+        return list(paint_modulated(_network(statistics=True), film, looks(film), factors))
 
     def steady(film: Film, fps: float, consistency: float) -> Film:
         engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=True)

@@ -97,18 +97,19 @@ class Past:
 def paint_modulated(
     engine: Engine,
     pictures: Iterable[Picture],
-    look: Look,
+    looks: Iterable[Look],
     factors: Iterable[float],
     layers: Collection[str] | None = None,
 ) -> Iterator[Picture]:
     """Paint pictures with the statistics of each frame multiplied by a factor: flicker from inside.
 
-    factors: one above 0 for each picture, on mean and deviation alike; 1 paints as the engine does with hold
-    0, bit for bit. The other layers keep the statistics that they have without the factor. layers: names out
-    of `engine.norms.names`, all where None. Frames whose factor is not 1 are painted twice.
+    looks: one for each picture, whose hold does not count. factors: one above 0 for each picture, on mean and
+    deviation alike; 1 paints as the engine does with hold 0, bit for bit. The other layers keep the
+    statistics that they have without the factor. layers: names out of `engine.norms.names`, all where None.
+    Frames whose factor is not 1 are painted twice.
 
     Raises EngineError where the engine keeps no statistics, ValueError for unknown layers, and where
-    pictures and factors differ in number.
+    pictures, looks and factors differ in number.
     """
     if not isinstance(engine, HoldingEngine):
         raise EngineError("this engine keeps no statistics; open one of the network's with statistics=True")
@@ -117,12 +118,11 @@ def paint_modulated(
         raise ValueError(f"no layers {sorted(unknown)}; there are {', '.join(engine.norms.names)}")
     sizes = zip(engine.norms.names, engine.norms.channels, strict=True)
     modulated = np.concatenate([np.full(2 * count, name in chosen) for name, count in sizes])
-    own, given = replace(look, hold=0.0), replace(look, hold=1.0)
-    for pixels, factor in zip(pictures, factors, strict=True):
-        styled = engine.start(pixels, own)()
+    for pixels, look, factor in zip(pictures, looks, factors, strict=True):
+        styled = engine.start(pixels, replace(look, hold=0.0))()
         if factor != 1:
             statistics = engine.statistics
             assert statistics is not None
             engine.statistics = np.where(modulated, statistics * np.float32(factor), statistics)
-            styled = engine.start(pixels, given)()
+            styled = engine.start(pixels, replace(look, hold=1.0))()
         yield styled
