@@ -12,14 +12,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 
 from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError, ModelError, StreamStyleError
+from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import SqueezeNetFeatures
-from streamstyle.nets.generator import GeneratorConfig
+from streamstyle.nets.generator import GeneratorConfig, restore_generator
 from streamstyle.nets.noise import CANVAS_CHANNELS
-from streamstyle.styles.bundle import load_bundle
+from streamstyle.styles.bundle import load_bundle, read_discriminator
 from streamstyle.train import losses
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
 from streamstyle.train.compute import Compute
@@ -33,7 +34,7 @@ from streamstyle.train.step import GanState
 
 TINY = TrainConfig(
     generator=GeneratorConfig(widths=(8, 8, 16), blocks=1),
-    weights=LossWeights(lattice=1.0),
+    weights=LossWeights(lattice=1.0, motion_blur=1.0),
     steps=4,
     batch=3,
     crop=64,
@@ -242,6 +243,28 @@ def test_fresh_strokes_forget_patterns_and_keep_what_a_flat_place_is_painted_wit
     assert not torch.equal(fresh.generator.weave.weight, kept.generator.weave.weight)
     assert torch.equal(fresh.generator.merge.weight, kept.generator.merge.weight)
     assert torch.equal(fresh.averaged_network()[0].blocks[0].depthwise.weight, after)
+
+
+def test_a_run_goes_on_from_a_shipped_bundle() -> None:
+    bundle = load_bundle()
+    architecture = GeneratorConfig.from_json(bundle.manifest.architecture)
+    state = GanState.fresh(replace(TINY, generator=architecture), len(bundle.styles))
+    grow_(state, bundle.folder)
+    generator, codes = state.averaged_network()
+    trained = restore_generator(bundle.manifest.architecture, bundle.weights)
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(generator.state_dict()[name], tensor), name
+    assert np.array_equal(codes[:-1], np.stack([style.code for style in bundle.styles]))
+    picture, style = torch.rand(2, 3, 96, 96), torch.tensor([0, 3])
+    shipped = PatchDiscriminator.restore(load(read_discriminator(bundle)))
+    with torch.no_grad():
+        logits = shipped(picture, style)
+        torch.testing.assert_close(state.discriminator(picture, style), logits, atol=0.05, rtol=0.05)
+
+
+def test_a_folder_that_is_no_bundle_is_no_start(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no style bundle"):
+        grow_(GanState.fresh(TINY, 2), tmp_path)
 
 
 def test_a_network_does_not_shrink(features: SqueezeNetFeatures, tmp_path: Path) -> None:
@@ -477,6 +500,45 @@ def test_the_warp_loss_is_zero_for_a_painting_that_moves_and_brightens_with_the_
     )
     assert float(still) == pytest.approx(0.1, rel=1e-3)
     assert 0.5 < float(change.mask.mean()) <= 1
+
+
+def test_a_shaken_frame_is_smeared_along_a_line_and_keeps_its_brightness() -> None:
+    changes = [draw_next_frame(1, 64, np.random.default_rng(seed)) for seed in range(8)]
+    dot = torch.zeros(1, 3, 64, 64)
+    dot[..., 32, 32] = 1
+    for change in changes:
+        smeared = change.of_shaken(dot)
+        assert float(smeared.sum()) == pytest.approx(3, rel=1e-4)
+        rows, columns = torch.nonzero(smeared[0, 0], as_tuple=True)
+        spread = torch.cov(
+            torch.stack([rows.float(), columns.float()]), aweights=smeared[0, 0, rows, columns]
+        )
+        across, along = torch.linalg.eigvalsh(spread)
+        assert across < 0.6 < 1.1 < along
+        flat = torch.full((1, 3, 64, 64), 0.3)
+        torch.testing.assert_close(change.of_shaken(flat), flat)
+
+
+def test_a_run_with_the_motion_blur_term_learns_from_it(features: SqueezeNetFeatures, tmp_path: Path) -> None:
+    def terms_of(weight: float) -> dict[str, float]:
+        seen: list[dict[str, float]] = []
+        weights = LossWeights(
+            **dict.fromkeys(vars(LossWeights()), 0.0) | {"motion_blur": weight, "range": 1.0}
+        )
+        config = replace(TINY, steps=60, weights=weights, adversarial_from=100, learning_rate=5e-3)
+        run(features, tmp_path / str(weight), config, report=lambda p: seen.append(p.terms))
+        assert all(("motion_blur" in terms) == bool(weight) for terms in seen[5:])
+        return {"first": seen[5].get("motion_blur", 0.0), "last": seen[-1].get("motion_blur", 0.0)}
+
+    assert terms_of(0.0)["last"] == 0
+    learnt = terms_of(10.0)
+    assert 0 < learnt["last"] < 0.7 * learnt["first"]
+
+
+def test_the_motion_blur_loss_is_the_mean_change_of_the_painting() -> None:
+    output = torch.rand(2, 3, 8, 8)
+    assert float(losses.motion_blur_loss(output, output)) == 0
+    assert float(losses.motion_blur_loss(output, output + 0.25)) == pytest.approx(0.25)
 
 
 def test_the_no_flow_loss_is_zero_for_a_painting_that_changes_as_the_photo_does() -> None:

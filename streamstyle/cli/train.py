@@ -62,8 +62,9 @@ def add_command(commands: Any) -> None:
         "--from",
         type=Path,
         dest="start",
-        metavar="FILE",
-        help="begin with the weights of this checkpoint: of as many channels, blocks and styles, or fewer",
+        metavar="START",
+        help="begin with the weights of this checkpoint or bundle: of as many channels, blocks and styles, "
+        "or fewer",
     )
     base.add_argument("--fresh-strokes", action="store_true", help="with --from: forget its patterns")
     base.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")

@@ -7,39 +7,41 @@ yet, so that they differ from each other from the start.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from safetensors.torch import load
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from streamstyle.errors import ModelError
+from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import CANVAS_CHANNELS
+from streamstyle.styles.bundle import load_bundle, read_discriminator
 from streamstyle.train.checkpoint import read_checkpoint
 from streamstyle.train.step import GanState, StyleCodes
+
+_POWER_ITERATIONS = 30
 
 
 @torch.no_grad()
 def grow_(state: GanState, checkpoint: Path, *, fresh_strokes: bool = False) -> None:
-    """Fill `state` from the averaged weights of another run's checkpoint.
+    """Fill `state` from the averaged weights of another run's checkpoint, or from a bundle's folder.
 
     fresh_strokes: see `forget_strokes_`.
 
     The trained network may have fewer channels, blocks, canvas channels and styles than `state`, not more;
     its styles are the first ones of `state`, in the same order. Optimizers stay fresh. Raises ModelError.
     """
-    about, tensors = read_checkpoint(checkpoint, to="start from")
+    architecture, tensors = (_read_bundle if checkpoint.is_dir() else _read_run)(checkpoint)
     try:
-        trained = GeneratorConfig.from_json(about["options"]["generator"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"cannot start from {checkpoint}: {error}") from error
-    try:
+        trained = GeneratorConfig.from_json(architecture)
         _grow_generator_(state.generator, trained, _under("averaged.0.", tensors))
         _grow_codes_(state.codes, state.generator.layout, trained, tensors["averaged.1.weight"])
-        judging = _under("discriminator.", tensors)
-        embedding = state.discriminator.embedding.weight
-        _rows_(embedding, judging.pop("embedding.weight"))
-        state.discriminator.load_state_dict({**judging, "embedding.weight": embedding})
+        _judge_as_(state.discriminator, _under("discriminator.", tensors))
     except (KeyError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{checkpoint} does not fit into this run, which must begin with its styles and be no smaller"
@@ -64,6 +66,40 @@ def forget_strokes_(generator: Generator) -> None:
         kernel[:, :, kernel.shape[2] // 2, kernel.shape[3] // 2] += total
     sizes = torch.tensor([0.02, 0.02, 0.07, 0.07, 0.05, 0.05]).reshape(1, CANVAS_CHANNELS, 1, 1)
     generator.weave.weight.copy_(torch.randn_like(generator.weave.weight) * sizes.to(generator.weave.weight))
+
+
+def _read_run(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The generator's options, and its tensors by their names in a checkpoint."""
+    about, tensors = read_checkpoint(checkpoint, to="start from")
+    try:
+        return about["options"]["generator"], tensors
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"cannot start from {checkpoint}: it does not name its generator") from error
+
+
+def _read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The same of a bundle, which holds averaged weights alone."""
+    bundle = load_bundle(folder)
+    codes = np.stack([*(style.code for style in bundle.styles), bundle.original])
+    tensors = {f"averaged.0.{name}": torch.from_numpy(array) for name, array in bundle.weights.items()}
+    judging = load(read_discriminator(bundle))
+    tensors |= {f"discriminator.{name}": tensor.float() for name, tensor in judging.items()}
+    return bundle.manifest.architecture, tensors | {"averaged.1.weight": torch.from_numpy(codes)}
+
+
+def _judge_as_(discriminator: PatchDiscriminator, trained: dict[str, Tensor]) -> None:
+    """Take a discriminator's weights over; a bundle's are plain, their spectral norms being 1."""
+    embedding = discriminator.embedding.weight
+    _rows_(embedding, trained.pop("embedding.weight"))
+    if "score.weight" not in trained:
+        discriminator.load_state_dict({**trained, "embedding.weight": embedding})
+        return
+    for name, module in discriminator.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            module.weight = trained[f"{name}.weight"]
+            module.bias.copy_(trained[f"{name}.bias"])
+            for _ in range(_POWER_ITERATIONS):
+                _ = module.weight  # each look at it brings the estimate of the norm nearer
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

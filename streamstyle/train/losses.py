@@ -100,6 +100,15 @@ def luminance_warp_loss(
     return error.sum() / (mask.sum() * output_next.shape[1] + _EPS)
 
 
+def motion_blur_loss(output: Tensor, output_shaken: Tensor) -> Tensor:
+    """Mean |O_shaken - O|: a frame that a shaken camera blurred is painted as the sharp one beside it.
+
+    Strokes that follow edges which single frames of a hand-held film lack come and go with those frames.
+    Both sides learn: the sharp painting leans on what survives the blur.
+    """
+    return (output_shaken - output).abs().mean()
+
+
 def grid_loss(x: Tensor) -> Tensor:
     """Var / mean^2 over the 16 pixel phases (x mod 4, y mod 4) of the batch's mean |Laplacian|.
 

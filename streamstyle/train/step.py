@@ -190,18 +190,20 @@ def generator_losses(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Unweighted loss terms and the output (B, 3, S, S).
 
-    The first sample gets a next frame from a moving camera, the second one from a camera at rest; their
-    canvases stay, as they do on a screen.
+    The first sample gets a next frame from a moving camera, the second one from a camera at rest, and, if
+    that counts, the last one from a shaken camera; their canvases stay, as they do on a screen.
     """
-    before = torch.arange(min(2, len(batch.style)), device=batch.style.device)
+    size, shaken = len(batch.style), bool(config.weights.motion_blur)
+    before = [0, 1, *([size - 1] if shaken else [])]
     moving, still = change.of_moving(batch.content[:1]), change.of_still(batch.content[1:2])
+    blurred = change.of_shaken(batch.content[-1:]) if shaken else batch.content[:0]
     with state.compute.autocast():
         both = state.generator(
-            torch.cat([batch.content, moving, still]),
+            torch.cat([batch.content, moving, still, blurred]),
             state.codes(torch.cat([batch.style, batch.style[before]])),
             torch.cat([batch.canvas, batch.canvas[before]]),
         )
-    output, output_next = both.float().split([len(batch.style), len(before)])
+    output, output_next = both.float().split([size, len(before)])
     terms = {
         "luminance_warp": losses.luminance_warp_loss(
             output_next[:1],
@@ -210,10 +212,12 @@ def generator_losses(
             change.warp(batch.content[:1]),
             change.mask,
         ),
-        "no_flow": losses.no_flow_loss(output[1:2], output_next[1:], batch.content[1:2], still),
+        "no_flow": losses.no_flow_loss(output[1:2], output_next[1:2], batch.content[1:2], still),
         "range": losses.range_loss(output),
     }
     painted = batch.style != targets.styles
+    if shaken and painted[-1]:
+        terms["motion_blur"] = losses.motion_blur_loss(output[-1:], output_next[2:])
     if not painted.all():
         terms["identity"] = losses.identity_loss(output[~painted], batch.content[~painted])
     if painted.any():
