@@ -142,6 +142,8 @@ class _Processors:
             "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[self.precision],
             "INFERENCE_NUM_THREADS": self.threads,
             "NUM_STREAMS": streams,
+            # Decoder, encoder and repair take their turns on the same processors.
+            "ENABLE_CPU_PINNING": False,
         }
 
 

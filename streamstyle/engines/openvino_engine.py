@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -20,10 +20,11 @@ from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.cpu_plan import MOST_STREAMS, compiled_for_cpu
 from streamstyle.engines.exported import input_shapes
 from streamstyle.engines.memory import engine_error
+from streamstyle.engines.packing import FramePacker
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.statistics import Past
 from streamstyle.errors import EngineError, ModelError
-from streamstyle.nets.layout import CodeLayout, GeneratorConfig
+from streamstyle.nets.layout import BLOCK_BYTES, CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import EngineSpec, Look, Painting, Pending, Picture
 
@@ -43,6 +44,14 @@ def import_openvino() -> ModuleType:
     except ImportError as error:
         raise EngineError("the openvino engine needs the package openvino: pip install openvino") from error
     return openvino  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """What one frame in flight needs: a request, and the memory that it reads from."""
+
+    request: Any
+    packer: FramePacker
 
 
 class OpenVinoEngine:
@@ -74,7 +83,7 @@ class OpenVinoEngine:
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, self._config.layout.size, holds=holds)
         size = self._padding.padded_size
-        nets = [NETS / name for name in ("generator.py", "held.py", "layout.py")]
+        nets = [NETS / name for name in ("generator.py", "held.py", "layout.py", "packed.py")]
         sources = (*nets, Path(__file__).with_name("exported.py"), Path(__file__))
         key = {
             "architecture": dict(architecture),
@@ -96,7 +105,7 @@ class OpenVinoEngine:
         except (RuntimeError, MemoryError) as error:
             raise engine_error("OpenVINO cannot compile the network", error) from error
         self._spec = replace(spec, holds=holds, why=why)
-        self._idle: deque[Any] = deque()
+        self._idle: deque[_Slot] = deque()
         self._busy_seconds = 0.0
 
     @property
@@ -118,20 +127,24 @@ class OpenVinoEngine:
     ) -> tuple[Any, Pending]:
         """The request that paints, and the call that waits for the picture. state: further inputs."""
         codes, mask = self._conditioning.of(look)
-        request = self._idle.popleft() if self._idle else self._compiled.create_infer_request()
+        slot = self._idle.popleft() if self._idle else self._slot()
+        request, packer = slot.request, slot.packer
+        packer.pack(self._padding.pad(pixels))
         # share_inputs: no copy in; the request keeps the arrays alive until its next start.
-        frame = self._padding.pad(pixels)[None]
-        inputs = {0: frame, 1: codes, 2: mask, 3: self._conditioning.canvas_of(look), **state}
+        inputs = {0: packer.blocks, 1: codes, 2: mask, 3: self._conditioning.canvas_of(look), **state}
         request.start_async(inputs, share_inputs=True)
 
         def wait() -> Picture:
             _finish(request)
-            styled = self._padding.crop(request.get_output_tensor(0).data[0])
+            styled = packer.unpack(request.get_output_tensor(0).data)
             self._busy_seconds += request.latency / 1e3 / self._spec.in_flight
-            self._idle.append(request)
-            return styled
+            self._idle.append(slot)
+            return styled if styled.shape == pixels.shape else self._padding.crop(styled)
 
         return request, Painting(wait, lambda: bool(request.wait_for(0)))
+
+    def _slot(self) -> _Slot:
+        return _Slot(self._compiled.create_infer_request(), FramePacker(*self._padding.padded_size))
 
     def close(self) -> None:
         """Drop the idle requests."""
@@ -207,17 +220,17 @@ def convert(
     # Here and not above: a start from the cache must not wait for torch.
     import torch
 
-    from streamstyle.nets.generator import FrameGenerator, restore_generator
-    from streamstyle.nets.held import HoldingFrameGenerator
+    from streamstyle.nets.generator import restore_generator
+    from streamstyle.nets.packed import HoldingPackedFrameGenerator, PackedFrameGenerator
 
     generator = restore_generator(architecture, weights)
-    network = HoldingFrameGenerator(generator) if holds else FrameGenerator(generator)
+    network = (HoldingPackedFrameGenerator if holds else PackedFrameGenerator)(generator)
     # The trace runs the network once. A small frame serves: sizes are recorded as operations, and OpenVINO
     # then fixes them to `shapes`. At 1080p a full frame took seconds and 0.8 GB more.
     side = 8 * SIZE_MULTIPLE
-    inputs = input_shapes((side, side), generator.config, holds=holds)
+    inputs = _input_shapes((side, side), generator.config, holds=holds)
     example = tuple(torch.zeros(shape, dtype=dtype) for shape, dtype in inputs)
-    shapes = [ov.PartialShape(shape) for shape, _ in input_shapes(size, generator.config, holds=holds)]
+    shapes = [ov.PartialShape(shape) for shape, _ in _input_shapes(size, generator.config, holds=holds)]
     with warnings.catch_warnings():
         # OpenVINO's converter uses torch.jit.trace, which torch deprecates. Its other way in,
         # torch.export, converts slower and gives a graph of twice the cost. Torch's checks of
@@ -225,3 +238,12 @@ def convert(
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         return ov.convert_model(network, example_input=example, input=shapes)
+
+
+def _input_shapes(
+    size: tuple[int, int], config: GeneratorConfig, *, holds: bool
+) -> list[tuple[list[int], Any]]:
+    """`input_shapes` with the frame packed."""
+    (_, levels), *others = input_shapes(size, config, holds=holds)
+    height, width = size
+    return [([1, (height // 2 + 2) * (width // 2 + 2), BLOCK_BYTES], levels), *others]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from streamstyle.nets.generator import NORM_EPS, Generator, paint
+from streamstyle.nets.generator import Generator, own_norm, unshuffled
+from streamstyle.nets.noise import canvas
 from streamstyle.types import Picture
 
 
@@ -32,28 +33,21 @@ def feature_maps(
     maps: it is the direct path from the photo.
     """
     taps: dict[str, Tensor] = {}
+    at = generator.layout.affines(torch.from_numpy(code)[None])
+    plain = own_norm(at)
 
-    def keep(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
-        return module.register_forward_pre_hook(lambda _module, inputs: taps.update({name: inputs[0]}))
+    def norm(name: str, x: Tensor) -> Tensor:
+        answer = plain(name, x)
+        taps[name] = F.relu(answer)
+        return answer
 
-    # A layer's answer is what the next module is given.
-    blocks = list(generator.blocks)
-    hooks = [
-        keep("down1", generator.down2),
-        keep("down2", blocks[0]),
-        *(keep(f"block{i}", block.get_submodule("project")) for i, block in enumerate(blocks)),
-        keep("merge", generator.up1),
-        generator.up1.register_forward_hook(lambda _module, _inputs, output: taps.update(up1=output)),
-    ]
-    try:
-        vector = torch.from_numpy(code)
-        paint(generator, picture[None], vector)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    # No module follows up1: its scale and shift are still to be applied.
-    scale, shift = generator.layout.split(vector[None])["up1"]
-    taps["up1"] = F.relu(F.instance_norm(taps["up1"], eps=NORM_EPS) * scale + shift)
+    height, width = picture.shape[:2]
+    field = torch.from_numpy(canvas(height, width))[None]
+    pixels = unshuffled(torch.from_numpy(np.ascontiguousarray(picture))[None]).float() / 255
+    with torch.no_grad():
+        generator.phases(pixels, norm, at["detail"], field)
+    # The four pixels of a block are normalised one by one there.
+    taps["up1"] = F.pixel_shuffle(taps["up1"], 2)
     return {name: taps[name][0].numpy() for name in generator.layout.names if name in taps}
 
 

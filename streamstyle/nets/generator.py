@@ -57,6 +57,7 @@ def _conv(c_in: int, c_out: int, kernel: int, *, stride: int = 1, groups: int = 
 
 
 def _edge_pad(x: Tensor) -> Tensor:
+    """One pixel more on every side, repeated."""
     return F.pad(x, (1, 1, 1, 1), mode="replicate")
 
 
@@ -96,8 +97,12 @@ class UpsampleConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, h, w) -> (B, C_out, 2h, 2w)."""
+        return F.pixel_shuffle(self.phases(x), 2)
+
+    def phases(self, x: Tensor) -> Tensor:
+        """(B, C_in, h, w) -> (B, 4 * C_out, h, w): the pixels before they are shuffled to their places."""
         weight, bias = self.folded()
-        return F.pixel_shuffle(F.conv2d(_edge_pad(x), weight, bias), 2)
+        return F.conv2d(_edge_pad(x), weight, bias)
 
 
 class Block(nn.Module):
@@ -144,30 +149,37 @@ class Generator(nn.Module):
 
     def forward(self, x: Tensor, code: Tensor, canvas: Tensor) -> Tensor:
         """Stylize; see the class."""
-        at = self.layout.split(code)
+        at = self.layout.affines(code)
         return F.pixel_shuffle(self.phases(F.pixel_unshuffle(x, 2), own_norm(at), at["detail"], canvas), 2)
 
     def phases(self, u: Tensor, norm: Norm, detail: Affine, canvas: Tensor) -> Tensor:
         """The same on pixel-unshuffled pictures, (B, 12, H/2, W/2) in and out.
 
-        norm: of all layers in `norms`, called once for each. detail: scale and shift of the direct path.
+        norm: of all layers in `norms`, called once for each. detail: scale and shift of the direct path,
+        (B, 12, 1, 1) or for every position.
         """
         quarter = F.relu(norm("down1", self.down1(F.relu(self.stem(u)))))
+        y = F.pixel_shuffle(self.trunk(quarter, norm, canvas), 2)
+        gain, offset = detail
+        return self.up2.phases(y) + (u * gain + offset)
+
+    def trunk(self, quarter: Tensor, norm: Norm, canvas: Tensor) -> Tensor:
+        """What lies between features (B, c1, H/4, W/4) and those of half the size, before these are shuffled
+        to their places: (B, 4 * c0, H/4, W/4). Each of the four is normalised by itself: on neighbouring
+        pixels their statistics are the same, and a compiler need not gather them.
+        """
         y = F.relu(norm("down2", self.down2(quarter) + self.weave(canvas)))
         for i, block in enumerate(self.blocks):
             y = block(y, partial(norm, f"block{i}"))
         y = F.interpolate(self.neck(y), scale_factor=2.0, mode="bilinear", align_corners=False)
         y = F.relu(norm("merge", self.merge(y + quarter)))
-        y = F.relu(norm("up1", self.up1(y)))
-        gain, offset = (part.repeat_interleave(4, dim=1) for part in detail)
-        weight, bias = self.up2.folded()
-        return F.conv2d(_edge_pad(y), weight, bias) + (u * gain + offset)
+        return F.relu(norm("up1", self.up1.phases(y)))
 
     def masks(self, mask: Tensor) -> dict[str, Tensor]:
         """A mask (B, 1, H/2, W/2) averaged down to the size of each conditional layer."""
         quarter = F.avg_pool2d(mask, 2)
         eighth = F.avg_pool2d(quarter, 2)
-        sizes = {"down1": quarter, "merge": quarter, "up1": mask, "detail": mask}
+        sizes = {"down1": quarter, "merge": quarter, "up1": quarter, "detail": mask}
         return {name: sizes.get(name, eighth) for name in self.layout.names}
 
 

@@ -89,7 +89,7 @@ class HoldingFrameGenerator(nn.Module):
         generator = self.generator
         dtype = generator.stem.weight.dtype
         masks = generator.masks(mask.to(dtype) / 255)
-        first, second = (generator.layout.split(codes[:, i]) for i in range(2))
+        first, second = (generator.layout.affines(codes[:, i]) for i in range(2))
         norm = HeldNorm(first, second, masks, generator.norms.split(past), hold[:, :, None, None])
         detail = generator.layout.blend(codes.to(dtype), masks)["detail"]
         phases = generator.phases(unshuffled(frames).to(dtype) / 255, norm, detail, canvas.to(dtype))

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from streamstyle.nets.generator import Affine, Generator
 
+BLOCK_BYTES = 16
+"""Of a block of 2x2 RGBA pixels, in which `streamstyle.nets.packed` takes and gives frames."""
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -41,14 +44,18 @@ class GeneratorConfig:
         return CodeLayout(
             ("down1", "down2", *(f"block{i}" for i in range(self.blocks)), "merge", "up1", "detail"),
             (c1, c2, *[self.expansion * c2] * self.blocks, c1, c0, 3),
+            phased=("up1", "detail"),
         )
 
     @property
     def norms(self) -> CodeLayout:
         """Of the statistics of its normalising layers."""
         layout = self.layout
-        # "detail" is the direct path from the photo: it scales and shifts, and normalises nothing.
-        return CodeLayout(layout.names[:-1], layout.channels[:-1])
+        channels = {
+            n: 4 * c if n in layout.phased else c for n, c in zip(layout.names, layout.channels, strict=True)
+        }
+        del channels["detail"]  # the direct path from the photo: it scales and shifts, and normalises nothing
+        return CodeLayout(tuple(channels), tuple(channels.values()))
 
     @property
     def reach(self) -> int:
@@ -71,10 +78,12 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class CodeLayout:
-    """Which slice of the style code each conditional layer reads: scale first, then shift."""
+    """Which slice of the style code each conditional layer reads: scale first, then shift. phased: layers in
+    which a number serves the four pixels of a 2x2 block, four channels one after the other."""
 
     names: tuple[str, ...]
     channels: tuple[int, ...]
+    phased: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -89,12 +98,20 @@ class CodeLayout:
         shaped = [p[:, :, None, None] for p in parts]
         return {n: (shaped[2 * i], shaped[2 * i + 1]) for i, n in enumerate(self.names)}
 
+    def affines(self, code: Tensor) -> dict[str, Affine]:
+        """`split`, with as many channels as the features of each layer have."""
+        at = self.split(code)
+        for name in self.phased:
+            scale, shift = at[name]
+            at[name] = scale.repeat_interleave(4, dim=1), shift.repeat_interleave(4, dim=1)
+        return at
+
     def blend(self, codes: Tensor, masks: Mapping[str, Tensor]) -> dict[str, Affine]:
         """Codes (B, 2, size) and, per layer, a mask (B, 1, h, w) in [0, 1] to {layer: (scale, shift)}.
 
         Each (B, C, h, w): where the mask is 0 those of the first code, where it is 1 of the second.
         """
-        first, second = self.split(codes[:, 0]), self.split(codes[:, 1])
+        first, second = self.affines(codes[:, 0]), self.affines(codes[:, 1])
         return {
             name: (
                 first[name][0] + (second[name][0] - first[name][0]) * masks[name],

@@ -1,0 +1,90 @@
+"""The network as CPUs like it: a frame comes and goes as blocks of 2x2 RGBA pixels, sixteen bytes each.
+
+To a compiler, unshuffling a frame is a transposition of single bytes, which took a fifth of the network's
+time on a CPU and computes nothing. A block as sixteen channels that lie side by side is what convolutions
+read there anyway, and packing moves eight bytes at a time (`streamstyle.engines.packing`). The levels 0..255
+go in as they are, exact in bfloat16; the weights of the first and the last convolution are scaled instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from streamstyle.nets.generator import Generator, Norm, own_norm
+from streamstyle.nets.held import HeldNorm
+from streamstyle.nets.layout import BLOCK_BYTES
+
+
+class PackedFrameGenerator(nn.Module):
+    """`FrameGenerator` on packed frames.
+
+    forward: blocks, codes, mask and canvas as `FrameGenerator` takes them, to blocks (B, h, w, 16) uint8,
+    rounded to nearest, h = H/2 and w = W/2. The blocks that go in are (B, (h+2) * (w+2), 16) uint8: row after
+    row, with one more on every side that repeats the edge. A block is its upper two pixels, then its lower
+    two; the fourth byte of a pixel is not read, and 0 where it is written.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+        at = _bytes_of_phases()
+        with torch.no_grad():
+            stem = generator.stem.weight
+            weight = stem.new_zeros(len(stem), BLOCK_BYTES, *stem.shape[2:])
+            weight[:, at] = stem / 255
+            up, bias = (255 * part for part in generator.up2.folded())
+            up_weight, up_bias = up.new_zeros(BLOCK_BYTES, *up.shape[1:]), bias.new_zeros(BLOCK_BYTES)
+            up_weight[at], up_bias[at] = up, bias
+        self.stem = nn.Parameter(weight, requires_grad=False)
+        self.up = nn.Parameter(up_weight, requires_grad=False)
+        self.up_bias = nn.Parameter(up_bias, requires_grad=False)
+
+    def forward(self, blocks: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor) -> Tensor:
+        """Stylize whole frames; see the class."""
+        layout = self.generator.layout
+        at = layout.blend(codes, self.generator.masks(mask.float() / 255))
+        return self._paint(blocks, codes, mask, canvas, own_norm(at))
+
+    def _paint(self, blocks: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor, norm: Norm) -> Tensor:
+        generator, (h, w) = self.generator, mask.shape[2:]
+        # As a list of blocks OpenVINO takes them for what convolutions read; a picture it would lay out anew.
+        framed = blocks.reshape(-1, h + 2, w + 2, BLOCK_BYTES)
+        y = F.conv2d(framed.float().permute(0, 3, 1, 2), self.stem, generator.stem.bias)
+        quarter = F.relu(norm("down1", generator.down1(F.relu(y))))
+        y = F.pixel_shuffle(generator.trunk(quarter, norm, canvas), 2)
+        y = F.conv2d(F.pad(y, (1, 1, 1, 1), mode="replicate"), self.up, self.up_bias)
+        first, second = (self._detail(codes[:, i]) for i in range(2))
+        share = mask.reshape(-1, h, w, 1).float() / 255
+        gain, offset = (a + (b - a) * share for a, b in zip(first, second, strict=True))
+        styled = y.permute(0, 2, 3, 1) + framed[:, 1:-1, 1:-1].float() * gain + offset
+        return styled.round().clamp(0, 255).to(torch.uint8)
+
+    def _detail(self, code: Tensor) -> Sequence[Tensor]:
+        """Gain and offset of the direct path for every byte of a block: (B, 1, 1, 16) each."""
+        gain, offset = self.generator.layout.split(code)["detail"]
+        of_pixel = [F.pad(part.flatten(1), (0, 1)) for part in (gain, 255 * offset)]
+        return [part.repeat(1, 4)[:, None, None] for part in of_pixel]
+
+
+class HoldingPackedFrameGenerator(PackedFrameGenerator):
+    """`HoldingFrameGenerator` on packed frames: past and hold as that takes them, and its statistics."""
+
+    def forward(  # type: ignore[override]
+        self, blocks: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor, past: Tensor, hold: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Stylize whole frames; see the class."""
+        generator = self.generator
+        first, second = (generator.layout.affines(codes[:, i]) for i in range(2))
+        masks = generator.masks(mask.float() / 255)
+        norm = HeldNorm(first, second, masks, generator.norms.split(past), hold[:, :, None, None])
+        return self._paint(blocks, codes, mask, canvas, norm), generator.norms.join(norm.used)
+
+
+def _bytes_of_phases() -> Tensor:
+    """(12,): the byte of a block for each channel of an unshuffled frame, which go by colour, row, column."""
+    colour, row, column = torch.meshgrid(torch.arange(3), torch.arange(2), torch.arange(2), indexing="ij")
+    return (8 * row + 4 * column + colour).flatten()

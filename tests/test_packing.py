@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamstyle.engines.packing import FramePacker
+from streamstyle.nets.generator import FrameGenerator, Generator
+from streamstyle.nets.held import HoldingFrameGenerator
+from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.nets.noise import canvas
+from streamstyle.nets.packed import HoldingPackedFrameGenerator, PackedFrameGenerator
+
+HEIGHT, WIDTH = 48, 80
+
+
+def blocks_of(packer: FramePacker, height: int, width: int) -> np.ndarray:
+    """Without the ones around the picture: (1, h, w, 16)."""
+    framed = packer.blocks.reshape(height // 2 + 2, width // 2 + 2, 16)
+    return np.ascontiguousarray(framed[1:-1, 1:-1])[None]
+
+
+@given(rows=st.integers(1, 40), columns=st.integers(1, 40), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_a_frame_comes_back_from_its_blocks(rows: int, columns: int, seed: int) -> None:
+    height, width = 2 * rows, 2 * columns
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    packer = FramePacker(height, width)
+    packer.pack(pixels)
+    blocks = blocks_of(packer, height, width)
+    assert np.array_equal(blocks[0, 0, 0, :3], pixels[0, 0])
+    assert np.array_equal(blocks[0, 0, 0, 4:7], pixels[0, 1])
+    assert np.array_equal(blocks[0, 0, 0, 8:11], pixels[1, 0])
+    assert np.array_equal(packer.unpack(blocks), pixels)
+
+
+def test_a_frame_that_is_packed_in_several_bands_comes_back_too() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1090, 1920, 3)).astype(np.uint8)
+    packer = FramePacker(1090, 1920)
+    packer.pack(pixels)
+    picture = packer.unpack(blocks_of(packer, 1090, 1920))
+    assert np.array_equal(picture, pixels)
+
+
+def test_blocks_at_the_edges_are_repeated_around_the_frame() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    packer = FramePacker(6, 8)
+    packer.pack(pixels)
+    framed = packer.blocks.reshape(5, 6, 16)
+    assert np.array_equal(framed, np.pad(framed[1:-1, 1:-1], ((1, 1), (1, 1), (0, 0)), mode="edge"))
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    torch.manual_seed(0)
+    return GeneratorConfig(widths=(8, 16, 24), blocks=2).create().requires_grad_(False).eval()
+
+
+@pytest.fixture(scope="module")
+def inputs(generator: Generator) -> Callable[[], tuple[torch.Tensor, ...]]:
+    rng = np.random.default_rng(0)
+    size = generator.layout.size
+    codes = generator.layout.neutral() + 0.3 * torch.from_numpy(rng.standard_normal((1, 2, size))).float()
+    mask = torch.from_numpy(rng.integers(0, 256, (1, 1, HEIGHT // 2, WIDTH // 2)).astype(np.uint8))
+    return lambda: (codes, mask, torch.from_numpy(canvas(HEIGHT, WIDTH))[None])
+
+
+def frames_and_blocks() -> tuple[torch.Tensor, torch.Tensor]:
+    pixels = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    packer = FramePacker(HEIGHT, WIDTH)
+    packer.pack(pixels)
+    return torch.from_numpy(pixels)[None], torch.from_numpy(packer.blocks)
+
+
+def test_the_network_paints_packed_frames_as_it_paints_frames(
+    generator: Generator, inputs: Callable[[], tuple[torch.Tensor, ...]]
+) -> None:
+    frames, blocks = frames_and_blocks()
+    with torch.no_grad():
+        expected = FrameGenerator(generator)(frames, *inputs())[0].numpy()
+        packed = PackedFrameGenerator(generator)(blocks, *inputs()).numpy()
+    assert not packed[..., 3::4].any()
+    found = FramePacker(HEIGHT, WIDTH).unpack(packed)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert np.mean(found == expected) > 0.999
+    assert expected.std() > 5
+
+
+def test_the_network_holds_the_same_statistics_on_packed_frames(
+    generator: Generator, inputs: Callable[[], tuple[torch.Tensor, ...]]
+) -> None:
+    frames, blocks = frames_and_blocks()
+    rng = np.random.default_rng(2)
+    past = torch.from_numpy(rng.uniform(0.2, 1, (1, generator.norms.size)).astype(np.float32))
+    state = past, torch.full((1, 1), 0.4)
+    with torch.no_grad():
+        expected, used = HoldingFrameGenerator(generator)(frames, *inputs(), *state)
+        packed, packed_used = HoldingPackedFrameGenerator(generator)(blocks, *inputs(), *state)
+    found = FramePacker(HEIGHT, WIDTH).unpack(packed.numpy())
+    assert np.abs(found.astype(int) - expected[0].numpy()).max() <= 1
+    torch.testing.assert_close(packed_used, used, atol=1e-4, rtol=1e-4)
