@@ -10,6 +10,9 @@ import json
 import shutil
 import sys
 import types
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,12 @@ import numpy as np
 import pytest
 import torch
 
+from streamstyle.build import model as model_module
+from streamstyle.build.live_engine import rungs
+from streamstyle.build.model import load_model
+from streamstyle.build.sizing import sized_opener
 from streamstyle.cli.main import main
+from streamstyle.config import RunConfig
 from streamstyle.engines import open as opening
 from streamstyle.engines import tensorrt_engine
 from streamstyle.engines.buckets import Bucket
@@ -34,13 +42,13 @@ from streamstyle.engines.tensorrt_engine import (
     profile,
     with_less_workspace,
 )
-from streamstyle.errors import ConfigError, EngineError
+from streamstyle.errors import ConfigError, EngineError, EngineMemoryError
 from streamstyle.nets.deployed import LevelFrames
 from streamstyle.nets.generator import FrameGenerator, restore_generator
 from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.styles.bundle import load_bundle, network_folder
-from streamstyle.types import Engine, Look
+from streamstyle.types import Engine, Look, StreamInfo
 from tests.test_engine_contract import Network, picture, psnr, soft_disc, still
 
 CONFIG = GeneratorConfig(widths=(8, 8, 16), blocks=1)
@@ -411,6 +419,82 @@ def test_auto_goes_on_from_what_cannot_be_had_and_says_why(
     monkeypatch.setattr(opening, "_OPENERS", dict.fromkeys(opening.ENGINES, refusing))
     with pytest.raises(EngineError, match="no engine can be had: no TensorRT; no TensorRT"):
         network.open("auto", 61, 90)
+
+
+LIVE = StreamInfo(
+    "test:", 160, 128, Fraction(25), Fraction(1, 25), 0, Fraction(1), "bt709", audio_streams=0, live=True
+)
+
+
+@pytest.fixture
+def small_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """A machine whose GPU has memory for so many pixels."""
+
+    def with_memory_for(pixels: int) -> None:
+        def cuda(wanted: Any) -> Engine:
+            if wanted.height * wanted.width > pixels:
+                raise EngineMemoryError(f"CUDA out of memory for {wanted.width}x{wanted.height}")
+            return open_cuda(
+                wanted.architecture,
+                wanted.weights,
+                *(wanted.height, wanted.width),
+                gpu=None,
+                precision="fp32",
+                holds=wanted.statistics,
+                compiled=False,
+            )
+
+        def absent(_wanted: Any) -> Engine:
+            raise EngineError("no TensorRT")
+
+        for module in (opening, model_module):
+            monkeypatch.setattr(module, "find_gpu", lambda: Gpu(0, "a GPU", "9.0", "1", "13.0"))
+        monkeypatch.setattr(opening, "_OPENERS", {**opening._OPENERS, "tensorrt": absent, "cuda": cuda})
+
+    return with_memory_for
+
+
+def test_a_film_that_a_gpu_has_no_memory_for_is_painted_there_in_tiles_and_then_by_the_processor(
+    small_gpu: Callable[[int], None],
+) -> None:
+    film = replace(LIVE, height=96, width=512, live=False)
+    small_gpu(96 * 460)
+    config = RunConfig()
+    engine = sized_opener(config, load_model(config))(film)
+    assert (engine.spec.name, engine.spec.tiles > 1) == ("cuda", True)
+    assert engine.start(np.zeros((96, 512, 3), np.uint8), Look(load_model(config).codes))().any()
+    engine.close()
+    small_gpu(0)
+    engine = sized_opener(config, load_model(config))(film)
+    assert (engine.spec.name, engine.spec.tiles) == ("openvino", 1)
+    assert "CUDA out of memory for 512x96" in engine.spec.why
+    engine.close()
+    with pytest.raises(EngineMemoryError, match="CUDA out of memory"):
+        load_model(RunConfig(engine="cuda")).open_engine(96, 512)
+
+
+def test_a_live_source_that_a_gpu_has_no_memory_for_is_painted_smaller_there_before_the_processor_is_asked(
+    small_gpu: Callable[[int], None],
+) -> None:
+    small_gpu(64 * 80)
+    config = RunConfig()
+    told = []
+    for way in rungs(load_model(config), LIVE, config):
+        try:
+            engine = way.open()
+        except EngineMemoryError:
+            told.append(f"{way.what}: no memory")
+            continue
+        told.append(f"{way.what}: {engine.spec.name}")
+        engine.close()
+        if engine.spec.name == "openvino":
+            break
+    assert told == [
+        "painting at 160x128: no memory",
+        "painting at 80x64: cuda",
+        "painting one frame of 2 at 80x64: cuda",
+        "painting at 160x128 on the processor: openvino",
+    ]
 
 
 @pytest.mark.parametrize(

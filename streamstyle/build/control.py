@@ -13,7 +13,6 @@ from streamstyle.build.live_engine import rungs
 from streamstyle.build.look import region_opener
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.painting import Painting, judges
-from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.control.desk import Desk, Levers, same_region
 from streamstyle.control.endpoint import serve
@@ -107,7 +106,7 @@ class Controlled:
             if not isinstance(engine, LiveEngine):
                 raise ConfigError("consistency cannot be switched on or off within a film: start another run")
             model = load_model(config, self.tell)
-            ways = rungs(sized_opener(config, model), model, info, config)
+            ways = rungs(model, info, config)
 
         def steady() -> None:
             if self.painting.detector is not None and detector is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from streamstyle.build.compiling import Compiler
 from streamstyle.build.model import Model
-from streamstyle.build.sizing import open_carried
+from streamstyle.build.sizing import open_carried, sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine, Rung
 from streamstyle.engines.size import SMALLEST, fitted, parse_size
@@ -32,18 +33,24 @@ def open_live_engine(ways: Sequence[Rung], tell: Callable[[str], None]) -> LiveE
     return LiveEngine(ways, begin, tell)
 
 
-def rungs(
-    open_engine: Callable[[StreamInfo], Engine], model: Model, info: StreamInfo, config: RunConfig
-) -> list[Rung]:
+def rungs(model: Model, info: StreamInfo, config: RunConfig) -> list[Rung]:
     """The ways to paint a source, the best first: as asked; at half of those sides; fewer frames of that
-    size; the same at a quarter.
+    size; the same at a quarter. All of them on a GPU, where there is one, before the processor's.
 
     Of `auto` sizes nothing is known yet, and the source's own sides count.
     """
+    ways = _rungs_of_one(replace(model, on_gpu=None), info, config)
+    if model.on_gpu is None:
+        return ways
+    others = [replace(way, what=f"{way.what} on the processor") for way in ways]
+    return [*_rungs_of_one(model.on_gpu, info, config), *others]
+
+
+def _rungs_of_one(model: Model, info: StreamInfo, config: RunConfig) -> list[Rung]:
     height, width = info.height, info.width
     box = None if config.size is None else parse_size(config.size)
     asked = (height, width) if box is None else fitted(height, width, box)
-    ways = [Rung(f"painting at {asked[1]}x{asked[0]}", partial(open_engine, info))]
+    ways = [Rung(f"painting at {asked[1]}x{asked[0]}", partial(sized_opener(config, model), info))]
     for share, more in ((2, 0), (2, 1), (4, 1)):
         small, every = (asked[0] // share, asked[1] // share), config.every + more
         if min(small) >= SMALLEST:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from streamstyle.build.compiling import aside
 from streamstyle.config import RunConfig
 from streamstyle.engines.cache import EngineCache, cache_folder
 from streamstyle.engines.foreign_engine import Contract, ForeignEngine
+from streamstyle.engines.gpu import find_gpu
 from streamstyle.engines.open import open_engine
 from streamstyle.errors import ConfigError
 from streamstyle.explain.turn import parse_turn, turning
@@ -38,7 +39,8 @@ class Model:
     open_holding: the same with statistics that can be set; None where the model has none. reach: see
     `GeneratorConfig.reach`. codes_of: the codes that other settings mean on this network. Raises ConfigError,
     ModelError. normalises: is it known to normalise over the frame, and so to answer its mean with nothing?
-    plain: the code (size,) that leaves a picture as it is, None where there is none.
+    plain: the code (size,) that leaves a picture as it is, None where there is none. on_gpu: the same, but
+    where the GPU lacks memory for a size it is not left for the processor; None where that is no question.
     """
 
     open_engine: Callable[[int, int], Engine]
@@ -48,6 +50,7 @@ class Model:
     reach: Callable[[], int] = lambda: 0
     normalises: bool = False
     plain: NDArray[np.float32] | None = None
+    on_gpu: Model | None = None
 
 
 def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
@@ -71,7 +74,9 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
     codes = codes_of(config)
     architecture, weights = bundle.manifest.architecture, bundle.weights
 
-    def open_for(height: int, width: int, *, statistics: bool = config.consistency > 0) -> Engine:
+    def open_for(
+        height: int, width: int, *, statistics: bool = config.consistency > 0, leave_gpu: bool = True
+    ) -> Engine:
         return open_engine(
             config.engine,
             architecture,
@@ -83,13 +88,21 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             label=config.network,
             tell=tell,
             aside=aside(config, height, width, statistics=statistics),
+            leave_gpu=leave_gpu,
         )
 
     def reach() -> int:
         return GeneratorConfig.from_json(architecture).reach
 
-    holding = partial(open_for, statistics=True)
-    return Model(open_for, codes, codes_of, holding, reach, normalises=True, plain=bundle.original)
+    def painting(*, leave_gpu: bool) -> Model:
+        opens = partial(open_for, leave_gpu=leave_gpu)
+        holds = partial(opens, statistics=True)
+        return Model(opens, codes, codes_of, holds, reach, normalises=True, plain=bundle.original)
+
+    model = painting(leave_gpu=True)
+    if config.engine != "auto" or isinstance(find_gpu(), str):
+        return model
+    return replace(model, on_gpu=painting(leave_gpu=False))
 
 
 def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -> Model:

@@ -62,7 +62,7 @@ def painting_opener(
         engine: Engine
         repainter: Repainter | None
         if info.live:
-            engine = repainter = open_live_engine(rungs(open_engine, model, info, config), tell)
+            engine = repainter = open_live_engine(rungs(model, info, config), tell)
         else:
             engine = open_engine(info)
             repainter = repainter_of(engine)

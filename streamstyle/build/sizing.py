@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from streamstyle.build.model import Model
 from streamstyle.config import RunConfig
@@ -10,16 +11,31 @@ from streamstyle.engines.carrying_engine import CarryingEngine
 from streamstyle.engines.guided_engine import around
 from streamstyle.engines.size import affordable_engine, fitted, parse_size, parse_tile
 from streamstyle.engines.tiled_engine import open_fitting, open_tiled
-from streamstyle.errors import ConfigError
+from streamstyle.errors import ConfigError, EngineMemoryError
 from streamstyle.temporal.explained import FineMotion
 from streamstyle.types import Engine, Look, StreamInfo
 
 
 def sized_opener(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engine]:
-    """What opens the engine for a source, as `config` asks for.
+    """What opens the engine for a source, as `config` asks for. Where a GPU lacks memory for whole frames it
+    paints tiles; then the processor paints.
 
     Raises ConfigError at once for a size that cannot be read; the opener raises EngineError.
     """
+    open_for = _opener_of_one(config, model)
+    if model.on_gpu is None:
+        return open_for
+    open_on_gpu = _opener_of_one(config, model.on_gpu)
+
+    def open_either(info: StreamInfo) -> Engine:
+        with suppress(EngineMemoryError):
+            return open_on_gpu(info)
+        return open_for(info)
+
+    return open_either
+
+
+def _opener_of_one(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engine]:
     box = None if config.size is None else parse_size(config.size)
     tile = None if config.tile is None else parse_tile(config.tile)
     if tile is not None and model.open_holding is None:

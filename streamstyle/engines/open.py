@@ -40,6 +40,7 @@ class _Wanted:
     label: str
     tell: Callable[[str], None]
     aside: Callable[[str, str], None] | None = None
+    leave_gpu: bool = True
     why: str = ""
 
     def cache(self, engine: str) -> EngineCache:
@@ -70,6 +71,7 @@ def open_engine(
     label: str = "the network",
     tell: Callable[[str], None] = lambda _: None,
     aside: Callable[[str, str], None] | None = None,
+    leave_gpu: bool = True,
 ) -> Engine:
     """Open the engine `name` for frames of `height` x `width`; "auto": the first of `ENGINES` to be had.
 
@@ -78,11 +80,14 @@ def open_engine(
     one of the engine's `PRECISIONS`. tell: hears that an engine is compiled, once (`label` for WxH), and why
     it cannot be kept for the next start. aside: for callers that cannot wait, has the engine of this name
     compiled into the cache by another process (see `EngineCache`; the second argument is for people).
+    leave_gpu: whether "auto" paints on the processor where the GPU lacks memory for this size.
     Raises ConfigError for an unknown name or precision, EngineMemoryError where frames of this size do not
     fit into memory and EngineError where the engine cannot be had. Only "auto" goes on to another one, and
     says why in `spec.why`.
     """
-    wanted = _Wanted(architecture, weights, height, width, statistics, precision, label, tell, aside)
+    wanted = _Wanted(
+        *(architecture, weights, height, width, statistics, precision, label, tell, aside, leave_gpu)
+    )
     if name == "auto":
         return _open_any(wanted)
     if name not in ENGINES:
@@ -96,6 +101,7 @@ def open_engine(
 
 def _open_any(wanted: _Wanted) -> Engine:
     refused: list[str] = []
+    lacking: EngineMemoryError | None = None
     gpu = find_gpu()
     if isinstance(gpu, str):
         refused.append(gpu)
@@ -107,9 +113,13 @@ def _open_any(wanted: _Wanted) -> Engine:
         try:
             return _OPENERS[name](replace(wanted, why="; ".join(refused)))
         except EngineError as error:
-            if isinstance(error, EngineMemoryError) and name not in _ON_GPU:
-                raise  # the next engine takes as much
+            if isinstance(error, EngineMemoryError):
+                if name not in _ON_GPU:
+                    raise  # the next engine takes as much
+                lacking = error
             refused.append(str(error))
+        if lacking is not None and name == _ON_GPU[-1] and not wanted.leave_gpu:
+            raise lacking
     raise EngineError(f"no engine can be had: {'; '.join(refused)}")
 
 
