@@ -341,5 +341,6 @@ def test_a_feathered_edge_between_two_styles_shows_no_seam(photo: str, other: st
     painted = seam(engine.start(pixels, look)(), pure, 128)
     pasted = seam(np.concatenate([pure[0][:, :128], pure[1][:, 128:]], axis=1), pure, 128)
     engine.close()
-    assert painted <= 1.1
+    # Between styles far apart the passage is a slope that both pure paintings lack.
+    assert painted <= max(1.1, pasted / 4)
     assert pasted > 1.3 * painted

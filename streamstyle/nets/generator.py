@@ -57,8 +57,10 @@ def _conv(c_in: int, c_out: int, kernel: int, *, stride: int = 1, groups: int = 
 
 
 def _edge_pad(x: Tensor) -> Tensor:
-    """One pixel more on every side, repeated."""
-    return F.pad(x, (1, 1, 1, 1), mode="replicate")
+    """One pixel more on every side, repeated. As a concatenation: AOTInductor cannot compile the padding of
+    shuffled pixels."""
+    x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], dim=2)
+    return torch.cat([x[..., :1], x, x[..., -1:]], dim=3)
 
 
 class UpsampleConv(nn.Module):
@@ -176,10 +178,11 @@ class Generator(nn.Module):
         return F.relu(norm("up1", self.up1.phases(y)))
 
     def masks(self, mask: Tensor) -> dict[str, Tensor]:
-        """A mask (B, 1, H/2, W/2) averaged down to the size of each conditional layer."""
+        """A mask (B, 1, H/2, W/2) averaged down to the size of each conditional layer: (B, 1 or C, h, w)."""
         quarter = F.avg_pool2d(mask, 2)
         eighth = F.avg_pool2d(quarter, 2)
-        sizes = {"down1": quarter, "merge": quarter, "up1": quarter, "detail": mask}
+        phases = F.pixel_unshuffle(mask, 2).repeat(1, self.config.widths[0], 1, 1)
+        sizes = {"down1": quarter, "merge": quarter, "up1": phases, "detail": mask}
         return {name: sizes.get(name, eighth) for name in self.layout.names}
 
 

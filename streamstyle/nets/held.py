@@ -23,7 +23,7 @@ from streamstyle.nets.generator import NORM_EPS, Affine, Generator, shuffled, un
 class HeldNorm:
     """Conditional normalisation with held statistics; implements `Norm`.
 
-    first, second: {layer: (scale, shift)} of two codes, each (B, C, 1, 1). masks: {layer: (B, 1, h, w)},
+    first, second: {layer: (scale, shift)} of two codes, each (B, C, 1, 1). masks: {layer: (B, 1 or C, h, w)},
     0 takes the first, 1 the second. past: {layer: (deviation, mean)}, (B, C, 1, 1). hold: (B, 1, 1, 1), 0..1.
     used: the same of what every layer painted with so far.
     """

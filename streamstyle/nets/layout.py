@@ -102,12 +102,13 @@ class CodeLayout:
         """`split`, with as many channels as the features of each layer have."""
         at = self.split(code)
         for name in self.phased:
-            scale, shift = at[name]
-            at[name] = scale.repeat_interleave(4, dim=1), shift.repeat_interleave(4, dim=1)
+            # `repeat_interleave` is the same, and more than AOTInductor can compile in this place.
+            scale, shift = (part[:, :, None].expand(-1, -1, 4, -1, -1).flatten(1, 2) for part in at[name])
+            at[name] = scale, shift
         return at
 
     def blend(self, codes: Tensor, masks: Mapping[str, Tensor]) -> dict[str, Affine]:
-        """Codes (B, 2, size) and, per layer, a mask (B, 1, h, w) in [0, 1] to {layer: (scale, shift)}.
+        """Codes (B, 2, size) and, per layer, a mask (B, 1 or C, h, w) in [0, 1] to {layer: (scale, shift)}.
 
         Each (B, C, h, w): where the mask is 0 those of the first code, where it is 1 of the second.
         """
