@@ -32,7 +32,7 @@ class CorrectorConfig:
     after that."""
 
     texture_share: float = 0.5
-    steady_share: float = 0.48
+    steady_share: float = 0.54
     fallback_frames: int = 2
     gone: float = 0.75
 
