@@ -262,6 +262,16 @@ def test_a_run_goes_on_from_a_shipped_bundle() -> None:
         torch.testing.assert_close(state.discriminator(picture, style), logits, atol=0.05, rtol=0.05)
 
 
+def test_a_checkpoint_of_an_unknown_network_is_no_start(features: SqueezeNetFeatures, tmp_path: Path) -> None:
+    state = run(features, tmp_path)
+    options = TINY.to_json()
+    options["generator"]["attention"] = 8
+    checkpoint = tmp_path / "other.safetensors"
+    save_checkpoint(checkpoint, 1, options, state.modules(), {})
+    with pytest.raises(ModelError, match="does not fit into this run"):
+        grow_(GanState.fresh(TINY, 2), checkpoint)
+
+
 def test_a_folder_that_is_no_bundle_is_no_start(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no style bundle"):
         grow_(GanState.fresh(TINY, 2), tmp_path)

@@ -102,7 +102,6 @@ class CodeLayout:
         """`split`, with as many channels as the features of each layer have."""
         at = self.split(code)
         for name in self.phased:
-            # `repeat_interleave` is the same, and more than AOTInductor can compile in this place.
             scale, shift = (part[:, :, None].expand(-1, -1, 4, -1, -1).flatten(1, 2) for part in at[name])
             at[name] = scale, shift
         return at

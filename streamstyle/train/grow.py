@@ -42,7 +42,7 @@ def grow_(state: GanState, checkpoint: Path, *, fresh_strokes: bool = False) -> 
         _grow_generator_(state.generator, trained, _under("averaged.0.", tensors))
         _grow_codes_(state.codes, state.generator.layout, trained, tensors["averaged.1.weight"])
         _judge_as_(state.discriminator, _under("discriminator.", tensors))
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{checkpoint} does not fit into this run, which must begin with its styles and be no smaller"
         ) from error
