@@ -126,3 +126,18 @@ def test_texture_that_is_mixed_brings_no_pixel_of_what_was_in_front() -> None:
         np.abs(mixed.astype(int) - 60)[:, 200:].mean()
         < 0.6 * np.abs(painted.astype(int) - 60)[:, 200:].mean()
     )
+
+
+def test_texture_that_is_barely_too_much_is_barely_touched() -> None:
+    past, painted = picture(seed=1), picture(seed=2)
+    seen = {"flow": np.zeros((90, 160, 2), np.float32), "trust": np.full((90, 160), 255, np.uint8)}
+    whole = np.ones((9, 12), bool)
+    changed = []
+    for score in (1.01, 1.3, 2.0, 4.0):
+        corrector, frame = RepairCorrector(), painted.copy()
+        corrector.correct_(past.copy(), neutral())
+        found = replace(flagged(Kind.TEXTURE, whole), **seen, source=past)
+        corrector.correct_(frame, replace(found, scores={**found.scores, Kind.TEXTURE: score}))
+        changed.append(float(np.abs(frame.astype(int) - painted).mean()))
+    assert 0 < changed[0] < 0.1 * changed[1] < 0.1 * changed[2]
+    assert changed[2] == changed[3]

@@ -26,12 +26,14 @@ STAND_IN = Action("input in the painting's colours")
 
 @dataclass(frozen=True)
 class CorrectorConfig:
-    """texture_share: of the past in a frame whose texture was drawn anew. steady_share: in every frame that
-    is to be steadied fully. fallback_frames: how many frames in a row the past may stand in for what was
-    lost; gone: share of the tiles from which the whole frame is lost, and the input itself stands in for it
-    after that."""
+    """texture_share: of the past, at most, in a frame whose texture was drawn anew; texture_rise: how far its
+    score lies above its threshold, as a share of that, where it takes so much: what is barely too much is
+    barely touched. steady_share: of the past in every frame that is to be steadied fully. fallback_frames:
+    how many frames in a row the past may stand in for what was lost; gone: share of the tiles from which the
+    whole frame is lost, and the input itself stands in for it after that."""
 
     texture_share: float = 0.5
+    texture_rise: float = 0.75
     steady_share: float = 0.54
     fallback_frames: int = 2
     gone: float = 0.75
@@ -151,8 +153,11 @@ class RepairCorrector:
 
     def _calm_texture_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         """Mix texture that was drawn anew with the past, on the whole frame."""
-        drawn_anew = Kind.TEXTURE in anomaly.kinds
-        wanted = self._config.texture_share if drawn_anew else self._config.steady_share * anomaly.steady
+        config, drawn_anew = self._config, Kind.TEXTURE in anomaly.kinds
+        wanted = config.steady_share * anomaly.steady
+        if drawn_anew:
+            above = anomaly.scores[Kind.TEXTURE] / anomaly.thresholds[Kind.TEXTURE] - 1
+            wanted = config.texture_share * min(1.0, above / config.texture_rise)
         brought = self._past.brought(anomaly, closely=drawn_anew) if wanted else None
         if brought is None:
             return NO_ACTION
