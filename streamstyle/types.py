@@ -313,7 +313,9 @@ class AnomalyMap:
     where not flagged.
     flow: float32 (h, w, 2), the way (dx, dy) back to where each pixel was, in pixels of a small picture;
     trust: uint8 (h, w), 255 where that explains the input, 0 where it does not. None without a past.
-    source: the input of the frame, not to be changed or kept; None without a past.
+    source: the input of the frame, not to be changed; None without a past. small: it and the frame as it was
+    found, RGB, halved until halving once more would leave less than the pictures that are judged; for whoever
+    needs less of them than all pixels. None without a past.
     frame_step: score over threshold of a step of the whole frame, known apart from steps of its parts.
     steady: 0..1, how strongly every frame is steadied, flagged or not; gains and offsets hold everywhere.
     cut: the input cut here. event: the input itself changed abruptly (strobe, exposure step) somewhere.
@@ -333,6 +335,7 @@ class AnomalyMap:
     flow: NDArray[np.float32] | None = None
     trust: NDArray[np.uint8] | None = None
     source: Picture | None = None
+    small: tuple[Picture, Picture] | None = None
     frame_step: float = 0.0
     steady: float = 0.0
 

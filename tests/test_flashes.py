@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from streamstyle.metrics.similarity import psnr
 from streamstyle.temporal.flashes import AREA, FlashGuard, FlashMeter, failing_share, relative_luminance
+from streamstyle.temporal.motion import halved
 from streamstyle.train.data import center_square, read_picture
 from streamstyle.types import Picture
 
@@ -158,3 +159,19 @@ def test_looking_first_changes_nothing_of_what_is_taken() -> None:
         looked.take(other if index % 3 == 0 else now, time)
         plain.take((other if index % 3 == 0 else now).copy(), time)
         np.testing.assert_array_equal(looked.room(other), plain.room(other))
+
+
+def test_the_guard_does_the_same_with_pictures_that_are_halved_already() -> None:
+    rng = np.random.default_rng(0)
+    film = [
+        np.asarray(rng.integers(0, 60, (180, 320, 3)) + level[0, 0], np.uint8) for level in strobe(20, 190, 6)
+    ]
+    whole, halves = FlashGuard(), FlashGuard()
+    held = 0.0
+    for index, styled in enumerate(film):
+        left = styled.copy(), styled.copy()
+        held += whole.guard_(film[0], left[0], index / FPS)
+        small = halved(film[0], (90, 160)), halved(styled, (90, 160))
+        halves.guard_(film[0], left[1], index / FPS, small)
+        assert np.array_equal(*left)
+    assert held > 0

@@ -25,6 +25,7 @@ from streamstyle.temporal.motion import (
     analysis_picture,
     analysis_size,
     fine_luma,
+    halved,
     photometric_mask,
     warp,
 )
@@ -178,7 +179,8 @@ class SignedExcessDetector:
             self._size, self._grid, self._flow = size, TileGrid(size), self._open_flow(size)
             self._fine: BackwardFlow | None = None
             self._content = ContentWatch(size, self._config.content)
-        now = Analysis(analysis_picture(source, size))
+        shrunk = halved(source, size)
+        now = Analysis(analysis_picture(shrunk, size))
         small = small_luma(now.luma)
         fine = fine_luma(source) if self._config.remedy.steady else None
         past, flash = self._past, False
@@ -192,9 +194,11 @@ class SignedExcessDetector:
         if is_cut(float(matched.trust.mean()), small, small_luma(matched.warped.luma), self._config.cut):
             self._pending = Pending(now, small, fine, past, cut=True, flash=flash)
             return neutral(cut=True)
-        compared = self._compare(now, past, matched, styled, new_shot=self._new_shot(flash=flash))
+        painted = halved(styled, size)
+        raw = Analysis(analysis_picture(painted, size))
+        compared = self._compare(now, past, matched, raw, new_shot=self._new_shot(flash=flash))
         self._pending = Pending(now, small, fine, past, compared, flash=flash)
-        found = replace(self._map(compared), source=source)
+        found = replace(self._map(compared), source=source, small=(shrunk, painted))
         if fine is None or past.fine is None:
             return found
         flow, trust = self._fine_motion(fine, past.fine)
@@ -232,9 +236,8 @@ class SignedExcessDetector:
         return self._before_cut is not None and not flash
 
     def _compare(
-        self, now: Analysis, past: Past, matched: Correspondence, styled: Picture, *, new_shot: bool
+        self, now: Analysis, past: Past, matched: Correspondence, raw: Analysis, *, new_shot: bool
     ) -> Compared:
-        raw = Analysis(analysis_picture(styled, self._size))
         labs = _labs(now, raw) if new_shot or self._drift.due else None
         drift = STEADY if new_shot else self._drift.judge(labs)
         painted = matched.styled(raw, past.styled)

@@ -31,6 +31,7 @@ _MARGIN = 0.9  # of CHANGE, that a guarded pixel may still move: the picture is 
 _LINEAR = np.array(
     [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255], np.float32
 )
+_WEIGHTS = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
 
 
 def relative_luminance(picture: Picture) -> NDArray[np.float32]:
@@ -38,8 +39,7 @@ def relative_luminance(picture: Picture) -> NDArray[np.float32]:
     # Halved first: half the cost of means over many pixels at once.
     picture = halved(picture, (_ROWS, _COLUMNS))
     small = cv2.resize(picture, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
-    luminance = _LINEAR[small] @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    return np.asarray(luminance, np.float32)
+    return np.asarray(cv2.transform(cv2.LUT(small, _LINEAR), _WEIGHTS), np.float32)
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,15 @@ class FlashMeter:
         rises = (now - low >= CHANGE) & (low < DARK) & (seen.sign <= 0)
         falls = (high - now >= CHANGE) & (now < DARK) & (seen.sign >= 0)
         changed = rises | falls
-        sign = np.where(rises, 1, np.where(falls, -1, seen.sign)).astype(np.int8)
-        times = seen.times
-        if changed.any():
-            shifted = np.concatenate([times[..., 1:], np.full((*now.shape, 1), time)], axis=2)
-            times = np.where(changed[..., None], shifted, times)
-        return _Seen(
-            np.where(changed, now, low).astype(np.float32),
-            np.where(changed, now, high).astype(np.float32),
-            sign,
-            times,
-        )
+        if not changed.any():
+            return _Seen(low, high, seen.sign, seen.times)
+        for bound in (low, high):
+            np.copyto(bound, now, where=changed)
+        sign, times = seen.sign.copy(), seen.times.copy()
+        sign[falls], sign[rises] = -1, 1
+        times[changed, :-1] = seen.times[changed, 1:]
+        times[changed, -1] = time
+        return _Seen(low, high, sign, times)
 
 
 def _within(since: NDArray[np.float64], time: float) -> NDArray[np.bool_]:
@@ -140,20 +138,29 @@ class FlashGuard:
         self._source, self._styled = FlashMeter(), FlashMeter()
         self._before: Picture | None = None
 
-    def guard_(self, source: Picture, styled: Picture, time: float) -> float:
+    def guard_(
+        self,
+        source: Picture,
+        styled: Picture,
+        time: float,
+        small: tuple[Picture | None, Picture | None] = (None, None),
+    ) -> float:
         """Repair `styled` in place; the share of a field that would have failed, 0 where nothing was done.
 
-        Pictures RGB uint8 (H, W, 3); time in seconds. `styled` is copied as the past.
+        Pictures RGB uint8 (H, W, 3); time in seconds. `styled` is copied as the past. small: both pictures,
+        halved, where they are at hand.
         """
         if self._before is not None and self._before.shape != styled.shape:
             self._source, self._styled, self._before = FlashMeter(), FlashMeter(), None
-        arriving = relative_luminance(source)
+        arriving, leaving = (
+            relative_luminance(whole if less is None else less)
+            for whole, less in zip((source, styled), small, strict=True)
+        )
         own = self._beyond_input() & _within(self._styled.since(), time)
         fails = failing_share(self._source.look(arriving, time)) >= AREA
         self._source.take(arriving, time)
         # As long as the input passes it excuses nothing: with what painting adds it may be too much.
         excused = fails and not self._limit_input and not own.any()
-        leaving = relative_luminance(styled)
         share, marked = self._look(leaving, time, excused=excused)
         if share < AREA or not marked.any() or self._before is None:
             share = 0.0
@@ -166,14 +173,19 @@ class FlashGuard:
                 np.copyto(styled, self._before)
                 leaving = relative_luminance(styled)
         self._styled.take(leaving, time)
-        self._before = styled.copy()
+        if self._before is None:
+            self._before = styled.copy()
+        else:
+            np.copyto(self._before, styled)
         return share
 
     def judge_(
         self, frame: Frame, styled: Picture, anomaly: AnomalyMap, action: Action
     ) -> tuple[AnomalyMap, Action]:
         """`guard_` at the end of a frame's repair: adds the flash to what was found and done."""
-        share = self.guard_(frame.pixels, styled, frame.time)
+        source, painted = anomaly.small or (None, None)
+        left = None if action.touched else painted
+        share = self.guard_(frame.pixels, styled, frame.time, (source, left))
         if not share:
             return anomaly, action
         scores, thresholds = {**anomaly.scores, Kind.FLASH: share}, {**anomaly.thresholds, Kind.FLASH: AREA}

@@ -20,13 +20,12 @@ class LastGood:
 
     def __init__(self) -> None:
         self._frame: Picture | None = None
-        self._luma: NDArray[np.uint8] | None = None
+        self._source: Picture | None = None
         self._grid = np.zeros((0, 0, 2), np.float32)
 
     def keep(self, frame: Picture, source: Picture | None) -> None:
-        """Remember a copy of this frame, and the luma of its input."""
-        luma = None if source is None else cv2.cvtColor(source, cv2.COLOR_RGB2GRAY, dst=self._luma)
-        self._luma = None if luma is None else np.asarray(luma, np.uint8)
+        """Remember a copy of this frame, and its input, which nobody changes, as it is."""
+        self._source = source
         if self._frame is None or self._frame.shape != frame.shape:
             self._frame = frame.copy()
         else:
@@ -34,7 +33,7 @@ class LastGood:
 
     def forget(self) -> None:
         """There is no past."""
-        self._frame = None
+        self._frame = self._source = None
 
     def recoloured(self, source: Picture) -> Picture | None:
         """A picture in the colours of the frame that is kept: mean and deviation of each channel of CIE Lab
@@ -70,9 +69,12 @@ class LastGood:
         # Trust shrinks by a pixel and fades out, so that no edge of the mask shows.
         sure = cv2.erode(anomaly.trust, np.ones((3, 3), np.uint8))
         trust = cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
-        if closely and self._luma is not None and anomaly.source is not None:
-            luma = cv2.cvtColor(anomaly.source, cv2.COLOR_RGB2GRAY)
-            apart = cv2.absdiff(luma, _sampled(self._luma, positions))
+        if closely and self._source is not None and anomaly.source is not None:
+            luma, before = (
+                np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), np.uint8)
+                for each in (anomaly.source, self._source)
+            )
+            apart = cv2.absdiff(luma, _sampled(before, positions))
             trust *= _LIKE[cv2.dilate(apart, np.ones((3, 3), np.uint8))]
         return moved, np.asarray(trust, np.float32)
 

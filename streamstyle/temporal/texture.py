@@ -43,8 +43,11 @@ class TextureGain:
         self._solve()
 
     def _solve(self) -> None:
-        found = np.linalg.solve(self._power + self._ridge, self._cross + self._pull)
-        self._gain, self._stir = np.sqrt(np.clip(found, self._LEAST, self._MOST))
+        # Cramer's rule: two unknowns are not worth a call of LAPACK.
+        (a, b), (_, d) = (self._power + self._ridge).tolist()
+        x, y = (self._cross + self._pull).tolist()
+        found = np.array([d * x - b * y, a * y - b * x]) / (a * d - b * b)
+        self._gain, self._stir = np.sqrt(np.minimum(np.maximum(found, self._LEAST), self._MOST))
 
     def usual(self, residue: Tiles, moved: float) -> Tiles:
         """The spread (9, 12) to expect where `expected_residue` is (9, 12)."""
