@@ -313,9 +313,8 @@ class AnomalyMap:
     where not flagged.
     flow: float32 (h, w, 2), the way (dx, dy) back to where each pixel was, in pixels of a small picture;
     trust: uint8 (h, w), 255 where that explains the input, 0 where it does not. None without a past.
-    source: the input of the frame, not to be changed; None without a past. small: it and the frame as it was
-    found, RGB, halved until halving once more would leave less than the pictures that are judged; for whoever
-    needs less of them than all pixels. None without a past.
+    source: the input of the frame, not to be changed. small: it and the frame as found, RGB, halved as often
+    as judging allows, for whoever needs no more of them. None without a past.
     frame_step: score over threshold of a step of the whole frame, known apart from steps of its parts.
     steady: 0..1, how strongly every frame is steadied, flagged or not; gains and offsets hold everywhere.
     cut: the input cut here. event: the input itself changed abruptly (strobe, exposure step) somewhere.
@@ -365,10 +364,7 @@ class Detector(Protocol):
         """Judge the next frame. Both pictures (H, W, 3), same size as each other; neither is kept."""
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
-        """Take the frame as it leaves as the new past; returns its scores.
-
-        touched: it is no longer what `detect` saw.
-        """
+        """Take the frame in as it leaves, for the next past; its scores. touched: `detect` saw another."""
 
     def reset(self) -> None:
         """Forget the past: after a cut, a gap, a change of size or style."""
