@@ -141,3 +141,18 @@ def test_texture_that_is_barely_too_much_is_barely_touched() -> None:
         changed.append(float(np.abs(frame.astype(int) - painted).mean()))
     assert 0 < changed[0] < 0.1 * changed[1] < 0.1 * changed[2]
     assert changed[2] == changed[3]
+
+
+def test_texture_that_is_barely_too_much_is_steadied_no_less_than_any_other_frame() -> None:
+    past, painted = picture(seed=1), picture(seed=2)
+    seen = {"flow": np.zeros((90, 160, 2), np.float32), "trust": np.full((90, 160), 255, np.uint8)}
+    shares = []
+    for kinds in ((), (Kind.TEXTURE,)):
+        corrector = RepairCorrector()
+        corrector.correct_(past.copy(), replace(neutral(), source=past))
+        found = replace(flagged(Kind.TEXTURE, np.ones((9, 12), bool)), **seen, source=past, steady=1.0)
+        barely = {**found.scores, Kind.TEXTURE: 1.01}
+        action = corrector.correct_(painted.copy(), replace(found, kinds=kinds, scores=barely))
+        shares.append(action.figures["past"])
+    assert shares[0] > 0.5
+    assert shares[1] >= shares[0]

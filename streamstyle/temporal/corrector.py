@@ -157,7 +157,7 @@ class RepairCorrector:
         wanted = config.steady_share * anomaly.steady
         if drawn_anew:
             above = anomaly.scores[Kind.TEXTURE] / anomaly.thresholds[Kind.TEXTURE] - 1
-            wanted = config.texture_share * min(1.0, above / config.texture_rise)
+            wanted = max(wanted, config.texture_share * min(1.0, above / config.texture_rise))
         brought = self._past.brought(anomaly, closely=drawn_anew) if wanted else None
         if brought is None:
             return NO_ACTION
