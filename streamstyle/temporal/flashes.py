@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamstyle.temporal.colour import LINEAR
 from streamstyle.temporal.corrector import joined
 from streamstyle.temporal.motion import halved
 from streamstyle.types import Action, AnomalyMap, Frame, Kind, Picture
@@ -28,9 +29,6 @@ _ROWS, _COLUMNS = 36, 64
 _FIELD = (_COLUMNS // 3, _ROWS // 3)
 _MARGIN = 0.9  # of CHANGE, that a guarded pixel may still move: the picture is rounded to 8 bits afterwards
 
-_LINEAR = np.array(
-    [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255], np.float32
-)
 _WEIGHTS = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
 
 
@@ -39,7 +37,7 @@ def relative_luminance(picture: Picture) -> NDArray[np.float32]:
     # Halved first: half the cost of means over many pixels at once.
     picture = halved(picture, (_ROWS, _COLUMNS))
     small = cv2.resize(picture, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.transform(cv2.LUT(small, _LINEAR), _WEIGHTS), np.float32)
+    return np.asarray(cv2.transform(cv2.LUT(small, LINEAR), _WEIGHTS), np.float32)
 
 
 @dataclass(frozen=True)
