@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from streamstyle.metrics.repair import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import neutral
+from streamstyle.temporal.past import mix_
 from streamstyle.types import AnomalyMap, Kind, Picture
 
 
@@ -156,3 +157,11 @@ def test_texture_that_is_barely_too_much_is_steadied_no_less_than_any_other_fram
         shares.append(action.figures["past"])
     assert shares[0] > 0.5
     assert shares[1] >= shares[0]
+
+
+def test_mixing_nothing_keeps_every_value_and_mixing_all_takes_every_value() -> None:
+    values = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(16, 16, 3)
+    for share, wanted in ((0, values), (255, 255 - values)):
+        picture = values.copy()
+        mix_(picture, 255 - values, np.full((16, 16), share, np.uint8))
+        np.testing.assert_array_equal(picture, wanted)

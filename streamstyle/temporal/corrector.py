@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.temporal.colour import CHROMA_TO_RGB, chroma_of_shift
-from streamstyle.temporal.past import LastGood, mean_detail, mix_, sharpen_
+from streamstyle.temporal.past import LastGood, mean_detail, mean_share, mix_, sharpen_
 from streamstyle.temporal.tiles import Tiles
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
@@ -146,10 +146,11 @@ class RepairCorrector:
             return None
         past, share = brought
         if Kind.DUPLICATE not in anomaly.kinds:
-            where = cv2.dilate(anomaly.lost.astype(np.float32), np.ones((3, 3), np.uint8))
-            share = share * np.clip(_upsampled(np.asarray(where, np.float32), styled.shape[:2]), 0, 1)
-        mix_(styled, past, np.asarray(share, np.float32))
-        return Action("fallback", {"past": float(share.mean())})
+            where = cv2.dilate(np.uint8(255) * anomaly.lost, np.ones((3, 3), np.uint8))
+            lost = cv2.resize(where, styled.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            cv2.multiply(share, lost, dst=share, scale=1 / 255)
+        mix_(styled, past, share)
+        return Action("fallback", {"past": mean_share(share)})
 
     def _calm_texture_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         """Mix texture that was drawn anew with the past, on the whole frame."""
@@ -162,14 +163,14 @@ class RepairCorrector:
         if brought is None:
             return NO_ACTION
         past, trust = brought
-        share = trust * np.float32(wanted)
+        share = np.asarray(cv2.convertScaleAbs(trust, dst=trust, alpha=wanted), np.uint8)
         if drawn_anew:
             mix_(styled, past, share)
         else:
             sharpness = mean_detail(styled)
             mix_(styled, past, share)
             sharpen_(styled, sharpness)
-        return Action("flow blend", {"past": float(share.mean())})
+        return Action("flow blend", {"past": mean_share(share)})
 
     def _apply_fields_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         chosen = list(dict.fromkeys(REPAIRS[k] for k in anomaly.kinds if k in REPAIRS))

@@ -5,14 +5,33 @@ Only pixels that the input explains are taken from it, and never for more than a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.types import AnomalyMap, Picture
 
-_LIKE = np.clip((12 - np.arange(256)) / 6, 0, 1).astype(np.float32)
+Weights = NDArray[np.uint8]
+"""Shares of pixels (H, W): 255 is all of it."""
+
+_LIKE = np.rint(255 * np.clip((12 - np.arange(256)) / 6, 0, 1)).astype(np.uint8)
 """Trust by the levels of luma by which a pixel of the input differs from its past: none from 12 on."""
+
+
+@dataclass
+class _Scratch:
+    """Memory of full size that is used again: what is new for every frame costs the system more time than
+    what is counted in it."""
+
+    flow: NDArray[np.float32] | None = None
+    positions: NDArray[np.float32] | None = None
+    packed: NDArray[np.uint8] | None = None
+    sampled: NDArray[np.uint8] | None = None
+    moved: NDArray[np.uint8] | None = None
+    trust: NDArray[np.uint8] | None = None
 
 
 class LastGood:
@@ -22,6 +41,7 @@ class LastGood:
         self._frame: Picture | None = None
         self._source: Picture | None = None
         self._grid = np.zeros((0, 0, 2), np.float32)
+        self._scratch = _Scratch()
 
     def keep(self, frame: Picture, source: Picture | None) -> None:
         """Remember a copy of this frame, and its input, which nobody changes, as it is."""
@@ -36,21 +56,23 @@ class LastGood:
         self._frame = self._source = None
 
     def recoloured(self, source: Picture) -> Picture | None:
-        """A picture in the colours of the frame that is kept: mean and deviation of each channel of CIE Lab
-        are made the same (Reinhard et al. 2001, eq. 10 and 11). None without one, or for another size."""
+        """A picture in the colours of the frame that is kept: mean and deviation of each channel of
+        YCrCb are made the same (Reinhard et al. 2001, eq. 10 and 11). None without one, or for another size.
+
+        Not of Lab: OpenCV's would stop a live stream for a sixth of a second to fill its tables.
+        """
         if self._frame is None or self._frame.shape != source.shape:
             return None
-        lab, like = (cv2.cvtColor(x, cv2.COLOR_RGB2Lab) for x in (source, self._frame))
-        (mean, spread), (to_mean, to_spread) = cv2.meanStdDev(lab), cv2.meanStdDev(like)
+        ours, like = (cv2.cvtColor(x, cv2.COLOR_RGB2YCrCb) for x in (source, self._frame))
+        (mean, spread), (to_mean, to_spread) = cv2.meanStdDev(ours), cv2.meanStdDev(like)
         gain = np.clip(to_spread / np.maximum(spread, 1.0), 0.2, 3.0)
         table = np.arange(256)[:, None] * gain.T + (to_mean - gain * mean).T
-        mapped = cv2.LUT(lab, np.rint(np.clip(table, 0, 255)).astype(np.uint8).reshape(1, 256, 3))
-        return np.asarray(cv2.cvtColor(mapped, cv2.COLOR_Lab2RGB), np.uint8)
+        mapped = cv2.LUT(ours, np.rint(np.clip(table, 0, 255)).astype(np.uint8).reshape(1, 256, 3))
+        return np.asarray(cv2.cvtColor(mapped, cv2.COLOR_YCrCb2RGB), np.uint8)
 
-    def brought(
-        self, anomaly: AnomalyMap, *, closely: bool = False
-    ) -> tuple[Picture, NDArray[np.float32]] | None:
-        """The past where its pixels are now, and how far it can be trusted: (H, W, 3), float32 (H, W) 0..1.
+    def brought(self, anomaly: AnomalyMap, *, closely: bool = False) -> tuple[Picture, Weights] | None:
+        """The past where its pixels are now, (H, W, 3), and how far each can be trusted. Both are good until
+        the next call.
 
         closely: every pixel of the input is compared with its past as well; what the detector's small
         pictures say is too coarse where half of what is mixed would show as a ghost. None without a past, or
@@ -58,39 +80,68 @@ class LastGood:
         """
         if self._frame is None or anomaly.flow is None or anomaly.trust is None:
             return None
-        height, width = self._frame.shape[:2]
+        scratch = self._scratch
+        # Four channels are sampled in half the time of three, and the input's luma comes along for nothing.
+        packed = scratch.packed = _bytes(cv2.cvtColor(self._frame, cv2.COLOR_RGB2RGBA, dst=scratch.packed))
+        before = self._source if closely and anomaly.source is not None else None
+        if before is not None:
+            cv2.insertChannel(_luma(before), packed, 3)
+        positions = self._positions(anomaly.flow, self._frame.shape[:2])
+        scratch.sampled = _sampled(packed, positions, scratch.sampled)
+        scratch.moved = _bytes(cv2.cvtColor(scratch.sampled, cv2.COLOR_RGBA2RGB, dst=scratch.moved))
+        # Trust shrinks by a pixel and fades out, so that no edge of the mask shows.
+        sure = cv2.erode(anomaly.trust, np.ones((3, 3), np.uint8))
+        trust = cv2.resize(sure, self._frame.shape[1::-1], dst=scratch.trust, interpolation=cv2.INTER_LINEAR)
+        scratch.trust = _bytes(trust)
+        if before is not None and anomaly.source is not None:
+            apart = cv2.absdiff(_luma(anomaly.source), cv2.extractChannel(scratch.sampled, 3))
+            like = cv2.LUT(cv2.dilate(apart, np.ones((3, 3), np.uint8)), _LIKE)
+            cv2.multiply(trust, like, dst=trust, scale=1 / 255)
+        return scratch.moved, scratch.trust
+
+    def _positions(self, flow: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+        """Where every pixel was, (H, W, 2), size = (H, W), by the flow (h, w, 2) of the analysis pictures."""
+        height, width = size
         if self._grid.shape[:2] != (height, width):
             rows, columns = np.mgrid[:height, :width]
             self._grid = np.stack([columns, rows], axis=-1).astype(np.float32)
-        scale = np.array([width / anomaly.flow.shape[1], height / anomaly.flow.shape[0]], np.float32)
-        flow = cv2.resize(anomaly.flow * scale, (width, height), interpolation=cv2.INTER_LINEAR)
-        positions = np.asarray(cv2.add(flow, self._grid), np.float32)
-        moved = _sampled(self._frame, positions)
-        # Trust shrinks by a pixel and fades out, so that no edge of the mask shows.
-        sure = cv2.erode(anomaly.trust, np.ones((3, 3), np.uint8))
-        trust = cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
-        if closely and self._source is not None and anomaly.source is not None:
-            luma, before = (
-                np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), np.uint8)
-                for each in (anomaly.source, self._source)
-            )
-            apart = cv2.absdiff(luma, _sampled(before, positions))
-            trust *= _LIKE[cv2.dilate(apart, np.ones((3, 3), np.uint8))]
-        return moved, np.asarray(trust, np.float32)
+        scratch = self._scratch
+        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+        larger = cv2.resize(flow * scale, (width, height), dst=scratch.flow, interpolation=cv2.INTER_LINEAR)
+        scratch.flow = np.asarray(larger, np.float32)
+        scratch.positions = np.asarray(cv2.add(larger, self._grid, dst=scratch.positions), np.float32)
+        return scratch.positions
 
 
-def _sampled(picture: NDArray[np.uint8], positions: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A picture (H, W) or (H, W, 3) at positions (H, W, 2), in pixels, bilinearly; edges are replicated."""
+def _luma(picture: Picture) -> NDArray[np.uint8]:
+    return _bytes(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+
+
+def _bytes(picture: Any) -> NDArray[np.uint8]:
+    return np.asarray(picture, np.uint8)
+
+
+def _sampled(
+    picture: NDArray[np.uint8], positions: NDArray[np.float32], into: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
+    """A picture (H, W, C) at positions (H, W, 2), in pixels, bilinearly; edges are replicated."""
     at = cv2.remap(  # type: ignore[call-overload]
-        picture, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        picture, positions, None, cv2.INTER_LINEAR, dst=into, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(at, np.uint8)
+    return _bytes(at)
 
 
-def mix_(picture: Picture, past: Picture, share: NDArray[np.float32]) -> None:
-    """`(1 - share) picture + share past` in place; share float32 (H, W), 0..1; exactly 0 keeps the bytes."""
-    mixed = cv2.blendLinear(past, picture, share, 1 - share)
-    np.copyto(picture, np.asarray(mixed, np.uint8), where=(share > 0)[..., None])
+def mix_(picture: Picture, past: Picture, share: Weights) -> None:
+    """`(1 - share) picture + share past` in place; 0 keeps the bytes. `past` is used up."""
+    weight = _bytes(cv2.merge([share] * 3))
+    cv2.multiply(past, weight, dst=past, scale=1 / 255)
+    cv2.multiply(picture, cv2.bitwise_not(weight, dst=weight), dst=picture, scale=1 / 255)
+    cv2.add(picture, past, dst=picture)
+
+
+def mean_share(share: Weights) -> float:
+    """Of the past in a frame, 0..1."""
+    return cv2.mean(share)[0] / 255
 
 
 def mean_detail(picture: Picture) -> float:
