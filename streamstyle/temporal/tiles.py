@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 ROWS, COLUMNS = 9, 12
 
 Tiles = NDArray[np.float32]
-Integral = NDArray[np.integer[Any] | np.floating[Any]]
 
 
 class TileGrid:
-    """9x12 tiles over uint8 pictures of one size (h, w), at least 9x12 pixels, by integral images.
+    """9x12 tiles over uint8 pictures of one size (h, w), at least 9x12 pixels.
 
-    These are kept: new memory for each costs more than what is counted in it. One thread at a time.
+    Sums are products with 0/1 matrices. They are whole numbers below 2^24, which float32 holds exactly, as
+    long as a tile has no more than 258 pixels.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
-        # Pixel i belongs to tile i * tiles // pixels, so a tile begins at the ceiling of its share.
-        rows = -(-np.arange(ROWS + 1) * size[0] // ROWS)
-        columns = -(-np.arange(COLUMNS + 1) * size[1] // COLUMNS)
-        self._corners = (rows[:, None] * (size[1] + 1) + columns).ravel()
-        self._area = np.outer(np.diff(rows), np.diff(columns)).astype(np.float64)
-        self._sums: dict[int, Integral] = {}
-        self._squares: tuple[Integral, Integral] | tuple[None, None] = None, None
+        self._size = size
+        self._rows = _members(size[0], ROWS)
+        self._columns = _members(size[1], COLUMNS).T
+        # Of interleaved channels.
+        self._columns_of_three = np.kron(self._columns, np.eye(3, dtype=np.float32))
+        self._area = np.outer(self._rows.sum(axis=1), self._columns.sum(axis=0))
 
     def mean(self, values: NDArray[np.uint8]) -> Tiles:
         """Values (h, w) or (h, w, 3) to their means over each tile, float32 (9, 12) or (9, 12, 3)."""
-        sums = cv2.integral(values, self._sums.get(values.ndim))
-        self._sums[values.ndim] = sums
-        return self._means(sums)
+        exact = values.astype(np.float32)
+        if values.ndim == 2:
+            return self._plain(exact)
+        height, width = self._size
+        # In pieces that BLAS does not spread over threads: waking them takes longer than the sums.
+        pieces = exact.reshape(height, 3, width).transpose(1, 0, 2)
+        rows = (self._rows @ pieces).transpose(1, 0, 2).reshape(ROWS, 3 * width)
+        sums = (rows @ self._columns_of_three).reshape(ROWS, COLUMNS, 3)
+        return np.asarray(sums / self._area[..., None], np.float32)
 
     def mean_square(self, values: NDArray[np.uint8]) -> Tiles:
         """Values (h, w) to the means of their squares over each tile, float32 (9, 12)."""
-        plain, squares = cv2.integral2(values, *self._squares)
-        self._squares = plain, squares
-        return self._means(squares)
+        exact = values.astype(np.float32)
+        return self._plain(np.multiply(exact, exact, out=exact))
 
-    def _means(self, integral: Integral) -> Tiles:
-        channels = integral.shape[2:]
-        corners = integral.reshape(-1, *channels).take(self._corners, axis=0)
-        corners = corners.reshape(ROWS + 1, COLUMNS + 1, *channels)
-        above = corners[1:] - corners[:-1]
-        sums = above[:, 1:] - above[:, :-1]
-        return np.asarray(sums / (self._area[..., None] if channels else self._area), np.float32)
+    def _plain(self, values: NDArray[np.float32]) -> Tiles:
+        return np.asarray(self._rows @ values @ self._columns / self._area, np.float32)
+
+
+def _members(length: int, tiles: int) -> NDArray[np.float32]:
+    """(tiles, length): 1 where a pixel belongs to a tile; pixel i belongs to tile i * tiles // length."""
+    return np.asarray(np.arange(length) * tiles // length == np.arange(tiles)[:, None], np.float32)
 
 
 def strongest(values: Tiles, count: int) -> float:
