@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.motion import Analysis, BackwardFlow, photometric_mask, warp
+from streamstyle.temporal.motion import Analysis, BackwardFlow, photometric_mask
 from streamstyle.temporal.tiles import TileGrid, Tiles
 
 DARK = 0.02
@@ -99,8 +99,10 @@ class Correspondence:
         self.flow = flow.estimate(now.luma, before.luma)
         self._positions = flow.positions(self.flow)
         speed = cv2.magnitude(self.flow[..., 0], self.flow[..., 1])
-        self.moved, self.speed = (float(np.minimum(speed, limit).mean()) for limit in (1, 4))
-        self.warped = Analysis(warp(before.pixels, self._positions))
+        self.moved, self.speed = (
+            cv2.mean(cv2.threshold(speed, limit, 0, cv2.THRESH_TRUNC)[1])[0] for limit in (1, 4)
+        )
+        self.warped = before.warped(self._positions)
         self.mask = photometric_mask(now.luma, self.warped.luma, self._positions, tolerance)
         self.trust = grid.mean(self.mask) / np.float32(255)
         self._share = np.maximum(self.trust, np.float32(1e-3)) * np.float32(255)
@@ -112,7 +114,7 @@ class Correspondence:
         """How the styled video changed between the same two frames."""
         if before is not self._styled_before:
             self._styled_before = before
-            self._styled_past = self._past(before, Analysis(warp(before.pixels, self._positions)))
+            self._styled_past = self._past(before, before.warped(self._positions))
         return self._change(now, self._styled_past)
 
     def mean(self, values: Tiles) -> float:

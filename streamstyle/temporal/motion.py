@@ -19,9 +19,6 @@ LONG_SIDE = 160
 FINE_SIDE = 640
 LEAST = (36, 64)  # height, width
 
-Positions = tuple[NDArray[np.int16], NDArray[np.uint16]]
-"""Where to sample, as OpenCV's fixed-point map: whole pixels (h, w, 2) and 1/32 pixel table index (h, w)."""
-
 
 def analysis_size(height: int, width: int) -> tuple[int, int]:
     """(h, w) of the analysis picture: aspect kept, long side at most 160, at least 36x64."""
@@ -77,6 +74,11 @@ class Analysis:
         """(h, w)."""
         return luma_of(self.pixels)
 
+    def warped(self, positions: NDArray[np.float32]) -> Analysis:
+        """As it is sampled at `BackwardFlow.positions`."""
+        sampled = warp(np.asarray(cv2.cvtColor(self.pixels, cv2.COLOR_RGB2RGBA), np.uint8), positions)
+        return Analysis(np.asarray(cv2.cvtColor(sampled, cv2.COLOR_RGBA2RGB), np.uint8))
+
     @cached_property
     def gradient(self) -> NDArray[np.uint8]:
         """|dx| + |dy| of luma (h, w), a quarter of Sobel's: whole numbers, so that two runs agree to the last
@@ -115,22 +117,24 @@ class BackwardFlow:
         flow = self._search.calc(now, before, None)  # type: ignore[call-overload]
         return np.asarray(flow, np.float32)
 
-    def positions(self, flow: NDArray[np.float32]) -> Positions:
-        """Flow (h, w, 2) to the positions that `warp` wants."""
-        whole, part = cv2.convertMaps(cv2.add(flow, self._grid), None, cv2.CV_16SC2)  # type: ignore[call-overload]
-        return np.asarray(whole, np.int16), np.asarray(part, np.uint16)
+    def positions(self, flow: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Flow (h, w, 2) to the positions (x, y) in pixels that `warp` wants, (h, w, 2)."""
+        return np.asarray(cv2.add(flow, self._grid), np.float32)
 
 
-def warp(picture: NDArray[np.uint8], positions: Positions) -> NDArray[np.uint8]:
-    """Sample a picture (h, w) or (h, w, C) bilinearly at `positions`; edges are replicated."""
-    return np.asarray(
-        cv2.remap(picture, *positions, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
-        np.uint8,
+def warp(
+    picture: NDArray[np.uint8], positions: NDArray[np.float32], into: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Sample a picture (h, w) or (h, w, 4) bilinearly at `positions`; edges are replicated. Three channels
+    would take OpenCV twice as long as four. into: memory to use."""
+    at = cv2.remap(  # type: ignore[call-overload]
+        picture, positions, None, cv2.INTER_LINEAR, dst=into, borderMode=cv2.BORDER_REPLICATE
     )
+    return np.asarray(at, np.uint8)
 
 
 def photometric_mask(
-    now: NDArray[np.uint8], warped: NDArray[np.uint8], positions: Positions, tolerance: float
+    now: NDArray[np.uint8], warped: NDArray[np.uint8], positions: NDArray[np.float32], tolerance: float
 ) -> NDArray[np.uint8]:
     """255 where the warped past explains the present up to a local change of brightness, else 0.
 
@@ -143,5 +147,5 @@ def photometric_mask(
     local = cv2.blur(difference, (width // 10 | 1, height // 8 | 1))
     odd = cv2.convertScaleAbs(cv2.subtract(difference, local))
     mask = cv2.threshold(odd, tolerance, 255, cv2.THRESH_BINARY_INV)[1]
-    inside = cv2.inRange(positions[0], (0, 0, 0, 0), (width - 1, height - 1, 0, 0))
+    inside = cv2.inRange(positions, (0, 0, 0, 0), (width - 1, height - 1, 0, 0))
     return np.asarray(cv2.bitwise_and(mask, inside), np.uint8)

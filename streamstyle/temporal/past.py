@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamstyle.temporal.motion import warp
 from streamstyle.types import AnomalyMap, Picture
 
 Weights = NDArray[np.uint8]
@@ -81,13 +82,13 @@ class LastGood:
         if self._frame is None or anomaly.flow is None or anomaly.trust is None:
             return None
         scratch = self._scratch
-        # Four channels are sampled in half the time of three, and the input's luma comes along for nothing.
+        # With the fourth channel the input's luma comes along for nothing.
         packed = scratch.packed = _bytes(cv2.cvtColor(self._frame, cv2.COLOR_RGB2RGBA, dst=scratch.packed))
         before = self._source if closely and anomaly.source is not None else None
         if before is not None:
             cv2.insertChannel(_luma(before), packed, 3)
         positions = self._positions(anomaly.flow, self._frame.shape[:2])
-        scratch.sampled = _sampled(packed, positions, scratch.sampled)
+        scratch.sampled = warp(packed, positions, scratch.sampled)
         scratch.moved = _bytes(cv2.cvtColor(scratch.sampled, cv2.COLOR_RGBA2RGB, dst=scratch.moved))
         # Trust shrinks by a pixel and fades out, so that no edge of the mask shows.
         sure = cv2.erode(anomaly.trust, np.ones((3, 3), np.uint8))
@@ -119,16 +120,6 @@ def _luma(picture: Picture) -> NDArray[np.uint8]:
 
 def _bytes(picture: Any) -> NDArray[np.uint8]:
     return np.asarray(picture, np.uint8)
-
-
-def _sampled(
-    picture: NDArray[np.uint8], positions: NDArray[np.float32], into: NDArray[np.uint8] | None
-) -> NDArray[np.uint8]:
-    """A picture (H, W, C) at positions (H, W, 2), in pixels, bilinearly; edges are replicated."""
-    at = cv2.remap(  # type: ignore[call-overload]
-        picture, positions, None, cv2.INTER_LINEAR, dst=into, borderMode=cv2.BORDER_REPLICATE
-    )
-    return _bytes(at)
 
 
 def mix_(picture: Picture, past: Picture, share: Weights) -> None:
