@@ -107,10 +107,11 @@ class LastGood:
             rows, columns = np.mgrid[:height, :width]
             self._grid = np.stack([columns, rows], axis=-1).astype(np.float32)
         scratch = self._scratch
-        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-        larger = cv2.resize(flow * scale, (width, height), dst=scratch.flow, interpolation=cv2.INTER_LINEAR)
-        scratch.flow = np.asarray(larger, np.float32)
-        scratch.positions = np.asarray(cv2.add(larger, self._grid, dst=scratch.positions), np.float32)
+        if flow.shape[:2] != size:
+            flow = flow * np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+            wide = cv2.resize(flow, (width, height), dst=scratch.flow, interpolation=cv2.INTER_LINEAR)
+            flow = scratch.flow = np.asarray(wide, np.float32)
+        scratch.positions = np.asarray(cv2.add(flow, self._grid, dst=scratch.positions), np.float32)
         return scratch.positions
 
 
