@@ -66,7 +66,7 @@ class Change:
 
     def since(self, means: NDArray[np.float32]) -> Change:
         """The same change had the whole picture had these means (3,) before."""
-        return replace(self, frame=np.stack([means, self.frame[1]]))
+        return replace(self, frame=np.array((means, self.frame[1])))
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Correspondence:
         square = self._grid.mean_square(distance) / (self._share * np.float32(255))
         step = means[..., 0] - past.means[..., 0]
         residue = np.sqrt(np.maximum(square - step * step, 0))
-        return Change(means, past.means, residue, past.slope, np.stack([past.frame, now.mean]))
+        return Change(means, past.means, residue, past.slope, np.array((past.frame, now.mean)))
 
     def _means(self, picture: Analysis) -> Tiles:
         """Over the trusted pixels of each tile, float32 (9, 12, 3), 0..1."""

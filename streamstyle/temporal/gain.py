@@ -32,8 +32,9 @@ class StyleGain:
         """Steps (9, 12, 3) of the input and the styled video; weight (9, 12) 0..1."""
         if not any(self._limits):
             return  # pinned to 0
-        self._cross += (weight[..., None] * source * styled).sum(axis=(0, 1))
-        self._power += (weight[..., None] * source * source).sum(axis=(0, 1))
+        weighted = weight[..., None] * source
+        self._cross += (weighted * styled).sum(axis=(0, 1))
+        self._power += (weighted * source).sum(axis=(0, 1))
         fade = np.minimum(1, self._memory / self._power)
         self._cross *= fade
         self._power *= fade

@@ -7,6 +7,7 @@ flicker has one. docs/temporal.md has the formulas.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ FADE = 0.8
 _MOST = 0.55  # share of the judged tiles that go along with a common step
 _BELIEVED = 0.125  # how far a frame with texture drawn anew tells what is usual
 _FEWEST = 0.7  # share of a window's tiles that must be judged
+_NO_DEBT = np.zeros((ROWS, COLUMNS), np.float32)
 
 
 @dataclass(frozen=True)
@@ -154,30 +156,25 @@ def excess(
     answer = max(float(gain[0]), 1.0)
     # Normalisation over the whole picture answers relative changes of the input, and everywhere.
     doubt = config.gain_error * answer * matched.mean(source.relative_step)
+    doubt = math.hypot(doubt, float(debt.mean()) / MEDIUM)
     expected = np.maximum(styled.before[..., 0] + explained[..., 0], np.float32(DARK))
-    doubt = float(np.hypot(doubt, float(debt.mean()) / MEDIUM))
-    everywhere = doubt * MEDIUM
-    variance = (
-        config.level**2
-        + (config.residue_share * styled.residue) ** 2
-        + (config.step_share * answer * size) ** 2
-        + everywhere**2
-        + debt**2
-    )
+    known = np.float32(config.level**2 + (doubt * MEDIUM) ** 2)
+    residue, unsure = config.residue_share * styled.residue, config.step_share * answer * size
+    variance = known + residue * residue + unsure * unsure + debt * debt
     weight = np.where(judged, trust / variance, 0).astype(np.float32)
     lit, relit = source.frame[0, 0], source.frame[1] - source.frame[0]
     least_event = min(config.event, config.relative_event * max(float(lit), DARK))
-    whole = black or float(eventful.mean()) > config.whole or abs(float(relit[0])) > least_event
+    events = int(np.count_nonzero(eventful))
+    whole = black or events > config.whole * eventful.size or abs(float(relit[0])) > least_event
     level = np.array([max(float(styled.frame[0, 0]), DARK), MEDIUM, MEDIUM], np.float32)
     means = styled.frame[0] + frame_gain * relit
     common = (styled.frame[1] - means) / level
-    error = np.hypot(frame_debt, frame_error(source, frame_gain, config))
-    unsure = np.array([config.least, *[2 * config.least] * 2], np.float32)
-    common_z = float((np.abs(common) / np.hypot(unsure, error)).max())
+    error = math.hypot(frame_debt, frame_error(source, frame_gain, config))
+    chance = np.array([config.least, *[2 * config.least] * 2], np.float32)
+    common_z = float((np.abs(common) / np.hypot(chance, error)).max())
     return Excess(
         *(explained, signed, np.asarray(expected, np.float32), weight, doubt),
-        *(np.asarray(means, np.float32), np.asarray(common, np.float32), common_z),
-        *(bool(eventful.any()), whole),
+        *(np.asarray(means, np.float32), np.asarray(common, np.float32), common_z, events > 0, whole),
     )
 
 
@@ -206,19 +203,23 @@ class Steps:
 def steps(found: Excess, least: float) -> Steps:
     """Weighted least squares of `e_k = g E_k` over windows; significance is
     `|g| / sqrt(var(g) + least^2 + doubt^2)`."""
-    luma = found.expected[..., None]
-    design = np.concatenate([luma, np.full_like(luma, MEDIUM), np.full_like(luma, MEDIUM)], axis=-1)
-    weight = found.weight[..., None]
-    cross, power = weight * found.signed * design, weight * design * design
+    design = np.full_like(found.signed, MEDIUM)
+    design[..., 0] = found.expected
+    judged = found.weight > 0
+    weighted = found.weight[..., None] * design
+    # Side by side, so that they are summed at once: cross products, powers, whether a tile counts.
+    terms = np.concatenate([weighted * found.signed, weighted * design, judged[..., None]], axis=-1)
     floor = least**2 + found.doubt**2
-    whole, _ = _significance(cross.sum(axis=(0, 1)), power.sum(axis=(0, 1)), floor)
+    sums = terms.sum(axis=(0, 1))
+    whole, _ = _significance(sums[:3], sums[3:6], floor)
     # A patch moves the mean of the frame as well: a common step is one that most tiles took.
     most = int(np.abs(found.common / (1, 2, 2)).argmax())
-    went = (found.signed * np.sign(found.common) > 0.5 * np.abs(found.common) * design)[..., most]
-    judged = found.weight > 0
-    shared = bool((went & judged).sum() > _MOST * judged.sum())
-    windows, windows_z = _significance(_window_sums(cross), _window_sums(power), floor)
-    enough = _window_sums((found.weight > 0).astype(np.float32)[..., None])[..., 0] >= _FEWEST * WINDOW**2
+    common = found.common[most]
+    went = found.signed[..., most] * np.sign(common) > 0.5 * abs(common) * design[..., most]
+    shared = bool(np.count_nonzero(went & judged) > _MOST * sums[6])
+    sums = _window_sums(terms)
+    windows, windows_z = _significance(sums[..., :3], sums[..., 3:6], floor)
+    enough = sums[..., 6] >= _FEWEST * WINDOW**2
     return Steps(whole, shared, windows, np.where(enough, windows_z.max(axis=-1), 0))
 
 
@@ -263,7 +264,7 @@ class Judge:
         self._gain = StyleGain(config.memory, config.gain_limits)
         self._frame_gain = StyleGain(config.frame_memory, config.frame_limits, config.frame_prior)
         self._texture_gain = TextureGain(config.texture_rate)
-        self._debt = np.zeros((ROWS, COLUMNS), np.float32)
+        self._debt = _NO_DEBT
         self._frame_debt = 0.0
         self._frame_held = 0
         self._common = False
@@ -342,12 +343,13 @@ class Judge:
     ) -> None:
         """Take the frame in. change, verdict: against the past as it was painted: a style answers as it
         paints, not as it is repaired. held: bool (9, 12), tiles that are being repaired."""
-        config = self._config
-        source, styled = matched.source.own_step, change.own_step
-        doubt = config.step_share * np.abs(matched.source.step[..., 0])
-        self._debt = np.where(held, self._debt + doubt, 0).astype(np.float32)
-        error = frame_error(matched.source, self._frame_gain.value, config)
-        self._frame_debt = self._frame_debt + error if held.any() else 0.0
+        config, source, styled = self._config, matched.source.own_step, change.own_step
+        if held.any():
+            doubt = config.step_share * np.abs(matched.source.step[..., 0])
+            self._debt = np.where(held, self._debt + doubt, 0).astype(np.float32)
+            self._frame_debt += frame_error(matched.source, self._frame_gain.value, config)
+        else:
+            self._debt, self._frame_debt = _NO_DEBT, 0.0
         limit = np.float32(config.event)
         self._gain.learn(
             np.clip(source, -limit, limit), np.clip(styled, -2 * limit, 2 * limit), matched.trust

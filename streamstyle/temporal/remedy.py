@@ -6,6 +6,7 @@ Gain: `g_k = (<m W O_before> + the step that the input explains) / <m P_now>`, w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,13 @@ class Repair:
     gain: Tiles
     offset: Tiles
 
-    @property
+    @cached_property
     def touched(self) -> NDArray[np.bool_]:
         """bool (9, 12): the tiles that it changes."""
         return np.asarray((self.gain != 1) | (self.offset != 0).any(axis=-1), np.bool_)
 
 
+_NOTHING = np.zeros((ROWS, COLUMNS), np.int32)
 NO_REPAIR = Repair(np.ones((ROWS, COLUMNS), np.float32), np.zeros((ROWS, COLUMNS, 2), np.float32))
 
 
@@ -65,8 +67,7 @@ class Remedy:
 
     def __init__(self, config: RemedyConfig) -> None:
         self._config = config
-        self._held = np.zeros((ROWS, COLUMNS), np.int32)
-        self._eased = np.zeros((ROWS, COLUMNS), np.int32)
+        self._held = self._eased = _NOTHING
         self._last = NO_REPAIR
 
     def repair(
@@ -120,6 +121,9 @@ class Remedy:
 
     def learn(self, verdict: Verdict, stepped: NDArray[np.bool_], repair: Repair) -> None:
         """Take the frame in."""
+        if repair is NO_REPAIR:
+            self._held, self._eased, self._last = _NOTHING, _NOTHING, repair
+            return
         tiles = verdict.tiles if self._config.steady else repair.touched
         anew = verdict.tiles & stepped
         self._held = np.where(tiles, np.where(anew, 1, self._held + 1), 0).astype(np.int32)

@@ -55,5 +55,4 @@ def _members(length: int, tiles: int) -> NDArray[np.float32]:
 
 def strongest(values: Tiles, count: int) -> float:
     """Mean of the `count` largest of (9, 12) values."""
-    flat = np.partition(values.ravel(), -count)[-count:]
-    return float(flat.mean())
+    return float(np.partition(values.ravel(), -count)[-count:].sum()) / count
