@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -301,6 +302,24 @@ def test_where_the_painting_is_gone_for_longer_the_input_goes_on_in_its_colours(
         assert np.abs(seen[i].left.mean(axis=(0, 1)) - clean[i].mean(axis=(0, 1))).max() < 8
         assert np.abs(seen[i].left.astype(int) - seen[i - 1].left).mean() > 2
     assert np.array_equal(seen[-1].left, clean[-1])
+
+
+def test_no_frame_waits_until_opencv_has_filled_its_lab_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    film, convert = pan(100), cv2.cvtColor
+
+    def without_lab(picture: Picture, code: int, *rest: Any, **named: Any) -> Any:
+        assert code not in {cv2.COLOR_RGB2Lab, cv2.COLOR_Lab2RGB, cv2.COLOR_LRGB2Lab, cv2.COLOR_Lab2LRGB}
+        return convert(picture, code, *rest, **named)
+
+    clean = [stylize(frame) for frame in film]
+    drifting = [x.copy() for x in clean[:60]]
+    for i, frame in enumerate(drifting[26:]):
+        frame[..., 0] = np.minimum(frame[..., 0], 255 - i // 2) + np.uint8(i // 2)
+    styled = [*drifting, *(np.zeros_like(x) for x in clean[60:70]), *clean[70:]]
+    monkeypatch.setattr(cv2, "cvtColor", without_lab)
+    seen = run(film, styled)
+    assert any(Kind.DRIFT in each.anomaly.kinds for each in seen)
+    assert any(each.action.name == "input in the painting's colours" for each in seen)
 
 
 def test_the_past_is_not_shown_across_a_cut() -> None:
