@@ -181,3 +181,16 @@ def test_what_is_no_video_is_refused_with_one_clear_sentence(tmp_path: Path) -> 
 def test_a_name_with_a_colon_is_a_file_and_no_protocol(tmp_path: Path) -> None:
     frames, _ = read(make_video(tmp_path / "concat:a.mkv", frames=2))
     assert len(frames) == 2
+
+
+def test_a_rate_that_no_clock_of_the_film_could_count_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "copied.mkv"
+    with av.open(str(make_video(tmp_path / "in.mkv"))) as whole, av.open(str(path), "w") as target:
+        video = target.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                target.mux(packet)
+    frames, source = read(path)
+    assert len(frames) == 12
+    assert source.info.rate is None or source.info.rate <= 1000

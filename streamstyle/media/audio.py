@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 import av
 import numpy as np
@@ -13,121 +13,16 @@ from av.container import OutputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from streamstyle.media.container import HOSTILE, open_input, picture_stream
+from streamstyle.media.container import HOSTILE, open_input
 from streamstyle.media.formats import OutputFormat
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
+from streamstyle.media.tracks import CopyTrack, Feed, Track, codec_name
 from streamstyle.types import Sound
 
-TAIL_SECONDS = 1  # video packets this far beyond the last written frame tell that the run was cut short
 _CHUNK = 1024
 
 _BIT_RATE = 160_000
 _OPUS_RATE = 48_000  # Opus knows few rates, and this one always
-
-
-class AudioTrack(Protocol):
-    """One sound track of the output. `shift` seconds are added to every time of the source."""
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Packets so far, by how they were made."""
-
-    def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
-        """Packets, ready to be muxed, up to this output time in seconds."""
-
-    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
-        """The remaining packets: all where the video went to its end, else up to `end` seconds."""
-
-    def close(self) -> None:
-        """Free the input."""
-
-
-class _Feed:
-    """The packets of one audio stream of a file in order, and how far its video was seen to reach."""
-
-    def __init__(self, path: str, index: int, shift: Fraction) -> None:
-        self.container = open_input(path)
-        self.stream = self.container.streams.audio[index]
-        self._video = picture_stream(self.container)
-        wanted = [self.stream] if self._video is None else [self.stream, self._video]
-        self._packets: Iterator[Packet[Any]] = self.container.demux(*wanted)
-        self._shift = shift
-        self._waiting: Packet[Any] | None = None
-        self.video_reached = Fraction(-1)
-
-    def until(self, time: Fraction) -> Iterator[Packet[Any]]:
-        while (packet := self._next()) is not None:
-            if _start(packet) >= time:
-                self._waiting = packet
-                return
-            yield packet
-
-    def rest(self, end: Fraction) -> list[Packet[Any]]:
-        """Everything to the end of the file if the video was used to its end, else up to `end`."""
-        packets: list[Packet[Any]] = []
-        while self.video_reached <= end + TAIL_SECONDS and (packet := self._next()) is not None:
-            packets.append(packet)
-        if self.video_reached <= end + TAIL_SECONDS:
-            return packets
-        return [packet for packet in packets if _start(packet) < end]
-
-    def _next(self) -> Packet[Any] | None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            return waiting
-        while True:
-            try:
-                packet: Packet[Any] | None = next(self._packets, None)
-            except HOSTILE:
-                return None  # the source, reading the same file, reports it
-            if packet is None:
-                return None
-            if packet.dts is None or not packet.size:
-                continue
-            if packet.stream_index == self.stream.index:
-                self._shifted(packet)
-                return packet
-            pts = packet.dts if packet.pts is None else packet.pts
-            self.video_reached = max(self.video_reached, pts * packet.time_base + self._shift)
-
-    def _shifted(self, packet: Packet[Any]) -> None:
-        assert packet.dts is not None
-        ticks = round(self._shift / packet.time_base)
-        pts = packet.dts if packet.pts is None else packet.pts
-        packet.dts, packet.pts = packet.dts + ticks, pts + ticks
-
-
-class CopyTrack:
-    """Copies packets bit for bit."""
-
-    def __init__(self, output: OutputContainer, path: str, index: int, shift: Fraction) -> None:
-        self._feed = _Feed(path, index, shift)
-        self._stream = output.add_stream_from_template(self._feed.stream)
-        self._stream.metadata.update(self._feed.stream.metadata)
-        self._copied = 0
-        self._last_dts: int | None = None
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return {"audio_packets_copied": self._copied}
-
-    def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
-        yield from map(self._redirected, self._feed.until(until))
-
-    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
-        yield from map(self._redirected, self._feed.rest(end))
-
-    def close(self) -> None:
-        self._feed.container.close()
-
-    def _redirected(self, packet: Packet[Any]) -> Packet[Any]:
-        if self._last_dts is not None and packet.dts is not None and packet.dts <= self._last_dts:
-            # Muxers refuse time that stands still or runs back, which damaged files have.
-            packet.dts = packet.pts = self._last_dts + 1
-        self._last_dts = packet.dts
-        self._copied += 1
-        packet.stream = self._stream
-        return packet
 
 
 class EncodeTrack:
@@ -135,8 +30,10 @@ class EncodeTrack:
     two channels become stereo."""
 
     def __init__(self, output: OutputContainer, path: str, index: int, shift: Fraction, encoder: str) -> None:
-        self._feed = _Feed(path, index, shift)
-        context = self._feed.stream.codec_context
+        self._feed = Feed(path, [index], shift)
+        (stream,) = self._feed.streams
+        assert isinstance(stream, AudioStream)
+        self._source, context = stream, stream.codec_context
         rate = _OPUS_RATE if encoder == "libopus" else min(context.sample_rate or 48_000, 48_000)
         layout = "mono" if context.channels == 1 else "stereo"
         self._stream = _encoder(output, encoder, rate, layout)
@@ -163,7 +60,7 @@ class EncodeTrack:
 
     def _frames(self, packet: Packet[Any] | None) -> list[av.AudioFrame]:
         try:
-            return self._feed.stream.decode(packet)
+            return self._source.decode(packet)
         except HOSTILE:
             return []  # a damaged packet is a gap in the sound, no reason to lose the film
 
@@ -243,18 +140,18 @@ class SoundTrack:
             yield packet
 
 
-def file_tracks(
+def sound_tracks(
     output: OutputContainer, format_: OutputFormat, path: str, shift: Fraction, notes: list[str]
-) -> list[AudioTrack]:
+) -> list[Track]:
     """A track for each sound stream of the file; what had to be re-encoded or left out is noted."""
-    tracks: list[AudioTrack] = []
+    tracks: list[Track] = []
     with open_input(path) as container:
-        codecs = [_codec(stream) for stream in container.streams.audio]
-    for index, codec in enumerate(codecs):
+        codecs = {stream.index: codec_name(stream) for stream in container.streams.audio}
+    for number, (index, codec) in enumerate(codecs.items(), start=1):
         if codec is None:
-            notes.append(f"Sound stream {index + 1} of {path} is of an unknown codec and was left out.")
+            notes.append(f"Sound stream {number} of {path} is of an unknown codec and was left out.")
         elif _can_copy(output, format_, codec):
-            tracks.append(CopyTrack(output, path, index, shift))
+            tracks.append(CopyTrack(output, path, [index], shift, "audio_packets_copied"))
         else:
             notes.append(f"The sound was re-encoded from {codec}: {format_.muxer} files do not hold {codec}.")
             tracks.append(EncodeTrack(output, path, index, shift, format_.sound_encoder))
@@ -263,10 +160,6 @@ def file_tracks(
 
 def _can_copy(output: OutputContainer, format_: OutputFormat, codec: str) -> bool:
     return codec in (output.supported_codecs if format_.sound is None else format_.sound)
-
-
-def _codec(stream: AudioStream) -> str | None:
-    return None if stream.codec_context is None else stream.codec_context.codec.canonical_name
 
 
 def _encoder(output: OutputContainer, name: str, rate: int, layout: str) -> AudioStream:
@@ -285,8 +178,3 @@ def _pcm_frame(samples: NDArray[np.float32], first: int) -> av.AudioFrame:
     frame.time_base = Fraction(1, SOUND_RATE)
     frame.pts = first
     return frame
-
-
-def _start(packet: Packet[Any]) -> Fraction:
-    assert packet.dts is not None  # _Feed lets no other through
-    return packet.dts * packet.time_base

@@ -1,4 +1,5 @@
-"""Video files out: encoded with PyAV, at the source's time stamps, with the source's sound."""
+"""Video files out: encoded with PyAV, at the source's time stamps, with the source's sound, subtitles and
+chapters."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from streamstyle.errors import ConfigError, SinkError
-from streamstyle.media.audio import AudioTrack, PcmTrack, SoundTrack, file_tracks
+from streamstyle.media.audio import PcmTrack, SoundTrack, sound_tracks
 from streamstyle.media.colour import from_rgb
 from streamstyle.media.container import UNWRITABLE, open_input, sink_error
 from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
@@ -25,6 +26,7 @@ from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.letterbox import letterboxed
 from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import Tune
+from streamstyle.media.tracks import Track, copy_chapters, subtitle_tracks
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 KEY_SECONDS = 1  # a killed process loses at most this much, and players seek to this grid
@@ -36,14 +38,15 @@ _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "du
 class FileSink:
     """Writes one file as a Sink: H.264 in .mp4, .mov and .mkv, VP9 in .webm.
 
-    `info` describes the frames that will come; the sound, if any, is taken from `info.url`. A killed
-    process leaves a file that plays to about its last second. `quality` is the encoder's CRF (lower is
-    better and bigger; None: 18 for H.264, 24 for VP9). `encoder` is one of `choose_encoder`.
+    `info` describes the frames that will come; sound, subtitles and chapters, if any, are taken from
+    `info.url`. A killed process leaves a file that plays to about its last second. `quality` is the encoder's
+    CRF (lower is better and bigger; None: 18 for H.264, 24 for VP9). `encoder` is one of `choose_encoder`.
 
     Of a live source, its sound is encoded as late as its pictures; frames of another size are letterboxed
     (`frames_letterboxed`) and those whose time does not advance left out (`frames_skipped`).
 
-    Counters: `frames`, `video_packets`, `audio_packets_copied`, `audio_packets_encoded`.
+    Counters: `frames`, `video_packets`, `audio_packets_copied`, `audio_packets_encoded`, and of films with
+    subtitles `subtitle_packets_copied`.
     """
 
     def __init__(
@@ -114,7 +117,7 @@ class FileSink:
         counts |= dict(self._counts)
         for more in self._output.counts() if self._output else ():
             for name, count in more.items():
-                counts[name] += count
+                counts[name] = counts.get(name, 0) + count
         return MediaReport(counters=counts, notes=tuple(self._notes))
 
     def _fitted(self, frame: Frame) -> Frame:
@@ -158,7 +161,7 @@ class _Output:
         self._reformatter = VideoReformatter()
         self._shift = _shift_to_zero(first, info, notes)
         self._stream = video_stream(self._container, format_, options, info, notes)
-        self._tracks = _sound(self._container, format_, info, self._shift, notes)
+        self._tracks = _tracks(self._container, format_, info, self._shift, notes)
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
         self._last_key: Fraction | None = None
@@ -244,9 +247,9 @@ def _shift_to_zero(first: Frame, info: StreamInfo, notes: list[str]) -> Fraction
     return -start
 
 
-def _sound(
+def _tracks(
     container: OutputContainer, format_: OutputFormat, info: StreamInfo, shift: Fraction, notes: list[str]
-) -> list[AudioTrack]:
+) -> list[Track]:
     if info.sound is not None:
         return [SoundTrack(container, info.sound, shift, format_.sound_encoder)]
     if is_scene(info.url):
@@ -256,8 +259,10 @@ def _sound(
         return []
     with open_input(info.url) as source:
         tags = {key: value for key, value in source.metadata.items() if key.lower() not in _OWN_TAGS}
+        copy_chapters(container, source, shift)
     container.metadata.update(tags)
-    return file_tracks(container, format_, info.url, shift, notes)
+    film = info.url, shift, notes
+    return [*sound_tracks(container, format_, *film), *subtitle_tracks(container, format_, *film)]
 
 
 def _usual_duration(info: StreamInfo) -> Fraction:

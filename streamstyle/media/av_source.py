@@ -263,11 +263,12 @@ class FileSource:
 
 def _describe(path: str, container: InputContainer, stream: VideoStream, head: av.VideoFrame) -> StreamInfo:
     width, height, aspect = upright_shape(stream, head)
-    rate = stream.average_rate or stream.guessed_rate
-    rate = rate if rate and rate > 0 else None
     time_base = stream.time_base
     if not time_base or time_base <= 0:
         raise ValueError("a video stream without a time base")
+    # Of films that were copied without their rate FFmpeg tells one that their ticks could not count.
+    rates = (stream.average_rate, stream.guessed_rate)
+    rate = next((rate for rate in rates if rate and 0 < rate <= 1 / time_base), None)
     return StreamInfo(
         url=path,
         width=width,

@@ -35,7 +35,7 @@ _VP9 = {"deadline": "realtime", "cpu-used": "7", "crf": "24", "b": "0", "row-mt"
 @dataclass(frozen=True)
 class OutputFormat:
     """muxer, video: FFmpeg's names. sound: codecs that this container may hold and players know in it
-    (None: whatever the muxer takes). sound_encoder: for the other codecs."""
+    (None: whatever the muxer takes). sound_encoder: for the other codecs. subtitles: codecs that it holds."""
 
     muxer: str
     muxer_options: Mapping[str, str]
@@ -43,6 +43,7 @@ class OutputFormat:
     video_options: Mapping[str, str]
     sound: frozenset[str] | None
     sound_encoder: str
+    subtitles: frozenset[str] = frozenset()
 
     def options(self, time_base: Fraction) -> dict[str, str]:
         """What to open the muxer with, for video with this time base."""
@@ -63,6 +64,7 @@ FORMATS = {
         _H264,
         frozenset({"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}),
         "aac",
+        frozenset({"mov_text"}),
     ),
     ".mov": OutputFormat(
         "mov",
@@ -71,10 +73,25 @@ FORMATS = {
         _H264,
         frozenset({"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}),
         "aac",
+        frozenset({"mov_text"}),
     ),
-    ".mkv": OutputFormat("matroska", {"cluster_time_limit": "500"}, "libx264", _H264, None, "aac"),
+    ".mkv": OutputFormat(
+        "matroska",
+        {"cluster_time_limit": "500"},
+        "libx264",
+        _H264,
+        None,
+        "aac",
+        frozenset({"subrip", "ass", "webvtt", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"}),
+    ),
     ".webm": OutputFormat(
-        "webm", {"cluster_time_limit": "500"}, "libvpx-vp9", _VP9, frozenset({"opus", "vorbis"}), "libopus"
+        "webm",
+        {"cluster_time_limit": "500"},
+        "libvpx-vp9",
+        _VP9,
+        frozenset({"opus", "vorbis"}),
+        "libopus",
+        frozenset({"webvtt"}),
     ),
 }
 
