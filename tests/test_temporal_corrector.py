@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import cv2
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from streamstyle.metrics.repair import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import neutral
-from streamstyle.temporal.past import mix_
+from streamstyle.temporal.past import LastGood, mix_
 from streamstyle.types import AnomalyMap, Kind, Picture
 
 
@@ -165,3 +166,17 @@ def test_mixing_nothing_keeps_every_value_and_mixing_all_takes_every_value() -> 
         picture = values.copy()
         mix_(picture, 255 - values, np.full((16, 16), share, np.uint8))
         np.testing.assert_array_equal(picture, wanted)
+
+
+def test_the_past_is_brought_whole_at_any_size_even_after_another() -> None:
+    rng, past = np.random.default_rng(0), LastGood()
+    for size in ((90, 160), (48, 64), (360, 640), (37, 91), (90, 160)):
+        frame, source = (rng.integers(0, 256, (*size, 3), np.uint8) for _ in range(2))
+        past.keep(frame, source)
+        for flow_size, closely in itertools.product(((36, 64), size), (True, False)):
+            flow, trust = np.zeros((*flow_size, 2), np.float32), np.full(flow_size, 255, np.uint8)
+            still = replace(neutral(), flow=flow, trust=trust, source=source)
+            brought = past.brought(still, closely=closely)
+            assert brought is not None
+            np.testing.assert_array_equal(brought[0], frame)
+            assert (brought[1] == 255).all()
