@@ -115,7 +115,9 @@ def test_frames_go_on_while_a_child_compiles_and_are_painted_then(
     assert times == sorted(set(times))
     numbers = [frame.index for frame in seen if not frame.stand_in]
     assert numbers == sorted(set(numbers))
-    assert summary.frames_out == len(numbers)
+    assert summary.live is not None
+    # A starved machine may drop some at the sink, which is counted.
+    assert summary.frames_out + summary.live["stand_ins"] == len(seen) + summary.drops["null:"]
     painted = [bool(frame.style) for frame in seen if not frame.stand_in]
     assert painted == sorted(painted)
 
