@@ -145,14 +145,17 @@ def test_every_live_source_keeps_the_contract(tmp_path: Path, name: str) -> None
     assert (info.width, info.height, info.frames) == (160, 96, 0)
     assert info.rate is not None
     assert 14 < info.rate < 16
-    assert [frame.index for frame in frames] == list(range(20))
+    numbers = [frame.index for frame in frames]
+    assert numbers == sorted(set(numbers))
+    # What a starved machine holds up is left out, and counted.
+    assert numbers[-1] + 1 - len(numbers) == counters.get("stale", 0)
     check_order(frames)
     for frame in frames:
         assert frame.pixels.shape == (96, 160, 3)
         assert frame.pixels.flags.c_contiguous
         assert frame.time_base == info.time_base
-    # Twenty frames of fifteen in a second, by their own stamps.
-    assert frames[-1].time - frames[0].time == pytest.approx(19 / 15, abs=0.2)
+    # Fifteen in a second, by their own stamps.
+    assert frames[-1].time - frames[0].time == pytest.approx((numbers[-1] - numbers[0]) / 15, abs=0.2)
     assert (counters["frames"], counters["reconnects"]) == (20, 0)
     assert (info.sound is None) == (name == "screen")
     if heard is not None:
