@@ -113,6 +113,8 @@ class RepairCorrector:
         lost = LOST & set(anomaly.kinds)
         if anomaly.cut:
             self.reset()
+        if lost and not self._lost_for:
+            self._past.note_colours()
         action = self._fall_back_(styled, anomaly) if lost else None
         self._lost_for = self._lost_for + 1 if lost else 0
         if action is None and lost and self._stand_in_(styled, anomaly):

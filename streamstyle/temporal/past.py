@@ -42,6 +42,7 @@ class LastGood:
         self._frame: Picture | None = None
         self._source: Picture | None = None
         self._grid = np.zeros((0, 0, 2), np.float32)
+        self._colours: tuple[Any, Any] | None = None
         self._scratch = _Scratch()
 
     def keep(self, frame: Picture, source: Picture | None) -> None:
@@ -54,18 +55,24 @@ class LastGood:
 
     def forget(self) -> None:
         """There is no past."""
-        self._frame = self._source = None
+        self._frame = self._source = self._colours = None
+
+    def note_colours(self) -> None:
+        """Remember those of the frame that is kept, before frames follow that are patched up."""
+        self._colours = None
+        if self._frame is not None:
+            self._colours = cv2.meanStdDev(cv2.cvtColor(self._frame, cv2.COLOR_RGB2YCrCb))
 
     def recoloured(self, source: Picture) -> Picture | None:
-        """A picture in the colours of the frame that is kept: mean and deviation of each channel of
+        """A picture in the colours that were noted: mean and deviation of each channel of
         YCrCb are made the same (Reinhard et al. 2001, eq. 10 and 11). None without one, or for another size.
 
         Not of Lab: OpenCV's would stop a live stream for a sixth of a second to fill its tables.
         """
-        if self._frame is None or self._frame.shape != source.shape:
+        if self._frame is None or self._colours is None or self._frame.shape != source.shape:
             return None
-        ours, like = (cv2.cvtColor(x, cv2.COLOR_RGB2YCrCb) for x in (source, self._frame))
-        (mean, spread), (to_mean, to_spread) = cv2.meanStdDev(ours), cv2.meanStdDev(like)
+        ours = cv2.cvtColor(source, cv2.COLOR_RGB2YCrCb)
+        (mean, spread), (to_mean, to_spread) = cv2.meanStdDev(ours), self._colours
         gain = np.clip(to_spread / np.maximum(spread, 1.0), 0.2, 3.0)
         table = np.arange(256)[:, None] * gain.T + (to_mean - gain * mean).T
         mapped = cv2.LUT(ours, np.rint(np.clip(table, 0, 255)).astype(np.uint8).reshape(1, 256, 3))
