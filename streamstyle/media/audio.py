@@ -9,11 +9,11 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from streamstyle.media.container import HOSTILE, open_input
+from streamstyle.media.container import HOSTILE
 from streamstyle.media.formats import OutputFormat
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
 from streamstyle.media.tracks import CopyTrack, Feed, Track, codec_name
@@ -141,12 +141,17 @@ class SoundTrack:
 
 
 def sound_tracks(
-    output: OutputContainer, format_: OutputFormat, path: str, shift: Fraction, notes: list[str]
+    output: OutputContainer,
+    format_: OutputFormat,
+    source: InputContainer,
+    path: str,
+    shift: Fraction,
+    notes: list[str],
 ) -> list[Track]:
-    """A track for each sound stream of the file; what had to be re-encoded or left out is noted."""
+    """A track for each sound stream of the film at `path`, which is open as `source`; what had to be
+    re-encoded or left out is noted."""
     tracks: list[Track] = []
-    with open_input(path) as container:
-        codecs = {stream.index: codec_name(stream) for stream in container.streams.audio}
+    codecs = {stream.index: codec_name(stream) for stream in source.streams.audio}
     for number, (index, codec) in enumerate(codecs.items(), start=1):
         if codec is None:
             notes.append(f"Sound stream {number} of {path} is of an unknown codec and was left out.")

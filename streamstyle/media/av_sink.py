@@ -259,10 +259,10 @@ def _tracks(
         return []
     with open_input(info.url) as source:
         tags = {key: value for key, value in source.metadata.items() if key.lower() not in _OWN_TAGS}
+        container.metadata.update(tags)
         copy_chapters(container, source, shift)
-    container.metadata.update(tags)
-    film = info.url, shift, notes
-    return [*sound_tracks(container, format_, *film), *subtitle_tracks(container, format_, *film)]
+        film = source, info.url, shift, notes
+        return [*sound_tracks(container, format_, *film), *subtitle_tracks(container, format_, *film)]
 
 
 def _usual_duration(info: StreamInfo) -> Fraction:

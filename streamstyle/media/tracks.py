@@ -132,11 +132,16 @@ class CopyTrack:
 
 
 def subtitle_tracks(
-    output: OutputContainer, format_: OutputFormat, path: str, shift: Fraction, notes: list[str]
+    output: OutputContainer,
+    format_: OutputFormat,
+    source: InputContainer,
+    path: str,
+    shift: Fraction,
+    notes: list[str],
 ) -> list[Track]:
-    """One track for all subtitles of the file that the output can hold; the others are noted."""
-    with open_input(path) as container:
-        codecs = {stream.index: codec_name(stream) for stream in container.streams.subtitles}
+    """One track for all subtitles of the film at `path`, which is open as `source`, that the output can hold;
+    the others are noted."""
+    codecs = {stream.index: codec_name(stream) for stream in source.streams.subtitles}
     held = [index for index, codec in codecs.items() if codec in format_.subtitles]
     for codec in sorted({str(codecs[index]) for index in codecs if index not in held}):
         others = [suffix for suffix, other in FORMATS.items() if codec in other.subtitles]
