@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,13 @@ CHROMA_TO_RGB = np.array([[1.403, 0.0], [-0.714, -0.344], [0.0, 1.773]], np.floa
 """How much a unit of (Cr, Cb) adds to (R, G, B): the inverse of OpenCV's full-range YCrCb."""
 
 
-LINEAR = np.array(
-    [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255], np.float32
-)
-"""The light, 0..1, of the 256 values of sRGB (IEC 61966-2-1)."""
+def _light(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """The light of sRGB, both 0..1 (IEC 61966-2-1)."""
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+LINEAR = _light(np.arange(256) / 255)
+"""The light, 0..1, of the 256 values of sRGB."""
 
 _TO_XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]],
@@ -58,8 +63,7 @@ def shift_of_chroma(mean_rgb: NDArray[np.float64], chroma: NDArray[np.float32]) 
 def _chroma_of_shifts(mean_rgb: NDArray[np.float64], shifts: NDArray[np.float32]) -> NDArray[np.float32]:
     """`chroma_of_shift` of (n, 2), each by itself."""
     start = (np.asarray(mean_rgb, np.float32) / np.float32(255))[None]
-    light = np.where(start <= 0.04045, start / 12.92, ((start + 0.055) / 1.055) ** 2.4)
-    labs = np.repeat(_lab(light.astype(np.float32)), len(shifts), axis=0)
+    labs = np.repeat(_lab(_light(start)), len(shifts), axis=0)
     labs[:, 1:] += shifts
     both = np.concatenate([start, _rgb(labs)])[None]
     chroma = np.asarray(cv2.cvtColor(both, cv2.COLOR_RGB2YCrCb), np.float32)[0, :, 1:]
