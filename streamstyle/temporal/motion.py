@@ -76,8 +76,7 @@ class Analysis:
 
     def warped(self, positions: NDArray[np.float32]) -> Analysis:
         """As it is sampled at `BackwardFlow.positions`."""
-        sampled = warp(np.asarray(cv2.cvtColor(self.pixels, cv2.COLOR_RGB2RGBA), np.uint8), positions)
-        return Analysis(np.asarray(cv2.cvtColor(sampled, cv2.COLOR_RGBA2RGB), np.uint8))
+        return Analysis(warp(self.pixels, positions))
 
     @cached_property
     def gradient(self) -> NDArray[np.uint8]:
@@ -125,8 +124,12 @@ class BackwardFlow:
 def warp(
     picture: NDArray[np.uint8], positions: NDArray[np.float32], into: NDArray[np.uint8] | None = None
 ) -> NDArray[np.uint8]:
-    """Sample a picture (h, w) or (h, w, 4) bilinearly at `positions`; edges are replicated. Three channels
-    would take OpenCV twice as long as four. into: memory to use."""
+    """Sample a picture (h, w), (h, w, 3) or (h, w, 4) bilinearly at `positions`; edges are replicated. into:
+    memory to use."""
+    if picture.ndim == 3 and picture.shape[2] == 3:
+        # Three channels would take OpenCV twice as long as four.
+        four = warp(np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), np.uint8), positions)
+        return np.asarray(cv2.cvtColor(four, cv2.COLOR_RGBA2RGB, dst=into), np.uint8)
     at = cv2.remap(  # type: ignore[call-overload]
         picture, positions, None, cv2.INTER_LINEAR, dst=into, borderMode=cv2.BORDER_REPLICATE
     )
