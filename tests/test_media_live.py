@@ -148,7 +148,7 @@ def test_every_live_source_keeps_the_contract(tmp_path: Path, name: str) -> None
     numbers = [frame.index for frame in frames]
     assert numbers == sorted(set(numbers))
     # What a starved machine holds up is left out, and counted.
-    assert numbers[-1] + 1 - len(numbers) == counters.get("stale", 0)
+    assert numbers[-1] + 1 - len(numbers) == counters.get("stale", 0) <= 2
     check_order(frames)
     for frame in frames:
         assert frame.pixels.shape == (96, 160, 3)
