@@ -9,7 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from streamstyle.types import Frame, Picture, StreamInfo
+from streamstyle.media.open import open_sink, open_source
+from streamstyle.types import Frame, MediaReport, Picture, StreamInfo
 
 TICK = Fraction(1, 15360)
 PATCHES = ((200, 40, 40), (40, 180, 60), (40, 60, 200), (230, 200, 60), (128, 128, 128), (240, 240, 240))
@@ -130,3 +131,15 @@ def audio_packets(path: Path) -> list[list[bytes]]:
             if packet.size:
                 found[packet.stream_index].append(bytes(packet))
     return list(found.values())
+
+
+def passed_through(source: str, output: Path, frames: int | None = None) -> MediaReport:
+    """Copy the video of `source` frame by frame, as a run would; frames: stop after so many."""
+    with open_source(source) as opened:
+        sink = open_sink(str(output), opened.info)
+        for frame in opened:
+            if frames is not None and frame.index >= frames:
+                break
+            sink.write(frame)
+        sink.close(complete=True)
+    return sink.report()

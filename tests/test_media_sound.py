@@ -8,23 +8,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_files import audio_packets, make_video
+from media_files import audio_packets, make_video, passed_through
 
 from streamstyle.media.av_source import FileSource
-from streamstyle.media.open import open_sink, open_source
-from streamstyle.types import MediaReport
-
-
-def passed_through(source: str, output: Path, frames: int | None = None) -> MediaReport:
-    """Copy the video of `source` frame by frame, as a run would; frames: stop after so many."""
-    with open_source(source) as opened:
-        sink = open_sink(str(output), opened.info)
-        for frame in opened:
-            if frames is not None and frame.index >= frames:
-                break
-            sink.write(frame)
-        sink.close(complete=True)
-    return sink.report()
 
 
 @pytest.mark.parametrize(
