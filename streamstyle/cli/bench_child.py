@@ -103,14 +103,10 @@ def _model(task: Task) -> Model:
     return Model(lambda height, width: open_peer(name, architecture, weights, height, width), codes)
 
 
-def _first_frames(task: Task, stack: ExitStack) -> tuple[list[Frame], Any]:
-    source = stack.enter_context(open_source(task.clip))
-    return list(islice(source, _PICTURES)), source.info
-
-
 def _engine(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
     """The engine alone, as many frames in flight as it asks for: nothing is read or written."""
-    frames, info = _first_frames(task, stack)
+    source = stack.enter_context(open_source(task.clip))
+    frames, info = list(islice(source, _PICTURES)), source.info
     model = _model(task)
     started = time.perf_counter()
     engine = model.open_engine(info.height, info.width)
@@ -157,21 +153,15 @@ def _decode(task: Task, _stack: ExitStack) -> tuple[Ready, Measure]:
 
 
 def _painted(task: Task, stack: ExitStack) -> tuple[list[Frame], list[Picture], Any]:
-    """A few frames of the film, and how they are painted."""
-    frames, info = _first_frames(task, stack)
+    """The frames that a run passes, and how they are painted: what a stage costs depends on the pictures,
+    and an encoder makes short work of any that come twice."""
+    source = stack.enter_context(open_source(task.clip))
+    frames, info = list(islice(source, task.warm + task.frames)), source.info
     model = _model(task)
     engine = model.open_engine(info.height, info.width)
     painted = list(paint_all(engine, (f.pixels for f in frames), Look(model.codes)))
     engine.close()
     return frames, painted, info
-
-
-def _to_and_fro(frames: list[Frame], count: int) -> Iterator[tuple[int, Frame]]:
-    """`count` frames that move without a cut, with time stamps that grow, and where each is in `frames`."""
-    places = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
-    step = frames[1].pts - frames[0].pts
-    for index, place in enumerate(islice(cycle(places), count)):
-        yield place, replace(frames[place], index=index, pts=frames[0].pts + index * step)
 
 
 def _judge(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
@@ -181,15 +171,15 @@ def _judge(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
     model = Model(lambda _height, _width: PaintedEngine(queue), load_model(_config(task)).codes)
     job = Job(task.clip, ("null:",))
 
-    def fed(count: int) -> Iterator[Frame]:
-        for place, frame in _to_and_fro(frames, count):
-            queue.append(pictures[place])
+    def fed() -> Iterator[Frame]:
+        for frame, picture in zip(frames, pictures, strict=True):
+            queue.append(picture)
             yield frame
 
     def measure() -> Round:
         with ExitStack() as opened:
             process = painting_opener(job, _config(task), model, lambda _: None)(opened, info).process
-            styled = process(fed(task.warm + task.frames))
+            styled = process(fed())
             deque(islice(styled, task.warm), maxlen=0)
             watch = _Watch()
             for _ in styled:
@@ -206,10 +196,10 @@ def _write(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
     def measure() -> Round:
         sink = open_sink(task.sink, info)
         watch = _Watch()
-        for index, (place, frame) in enumerate(_to_and_fro(frames, task.warm + task.frames)):
+        for index, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
             if index == task.warm:
                 watch = _Watch()
-            sink.write(replace(frame, pixels=pictures[place]))
+            sink.write(replace(frame, pixels=picture))
             watch.tick()
         sink.close(complete=True)
         return watch.round()
