@@ -182,8 +182,8 @@ class EngineSpec:
     statistics of its normalisation from frame to frame, and so hear `Look.hold`? size: (width, height) that
     it paints at where that is not the frame's. every: of how many frames it paints one, at least. tiles: into
     how many it cuts a frame. paints: False where pictures leave as they came. why: the reason that `auto`
-    took no better one, empty where there was none or the engine was asked for by name. plan: how it shares
-    out the processors, in words, empty where it does not choose."""
+    took no better one, empty where there was none or it was asked for by name. plan: how it shares out the
+    processors, in words. masks: False where the first `Look.mask` takes it time."""
 
     name: str
     precision: str
@@ -196,6 +196,7 @@ class EngineSpec:
     plan: str = ""
     every: int = 1
     tiles: int = 1
+    masks: bool = True
 
 
 @dataclass(frozen=True)

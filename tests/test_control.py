@@ -321,6 +321,31 @@ def test_consistency_goes_over_to_another_engine_without_a_gap(
     assert camera.closed
 
 
+def test_a_region_goes_over_to_an_engine_that_is_ready_for_it(
+    camera: StandInSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[bool] = []
+
+    def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
+        def open_engine(_height: int, _width: int) -> CodeEngine:
+            opened.append(config.region is not None)
+            return CodeEngine()
+
+        return Model(open_engine, codes_of(config), codes_of)
+
+    monkeypatch.setattr(build_run, "load_model", model)
+    monkeypatch.setattr(build_control, "load_model", model)
+    with session(tmp_path) as run:
+        until(lambda: opened == [False])
+        run.set(region="rect:0,0,50%,100%", region_feather=0)
+        until(lambda: opened == [False, True])
+        run.set(region_feather=3, style="oil")
+        run.set(region="none")
+        until(lambda: level(run) == 90)
+        assert opened == [False, True]
+    assert camera.closed
+
+
 # -- another source ----------------------------------------------------------------------------------------
 
 

@@ -235,6 +235,29 @@ def test_a_look_that_holds_waits_for_an_engine_that_does() -> None:
     assert live.remember() is None
 
 
+def test_a_region_waits_for_an_engine_that_is_ready_for_masks() -> None:
+    heard: list[bool] = []
+
+    class Masking(AddingEngine):
+        def start(self, pixels: Picture, look: Look) -> Pending:
+            heard.append(look.mask is not None)
+            return super().start(pixels, look)
+
+    plain, masked = Masking(1), Masking(2)
+    plain.spec = replace(plain.spec, masks=False)
+    begin = Openings(ready=1)
+    live = LiveEngine([rung(plain)], begin)
+    pixels = next(frames(1)).pixels
+    look = replace(LOOK, mask=np.zeros(pixels.shape[:2], np.uint8))
+    assert live.start(pixels, look)()[0, 0, 0] == 101
+    live.climb([rung(masked)])
+    assert live.start(pixels, look)()[0, 0, 0] == 101
+    begin.begun[1].ready = True
+    assert live.start(pixels, look)()[0, 0, 0] == 102
+    assert heard == [False, False, True]
+    live.close()
+
+
 def test_the_process_opens_on_a_thread_and_never_waits() -> None:
     gate, engine = threading.Event(), AddingEngine(5)
 

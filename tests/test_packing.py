@@ -13,7 +13,11 @@ from streamstyle.nets.generator import FrameGenerator, Generator
 from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.noise import canvas
-from streamstyle.nets.packed import HoldingPackedFrameGenerator, PackedFrameGenerator
+from streamstyle.nets.packed import (
+    HoldingPackedFrameGenerator,
+    PackedFrameGenerator,
+    PlainPackedFrameGenerator,
+)
 
 HEIGHT, WIDTH = 48, 80
 
@@ -88,6 +92,18 @@ def test_the_network_paints_packed_frames_as_it_paints_frames(
     assert np.abs(found.astype(int) - expected).max() <= 1
     assert np.mean(found == expected) > 0.999
     assert expected.std() > 5
+
+
+def test_in_one_style_the_network_needs_no_mask(
+    generator: Generator, inputs: Callable[[], tuple[torch.Tensor, ...]]
+) -> None:
+    _, blocks = frames_and_blocks()
+    codes, mask, field = inputs()
+    with torch.no_grad():
+        expected = PackedFrameGenerator(generator)(blocks, codes, torch.zeros_like(mask), field)
+        found = PlainPackedFrameGenerator(generator)(blocks, codes[:, 0], field)
+    torch.testing.assert_close(found, expected, atol=1, rtol=0)
+    assert (found == expected).float().mean() > 0.999
 
 
 def test_the_network_holds_the_same_statistics_on_packed_frames(

@@ -143,6 +143,7 @@ def aside(
 
     def compile_(engine: str, what: str) -> None:
         settings = {name: getattr(config, name) for name in _SETTINGS}
+        settings |= {} if config.region is None else {"region": config.region}
         settings |= {"engine": engine, "consistency": float(statistics)}
         settings |= {"precision": config.precision if engine in PRECISIONS else "auto"}
         compiler.compile(Order(settings, height, width, os.getpid()), what)

@@ -89,32 +89,35 @@ class Controlled:
         codes = shown.codes
         if _painted(config) != _painted(before):
             codes = self.model.codes_of(config)
-        hold, steady = shown.hold, _nothing
+        hold, go_over = shown.hold, self._engine_for(info, config, before)
         if config.consistency != before.consistency:
             hold = SceneHold(config.consistency).of if config.consistency else None
-            steady = self._steady(info, config, before)
         region, opener = shown.region, region_opener(config)
         if not same_region(config, before):
             region = None if opener is None else opener(info.height, info.width)
-        return Target(codes, region, hold, config.style), steady
+        return Target(codes, region, hold, config.style), go_over
 
-    def _steady(self, info: StreamInfo, config: RunConfig, before: RunConfig) -> Callable[[], None]:
-        """What goes over to another consistency, and to an engine that can hold statistics or need not."""
-        detector, engine = judges(config)[0], self.painting.engine
+    def _engine_for(self, info: StreamInfo, config: RunConfig, before: RunConfig) -> Callable[[], None]:
+        """What goes over to another consistency, and live to an engine that can hold statistics or need not,
+        or that is ready for a region: what a film's engine lacks for that it opens by itself."""
+        engine, judge = self.painting.engine, None
+        live = isinstance(engine, LiveEngine)
+        steadied = bool(config.consistency) != bool(before.consistency)
+        if steadied and not live:
+            raise ConfigError("consistency cannot be switched on or off within a film: start another run")
+        if config.consistency != before.consistency:
+            judge = judges(config)[0]
         ways = None
-        if bool(config.consistency) != bool(before.consistency):
-            if not isinstance(engine, LiveEngine):
-                raise ConfigError("consistency cannot be switched on or off within a film: start another run")
-            model = load_model(config, self.tell)
-            ways = rungs(model, info, config)
+        if live and (steadied or (config.region is not None and before.region is None)):
+            ways = rungs(load_model(config, self.tell), info, config)
 
-        def steady() -> None:
-            if self.painting.detector is not None and detector is not None:
-                self.painting.detector.use(detector)
+        def go_over() -> None:
+            if self.painting.detector is not None and judge is not None:
+                self.painting.detector.use(judge)
             if ways is not None and isinstance(engine, LiveEngine):
                 engine.climb(ways)
 
-        return steady
+        return go_over
 
     def _facts(self, info: StreamInfo, flow: Flow) -> dict[str, Any]:
         """See `Levers.facts`."""
@@ -162,10 +165,6 @@ def _painted(config: RunConfig) -> tuple[object, ...]:
     """The settings that codes come from."""
     inside = None if config.region is None else config.region_style
     return config.style, config.strength, config.turn, inside
-
-
-def _nothing() -> None:
-    pass
 
 
 def _leave(serving: Later[None], desk: Desk) -> None:

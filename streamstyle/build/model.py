@@ -84,6 +84,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             height,
             width,
             statistics=statistics,
+            masks=config.region is not None,
             precision=config.precision,
             label=config.network,
             tell=tell,

@@ -38,7 +38,7 @@ def layer_times(
     ov = import_openvino()
     size = Padding.to_multiple(height, width, SIZE_MULTIPLE).padded_size
     options = {"PERF_COUNT": "YES", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
-    compiled = ov.Core().compile_model(convert(ov, architecture, weights, size, holds=False), "CPU", options)
+    compiled = ov.Core().compile_model(convert(ov, architecture, weights, size), "CPU", options)
     rng = np.random.default_rng(0)
     inputs = [
         (200 * rng.random(tuple(port.shape))).astype(port.element_type.to_dtype()) for port in compiled.inputs

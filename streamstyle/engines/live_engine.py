@@ -113,6 +113,8 @@ class LiveEngine:
             return self._passed(pixels)
         if look.hold and not serving.engine.spec.holds:
             look = replace(look, hold=0.0)  # the engine that holds is still being opened
+        if look.mask is not None and not serving.engine.spec.masks:
+            look = replace(look, mask=None)  # as is the one that is ready for masks
         try:
             pending = serving.engine.start(pixels, look)
         except EngineMemoryError as error:

@@ -36,6 +36,7 @@ class _Wanted:
     height: int
     width: int
     statistics: bool
+    masks: bool
     precision: str
     label: str
     tell: Callable[[str], None]
@@ -67,6 +68,7 @@ def open_engine(
     width: int,
     *,
     statistics: bool = False,
+    masks: bool = False,
     precision: str = "auto",
     label: str = "the network",
     tell: Callable[[str], None] = lambda _: None,
@@ -76,8 +78,9 @@ def open_engine(
     """Open the engine `name` for frames of `height` x `width`; "auto": the first of `ENGINES` to be had.
 
     architecture, weights: of a style bundle's generator. statistics: keep those of the normalisation from
-    frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower. precision:
-    one of the engine's `PRECISIONS`. tell: hears that an engine is compiled, once (`label` for WxH), and why
+    frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower. masks: looks
+    will have them; an engine that is slower for it is else made so by the first. precision: one of the
+    engine's `PRECISIONS`. tell: hears that an engine is compiled, once (`label` for WxH), and why
     it cannot be kept for the next start. aside: for callers that cannot wait, has the engine of this name
     compiled into the cache by another process (see `EngineCache`; the second argument is for people).
     leave_gpu: whether "auto" paints on the processor where the GPU lacks memory for this size.
@@ -86,7 +89,8 @@ def open_engine(
     says why in `spec.why`.
     """
     wanted = _Wanted(
-        *(architecture, weights, height, width, statistics, precision, label, tell, aside, leave_gpu)
+        *(architecture, weights, height, width, statistics, masks, precision),
+        *(label, tell, aside, leave_gpu),
     )
     if name == "auto":
         return _open_any(wanted)
@@ -176,6 +180,7 @@ def _open_openvino(wanted: _Wanted) -> Engine:
         wanted.weights,
         wanted.height,
         wanted.width,
+        masks=wanted.masks,
         cache=wanted.cache("openvino"),
         label=wanted.label,
         why=wanted.why,

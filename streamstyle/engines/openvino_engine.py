@@ -57,9 +57,10 @@ class _Slot:
 class OpenVinoEngine:
     """One compiled graph per frame size; style codes, mask and canvas are inputs of it.
 
-    architecture, weights: of a style bundle's generator. cache: where the compiled graph is kept; None
-    compiles at every start. label: what `cache` calls the network. why: see `EngineSpec`. Raises EngineError,
-    ModelError.
+    architecture, weights: of a style bundle's generator. masks: with a graph that reads masks from the
+    beginning; else it is opened for the first look that has one, and paints from then on, so that looks
+    without do not pay for it. cache: where compiled graphs are kept; None compiles at every start. label:
+    what `cache` calls the network. why: see `EngineSpec`. Raises EngineError, ModelError.
     """
 
     _HOLDS = False
@@ -71,6 +72,7 @@ class OpenVinoEngine:
         height: int,
         width: int,
         *,
+        masks: bool = False,
         cache: EngineCache | None = None,
         label: str = "the network",
         why: str = "",
@@ -92,19 +94,25 @@ class OpenVinoEngine:
             "size": list(size),
             "holds": holds,
         }
-        try:
-            self._compiled, spec = compiled_for_cpu(
-                ov,
-                lambda: convert(ov, architecture, weights, size, holds=holds),
-                key,
-                cache=cache,
-                what=f"{label} for {width}x{height}",
-                pixels=size[0] * size[1],
-                most_streams=1 if holds else MOST_STREAMS,
-            )
-        except (RuntimeError, MemoryError) as error:
-            raise engine_error("OpenVINO cannot compile the network", error) from error
-        self._spec = replace(spec, holds=holds, why=why)
+
+        def open_graph(*, masks: bool) -> tuple[Any, EngineSpec]:
+            regional = " with a region" if masks and not holds else ""
+            try:
+                compiled, spec = compiled_for_cpu(
+                    ov,
+                    lambda: convert(ov, architecture, weights, size, holds=holds, masks=masks),
+                    {**key, "masks": masks},
+                    cache=cache,
+                    what=f"{label} for {width}x{height}{regional}",
+                    pixels=size[0] * size[1],
+                    most_streams=1 if holds else MOST_STREAMS,
+                )
+            except (RuntimeError, MemoryError) as error:
+                raise engine_error("OpenVINO cannot compile the network", error) from error
+            return compiled, replace(spec, holds=holds, masks=masks, why=why)
+
+        self._open_graph = open_graph
+        self._compiled, self._spec = open_graph(masks=masks or holds)
         self._idle: deque[_Slot] = deque()
         self._busy_seconds = 0.0
 
@@ -120,25 +128,28 @@ class OpenVinoEngine:
 
     def start(self, pixels: Picture, look: Look) -> Pending:
         """See `streamstyle.types.Engine`."""
-        return self._begin(pixels, look, {})[1]
+        return self._begin(pixels, look)[1]
 
-    def _begin(
-        self, pixels: Picture, look: Look, state: Mapping[int, NDArray[np.float32]]
-    ) -> tuple[Any, Pending]:
+    def _begin(self, pixels: Picture, look: Look, *state: NDArray[np.float32]) -> tuple[Any, Pending]:
         """The request that paints, and the call that waits for the picture. state: further inputs."""
+        if look.mask is not None and not self._spec.masks:
+            self._compiled, self._spec = self._open_graph(masks=True)
+            self._idle = deque()  # frames that are under way keep the graph and the slots that they have
         codes, mask = self._conditioning.of(look)
-        slot = self._idle.popleft() if self._idle else self._slot()
+        styles = (codes, mask) if self._spec.masks else (codes[:, 0],)
+        idle = self._idle
+        slot = idle.popleft() if idle else self._slot()
         request, packer = slot.request, slot.packer
         packer.pack(self._padding.pad(pixels))
         # share_inputs: no copy in; the request keeps the arrays alive until its next start.
-        inputs = {0: packer.blocks, 1: codes, 2: mask, 3: self._conditioning.canvas_of(look), **state}
-        request.start_async(inputs, share_inputs=True)
+        inputs = (packer.blocks, *styles, self._conditioning.canvas_of(look), *state)
+        request.start_async(dict(enumerate(inputs)), share_inputs=True)
 
         def wait() -> Picture:
             _finish(request)
             styled = packer.unpack(request.get_output_tensor(0).data)
             self._busy_seconds += request.latency / 1e3 / self._spec.in_flight
-            self._idle.append(slot)
+            idle.append(slot)
             return styled if styled.shape == pixels.shape else self._padding.crop(styled)
 
         return request, Painting(wait, lambda: bool(request.wait_for(0)))
@@ -185,7 +196,7 @@ class HoldingOpenVinoEngine(OpenVinoEngine):
         """See `streamstyle.types.Engine`."""
         self._settle()
         past, hold = self._past.inputs(look.hold)
-        self._running, pending = self._begin(pixels, look, {4: past, 5: hold})
+        self._running, pending = self._begin(pixels, look, past, hold)
         return pending
 
     def _settle(self) -> None:
@@ -214,23 +225,32 @@ def convert(
     weights: Mapping[str, NDArray[np.generic]],
     size: tuple[int, int],
     *,
-    holds: bool,
+    holds: bool = False,
+    masks: bool = False,
 ) -> Any:
-    """The network as an OpenVINO model for frames of `size` (height, width), multiples of 8."""
+    """The network as an OpenVINO model for frames of `size` (height, width), multiples of 8. masks: it reads
+    two codes and a mask, as it always does where it holds statistics, else one code."""
     # Here and not above: a start from the cache must not wait for torch.
     import torch
 
     from streamstyle.nets.generator import restore_generator
-    from streamstyle.nets.packed import HoldingPackedFrameGenerator, PackedFrameGenerator
+    from streamstyle.nets.packed import (
+        HoldingPackedFrameGenerator,
+        PackedFrameGenerator,
+        PlainPackedFrameGenerator,
+    )
 
     generator = restore_generator(architecture, weights)
-    network = (HoldingPackedFrameGenerator if holds else PackedFrameGenerator)(generator)
+    plain = not (holds or masks)
+    kind = PlainPackedFrameGenerator if plain else PackedFrameGenerator
+    network = (HoldingPackedFrameGenerator if holds else kind)(generator)
     # The trace runs the network once. A small frame serves: sizes are recorded as operations, and OpenVINO
     # then fixes them to `shapes`. At 1080p a full frame took seconds and 0.8 GB more.
     side = 8 * SIZE_MULTIPLE
-    inputs = _input_shapes((side, side), generator.config, holds=holds)
+    inputs = _input_shapes((side, side), generator.config, holds=holds, plain=plain)
     example = tuple(torch.zeros(shape, dtype=dtype) for shape, dtype in inputs)
-    shapes = [ov.PartialShape(shape) for shape, _ in _input_shapes(size, generator.config, holds=holds)]
+    wanted = _input_shapes(size, generator.config, holds=holds, plain=plain)
+    shapes = [ov.PartialShape(shape) for shape, _ in wanted]
     with warnings.catch_warnings():
         # OpenVINO's converter uses torch.jit.trace, which torch deprecates. Its other way in,
         # torch.export, converts slower and gives a graph of twice the cost. Torch's checks of
@@ -241,9 +261,11 @@ def convert(
 
 
 def _input_shapes(
-    size: tuple[int, int], config: GeneratorConfig, *, holds: bool
+    size: tuple[int, int], config: GeneratorConfig, *, holds: bool, plain: bool
 ) -> list[tuple[list[int], Any]]:
-    """`input_shapes` with the frame packed."""
-    (_, levels), *others = input_shapes(size, config, holds=holds)
+    """`input_shapes` with the frame packed. plain: one code and no mask."""
+    (_, levels), (codes, floats), mask, *others = input_shapes(size, config, holds=holds)
     height, width = size
-    return [([1, (height // 2 + 2) * (width // 2 + 2), BLOCK_BYTES], levels), *others]
+    blocks = [1, (height // 2 + 2) * (width // 2 + 2), BLOCK_BYTES]
+    styles = [([1, codes[-1]], floats)] if plain else [(codes, floats), mask]
+    return [(blocks, levels), *styles, *others]
