@@ -24,6 +24,7 @@ from streamstyle.types import (
     Kind,
     Look,
     Observer,
+    Painting,
     Pending,
     Picture,
     Repaint,
@@ -144,7 +145,8 @@ class Process:
         frame = job.frame
         again = None if job.again is None else partial(job.again, frame.pixels, job.look)
         started = time.perf_counter()
-        anomaly = excused(detector.detect(frame.pixels, styled), job.look)
+        small = job.wait.small() if isinstance(job.wait, Painting) else None
+        anomaly = excused(detector.detect(frame.pixels, styled, small), job.look)
         detected = time.perf_counter()
         if self._observer is not None:
             self._observer.found(frame, styled, anomaly)

@@ -19,6 +19,7 @@ E_contra = TypeVar("E_contra", contravariant=True)
 
 Picture: TypeAlias = NDArray[np.uint8]
 Pending: TypeAlias = Callable[[], Picture]
+Small: TypeAlias = tuple[Picture, Picture]
 
 
 class Kind(StrEnum):
@@ -83,8 +84,7 @@ class SoundReader(Protocol):
 
     def until(self, time: float) -> NDArray[np.float32]:
         """Samples (n, 2) in -1..1, 48 kHz, that follow those given before, up to this presentation time in
-        seconds; silence where the source had none. The first call gives none: sound begins with the sink.
-        """
+        seconds; silence where the source had none. The first call gives none."""
 
 
 class Sound(Protocol):
@@ -99,10 +99,9 @@ class StreamInfo:
     """What is known of a source once it is open.
 
     url: what the user named; sinks of a film copy the sound from there. live: frames come when they come, and
-    late ones are worth nothing. sound: what is heard of a live source, None where it is mute. width, height:
-    of upright frames. rate: average frames per second (None: unknown). frames: how many, 0 where unknown.
-    sample_aspect_ratio: of upright frames. matrix: "bt709", "bt601" or "bt2020", as tagged or, where
-    untagged, 709 from 720 lines up. audio_streams: how many audio streams the source has.
+    late ones are worth nothing. sound: what is heard of a live source, None where it is mute. width, height,
+    sample_aspect_ratio: of upright frames. rate: average frames per second (None: unknown). frames: how many,
+    0 where unknown. matrix: "bt709", "bt601" or "bt2020", as tagged or, untagged, 709 from 720 lines up.
     """
 
     url: str
@@ -168,7 +167,7 @@ class Sink(Protocol):
 
 @runtime_checkable
 class Interruptible(Protocol):
-    """A source or sink whose calls may block on a peer for longer than a user who ends the run will wait."""
+    """A source or sink whose calls may block for longer than a user who ends the run will wait."""
 
     def interrupt(self) -> None:
         """From any thread: what blocks now returns or raises soon, and no call will follow but `close` or the
@@ -234,10 +233,11 @@ class Region(Protocol):
 
 @dataclass(frozen=True)
 class Painting:
-    """A `Pending` of an engine that paints by itself. done: is the picture there?"""
+    """What an engine that paints by itself gives. done: is it there? small: for `detect`, after `wait`."""
 
     wait: Pending
     done: Callable[[], bool]
+    small: Callable[[], Small | None] = lambda: None
 
     def __call__(self) -> Picture:
         return self.wait()
@@ -260,8 +260,8 @@ class Engine(Protocol):
         """Engine time used so far: finished frames / busy_seconds is what the engine alone can do."""
 
     def start(self, pixels: Picture, look: Look) -> Pending:
-        """Begin to stylize one picture; the returned call waits for the result, a new picture of the same
-        shape that the caller owns. It may be a `Painting`. Raises EngineError."""
+        """Begin to stylize one picture; the returned call, maybe a `Painting`, waits for the result, a new
+        picture of the same shape that the caller owns. Raises EngineError."""
 
     def close(self) -> None:
         """Free what the engine holds."""
@@ -314,8 +314,8 @@ class AnomalyMap:
     where not flagged.
     flow: float32 (h, w, 2), the way (dx, dy) back to where each pixel was, in pixels of a small picture;
     trust: uint8 (h, w), 255 where that explains the input, 0 where it does not. None without a past.
-    source: the input of the frame, not to be changed. small: it and the frame as found, RGB, halved as often
-    as judging allows, for whoever needs no more of them. None without a past.
+    source: the input of the frame, not to be changed. small: it and the frame as found, RGB, halved so far
+    that what judges needs no more. None without a past.
     frame_step: score over threshold of a step of the whole frame, known apart from steps of its parts.
     steady: 0..1, how strongly every frame is steadied, flagged or not; gains and offsets hold everywhere.
     cut: the input cut here. event: the input itself changed abruptly (strobe, exposure step) somewhere.
@@ -335,7 +335,7 @@ class AnomalyMap:
     flow: NDArray[np.float32] | None = None
     trust: NDArray[np.uint8] | None = None
     source: Picture | None = None
-    small: tuple[Picture, Picture] | None = None
+    small: Small | None = None
     frame_step: float = 0.0
     steady: float = 0.0
 
@@ -361,8 +361,8 @@ class Action:
 class Detector(Protocol):
     """Compares each styled frame with the previous ones, referenced to the input."""
 
-    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
-        """Judge the next frame. Both pictures (H, W, 3), same size as each other; neither is kept."""
+    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
+        """Judge the next frame. Both (H, W, 3), of one size; neither is kept. small: see `AnomalyMap`."""
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
         """Take the frame in as it leaves, for the next past; its scores. touched: `detect` saw another."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamstyle.temporal.cadence import SparseDetector
 from streamstyle.temporal.detector import neutral
-from streamstyle.types import AnomalyMap, Kind, Picture
+from streamstyle.types import AnomalyMap, Kind, Picture, Small
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
@@ -22,7 +22,7 @@ class Told:
         self.committed = 0
         self._flagged, self._steady = flagged, steady
 
-    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
         self.seen.append(int(styled[0, 0, 0]))
         kinds = (Kind.POP,) if self.seen[-1] in self._flagged else ()
         return replace(neutral(), kinds=kinds, steady=self._steady)

@@ -18,7 +18,7 @@ from streamstyle.temporal.cuts import CutConfig
 from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
 from streamstyle.temporal.judgement import ExcessConfig
 from streamstyle.temporal.motion import BackwardFlow
-from streamstyle.types import AnomalyMap, Kind, Picture
+from streamstyle.types import AnomalyMap, Kind, Picture, Small
 
 ALWAYS_ON = "always on"
 
@@ -41,9 +41,9 @@ class AlwaysOn:
     def __init__(self) -> None:
         self._inside = SignedExcessDetector()
 
-    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
         """See `Detector`."""
-        found = self._inside.detect(source, styled)
+        found = self._inside.detect(source, styled, small)
         rows, columns = found.tiles.shape
         grey = cv2.cvtColor(styled, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
         luma = np.maximum(cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA), _DARK)

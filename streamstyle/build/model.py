@@ -22,6 +22,7 @@ from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.styles.foreign import asked_model, load_foreign
 from streamstyle.styles.library import model_names
 from streamstyle.styles.mix import look_codes
+from streamstyle.temporal.motion import halvings
 from streamstyle.types import Engine
 
 
@@ -85,6 +86,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             width,
             statistics=statistics,
             masks=config.region is not None,
+            halvings=halvings(height, width) if config.correct == "repair" else 0,
             precision=config.precision,
             label=config.network,
             tell=tell,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streamstyle.types import AnomalyMap, Detector, Kind, Picture
+from streamstyle.types import AnomalyMap, Detector, Kind, Picture, Small
 
 
 class ChangingDetector:
@@ -17,9 +17,9 @@ class ChangingDetector:
         """Judge with another one from the next frame on; it begins without a past."""
         self._asked = detector
 
-    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
         """See `streamstyle.types.Detector`."""
-        return self._detector.detect(source, styled)
+        return self._detector.detect(source, styled, small)
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
         """See `streamstyle.types.Detector`."""

@@ -56,13 +56,14 @@ def open_cuda(
     gpu: Gpu | None,
     precision: str,
     holds: bool,
+    halvings: int = 0,
     compiled: bool = True,
     cache: EngineCache | None = None,
     label: str = "the network",
     tell: Callable[[str], None] = lambda _: None,
     why: str = "",
 ) -> DeviceEngine:
-    """An engine on `gpu`, or on the CPU where that is None.
+    """An engine on `gpu`, or on the CPU where that is None. halvings: see `DeviceEngine`.
 
     compiled: with AOTInductor, which needs a C++ compiler; else, and where that fails, which is told, kernel
     by kernel in eager torch, channels last. Raises EngineError, ModelError.
@@ -95,7 +96,12 @@ def open_cuda(
             tell(f"cuda runs uncompiled, which is slower: {error}")
     engine = HoldingDeviceEngine if holds else DeviceEngine
     return engine(
-        as_network(run), config, height, width, device=device, spec=spec, capture=gpu is not None, tell=tell
+        *(as_network(run), config, height, width),
+        device=device,
+        spec=spec,
+        halvings=halvings,
+        capture=gpu is not None,
+        tell=tell,
     )
 
 

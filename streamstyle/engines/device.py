@@ -24,7 +24,7 @@ from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Look, Pending, Picture
+from streamstyle.types import EngineSpec, Look, Painting, Pending, Picture, Small
 
 Network: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
 """Takes what the network's `forward` takes, on the device; gives the frames (1, H, W, 3) uint8 and, where it
@@ -43,6 +43,11 @@ class Mark:
             # blocking: who waits leaves the processor to those who decode and encode.
             self.event = torch.cuda.Event(enable_timing=True, blocking=True)  # type: ignore[no-untyped-call]
             self.event.record(stream)
+
+    @property
+    def passed(self) -> bool:
+        """Has the device come here?"""
+        return self.event is None or bool(self.event.query())  # type: ignore[no-untyped-call]
 
     def wait(self) -> None:
         """Until the device has come here."""
@@ -84,7 +89,9 @@ class Lane:
 class Slot:
     """The buffers of one frame in flight. inputs: on the device, in the network's order."""
 
-    def __init__(self, network: Network, like: list[Tensor], shared: dict[int, Tensor]) -> None:
+    def __init__(
+        self, network: Network, like: list[Tensor], shared: dict[int, Tensor], halvings: int
+    ) -> None:
         """like: a tensor of the shape of every input. shared: those of them that all slots use, by place."""
         device = like[0].device
         self._own = [i for i in range(len(like)) if i not in shared]
@@ -92,6 +99,9 @@ class Slot:
         pinned = device.type == "cuda"
         self.host = {i: torch.zeros(like[i].shape, dtype=like[i].dtype, pin_memory=pinned) for i in self._own}
         self.styled = torch.zeros(like[0].shape, dtype=torch.uint8, pin_memory=pinned)
+        side = 2**halvings
+        small = (2, like[0].shape[1] // side, like[0].shape[2] // side, 3)
+        self.small = torch.zeros(small, dtype=torch.uint8, pin_memory=pinned) if halvings else None
         self.paint: Callable[[], tuple[Tensor, Tensor | None]] = lambda: network(*self.inputs)
         self.codes: NDArray[np.float32] | None = None
         self.canvas: NDArray[np.float32] | None = None
@@ -124,6 +134,8 @@ class DeviceEngine:
     """Frames through `network` on `device`; implements `Engine`.
 
     network: see `Network`; one whose shapes do not vary. spec: one slot more than its `in_flight` is made.
+    halvings: how often picture and painting are halved for those who judge them, 0 not at all; left out for
+    frames that are padded.
     capture: record each slot's work as a CUDA graph, which is then started by one call. tell: hears why that
     could not be done.
     """
@@ -137,6 +149,7 @@ class DeviceEngine:
         *,
         device: torch.device,
         spec: EngineSpec,
+        halvings: int = 0,
         capture: bool = False,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -144,6 +157,8 @@ class DeviceEngine:
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, config.layout.size, holds=spec.holds)
         self._in, self._compute, self._out = (Lane(device) for _ in range(3))
+        padded = self._padding.bottom or self._padding.right
+        self._halvings = 0 if padded else halvings
         self._norms = config.norms
         self._past = torch.zeros((1, self._norms.size), dtype=torch.float32, device=device)
         self._has_past = False
@@ -198,7 +213,11 @@ class DeviceEngine:
             painted = self._compute.mark()
             with self._out.after(painted):
                 slot.styled.copy_(styled, non_blocking=True)
+                if slot.small is not None:
+                    pair = [halved(whole, self._halvings) for whole in (slot.inputs[0], styled)]
+                    slot.small.copy_(torch.cat(pair), non_blocking=True)
             done = self._out.mark()
+        small: list[Small] = []
 
         def wait() -> Picture:
             # `styled` is kept until here: its memory must not be given to another lane before it is copied.
@@ -206,19 +225,22 @@ class DeviceEngine:
                 done.wait()
                 self._busy_seconds += painted.seconds_since(began)
             picture = self._padding.crop(slot.styled.numpy()[0])
+            if slot.small is not None:
+                before, after = slot.small.numpy().copy()
+                small.append((before, after))
             nonlocal styled
             del styled
             self._idle.append(slot)
             return picture
 
-        return wait
+        return Painting(wait, lambda: done.passed, lambda: small[0] if small else None)
 
     def close(self) -> None:
         """Drop the buffers."""
         self._idle.clear()
 
     def _slot(self) -> Slot:
-        slot = Slot(self._network, self._like, self._shared)
+        slot = Slot(self._network, self._like, self._shared, self._halvings)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)  # the lanes do not wait for the stream that has made it
         if self._capture:
@@ -292,6 +314,16 @@ class HoldingDeviceEngine(DeviceEngine):
             given = torch.from_numpy(np.array(value, np.float32))[None]
             with self._failing(), torch.no_grad(), self._compute.after():
                 self._past.copy_(given)
+
+
+def halved(frames: Tensor, times: int) -> Tensor:
+    """Frames (N, H, W, 3) uint8 with sides halved so often: means over 2x2 pixels, a half rounded up, each
+    time, as OpenCV's INTER_AREA does it."""
+    for _ in range(times):
+        n, height, width, colours = frames.shape
+        quads = frames.reshape(n, height // 2, 2, width // 2, 2, colours).to(torch.int16)
+        frames = ((quads.sum(dim=(2, 4), dtype=torch.int16) + 2) >> 2).to(torch.uint8)
+    return frames
 
 
 def first_line(error: BaseException) -> str:

@@ -37,6 +37,7 @@ class _Wanted:
     width: int
     statistics: bool
     masks: bool
+    halvings: int
     precision: str
     label: str
     tell: Callable[[str], None]
@@ -69,6 +70,7 @@ def open_engine(
     *,
     statistics: bool = False,
     masks: bool = False,
+    halvings: int = 0,
     precision: str = "auto",
     label: str = "the network",
     tell: Callable[[str], None] = lambda _: None,
@@ -79,8 +81,9 @@ def open_engine(
 
     architecture, weights: of a style bundle's generator. statistics: keep those of the normalisation from
     frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower. masks: looks
-    will have them; an engine that is slower for it is else made so by the first. precision: one of the
-    engine's `PRECISIONS`. tell: hears that an engine is compiled, once (`label` for WxH), and why
+    will have them; an engine that is slower for it is else made so by the first. halvings: how often engines
+    on a device halve picture and painting for `Painting.small`. precision: one of the engine's `PRECISIONS`.
+    tell: hears that an engine is compiled, once (`label` for WxH), and why
     it cannot be kept for the next start. aside: for callers that cannot wait, has the engine of this name
     compiled into the cache by another process (see `EngineCache`; the second argument is for people).
     leave_gpu: whether "auto" paints on the processor where the GPU lacks memory for this size.
@@ -89,8 +92,8 @@ def open_engine(
     says why in `spec.why`.
     """
     wanted = _Wanted(
-        *(architecture, weights, height, width, statistics, masks, precision),
-        *(label, tell, aside, leave_gpu),
+        *(architecture, weights, height, width, statistics, masks, halvings),
+        *(precision, label, tell, aside, leave_gpu),
     )
     if name == "auto":
         return _open_any(wanted)
@@ -161,6 +164,7 @@ def _asked_of_gpu(name: str, wanted: _Wanted) -> dict[str, Any]:
         "gpu": _gpu_for(name),
         "precision": _precision(name, wanted),
         "holds": wanted.statistics,
+        "halvings": wanted.halvings,
         "cache": wanted.cache(name),
         "label": wanted.label,
         "tell": wanted.tell,

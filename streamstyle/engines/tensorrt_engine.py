@@ -66,6 +66,7 @@ def open_tensorrt(
     gpu: Gpu | None,
     precision: str,
     holds: bool,
+    halvings: int = 0,
     cache: EngineCache | None = None,
     label: str = "the network",
     tell: Callable[[str], None] = lambda _: None,
@@ -73,8 +74,8 @@ def open_tensorrt(
 ) -> DeviceEngine:
     """An engine on `gpu` for all sizes of the bucket that `height` x `width` lies in.
 
-    gpu: None leaves everything on the CPU, which TensorRT itself cannot do. tell: hears how the build goes
-    on. Raises EngineError, ModelError.
+    gpu: None leaves everything on the CPU, which TensorRT itself cannot do. halvings: see `DeviceEngine`.
+    tell: hears how the build goes on. Raises EngineError, ModelError.
     """
     library = import_tensorrt()
     config = GeneratorConfig.from_json(architecture)
@@ -105,7 +106,8 @@ def open_tensorrt(
     in_flight = 1 if holds or gpu is None else IN_FLIGHT
     spec = EngineSpec("tensorrt", precision, str(device), in_flight=in_flight, holds=holds, why=why)
     engine = HoldingDeviceEngine if holds else DeviceEngine
-    return engine(as_network(package.run), config, height, width, device=device, spec=spec, tell=tell)
+    network = as_network(package.run)
+    return engine(network, config, height, width, device=device, spec=spec, halvings=halvings, tell=tell)
 
 
 def build(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from streamstyle.temporal.detector import neutral
-from streamstyle.types import AnomalyMap, Detector, Kind, Picture
+from streamstyle.types import AnomalyMap, Detector, Kind, Picture, Small
 
 
 class SparseDetector:
@@ -19,14 +19,14 @@ class SparseDetector:
         self.half = False
         self.skipped = 0
 
-    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
         """See `Detector`."""
         self._unseen = self.half and self._clean
         if self._unseen:
             self._clean = False
             self.skipped += 1
             return neutral()
-        found = self._inner.detect(source, styled)
+        found = self._inner.detect(source, styled, small)
         self._clean = not found.flagged and not found.steady
         return found
 

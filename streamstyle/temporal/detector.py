@@ -32,7 +32,7 @@ from streamstyle.temporal.motion import (
 from streamstyle.temporal.remedy import Remedy, RemedyConfig, Repair
 from streamstyle.temporal.style import Mismatch, StyleConfig, StyleWatch
 from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid
-from streamstyle.types import AnomalyMap, Kind, Picture
+from streamstyle.types import AnomalyMap, Kind, Picture, Small
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class SignedExcessDetector:
         self._steps = Steps()
         self._walked = np.zeros(2, np.float32)
 
-    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
         """Judge the next frame. Both pictures (H, W, 3) RGB; neither is kept or changed."""
         size = analysis_size(*source.shape[:2])
         if size != self._size:
@@ -179,25 +179,25 @@ class SignedExcessDetector:
             self._size, self._grid, self._flow = size, TileGrid(size), self._open_flow(size)
             self._fine: BackwardFlow | None = None
             self._content = ContentWatch(size, self._config.content)
-        shrunk = halved(source, size)
+        shrunk = halved(source if small is None else small[0], size)
         now = Analysis(analysis_picture(shrunk, size))
-        small = small_luma(now.luma)
+        luma = small_luma(now.luma)
         fine = fine_luma(source) if self._config.remedy.steady else None
         past, flash = self._past, False
         if past is not None and self._before_cut is not None:
-            flash = is_return(small, past.small, self._before_cut.small, self._config.cut)
+            flash = is_return(luma, past.small, self._before_cut.small, self._config.cut)
             past = self._before_cut if flash else past
         if past is None:
-            self._pending = Pending(now, small, fine, None)
+            self._pending = Pending(now, luma, fine, None)
             return neutral()
         matched = Correspondence(self._grid, self._flow, now, past.source, self._config.tolerance)
-        if is_cut(float(matched.trust.mean()), small, small_luma(matched.warped.luma), self._config.cut):
-            self._pending = Pending(now, small, fine, past, cut=True, flash=flash)
+        if is_cut(float(matched.trust.mean()), luma, small_luma(matched.warped.luma), self._config.cut):
+            self._pending = Pending(now, luma, fine, past, cut=True, flash=flash)
             return neutral(cut=True)
-        painted = halved(styled, size)
+        painted = halved(styled if small is None else small[1], size)
         raw = Analysis(analysis_picture(painted, size))
         compared = self._compare(now, past, matched, raw, new_shot=self._new_shot(flash=flash))
-        self._pending = Pending(now, small, fine, past, compared, flash=flash)
+        self._pending = Pending(now, luma, fine, past, compared, flash=flash)
         found = replace(self._map(compared), source=source, small=(shrunk, painted))
         if fine is None or past.fine is None:
             return found
@@ -352,7 +352,7 @@ def _labs(source: Analysis, styled: Analysis) -> Labs:
 class SilentDetector:
     """Implements `Detector`: finds nothing, for runs that are guarded and not repaired."""
 
-    def detect(self, source: Picture, styled: Picture) -> AnomalyMap:  # noqa: ARG002
+    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:  # noqa: ARG002
         """Nothing."""
         return neutral()
 

@@ -45,6 +45,15 @@ def halved(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     return picture
 
 
+def halvings(height: int, width: int) -> int:
+    """How often `halved` can halve a picture for `analysis_size` while both sides are even, so that whoever
+    takes the means of 2x2 pixels, rounded up from a half, has the same to the bit."""
+    size, count = analysis_size(height, width), 0
+    while not (height % 2 or width % 2) and height >= 2 * size[0] and width >= 2 * size[1]:
+        height, width, count = height // 2, width // 2, count + 1
+    return count
+
+
 def fine_luma(picture: Picture) -> NDArray[np.uint8]:
     """RGB (H, W, 3) to its luma with a long side of at most 640 pixels: where pixels of the past are mixed in
     all the time, half the flow's error is worth its cost."""
