@@ -50,7 +50,7 @@ class Session:
         sinks: Sequence[str],
         *,
         control: str | None = None,
-        captures: Path | None = None,
+        captures: str | Path | None = None,
         config: RunConfig | None = None,
         tell: Callable[[str], None] = lambda _: None,
         **settings: Any,
@@ -58,7 +58,8 @@ class Session:
         """source, sinks: as `streamstyle run` takes them. control: an endpoint for other programs as well.
         captures: the folder for snapshots and recordings. config, settings: of `RunConfig`, by name.
         tell: hears what the user should know at once. Raises ConfigError for a setting that does not fit."""
-        self._job = Job(source, tuple(sinks), control=control, captures=captures)
+        folder = None if captures is None else Path(captures)
+        self._job = Job(source, tuple(sinks), control=control, captures=folder)
         self._config = _settings(config or RunConfig(), settings)
         self._tell = tell
         self._stop = Stop()

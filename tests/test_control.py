@@ -321,6 +321,13 @@ def test_consistency_goes_over_to_another_engine_without_a_gap(
     assert camera.closed
 
 
+@pytest.mark.usefixtures("camera")
+def test_the_folder_for_captures_may_be_text(tmp_path: Path) -> None:
+    with session(tmp_path, captures=str(tmp_path / "here")) as run:
+        until(lambda: run.status()["frames_out"] > 0)
+        assert run.snapshot().parent == tmp_path / "here"
+
+
 def test_a_region_goes_over_to_an_engine_that_is_ready_for_it(
     camera: StandInSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
