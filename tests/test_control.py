@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import cv2
@@ -297,20 +297,29 @@ def test_recordings_and_snapshots_are_whole_files(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "captures").iterdir() if "partial" in path.name]
 
 
-def test_consistency_goes_over_to_another_engine_without_a_gap(
-    camera: StandInSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[float] = []
+T = TypeVar("T")
+
+
+def openings(monkeypatch: pytest.MonkeyPatch, of: Callable[[RunConfig], T]) -> list[T]:
+    """Grows with every engine that is opened, by what its settings say."""
+    opened: list[T] = []
 
     def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
         def open_engine(_height: int, _width: int) -> CodeEngine:
-            opened.append(config.consistency)
+            opened.append(of(config))
             return CodeEngine()
 
         return Model(open_engine, codes_of(config), codes_of)
 
     monkeypatch.setattr(build_run, "load_model", model)
     monkeypatch.setattr(build_control, "load_model", model)
+    return opened
+
+
+def test_consistency_goes_over_to_another_engine_without_a_gap(
+    camera: StandInSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = openings(monkeypatch, lambda config: config.consistency)
     with session(tmp_path, correct="repair") as run:
         until(lambda: opened == [0.0])
         run.set(consistency=0.5)
@@ -331,17 +340,7 @@ def test_the_folder_for_captures_may_be_text(tmp_path: Path) -> None:
 def test_a_region_goes_over_to_an_engine_that_is_ready_for_it(
     camera: StandInSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[bool] = []
-
-    def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
-        def open_engine(_height: int, _width: int) -> CodeEngine:
-            opened.append(config.region is not None)
-            return CodeEngine()
-
-        return Model(open_engine, codes_of(config), codes_of)
-
-    monkeypatch.setattr(build_run, "load_model", model)
-    monkeypatch.setattr(build_control, "load_model", model)
+    opened = openings(monkeypatch, lambda config: config.region is not None)
     with session(tmp_path) as run:
         until(lambda: opened == [False])
         run.set(region="rect:0,0,50%,100%", region_feather=0)

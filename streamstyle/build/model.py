@@ -76,7 +76,12 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
     architecture, weights = bundle.manifest.architecture, bundle.weights
 
     def open_for(
-        height: int, width: int, *, statistics: bool = config.consistency > 0, leave_gpu: bool = True
+        height: int,
+        width: int,
+        *,
+        statistics: bool = config.consistency > 0,
+        whole: bool = config.size is None,
+        leave_gpu: bool = True,
     ) -> Engine:
         return open_engine(
             config.engine,
@@ -86,7 +91,8 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             width,
             statistics=statistics,
             masks=config.region is not None,
-            halvings=halvings(height, width) if config.correct == "repair" else 0,
+            # Only of whole frames, since those are judged.
+            halvings=halvings(height, width) if whole and config.correct == "repair" else 0,
             precision=config.precision,
             label=config.network,
             tell=tell,
@@ -99,7 +105,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
 
     def painting(*, leave_gpu: bool) -> Model:
         opens = partial(open_for, leave_gpu=leave_gpu)
-        holds = partial(opens, statistics=True)
+        holds = partial(opens, statistics=True, whole=False)
         return Model(opens, codes, codes_of, holds, reach, normalises=True, plain=bundle.original)
 
     model = painting(leave_gpu=True)

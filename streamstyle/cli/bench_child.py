@@ -103,10 +103,14 @@ def _model(task: Task) -> Model:
     return Model(lambda height, width: open_peer(name, architecture, weights, height, width), codes)
 
 
+def _frames(task: Task, stack: ExitStack, count: int) -> tuple[list[Frame], Any]:
+    source = stack.enter_context(open_source(task.clip))
+    return list(islice(source, count)), source.info
+
+
 def _engine(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
     """The engine alone, as many frames in flight as it asks for: nothing is read or written."""
-    source = stack.enter_context(open_source(task.clip))
-    frames, info = list(islice(source, _PICTURES)), source.info
+    frames, info = _frames(task, stack, _PICTURES)
     model = _model(task)
     started = time.perf_counter()
     engine = model.open_engine(info.height, info.width)
@@ -155,8 +159,7 @@ def _decode(task: Task, _stack: ExitStack) -> tuple[Ready, Measure]:
 def _painted(task: Task, stack: ExitStack) -> tuple[list[Frame], list[Picture], Any]:
     """The frames that a run passes, and how they are painted: what a stage costs depends on the pictures,
     and an encoder makes short work of any that come twice."""
-    source = stack.enter_context(open_source(task.clip))
-    frames, info = list(islice(source, task.warm + task.frames)), source.info
+    frames, info = _frames(task, stack, task.warm + task.frames)
     model = _model(task)
     engine = model.open_engine(info.height, info.width)
     painted = list(paint_all(engine, (f.pixels for f in frames), Look(model.codes)))

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from streamstyle.engines.statistics import repainter_of
 from streamstyle.errors import EngineError, EngineMemoryError
-from streamstyle.types import Engine, EngineSpec, Look, Painting, Pending, Picture, Repaint, Small, is_painted
+from streamstyle.types import Engine, EngineSpec, Look, Painting, Pending, Picture, Repaint
 
 T = TypeVar("T")
 
@@ -132,10 +132,7 @@ class LiveEngine:
             finally:
                 serving.waiting -= 1
 
-        def small() -> Small | None:
-            return pending.small() if isinstance(pending, Painting) else None
-
-        return Painting(wait, lambda: is_painted(pending), small)
+        return replace(pending, wait=wait) if isinstance(pending, Painting) else wait
 
     def remember(self) -> Repaint | None:
         """See `streamstyle.types.Repainter`; None while no engine holds statistics."""

@@ -242,8 +242,10 @@ def convert(
 
     generator = restore_generator(architecture, weights)
     plain = not (holds or masks)
-    kind = PlainPackedFrameGenerator if plain else PackedFrameGenerator
-    network = (HoldingPackedFrameGenerator if holds else kind)(generator)
+    if holds:
+        network: PackedFrameGenerator = HoldingPackedFrameGenerator(generator)
+    else:
+        network = PlainPackedFrameGenerator(generator) if plain else PackedFrameGenerator(generator)
     # The trace runs the network once. A small frame serves: sizes are recorded as operations, and OpenVINO
     # then fixes them to `shapes`. At 1080p a full frame took seconds and 0.8 GB more.
     side = 8 * SIZE_MULTIPLE

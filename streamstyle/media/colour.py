@@ -106,6 +106,7 @@ def from_rgb(
     """A picture (H, W, 3) as a limited-range YUV frame. Reads the picture in place, copies nothing of it."""
     known = MATRICES[matrix]
     height, width = picture.shape[:2]
+    # Of planes one sample wide OpenCV fills a copy.
     if pixel_format in _HALVED_CHROMA and not (height % 2 or width % 2) and width > 2:
         frame = _subsampled(picture, known, pixel_format)
     else:
