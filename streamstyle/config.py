@@ -26,6 +26,7 @@ class RunConfig:
     rate; None is the frames' own. tile: WxH of the tiles to paint in; None paints frames whole where they fit
     into memory. every: paint one of so many frames and carry it on along the motion.
     turn: more or less of a style's groups, texture=1.4,colour=0.8 (see `streamstyle.explain.turn`).
+    colour: 0 is the painting's colours, 1 the film's own, in the painting's light; between them a mix.
     region: where another style holds (see `streamstyle.regions.spec`), None for nowhere. region_style: the
     style there, as `style`. region_feather: width in pixels of the passage between the two.
     correct: off (neither detect nor correct) or repair. flash_guard: limit flashes of the input too; those
@@ -52,6 +53,7 @@ class RunConfig:
     tile: str | None = None
     every: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     turn: str | None = None
+    colour: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     region: str | None = None
     region_style: str = "original"
     region_feather: Annotated[float, msgspec.Meta(ge=0, le=512)] = 32.0

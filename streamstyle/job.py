@@ -71,6 +71,7 @@ class RunSummary:
     info: StreamInfo
     style: str
     strength: float
+    colour: float
     consistency: float
     region: str | None
     region_style: str
@@ -116,6 +117,7 @@ class RunSummary:
             "size": [self.info.width, self.info.height],
             "style": self.style,
             "strength": self.strength,
+            "colour": self.colour,
             "consistency": self.consistency,
             "region": self.region,
             "region_style": self.region_style if self.region else None,

@@ -106,6 +106,7 @@ class Session:
         style: str | None = None,
         strength: float | None = None,
         turn: str | None = None,
+        colour: float | None = None,
         consistency: float | None = None,
         region: str | None = None,
         region_style: str | None = None,

@@ -215,7 +215,7 @@ def excused(anomaly: AnomalyMap, look: Look) -> AnomalyMap:
 def begins_anew(look: Look, before: Look) -> bool:
     """Is a frame painted otherwise than the one before, on purpose and at once?"""
     same = before.codes is look.codes or np.array_equal(before.codes, look.codes)
-    return not same and not look.moving
+    return not (same and before.colour == look.colour) and not look.moving
 
 
 def _starts_anew(started: _Started, before: Look, spec: EngineSpec) -> bool:

@@ -207,7 +207,8 @@ class Look:
     statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's past
     begins with it, 1 takes those of the frame before. name: of the style, for those who see the frame.
     moving: the codes are on their way to others, so that a change of colour is meant. faint: they are since
-    the picture has next to no contrast, so that a change of edges is. origin: (row, column) of the picture in
+    the picture has next to no contrast, so that a change of edges is. colour: 0..1, share of the frame's own
+    colours in the painting's. origin: (row, column) of the picture in
     a larger frame that it is a tile of, multiples of 8; heard by engines that let their statistics be set.
     All of it may change with every frame.
     """
@@ -218,6 +219,7 @@ class Look:
     name: str = ""
     moving: bool = False
     faint: bool = False
+    colour: float = 0.0
     origin: tuple[int, int] = (0, 0)
 
 

@@ -95,7 +95,7 @@ class Controlled:
         region, opener = shown.region, region_opener(config)
         if not same_region(config, before):
             region = None if opener is None else opener(info.height, info.width)
-        return Target(codes, region, hold, config.style), go_over
+        return Target(codes, region, hold, config.style, config.colour), go_over
 
     def _engine_for(self, info: StreamInfo, config: RunConfig, before: RunConfig) -> Callable[[], None]:
         """What goes over to another consistency, and live to an engine that can hold statistics or need not,

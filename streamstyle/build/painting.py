@@ -13,6 +13,7 @@ from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.control.detector import ChangingDetector
 from streamstyle.control.look import LiveLook, Target
+from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter
 from streamstyle.engines.statistics import repainter_of
 from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
@@ -69,12 +70,12 @@ def painting_opener(
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
         hold = hold_of(config, engine, live=info.live)
-        look = LiveLook(Target(model.codes, region, hold, config.style), model.plain)
+        look = LiveLook(Target(model.codes, region, hold, config.style, config.colour), model.plain)
         stack.callback(look.close)
         events = stack.enter_context(EventLog(job.events))
         report = None if job.report is None else RunReport()
         process = Process(
-            engine,
+            FilmColourEngine(engine),
             look,
             sparse or changing,
             RepairCorrector(),
@@ -82,7 +83,7 @@ def painting_opener(
             guard,
             observer=report,
             overlay=None if overlay is None else overlay.draw_,
-            repainter=repainter,
+            repainter=None if repainter is None else FilmColourRepainter(repainter),
             spare=0 if info.live else 1,
         )
         return Painting(process, engine, look, changing, sparse, events, report, regional=region is not None)

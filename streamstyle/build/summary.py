@@ -38,6 +38,7 @@ def summarise(
         info=info,
         style=config.style,
         strength=config.strength,
+        colour=config.colour,
         consistency=config.consistency,
         region=config.region,
         region_style=config.region_style,

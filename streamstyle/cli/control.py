@@ -7,10 +7,10 @@ import json
 import sys
 from typing import Any
 
-from streamstyle.cli.numbers import positive_float
+from streamstyle.cli.numbers import COLOURS, positive_float
 from streamstyle.errors import ConfigError, SinkError
 
-_NUMBERS = frozenset({"strength", "consistency", "region_feather", "fade", "timeout"})
+_NUMBERS = frozenset({"strength", "colour", "consistency", "region_feather", "fade", "timeout"})
 
 
 def add_command(commands: Any) -> None:
@@ -19,8 +19,8 @@ def add_command(commands: Any) -> None:
         "control",
         help="change a run while it runs",
         description="Asks a run that was started with --control ENDPOINT. VERB: set style= strength= turn= "
-        "consistency= region= region_style= region_feather= fade=SECONDS, switch SOURCE, pause, resume, "
-        "snapshot, record [NAME], stop-recording, status.",
+        "colour= consistency= region= region_style= region_feather= fade=SECONDS, switch SOURCE, pause, "
+        "resume, snapshot, record [NAME], stop-recording, status.",
     )
     parser.add_argument("endpoint", metavar="ENDPOINT", help="zmq+ipc://PATH or zmq+tcp://127.0.0.1:PORT")
     parser.add_argument("verb", metavar="VERB")
@@ -73,7 +73,7 @@ def request_of(verb: str, values: list[str]) -> Any:
 
 def _number(name: str, text: str) -> float:
     try:
-        return float(text)
+        return COLOURS[text] if name == "colour" and text in COLOURS else float(text)
     except ValueError as error:
         raise ConfigError(f"{name} wants a number, not '{text}'") from error
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from streamstyle.cli.numbers import positive_float, positive_int
+from streamstyle.cli.numbers import colour_share, positive_float, positive_int
 
 if TYPE_CHECKING:
     from streamstyle.flow import Stop
@@ -48,6 +48,13 @@ def add_command(commands: Any) -> None:
         "onnx:MODEL[,class]; lengths in pixels or percent",
     )
     parser.add_argument("--turn", metavar="GROUP=F,...", help="texture, contrast, colour: less or more, 0..3")
+    parser.add_argument(
+        "--colour",
+        "--color",
+        type=colour_share,
+        metavar="style|keep|0..1",
+        help="whose colours: the painting's (the default), the film's own, or a mix",
+    )
     parser.add_argument("--region-style", metavar="NAME", help="the style there (default: original)")
     parser.add_argument("--region-feather", type=float, metavar="PX", help="width of its soft edge")
     _add_engine_options(parser)
@@ -121,7 +128,7 @@ def command(arguments: argparse.Namespace) -> int:
 
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (
-        *("style", "strength", "turn", "region", "region_style", "region_feather"),
+        *("style", "strength", "turn", "colour", "region", "region_style", "region_feather"),
         *("engine", "network", "size", "every", "tile", "correct", "flash_guard", "overlay"),
         *("consistency", "decoder", "encoder", "latency", "metrics"),
     )

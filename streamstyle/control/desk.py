@@ -137,6 +137,7 @@ class Desk:
             "style": config.style,
             "strength": config.strength,
             "turn": config.turn,
+            "colour": config.colour,
             "consistency": config.consistency,
             "region": config.region,
             "region_style": config.region_style if config.region else None,
@@ -151,7 +152,7 @@ class Desk:
 
 def _changed(config: RunConfig, request: Set) -> RunConfig:
     """The settings after the request; "none" takes a turn or a region away, with the style in it."""
-    names = ("style", "strength", "turn", "consistency", *_REGIONAL)
+    names = ("style", "strength", "turn", "colour", "consistency", *_REGIONAL)
     given = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
     if not given:
         raise ConfigError(f"nothing is to be set: name one of {', '.join(names)}")

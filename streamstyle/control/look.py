@@ -32,12 +32,13 @@ def content_share(picture: Picture) -> float:
 @dataclass(frozen=True)
 class Target:
     """How frames are to be painted. codes: float32 (2, size). region: None for the first code everywhere.
-    hold: `Look.hold` of each frame, None for 0. name: of the style."""
+    hold: `Look.hold` of each frame, None for 0. name: of the style. colour: see `Look`."""
 
     codes: NDArray[np.float32]
     region: Region | None
     hold: Callable[[Frame], float] | None
     name: str
+    colour: float = 0.0
 
 
 class LiveLook:
@@ -56,9 +57,10 @@ class LiveLook:
         self._asked = (target, 0.0)
         self._shown = self._asked
         self._from = self._codes = target.codes
+        self._colour_from = self._colour = target.colour
         self._share = 1.0
         self._time: float | None = None
-        self._still = Look(target.codes)
+        self._still = Look(target.codes, colour=target.colour)
 
     @property
     def target(self) -> Target:
@@ -89,17 +91,20 @@ class LiveLook:
             self._share = min(1.0, self._share + min(max(step, 0.0), _LONGEST_STEP) / fade)
             faded = self._from + np.float32(self._share) * (target.codes - self._from)
             self._codes = target.codes if self._share == 1 else faded.astype(np.float32)
+            self._colour = self._colour_from + self._share * (target.colour - self._colour_from)
         self._time = frame.time
         mask = None if target.region is None else target.region.mask(frame)
         hold = 0.0 if target.hold is None else target.hold(frame)
         if self._plain is not None and (share := content_share(frame.pixels)) < 1:
             codes = share * self._codes + (1 - share) * self._plain
             # Nothing is held: statistics of what is hardly painted are none for what will be.
-            return Look(codes.astype(np.float32), mask, 0.0, target.name, moving=True, faint=True)
+            blended = codes.astype(np.float32)
+            return Look(blended, mask, 0.0, target.name, moving=True, faint=True, colour=self._colour)
         still = self._still
         kept = still.codes is self._codes and still.mask is mask
-        if not kept or (still.hold, still.name) != (hold, target.name):
-            self._still = Look(self._codes, mask, hold, target.name, moving=self._share < 1)
+        if not kept or (still.hold, still.name, still.colour) != (hold, target.name, self._colour):
+            moving = self._share < 1
+            self._still = Look(self._codes, mask, hold, target.name, moving=moving, colour=self._colour)
         return self._still
 
     def close(self) -> None:
@@ -115,9 +120,10 @@ class LiveLook:
             _close(before[0].region)
         codes, fade = self._shown[0].codes, self._shown[1]
         moves = fade > 0 and self._time is not None and codes.shape == self._codes.shape
-        self._from, self._share = self._codes, 0.0 if moves else 1.0
+        self._from, self._colour_from = self._codes, self._colour
+        self._share = 0.0 if moves else 1.0
         if not moves:
-            self._codes = codes
+            self._codes, self._colour = codes, self._shown[0].colour
 
 
 def _close(region: Region | None) -> None:

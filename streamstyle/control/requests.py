@@ -31,6 +31,7 @@ class Set(_Request, tag="set", frozen=True):
     style: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     strength: Annotated[float, Meta(ge=0, le=1)] | None = None
     turn: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    colour: Annotated[float, Meta(ge=0, le=1)] | None = None
     consistency: Annotated[float, Meta(ge=0, le=1)] | None = None
     region: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     region_style: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None

@@ -1,0 +1,90 @@
+"""An engine around an engine: the painting's light with the film's colours, so that skin stays skin.
+
+Luminance-only transfer, Gatys et al. 2016 (Preserving color in neural artistic style transfer), section 4: Y
+of the painting, Cb and Cr of the film. It happens before anything is judged, so that what is compared and
+repaired is what leaves.
+"""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+
+from streamstyle.types import (
+    Engine,
+    EngineSpec,
+    Look,
+    Painting,
+    Pending,
+    Picture,
+    Repaint,
+    Repainter,
+    is_painted,
+)
+
+
+def mix_in_colour_(painted: Picture, film: Picture, share: float) -> None:
+    """Mix `share` (0..1) of the chroma of `film` into that of `painted`, in place; RGB uint8 (H, W, 3)."""
+    ours, theirs = (cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb) for picture in (painted, film))
+    mixed = cv2.addWeighted(ours, 1 - share, theirs, share, 0)
+    mixed[..., 0] = ours[..., 0]
+    cv2.cvtColor(mixed, cv2.COLOR_YCrCb2RGB, dst=painted)
+
+
+class FilmColourEngine:
+    """Implements `Engine`: as the inner one, with `Look.colour` of the film's colours."""
+
+    def __init__(self, inner: Engine) -> None:
+        self._inner = inner
+        self._seconds = 0.0
+
+    @property
+    def spec(self) -> EngineSpec:
+        """Of the inner engine."""
+        return self._inner.spec
+
+    @property
+    def busy_seconds(self) -> float:
+        """See `streamstyle.types.Engine`; mixing is part of it."""
+        return self._inner.busy_seconds + self._seconds
+
+    def start(self, pixels: Picture, look: Look) -> Pending:
+        """See `streamstyle.types.Engine`."""
+        pending = self._inner.start(pixels, look)
+        if look.colour == 0 or not self._inner.spec.paints:
+            return pending
+
+        def wait() -> Picture:
+            painted = pending()
+            began = time.perf_counter()
+            mix_in_colour_(painted, pixels, look.colour)
+            self._seconds += time.perf_counter() - began
+            return painted
+
+        return Painting(wait, lambda: is_painted(pending))
+
+    def close(self) -> None:
+        """Close the inner engine."""
+        self._inner.close()
+
+
+class FilmColourRepainter:
+    """Implements `Repainter`: what is painted again gets its colours as the first painting did."""
+
+    def __init__(self, inner: Repainter) -> None:
+        self._inner = inner
+
+    def remember(self) -> Repaint | None:
+        """See `streamstyle.types.Repainter`."""
+        again = self._inner.remember()
+        if again is None:
+            return None
+
+        def with_colour(pixels: Picture, look: Look) -> Picture:
+            painted = again(pixels, look)
+            if look.colour:
+                mix_in_colour_(painted, pixels, look.colour)
+            return painted
+
+        return with_colour
