@@ -45,7 +45,7 @@ def feature_maps(
     field = torch.from_numpy(canvas(height, width))[None]
     pixels = unshuffled(torch.from_numpy(np.ascontiguousarray(picture))[None]).float() / 255
     with torch.no_grad():
-        generator.phases(pixels, norm, at["detail"], field)
+        generator.phases(pixels, norm, at, field)
     # The four pixels of a block are normalised one by one there.
     taps["up1"] = F.pixel_shuffle(taps["up1"], 2)
     return {name: taps[name][0].numpy() for name in generator.layout.names if name in taps}

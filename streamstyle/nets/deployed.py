@@ -5,24 +5,32 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from streamstyle.nets.generator import FrameGenerator, Generator, UpsampleConv
+from streamstyle.nets.generator import FrameGenerator, Generator, PhaseConv, UpsampleConv
 from streamstyle.nets.held import HoldingFrameGenerator
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-class FoldedUpsample(UpsampleConv):
-    """An `UpsampleConv` whose kernel was folded before: nothing is left to compute per frame."""
+class _Folded(nn.Module):
+    """A convolution whose kernel was folded before: nothing is left to compute per frame."""
 
-    def __init__(self, conv: UpsampleConv) -> None:
+    def __init__(self, conv: UpsampleConv | PhaseConv) -> None:
         nn.Module.__init__(self)
         weight, bias = conv.folded()
         self.register_buffer("kernel", weight.contiguous())
         self.register_buffer("offset", bias.contiguous())
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """See `UpsampleConv`."""
+        """Weight and bias, as `UpsampleConv` and `PhaseConv` give them."""
         return self.get_buffer("kernel"), self.get_buffer("offset")
+
+
+class FoldedUpsample(_Folded, UpsampleConv):
+    """An `UpsampleConv` that is folded."""
+
+
+class FoldedPhaseConv(_Folded, PhaseConv):
+    """A `PhaseConv` that is folded."""
 
 
 def deployed(generator: Generator, precision: str, *, holds: bool) -> FrameGenerator | HoldingFrameGenerator:
@@ -31,7 +39,13 @@ def deployed(generator: Generator, precision: str, *, holds: bool) -> FrameGener
     Kernels are folded in fp32 and rounded once. Statistics are taken in fp32 whatever the weights are.
     """
     with torch.no_grad():
-        generator.up1, generator.up2 = FoldedUpsample(generator.up1), FoldedUpsample(generator.up2)
+        generator.up1 = FoldedUpsample(generator.up1)
+        if generator.config.head:
+            head = generator.head
+            head.up = FoldedUpsample(head.up)
+            head.photo, head.out = FoldedPhaseConv(head.photo), FoldedPhaseConv(head.out)
+        else:
+            generator.up2 = FoldedUpsample(generator.up2)
     generator.to(PRECISIONS[precision]).requires_grad_(False).eval()
     return HoldingFrameGenerator(generator) if holds else FrameGenerator(generator)
 

@@ -6,7 +6,9 @@ mixing styles therefore changes an input of the compiled network and never the n
 Shape of the network (`h`, `w` multiples of 8, `c0, c1, c2` from `GeneratorConfig.widths`):
 
     RGB -> pixel unshuffle 2 -> conv c0 (1/2) -> conv c1 (1/4) -> conv c2 (1/8), + canvas -> blocks
-        -> 1x1 c1, bilinear x2, + skip -> conv c1 (1/4) -> up c0 (1/2) -> up 3, + gain * RGB (1/1)
+        -> 1x1 c1, bilinear x2, + the features at 1/4 -> conv c1 (1/4) -> fine blocks -> up c0 (1/2)
+        -> + scale * the stem's features (`skip`) -> up 3, or up `head`, + conv of RGB -> conv 3 (1/1)
+        -> + gain * RGB
 
 The canvas is a fixed field of noise at 1/8 of the size (`canvas`). A wall or a sky gives the network nothing
 to paint strokes from; the canvas does, and because it does not change from frame to frame the strokes stand
@@ -107,6 +109,41 @@ class UpsampleConv(nn.Module):
         return F.conv2d(_edge_pad(x), weight, bias)
 
 
+class PhaseConv(nn.Module):
+    """A 3x3 convolution at the full size of pictures that come and go as 2x2 blocks of pixels.
+
+    Equal to a pixel shuffle, the convolution and a pixel unshuffle, computed on the blocks: every pixel of a
+    block reads a window of 3x3 blocks. At the edges pictures are mirrored.
+    """
+
+    fold: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        conv = nn.Conv2d(in_channels, out_channels, 3)
+        assert conv.bias is not None
+        self.weight = nn.Parameter(conv.weight.detach().clone())
+        self.bias = nn.Parameter(conv.bias.detach().clone())
+        # Output phase p, tap k, input phase q, block t-1: 1 where that tap of that phase reads that pixel.
+        taps = torch.zeros(2, 3, 2, 3)
+        for phase in range(2):
+            for k in range(3):
+                block, source = divmod(phase + k - 1, 2)
+                taps[phase, k, source, block + 1] = 1
+        self.register_buffer("fold", taps, persistent=False)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight (4*C_out, 4*C_in, 3, 3) and bias (4*C_out,) of the equal convolution of blocks."""
+        c_out, c_in = self.weight.shape[:2]
+        weight = torch.einsum("pkry,qlsx,oikl->opqirsyx", self.fold, self.fold, self.weight)
+        return weight.reshape(4 * c_out, 4 * c_in, 3, 3), self.bias.repeat_interleave(4)
+
+    def phases(self, x: Tensor) -> Tensor:
+        """(B, 4 * C_in, h, w) -> (B, 4 * C_out, h, w)."""
+        weight, bias = self.folded()
+        return F.conv2d(_edge_pad(x), weight, bias)
+
+
 class Block(nn.Module):
     """Residual block: depthwise k x k, 1x1 expand, conditional norm, ReLU, 1x1 project."""
 
@@ -121,6 +158,55 @@ class Block(nn.Module):
         y = F.relu(norm(self.expand(self.depthwise(x))))
         projected: Tensor = self.project(y)
         return x + projected
+
+
+class FineBlock(nn.Module):
+    """Residual block: 3x3, conditional norm, ReLU, 3x3."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = _conv(channels, channels, 3)
+        self.project = _conv(channels, channels, 3)
+
+    def forward(self, x: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        projected: Tensor = self.project(F.relu(norm(self.conv(x))))
+        return x + projected
+
+
+class Head(nn.Module):
+    """Features at 1/2 and the photo to a picture at the full size, with a ReLU there, which draws edges
+    sharper than interpolated features are.
+
+    forward: features (B, C, h, w) and pixel-unshuffled photo (B, 12, h, w) to (B, 12, h, w).
+    """
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.up = UpsampleConv(in_channels, channels)
+        self.photo = PhaseConv(3, channels)
+        self.out = PhaseConv(channels, 3)
+        with torch.no_grad():  # at first as if there were no ReLU: a colour is the difference of two channels
+            for part in (self.photo.weight, self.photo.bias, self.out.weight, self.out.bias):
+                part.zero_()
+            for sign, first in ((1, 0), (-1, 3)):
+                for colour in range(3):
+                    self.out.weight[colour, first + colour, 1, 1] += sign
+            self.show_(self.up.weight[:3], self.up.bias[:3])
+
+    @torch.no_grad()
+    def show_(self, weight: Tensor, bias: Tensor) -> None:
+        """Paint at first as the head of one convolution with this weight (3, c, 3, 3) and bias (3,) did;
+        c may be less than there are features."""
+        for sign, first in ((1, 0), (-1, 3)):
+            rows = slice(first, first + 3)
+            self.up.weight[rows, weight.shape[1] :] = 0
+            self.up.weight[rows, : weight.shape[1]] = sign * weight
+            self.up.bias[rows] = sign * bias
+
+    def phases(self, x: Tensor, u: Tensor) -> Tensor:
+        """See the class."""
+        return self.out.phases(F.relu(self.up.phases(x) + self.photo.phases(u)))
 
 
 class Generator(nn.Module):
@@ -144,26 +230,39 @@ class Generator(nn.Module):
         self.blocks = nn.ModuleList(Block(c2, config.expansion, config.kernel) for _ in range(config.blocks))
         self.neck = nn.Conv2d(c2, c1, 1)
         self.merge = _conv(c1, c1, 3)
+        self.fine = nn.ModuleList(FineBlock(c1) for _ in range(config.fine_blocks))
         self.up1 = UpsampleConv(c1, c0)
-        self.up2 = UpsampleConv(c0, 3)
+        if config.head:
+            self.head = Head(c0, config.head)
+        else:
+            self.up2 = UpsampleConv(c0, 3)
         self.layout = config.layout
         self.norms = config.norms
 
     def forward(self, x: Tensor, code: Tensor, canvas: Tensor) -> Tensor:
         """Stylize; see the class."""
         at = self.layout.affines(code)
-        return F.pixel_shuffle(self.phases(F.pixel_unshuffle(x, 2), own_norm(at), at["detail"], canvas), 2)
+        return F.pixel_shuffle(self.phases(F.pixel_unshuffle(x, 2), own_norm(at), at, canvas), 2)
 
-    def phases(self, u: Tensor, norm: Norm, detail: Affine, canvas: Tensor) -> Tensor:
+    def phases(self, u: Tensor, norm: Norm, direct: Mapping[str, Affine], canvas: Tensor) -> Tensor:
         """The same on pixel-unshuffled pictures, (B, 12, H/2, W/2) in and out.
 
-        norm: of all layers in `norms`, called once for each. detail: scale and shift of the direct path,
-        (B, 12, 1, 1) or for every position.
+        norm: of all layers in `norms`, called once for each. direct: scale and shift of `skip` and `detail`,
+        (B, C, 1, 1) or for every position.
         """
-        quarter = F.relu(norm("down1", self.down1(F.relu(self.stem(u)))))
+        y = self.features(F.relu(self.stem(u)), norm, direct, canvas)
+        gain, offset = direct["detail"]
+        painted = self.head.phases(y, u) if self.config.head else self.up2.phases(y)
+        return painted + (u * gain + offset)
+
+    def features(self, half: Tensor, norm: Norm, direct: Mapping[str, Affine], canvas: Tensor) -> Tensor:
+        """From the stem's features (B, c0, H/2, W/2) to those that the head reads, of the same shape."""
+        quarter = F.relu(norm("down1", self.down1(half)))
         y = F.pixel_shuffle(self.trunk(quarter, norm, canvas), 2)
-        gain, offset = detail
-        return self.up2.phases(y) + (u * gain + offset)
+        if not self.config.skip:
+            return y
+        scale, shift = direct["skip"]
+        return y + (half * scale + shift)
 
     def trunk(self, quarter: Tensor, norm: Norm, canvas: Tensor) -> Tensor:
         """What lies between features (B, c1, H/4, W/4) and those of half the size, before these are shuffled
@@ -175,6 +274,8 @@ class Generator(nn.Module):
             y = block(y, partial(norm, f"block{i}"))
         y = F.interpolate(self.neck(y), scale_factor=2.0, mode="bilinear", align_corners=False)
         y = F.relu(norm("merge", self.merge(y + quarter)))
+        for i, fine in enumerate(self.fine):
+            y = fine(y, partial(norm, f"fine{i}"))
         return F.relu(norm("up1", self.up1.phases(y)))
 
     def masks(self, mask: Tensor) -> dict[str, Tensor]:
@@ -182,7 +283,8 @@ class Generator(nn.Module):
         quarter = F.avg_pool2d(mask, 2)
         eighth = F.avg_pool2d(quarter, 2)
         phases = F.pixel_unshuffle(mask, 2).repeat(1, self.config.widths[0], 1, 1)
-        sizes = {"down1": quarter, "merge": quarter, "up1": phases, "detail": mask}
+        sizes = {"down1": quarter, "merge": quarter, "up1": phases, "skip": mask, "detail": mask}
+        sizes |= {f"fine{i}": quarter for i in range(self.config.fine_blocks)}
         return {name: sizes.get(name, eighth) for name in self.layout.names}
 
 
@@ -206,7 +308,7 @@ class FrameGenerator(nn.Module):
         u = unshuffled(frames)
         masks = self.generator.masks(mask.to(dtype) / 255)
         at = self.generator.layout.blend(codes.to(dtype), masks)
-        phases = self.generator.phases(u.to(dtype) / 255, own_norm(at), at["detail"], canvas.to(dtype))
+        phases = self.generator.phases(u.to(dtype) / 255, own_norm(at), at, canvas.to(dtype))
         return shuffled(phases * 255, self.levels)
 
 

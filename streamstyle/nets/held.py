@@ -91,6 +91,6 @@ class HoldingFrameGenerator(nn.Module):
         masks = generator.masks(mask.to(dtype) / 255)
         first, second = (generator.layout.affines(codes[:, i]) for i in range(2))
         norm = HeldNorm(first, second, masks, generator.norms.split(past), hold[:, :, None, None])
-        detail = generator.layout.blend(codes.to(dtype), masks)["detail"]
-        phases = generator.phases(unshuffled(frames).to(dtype) / 255, norm, detail, canvas.to(dtype))
+        direct = generator.layout.blend(codes.to(dtype), masks)
+        phases = generator.phases(unshuffled(frames).to(dtype) / 255, norm, direct, canvas.to(dtype))
         return shuffled(phases * 255, self.levels), generator.norms.join(norm.used)

@@ -24,12 +24,18 @@ class GeneratorConfig:
     blocks: residual blocks at 1/8.
     expansion: channels inside a block, as a multiple of `widths[2]`.
     kernel: side of the depthwise kernel in a block (odd).
+    fine_blocks: residual blocks of two dense 3x3 convolutions at 1/4.
+    skip: whether the stem's features reach the head, as much of each as a style asks for.
+    head: channels at the full size between the head's two convolutions; 0: one convolution, no channels.
     """
 
     widths: tuple[int, int, int] = (12, 24, 80)
     blocks: int = 4
     expansion: int = 2
     kernel: int = 5
+    fine_blocks: int = 0
+    skip: bool = False
+    head: int = 0
 
     def create(self) -> Generator:
         """Build the network with fresh weights."""
@@ -41,11 +47,17 @@ class GeneratorConfig:
     def layout(self) -> CodeLayout:
         """Of the style codes that the network reads."""
         c0, c1, c2 = self.widths
-        return CodeLayout(
-            ("down1", "down2", *(f"block{i}" for i in range(self.blocks)), "merge", "up1", "detail"),
-            (c1, c2, *[self.expansion * c2] * self.blocks, c1, c0, 3),
-            phased=("up1", "detail"),
-        )
+        channels = {
+            "down1": c1,
+            "down2": c2,
+            **{f"block{i}": self.expansion * c2 for i in range(self.blocks)},
+            "merge": c1,
+            **{f"fine{i}": c1 for i in range(self.fine_blocks)},
+            "up1": c0,
+            **({"skip": c0} if self.skip else {}),
+            "detail": 3,
+        }
+        return CodeLayout(tuple(channels), tuple(channels.values()), phased=("up1", "detail"))
 
     @property
     def norms(self) -> CodeLayout:
@@ -54,7 +66,8 @@ class GeneratorConfig:
         channels = {
             n: 4 * c if n in layout.phased else c for n, c in zip(layout.names, layout.channels, strict=True)
         }
-        del channels["detail"]  # the direct path from the photo: it scales and shifts, and normalises nothing
+        for direct in ("skip", "detail"):  # from the photo: they scale and shift, and normalise nothing
+            channels.pop(direct, None)
         return CodeLayout(tuple(channels), tuple(channels.values()))
 
     @property
@@ -62,8 +75,9 @@ class GeneratorConfig:
         """Pixels to each side that a painted pixel depends on, the statistics apart; a multiple of 8."""
         half, quarter, eighth = 2, 4, 8
         down = half + half + quarter  # the stem and the two that halve
-        up = eighth + quarter + quarter + half  # bilinear, merge, up1, up2
-        return -(-(down + self.blocks * (self.kernel // 2) * eighth + up) // eighth) * eighth
+        up = eighth + quarter + quarter + half + bool(self.head)  # bilinear, merge, up1, up2, head
+        trunk = self.blocks * (self.kernel // 2) * eighth + self.fine_blocks * 2 * quarter
+        return -(-(down + trunk + up) // eighth) * eighth
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a manifest."""

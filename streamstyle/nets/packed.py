@@ -8,6 +8,8 @@ go in as they are, exact in bfloat16; the weights of the first and the last conv
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,29 +32,33 @@ class PackedFrameGenerator(nn.Module):
         super().__init__()
         self.generator = generator
         at = _bytes_of_phases()
+        head = generator.head if generator.config.head else None
         with torch.no_grad():
-            stem = generator.stem.weight
-            weight = stem.new_zeros(len(stem), BLOCK_BYTES, *stem.shape[2:])
-            weight[:, at] = stem / 255
-            up, bias = (255 * part for part in generator.up2.folded())
+            self.stem = _frozen(_reading_bytes(generator.stem.weight, at))
+            up, bias = (255 * part for part in (head.out if head else generator.up2).folded())
             up_weight, up_bias = up.new_zeros(BLOCK_BYTES, *up.shape[1:]), bias.new_zeros(BLOCK_BYTES)
             up_weight[at], up_bias[at] = up, bias
-        self.stem = nn.Parameter(weight, requires_grad=False)
-        self.up = nn.Parameter(up_weight, requires_grad=False)
-        self.up_bias = nn.Parameter(up_bias, requires_grad=False)
+            self.up, self.up_bias = _frozen(up_weight), _frozen(up_bias)
+            if head:
+                photo, bias = head.photo.folded()
+                self.photo, self.photo_bias = _frozen(_reading_bytes(photo, at)), _frozen(bias)
 
     def forward(self, blocks: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor) -> Tensor:
         """Stylize whole frames; see the class."""
         at = self.generator.layout.blend(codes, self.generator.masks(mask.float() / 255))
-        return self._paint(blocks, canvas, own_norm(at), self._details(codes, mask))
+        return self._paint(blocks, canvas, own_norm(at), at, self._details(codes, mask))
 
-    def _paint(self, blocks: Tensor, canvas: Tensor, norm: Norm, detail: Affine) -> Tensor:
+    def _paint(
+        self, blocks: Tensor, canvas: Tensor, norm: Norm, direct: Mapping[str, Affine], detail: Affine
+    ) -> Tensor:
         generator, (h, w) = self.generator, (4 * side for side in canvas.shape[2:])
         # As a list of blocks OpenVINO takes them for what convolutions read; a picture it would lay out anew.
         framed = blocks.reshape(-1, h + 2, w + 2, BLOCK_BYTES)
-        y = F.conv2d(framed.float().permute(0, 3, 1, 2), self.stem, generator.stem.bias)
-        quarter = F.relu(norm("down1", generator.down1(F.relu(y))))
-        y = F.pixel_shuffle(generator.trunk(quarter, norm, canvas), 2)
+        levels = framed.float().permute(0, 3, 1, 2)
+        half = F.relu(F.conv2d(levels, self.stem, generator.stem.bias))
+        y = generator.features(half, norm, direct, canvas)
+        if generator.config.head:
+            y = F.relu(generator.head.up.phases(y) + F.conv2d(levels, self.photo, self.photo_bias))
         y = F.conv2d(F.pad(y, (1, 1, 1, 1), mode="replicate"), self.up, self.up_bias)
         gain, offset = detail
         styled = y.permute(0, 2, 3, 1) + framed[:, 1:-1, 1:-1].float() * gain + offset
@@ -81,7 +87,8 @@ class PlainPackedFrameGenerator(PackedFrameGenerator):
 
     def forward(self, blocks: Tensor, code: Tensor, canvas: Tensor) -> Tensor:  # type: ignore[override]
         """Stylize whole frames; see the class."""
-        return self._paint(blocks, canvas, own_norm(self.generator.layout.affines(code)), self._detail(code))
+        at = self.generator.layout.affines(code)
+        return self._paint(blocks, canvas, own_norm(at), at, self._detail(code))
 
 
 class HoldingPackedFrameGenerator(PackedFrameGenerator):
@@ -95,8 +102,20 @@ class HoldingPackedFrameGenerator(PackedFrameGenerator):
         first, second = (generator.layout.affines(codes[:, i]) for i in range(2))
         masks = generator.masks(mask.float() / 255)
         norm = HeldNorm(first, second, masks, generator.norms.split(past), hold[:, :, None, None])
-        styled = self._paint(blocks, canvas, norm, self._details(codes, mask))
+        direct = generator.layout.blend(codes, masks)
+        styled = self._paint(blocks, canvas, norm, direct, self._details(codes, mask))
         return styled, generator.norms.join(norm.used)
+
+
+def _frozen(weight: Tensor) -> nn.Parameter:
+    return nn.Parameter(weight, requires_grad=False)
+
+
+def _reading_bytes(weight: Tensor, at: Tensor) -> Tensor:
+    """Of a convolution of unshuffled frames (C, 12, k, k), the one of blocks: (C, 16, k, k)."""
+    of_bytes = weight.new_zeros(len(weight), BLOCK_BYTES, *weight.shape[2:])
+    of_bytes[:, at] = weight / 255
+    return of_bytes
 
 
 def _bytes_of_phases() -> Tensor:
