@@ -24,7 +24,15 @@ from streamstyle.styles.bundle import load_bundle, read_discriminator
 from streamstyle.train import losses
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
 from streamstyle.train.compute import Compute
-from streamstyle.train.data import PictureFolder, draw_next_frame, hold_out, read_folder, read_picture
+from streamstyle.train.data import (
+    PictureFolder,
+    draw_batch,
+    draw_next_frame,
+    hold_out,
+    read_folder,
+    read_picture,
+)
+from streamstyle.train.drawn import DRAWN, SIDE, read_style
 from streamstyle.train.grow import grow_
 from streamstyle.train.loop import CHECKPOINT_NAME, TrainProgress, learning_rate_share, train_base
 from streamstyle.train.options import BaseTraining, LossWeights, StylePicture, TrainConfig
@@ -42,6 +50,9 @@ TINY = TrainConfig(
     adversarial_from=1,
     style_layers=("conv1", "fire2"),
     content_layer="fire3",
+    octaves=2,
+    of_a_style=2,
+    pooled_from=1,
 )
 
 
@@ -192,13 +203,15 @@ def test_the_gradient_penalty_reaches_the_discriminator(features: SqueezeNetFeat
 
 
 LARGER = replace(TINY, generator=GeneratorConfig(widths=(16, 24, 32), blocks=2))
+RICHER = replace(LARGER.generator, fine_blocks=2, skip=True, head=8)
 
 
+@pytest.mark.parametrize("architecture", [LARGER.generator, RICHER])
 def test_a_larger_network_begins_by_painting_as_the_smaller_one(
-    features: SqueezeNetFeatures, tmp_path: Path
+    features: SqueezeNetFeatures, tmp_path: Path, architecture: GeneratorConfig
 ) -> None:
     small = run(features, tmp_path / "small")
-    large = GanState.fresh(LARGER, 2)
+    large = GanState.fresh(replace(LARGER, generator=architecture), 2)
     grow_(large, tmp_path / "small" / CHECKPOINT_NAME)
     (network, codes), (grown, grown_codes) = small.averaged_network(), large.averaged_network()
     x, canvas = torch.rand(3, 3, 64, 64), torch.randn(3, CANVAS_CHANNELS, 8, 8)
@@ -486,15 +499,56 @@ def test_colours_are_read_as_rgb(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "red.png")[0, 0].tolist() == [200, 0, 0]
 
 
-def test_style_losses_are_zero_on_their_own_target_and_one_on_nothing() -> None:
-    features = {"a": torch.rand(2, 4, 8, 8)}
-    nothing = {"a": torch.zeros(2, 4, 8, 8)}
-    grams = {"a": losses.gram(features["a"])}
-    moments = {"a": losses.moments(features["a"])}
-    assert float(losses.gram_loss(features, grams)) == pytest.approx(0)
-    assert float(losses.gram_loss(nothing, grams)) == pytest.approx(1)
-    assert float(losses.style_loss(features, moments)) == pytest.approx(0)
-    assert float(losses.style_loss(nothing, moments)) == pytest.approx(1)
+def test_the_style_loss_is_zero_on_its_own_target_and_one_on_nothing() -> None:
+    grams = {"a": losses.gram(torch.rand(2, 4, 8, 8))}
+    assert float(losses.gram_loss(grams, grams)) == pytest.approx(0)
+    assert float(losses.gram_loss({"a": torch.zeros(2, 4, 4)}, grams)) == pytest.approx(1)
+
+
+def test_pictures_of_one_style_are_compared_together() -> None:
+    first, second, other = torch.rand(3, 4, 4)
+    pooled = losses.pooled(torch.stack([first, other, second]), torch.tensor([5, 1, 5]))
+    torch.testing.assert_close(pooled, torch.stack([(first + second) / 2, other, (first + second) / 2]))
+
+
+def test_a_pyramid_halves_and_its_first_level_leaves_the_deepest_layer_out() -> None:
+    sizes = [tuple(x.shape[-2:]) for x in losses.pyramid(torch.rand(1, 3, 64, 96), 3)]
+    assert sizes == [(64, 96), (32, 48), (16, 24)]
+    layers = ("relu1_1", "relu2_1", "relu3_1")
+    assert [losses.layers_at(octave, layers) for octave in range(2)] == [layers[:2], layers]
+    assert losses.layers_at(0, ("conv1",)) == ("conv1",)
+
+
+def test_photos_in_a_row_share_a_style() -> None:
+    batch = draw_batch(
+        PHOTOS, PAINTINGS, size=4, crop=64, noise_share=0.0, of_a_style=2, rng=np.random.default_rng(0)
+    )
+    assert batch.style[0] == batch.style[1] != batch.style[2] == batch.style[3]
+
+
+def test_a_run_takes_the_styles_of_a_bundle_by_name() -> None:
+    bundle = load_bundle()
+    architecture = GeneratorConfig.from_json(bundle.manifest.architecture)
+    state = GanState.fresh(replace(TINY, generator=architecture), 2)
+    grow_(state, bundle.folder, names=[bundle.names[3], "unheard-of"])
+    _, codes = state.averaged_network()
+    assert np.array_equal(codes[0], bundle.styles[3].code)
+    assert np.allclose(codes[1], bundle.mean, atol=1e-6)
+    assert np.array_equal(codes[2], bundle.original)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_drawn_style_is_the_same_picture_every_time(name: str, tmp_path: Path) -> None:
+    picture = read_style(tmp_path, f"drawn:{name}")
+    assert picture.shape == (SIDE, SIDE, 3)
+    assert picture.dtype == np.uint8
+    assert picture.std() > 40
+    assert np.array_equal(picture, read_style(tmp_path, f"drawn:{name}"))
+
+
+def test_an_unknown_drawn_style_is_told_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'woodcut'"):
+        read_style(tmp_path, "drawn:woodcat")
 
 
 def test_the_warp_loss_is_zero_for_a_painting_that_moves_and_brightens_with_the_photo() -> None:

@@ -56,7 +56,7 @@ def add_command(commands: Any) -> None:
     base.add_argument("--config", type=Path, required=True, metavar="FILE", help="see configs/train.yaml")
     base.add_argument("--content", type=Path, required=True, metavar="DIR", help="photos")
     base.add_argument("--styles", type=Path, required=True, metavar="DIR", help="the paintings of the config")
-    base.add_argument("--features", type=Path, required=True, metavar="FILE", help="SqueezeNet v1.0 features")
+    base.add_argument("--features", type=Path, required=True, metavar="FILE", help="VGG-19 features")
     base.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder of the run")
     base.add_argument(
         "--from",
@@ -158,9 +158,10 @@ def _print_every(steps: int) -> Callable[[TrainProgress], None]:
 def train_base(arguments: argparse.Namespace) -> int:
     """Train, resume or finish a base run and publish its bundle."""
     from streamstyle.config import load_config
-    from streamstyle.nets.features import SqueezeNetFeatures
+    from streamstyle.nets.features import load_features
     from streamstyle.train.compute import open_compute
-    from streamstyle.train.data import center_squares, hold_out, read_folder, read_picture
+    from streamstyle.train.data import center_squares, hold_out, read_folder
+    from streamstyle.train.drawn import read_style
     from streamstyle.train.loop import train_base as train
     from streamstyle.train.options import BaseTraining
     from streamstyle.train.publish import publish_bundle
@@ -168,11 +169,11 @@ def train_base(arguments: argparse.Namespace) -> int:
     training = load_config(BaseTraining, arguments.config, arguments.set)
     if not training.styles:
         raise ConfigError(f"{arguments.config} names no styles; see configs/train.yaml")
-    features = SqueezeNetFeatures.load(arguments.features)
+    features = load_features(arguments.features)
     photos = read_folder(arguments.content, min_side=training.options.crop)
     skipped = photos.skipped
     photos, held_out = hold_out(photos, training.held_out)
-    paintings = [read_picture(arguments.styles / style.picture) for style in training.styles]
+    paintings = [read_style(arguments.styles, style.picture) for style in training.styles]
     with open_compute(arguments.device, arguments.precision) as compute:
         report = _first_reporter(arguments, skipped) if compute.rank == 0 else print
         state = train(

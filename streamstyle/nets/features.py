@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from safetensors.torch import load_file
@@ -96,9 +96,8 @@ class VggFeatures(PerceptualFeatures):
     """Layers `relu1_1`, `relu1_2`, `relu2_1` .. of a VGG-16 or VGG-19. See `PerceptualFeatures`."""
 
     std: Tensor
-    # Johnson et al. 2016, section 4.1.
-    style_layers = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
-    content_layer = "relu3_3"
+    style_layers = ("relu1_1", "relu2_1", "relu3_1")
+    content_layer = "relu3_1"
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         """weights: torchvision's `features.N.weight` and `.bias`; other tensors are left aside."""
@@ -118,9 +117,10 @@ class VggFeatures(PerceptualFeatures):
             last = index
             name = f"relu{stage}_{place}"
             try:
-                self.add_module(f"conv{index}", _frozen_conv(weights, f"features.{index}", padding=1))
+                conv = _frozen_conv(weights, f"features.{index}", padding=1, padding_mode="reflect")
             except KeyError as error:
                 raise ModelError(f"the VGG weights lack the tensor {error}") from error
+            self.add_module(f"conv{index}", conv)
             self.layers[name] = f"conv{index}"
             if new_stage:
                 self.pooled.add(name)
@@ -165,10 +165,17 @@ def _read(path: Path) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in weights.items()}
 
 
-def _frozen_conv(weights: Mapping[str, Tensor], name: str, *, stride: int = 1, padding: int = 0) -> nn.Conv2d:
+def _frozen_conv(
+    weights: Mapping[str, Tensor],
+    name: str,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    padding_mode: Literal["zeros", "reflect"] = "zeros",
+) -> nn.Conv2d:
     weight = weights[f"{name}.weight"]
     c_out, c_in, k, _ = weight.shape
-    conv = nn.Conv2d(c_in, c_out, k, stride=stride, padding=padding)
+    conv = nn.Conv2d(c_in, c_out, k, stride=stride, padding=padding, padding_mode=padding_mode)
     conv.weight = nn.Parameter(weight, requires_grad=False)
     conv.bias = nn.Parameter(weights[f"{name}.bias"], requires_grad=False)
     return conv

@@ -168,13 +168,22 @@ def center_squares(photos: PictureFolder, count: int, side: int) -> list[NDArray
 @dataclass(frozen=True)
 class Batch:
     """One step's input: photos and paintings (B, 3, S, S) in [0, 1], style indices (B,), canvases
-    (B, CANVAS_CHANNELS, S/8, S/8); photo (B,): False where `content` is coloured noise."""
+    (B, CANVAS_CHANNELS, S/8, S/8); photo (B,): False where `content` is coloured noise; place (2,): where in
+    the crops to look at a part, from 0 (top, left) to 1."""
 
     content: Tensor
     painting: Tensor
     style: Tensor
     canvas: Tensor
     photo: Tensor
+    place: Tensor
+
+    def part(self, x: Tensor, side: int) -> Tensor:
+        """A square of (B, C, S, S) at `place`; all of it where `side` is 0."""
+        if not side or side >= x.shape[-1]:
+            return x
+        y, left = ((x.shape[-1] - side) * self.place).round().int().tolist()
+        return x[..., y : y + side, left : left + side]
 
     def to(self, device: torch.device) -> Batch:
         """The same on `device`."""
@@ -189,17 +198,21 @@ def draw_batch(
     crop: int,
     noise_share: float,
     rng: np.random.Generator,
+    of_a_style: int = 1,
     with_original: bool = True,
 ) -> Batch:
-    """Draw `size` photos, and for each a style (balanced), a crop of that painting and a canvas.
+    """Draw `size` photos, and for each a style (balanced), a crop of that painting and a canvas; `of_a_style`
+    photos in a row get the same style.
 
     Style index `len(paintings)` stands for `original`, whose painting is the photo itself; it is left out
     without `with_original`.
     """
     count = len(paintings) + with_original
-    styles = rng.permutation(count)[:size]
-    if size > len(styles):
-        styles = np.concatenate([styles, rng.integers(0, count, size - len(styles))])
+    drawn = -(-size // of_a_style)
+    styles = rng.permutation(count)[:drawn]
+    if drawn > len(styles):
+        styles = np.concatenate([styles, rng.integers(0, count, drawn - len(styles))])
+    styles = styles.repeat(of_a_style)[:size]
     photo = (rng.random(size) >= noise_share) | (styles == len(paintings))
     content = [
         vary_colour(random_crop(photos.pictures[i], crop, rng, max_zoom=1.6, max_angle=8), rng)
@@ -218,6 +231,7 @@ def draw_batch(
         torch.from_numpy(styles.astype(np.int64)),
         torch.from_numpy(canvases),
         torch.from_numpy(photo),
+        torch.from_numpy(rng.random(2, np.float32)),
     )
 
 

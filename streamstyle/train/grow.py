@@ -6,6 +6,7 @@ yet, so that they differ from each other from the start.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,19 @@ _POWER_ITERATIONS = 30
 
 
 @torch.no_grad()
-def grow_(state: GanState, checkpoint: Path, *, fresh_strokes: bool = False) -> None:
+def grow_(
+    state: GanState, checkpoint: Path, *, names: Sequence[str] = (), fresh_strokes: bool = False
+) -> None:
     """Fill `state` from the averaged weights of another run's checkpoint, or from a bundle's folder.
 
-    fresh_strokes: see `forget_strokes_`.
+    names: of the styles of `state`, those of a bundle by default. fresh_strokes: see `forget_strokes_`.
 
-    The trained network may have fewer channels, blocks, canvas channels and styles than `state`, not more;
-    its styles are the first ones of `state`, in the same order. Optimizers stay fresh. Raises ModelError.
+    The trained network may have fewer channels, blocks and canvas channels than `state`, not more. Styles of
+    a bundle are found by name, and new ones begin as the mean of the bundle's; those of a checkpoint, which
+    knows no names, are the first ones of `state`, in the same order. Optimizers stay fresh. Raises
+    ModelError.
     """
-    architecture, tensors = (_read_bundle if checkpoint.is_dir() else _read_run)(checkpoint)
+    architecture, tensors = _read_bundle(checkpoint, names) if checkpoint.is_dir() else _read_run(checkpoint)
     try:
         trained = GeneratorConfig.from_json(architecture)
         _grow_generator_(state.generator, trained, _under("averaged.0.", tensors))
@@ -77,13 +82,20 @@ def _read_run(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelError(f"cannot start from {checkpoint}: it does not name its generator") from error
 
 
-def _read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The same of a bundle, which holds averaged weights alone."""
+def _read_bundle(folder: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The same of a bundle, which holds averaged weights alone; a row for each of `names`."""
     bundle = load_bundle(folder)
-    codes = np.stack([*(style.code for style in bundle.styles), bundle.original])
+    names = names or bundle.names
+    of_style = {style.name: style.code for style in bundle.styles}
+    codes = np.stack([*(of_style.get(name, bundle.mean) for name in names), bundle.original])
     tensors = {f"averaged.0.{name}": torch.from_numpy(array) for name, array in bundle.weights.items()}
     judging = load(read_discriminator(bundle))
     tensors |= {f"discriminator.{name}": tensor.float() for name, tensor in judging.items()}
+    embedding = tensors["discriminator.embedding.weight"]
+    rows = dict(zip(bundle.names, embedding, strict=False))
+    tensors["discriminator.embedding.weight"] = torch.stack(
+        [*(rows.get(name, embedding[:-1].mean(dim=0)) for name in names), embedding[-1]]
+    )
     return bundle.manifest.architecture, tensors | {"averaged.1.weight": torch.from_numpy(codes)}
 
 
@@ -110,6 +122,11 @@ def _grow_generator_(generator: Generator, trained: GeneratorConfig, weights: di
     for index in range(trained.blocks, generator.config.blocks):
         for parameter in generator.blocks[index].project.parameters():  # type: ignore[union-attr]
             parameter.zero_()  # a new block adds nothing yet
+    for fine in generator.fine[trained.fine_blocks :]:
+        for parameter in fine.project.parameters():  # type: ignore[union-attr]
+            parameter.zero_()
+    if generator.config.head and not trained.head:
+        generator.head.show_(weights.pop("up2.weight"), weights.pop("up2.bias"))
     own = dict(generator.named_parameters())
     for name, small in weights.items():
         large = own[name]
@@ -126,6 +143,9 @@ def _grow_codes_(codes: StyleCodes, layout: CodeLayout, trained: GeneratorConfig
     for name, parts in before.items():
         for old, new in zip(parts, now[name], strict=True):
             _rows_(new[:, : old.shape[1]], old)
+    if "skip" in now and "skip" not in before:
+        for part in now["skip"]:
+            part.zero_()
 
 
 def _rows_(rows: Tensor, trained: Tensor) -> None:

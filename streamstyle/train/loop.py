@@ -82,12 +82,12 @@ def train_base(
     compute = compute or Compute()
     scaled = resize_paintings(paintings, config)
     features.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    targets = StyleTargets(features, scaled, config.style_layers)
+    targets = StyleTargets(features, scaled, config.style_layers, config.octaves)
     state = GanState.fresh(config, len(paintings), compute)
     options = {**config.to_json(), "styles": len(paintings)}
     checkpoint = folder / CHECKPOINT_NAME
     if start is not None and not checkpoint.exists():
-        grow_(state, start, fresh_strokes=fresh_strokes)
+        grow_(state, start, names=names, fresh_strokes=fresh_strokes)
     first = _resume(checkpoint, options, state)
     run_report = _open_report(folder, names, sheet_photos, first) if compute.rank == 0 else None
     smoothed: dict[str, float] = {}
@@ -123,7 +123,13 @@ def _step_(
     """Draw what step `step` sees and train on it; returns its terms."""
     rng, device = state.compute.rng(config.seed, step), state.compute.device
     batch = draw_batch(
-        photos, paintings, size=config.batch, crop=config.crop, noise_share=config.noise_share, rng=rng
+        photos,
+        paintings,
+        size=config.batch,
+        crop=config.crop,
+        noise_share=config.noise_share,
+        of_a_style=config.of_a_style,
+        rng=rng,
     )
     change = draw_next_frame(1, config.crop, rng)
     state.set_learning_rate_(learning_rate_share(step, config.steps))

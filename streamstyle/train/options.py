@@ -39,6 +39,12 @@ class TrainConfig:
     discriminator in the loss. ema: decay of the averaged weights, per step. r1: gamma of the discriminator's
     gradient penalty, 0: off.
 
+    octaves: of the image pyramid on which the style is compared; content is compared at its second one.
+    fine_side: side of the part of a crop that is compared at the full size, where statistics need few pixels
+    and cost most; 0: all of it.
+    of_a_style: how many photos of a step share a style. pooled_from: the first octave at which they are
+    compared with the painting together; 0 is the full size.
+
     A checkpoint without a field is read as if it had the field's default: a new field's default must mean
     what a run did before.
     """
@@ -57,8 +63,12 @@ class TrainConfig:
     ema: Annotated[float, Meta(ge=0, lt=1)] = 0.998
     r1: Annotated[float, Meta(ge=0)] = 0.0
     seed: Annotated[int, Meta(ge=0)] = 0
-    style_layers: tuple[str, ...] = ("conv1", "fire2", "fire3", "fire5", "fire7")
-    content_layer: str = "fire4"
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
+    content_layer: str = "relu3_1"
+    octaves: Annotated[int, Meta(ge=2, le=4)] = 4
+    pooled_from: Annotated[int, Meta(ge=0)] = 4
+    fine_side: Annotated[int, Meta(ge=0, multiple_of=32)] = 0
+    of_a_style: Annotated[int, Meta(ge=1)] = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a manifest or a checkpoint."""
@@ -70,7 +80,8 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class StylePicture:
-    """A painting to learn: file name in the folder of styles, and what the gallery says of it."""
+    """A painting to learn: file name in the folder of styles, or `drawn:NAME` for one of `train.drawn`, and
+    what the gallery says of it."""
 
     picture: str
     name: str

@@ -30,6 +30,7 @@ from streamstyle.train.synthetic import dead_leaves
 OWN_STYLE = TrainConfig(
     steps=400,
     batch=2,
+    octaves=2,
     weights=LossWeights(content=0.3, no_flow=1.0, grid=50.0, lattice=2.0),  # as configs/train.yaml
     code_learning_rate=1e-2,
     discriminator_learning_rate=1e-3,
@@ -81,7 +82,7 @@ def train_own_style(
     features.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator = restore_generator(bundle.manifest.architecture, bundle.weights).to(compute.device)
     scaled = resize_paintings([picture], config)
-    targets = StyleTargets(features, scaled, config.style_layers)
+    targets = StyleTargets(features, scaled, config.style_layers, config.octaves)
     start, name = _nearest_code(generator, bundle, features, photos, targets)
     state = GanState(
         config, generator, _codes(generator, start, bundle), _discriminator(bundle, config.seed), compute
@@ -149,7 +150,8 @@ def _nearest_code(
     def distance(entry: StyleEntry) -> float:
         painted = paint(generator, squares, torch.from_numpy(entry.code).to(device))
         x = torch.stack([to_tensor(picture) for picture in painted]).to(device)
-        return float(losses.style_loss(features(x, targets.layers), target))
+        grams = {name: losses.gram(tap) for name, tap in features(x, list(target)).items()}
+        return float(losses.gram_loss(grams, target))
 
     nearest = min(bundle.styles, key=distance)
     return torch.from_numpy(nearest.code), nearest.name

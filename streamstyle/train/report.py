@@ -207,9 +207,7 @@ def _grams(picture: NDArray[np.uint8], features: PerceptualFeatures, layers: Seq
 
 
 def _painting_grams(targets: StyleTargets, index: int) -> Grams:
-    """A Gram matrix is the covariance plus the outer square of the mean."""
-    full_size = targets.moments[0].items()
-    return {name: cov[index] + torch.outer(mean[index], mean[index]) for name, (mean, cov) in full_size}
+    return {name: grams[index] for name, grams in targets.grams[0].items()}
 
 
 def _mean_distance(grams: Sequence[Grams]) -> float:

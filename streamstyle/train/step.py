@@ -52,9 +52,10 @@ class StyleCodes(nn.Module):
 
 
 class StyleTargets:
-    """Feature moments of every painting, full size and half size: what `style_loss` compares with.
+    """Gram matrices of every painting over an image pyramid: what the style loss compares with.
 
-    In fp32, on the device of `features`.
+    In fp32, on the device of `features`. Shallow layers on a pyramid hold large structures as well as deep
+    layers do (Snelgrove 2017, High-resolution multi-scale neural texture synthesis).
     """
 
     def __init__(
@@ -62,30 +63,30 @@ class StyleTargets:
         features: PerceptualFeatures,
         paintings: Sequence[NDArray[np.uint8]],
         layers: Sequence[str],
+        octaves: int,
     ) -> None:
         self.layers = tuple(layers)
         self.styles = len(paintings)
-        self.moments: list[dict[str, tuple[Tensor, Tensor]]] = []
-        for scale in (1, 2):
-            per_painting: list[dict[str, tuple[Tensor, Tensor]]] = []
-            for painting in paintings:
-                x = F.avg_pool2d(to_tensor(painting)[None].to(features.mean.device), scale)
-                with torch.no_grad():
-                    taps = features(x, self.layers)
-                per_painting.append({n: losses.moments(taps[n]) for n in self.layers})
-            self.moments.append(
-                {
-                    n: (
-                        torch.cat([p[n][0] for p in per_painting]),
-                        torch.cat([p[n][1] for p in per_painting]),
-                    )
-                    for n in self.layers
-                }
-            )
+        of_painting = [
+            self.grams_of(features, to_tensor(painting)[None].to(features.mean.device), octaves)
+            for painting in paintings
+        ]
+        self.grams: list[dict[str, Tensor]] = [
+            {name: torch.cat([grams[octave][name] for grams in of_painting]) for name in self.layers}
+            for octave in range(octaves)
+        ]
 
-    def of(self, style: Tensor, scale_index: int) -> dict[str, tuple[Tensor, Tensor]]:
-        """{layer: (mean (B, C), covariance (B, C, C))} for styles (B,), at full (0) or half (1) size."""
-        return {n: (m[style], c[style]) for n, (m, c) in self.moments[scale_index].items()}
+    @torch.no_grad()
+    def grams_of(self, features: PerceptualFeatures, x: Tensor, octaves: int) -> list[dict[str, Tensor]]:
+        """Of pictures (B, 3, H, W): per octave {layer: (B, C, C)}."""
+        return [
+            {name: losses.gram(tap) for name, tap in features(level, self.layers).items()}
+            for level in losses.pyramid(x, octaves)
+        ]
+
+    def of(self, style: Tensor, octave: int) -> dict[str, Tensor]:
+        """{layer: (B, C, C)} for styles (B,): those layers that are compared at this octave."""
+        return {name: self.grams[octave][name][style] for name in losses.layers_at(octave, self.layers)}
 
 
 def resize_paintings(
@@ -240,12 +241,20 @@ def _painting_losses(
         return {name: tap.float() for name, tap in taps.items()}
 
     style, photo = batch.style[painted], batch.photo[painted]
-    taps = seen(out, (*config.style_layers, config.content_layer))
-    half = seen(F.avg_pool2d(out, 2), config.style_layers)
-    full_style = losses.style_loss(taps, targets.of(style, 0))
-    half_style = losses.style_loss(half, targets.of(style, 1))
+    errors: list[Tensor] = []
+    for octave, level in enumerate(losses.pyramid(out, config.octaves)):
+        level = level if octave else batch.part(level, config.fine_side)
+        target = targets.of(style, octave)
+        at_half = octave == 1
+        taps = seen(level, [*target, *([config.content_layer] if at_half else [])])
+        grams = {name: losses.gram(taps[name]) for name in target}
+        if octave >= config.pooled_from:
+            grams = {name: losses.pooled(of_layer, style) for name, of_layer in grams.items()}
+        errors.append(losses.gram_loss(grams, target))
+        if at_half:
+            kept = taps[config.content_layer][photo]
     terms = {
-        "style": (full_style + half_style) / 2,
+        "style": torch.stack(errors).mean(),
         "variation": losses.total_variation(out),
         "grid": losses.grid_loss(out),
     }
@@ -253,9 +262,9 @@ def _painting_losses(
         terms["lattice"] = losses.lattice_loss(out, batch.content[painted], batch.painting[painted])
     if photo.any():
         with torch.no_grad():
-            content = seen(batch.content[painted][photo], [config.content_layer])
-        kept = taps[config.content_layer][photo]
-        terms["content"] = losses.content_loss(kept, content[config.content_layer])
+            half = F.avg_pool2d(batch.content[painted][photo], 2)
+            content = seen(half, [config.content_layer])[config.content_layer]
+        terms["content"] = losses.content_loss(kept, content)
     return terms
 
 
