@@ -30,6 +30,12 @@ DATA = Path(os.environ.get("STREAMSTYLE_DATA", ROOT.parent / "shared" / "data"))
 PAGE = ROOT / "docs" / "styles.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 CLIPS = ("sam2_bedroom.mp4", "handheld_rabbit.mp4", "street_car_detection.mp4")
+BAR = (  # frames that no network was trained on: a face, a street, a table, a dark floor
+    ("webcam_asl_sister.mkv", 40),
+    ("sam2_05_default_juggle.mp4", 100),
+    ("sam2_04_coffee.mp4", 140),
+    ("handheld_rabbit.mp4", 100),
+)
 CLIP_SIZE = (640, 360)  # width, height
 PHOTO_SIDE = 448
 NOISE_PHOTOS = 3
@@ -77,8 +83,11 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     features = DATA / "weights" / "squeezenet1_0_features.safetensors"
-    parser.add_argument("--bundle", type=Path, help="folder of a style bundle, default the bundled one")
+    parser.add_argument("--bundle", type=Path, help="folder of a style bundle, instead of --network")
+    vgg = DATA / "weights" / "vgg19_relu3_1.safetensors"
+    parser.add_argument("--network", default="lite", help="a bundled network; default: lite")
     parser.add_argument("--features", type=Path, default=features, help="SqueezeNet features")
+    parser.add_argument("--vgg", type=Path, default=vgg, help="VGG-19 features, to relu3_1 at least")
     parser.add_argument("--styles", nargs="+", metavar="NAME")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--peer", nargs=2, type=Path, metavar=("FILE", "PAINTING"))
@@ -90,11 +99,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from streamstyle.metrics import perceptual
     from streamstyle.metrics.diversity import diversity
     from streamstyle.nets.features import load_features
-    from streamstyle.styles.bundle import BUNDLED, load_bundle
+    from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.train.data import center_square, read_picture
 
-    features = load_features(arguments.features)
-    bundle = load_bundle(arguments.bundle or BUNDLED)
+    features, vgg = load_features(arguments.features), load_features(arguments.vgg)
+    bundle = load_bundle(arguments.bundle or network_folder(arguments.network))
     names = _held_out(bundle.manifest.training)[: 4 if arguments.quick else None]
     squares = [center_square(read_picture(DATA / "content" / name), PHOTO_SIDE) for name in names]
     photos = [Photo(square, perceptual.taps(features, square)) for square in squares]
@@ -104,9 +113,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     peers = [peer_painter(*arguments.peer)] if arguments.peer else []
     for painter in (*painters, *peers):
         figures[painter.name], halves[painter.name] = photo_figures(painter, photos, features)
-        print(f"{painter.name}: {figures[painter.name]}", file=sys.stderr)
     clips = CLIPS[:1] if arguments.quick else CLIPS
     some = arguments.quick or arguments.styles
+    frames = bar_frames()
+    for painter in (*painters, *peers):
+        figures[painter.name] |= bar_figures(painter, frames, vgg)
+        print(f"{painter.name}: {figures[painter.name]}", file=sys.stderr)
     by_clip = {clip: clip_figures(clip, (*painters, *peers), 12 if arguments.quick else 48) for clip in clips}
     for name, values in figures.items():
         for key in ("warp_error", f"warp_error_gap{LONG_GAP}"):
@@ -140,7 +152,8 @@ def bundle_painters(bundle: Any, chosen: Sequence[str] | None) -> list[Painter]:
 
     from streamstyle.errors import ConfigError, nearest
     from streamstyle.nets.generator import paint, restore_generator
-    from streamstyle.train.data import read_picture, resize_to_area
+    from streamstyle.train.data import resize_to_area
+    from streamstyle.train.drawn import read_style
 
     for name in chosen or ():
         if name not in bundle.names:
@@ -150,7 +163,7 @@ def bundle_painters(bundle: Any, chosen: Sequence[str] | None) -> list[Painter]:
 
     def painter(style: Any, picture: str) -> Painter:
         code = torch.from_numpy(style.code)
-        painting = resize_to_area(read_picture(DATA / "styles" / picture), side)
+        painting = resize_to_area(read_style(DATA / "styles", picture), side)
         return Painter(style.name, lambda pixels: paint(generator, pixels[None], code)[0], painting)
 
     pictures = bundle.manifest.training["styles"]
@@ -237,6 +250,33 @@ def photo_figures(
     return figures, (p.mean_grams(grams[0:half:2]), p.mean_grams(grams[1:half:2]))
 
 
+def bar_frames() -> list[Picture]:
+    """The frames of `BAR` at `CLIP_SIZE`."""
+    return [
+        next(islice(_resized_frames(DATA / "video" / "clips" / clip, index + 1), index, None))
+        for clip, index in BAR
+    ]
+
+
+def bar_figures(painter: Painter, frames: Sequence[Picture], vgg: FeatureNetwork) -> dict[str, float]:
+    """Means over the frames, each also of the frames themselves where that says something."""
+    import numpy as np
+
+    from streamstyle.metrics.painting import PaintingError, content_error, detail_kept, local_contrast
+
+    error = PaintingError(vgg, painter.painting)
+    painted = [painter.paint(frame) for frame in frames]
+    pairs = list(zip(painted, frames, strict=True))
+    figures = {
+        "vgg_style": [error.style(picture) for picture in painted],
+        "vgg_style_photo": [error.style(frame) for frame in frames],
+        "vgg_content": [content_error(vgg, picture, frame) for picture, frame in pairs],
+        "detail": [detail_kept(picture, frame) for picture, frame in pairs],
+        "local_contrast": [local_contrast(picture, frame) for picture, frame in pairs],
+    }
+    return {name: float(np.mean(values)) for name, values in figures.items()}
+
+
 def clip_figures(clip: str, painters: Sequence[Painter], frames: int) -> dict[str, dict[str, float]]:
     """{"original" or style: {"warp_error", "warp_error_gap10"}} on the first frames of a clip."""
     from streamstyle.metrics.warp_error import WarpError
@@ -295,7 +335,19 @@ def _add_diversity(figures: Mapping[str, dict[str, Any]], found: Diversity) -> N
 def markdown(measured: Mapping[str, Any]) -> str:
     """The measured figures as two tables and a sentence."""
     styles = measured["styles"]
+    means = {
+        key: sum(v[key] for v in styles.values()) / len(styles)
+        for key in ("vgg_style", "vgg_style_photo", "vgg_content")
+    }
     lines = [
+        "| style | VGG style | VGG content | detail | contrast |",
+        "|---|---|---|---|---|",
+        *(_bar_row(name, values) for name, values in styles.items()),
+        "",
+        f"Mean over the styles: style {means['vgg_style']:.3f}, which is "
+        f"{means['vgg_style'] / means['vgg_style_photo']:.2f} of the unpainted frames' "
+        f"{means['vgg_style_photo']:.3f}; content {means['vgg_content']:.2f}.",
+        "",
         f"{measured['photos']} photos, {len(measured['clips'])} clips, bundle `{measured['bundle']}`.",
         "",
         "| style | Gram | Fréchet | colours | perceptual | SSIM | edges | grid | E_warp | noise | nearest |",
@@ -334,6 +386,15 @@ def _row(name: str, values: Mapping[str, Any]) -> str:
         *(f"{values[key]:.2f}" for key in ("perceptual", "ssim", "edges")),
         f"{values['grid_contrast']:.2f} ({values['grid_excess']:+.2f})",
         *(_warp_cell(values), f"{values['noise_gain']:.2f}", nearest),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _bar_row(name: str, values: Mapping[str, Any]) -> str:
+    cells = [
+        name,
+        f"{values['vgg_style']:.3f} ({values['vgg_style_photo']:.2f})",
+        *(f"{values[key]:.2f}" for key in ("vgg_content", "detail", "local_contrast")),
     ]
     return f"| {' | '.join(cells)} |"
 
