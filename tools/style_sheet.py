@@ -1,6 +1,7 @@
-"""Contact sheets of the bundled styles.
+"""Contact sheets of the bundled styles. A PICTURE is a file, or FILM@INDEX: a frame of a film.
 
 python3 tools/style_sheet.py PICTURE... -o docs/styles.jpg          bands of styles, a row per picture
+python3 tools/style_sheet.py --cell 320x180 --network full ...      larger cells, another network
 python3 tools/style_sheet.py --clip FILE -o docs/clip.jpg           a row per style, a column per moment
 """
 
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
     from streamstyle.types import Picture
 
-CELL = (240, 180)  # width, height
-WORK = (576, 432)  # strokes are made for frames, not for thumbnails
-CLIP_CELL, CLIP_WORK = (256, 144), (640, 360)
+WORK = (640, 360)  # width, height: strokes are made for frames, not for thumbnails
 HEADER = 20
 
 
@@ -27,7 +26,8 @@ def main() -> None:
     """Draw a sheet."""
     environment.enter()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("pictures", type=Path, nargs="*", metavar="PICTURE")
+    parser.add_argument("pictures", nargs="*", metavar="PICTURE")
+    parser.add_argument("--cell", type=_size, default=(256, 144), metavar="WxH", help="default: 256x144")
     parser.add_argument("--clip", metavar="FILE")
     parser.add_argument("--network", default="lite")
     parser.add_argument("--styles", nargs="+", help="default: all")
@@ -40,12 +40,11 @@ def main() -> None:
 
     from streamstyle.engines.open import open_engine
     from streamstyle.styles.bundle import load_bundle, network_folder
-    from streamstyle.train.data import read_picture
     from streamstyle.types import Look
 
-    work = CLIP_WORK if arguments.clip else WORK
+    cell = arguments.cell
     bundle = load_bundle(network_folder(arguments.network))
-    engine = open_engine("openvino", bundle.manifest.architecture, bundle.weights, work[1], work[0])
+    engine = open_engine("openvino", bundle.manifest.architecture, bundle.weights, WORK[1], WORK[0])
     looks = {s.name: Look(np.stack([s.code, s.code])) for s in bundle.styles}
 
     def paint(pixels: Picture, style: str) -> Picture:
@@ -53,30 +52,58 @@ def main() -> None:
 
     styles = arguments.styles or list(looks)
     if arguments.clip:
-        sheet = clip_sheet(arguments.clip, styles, arguments.columns, paint)
+        sheet = clip_sheet(arguments.clip, styles, arguments.columns, paint, cell)
     else:
-        pictures = [cover(read_picture(path), WORK) for path in arguments.pictures]
+        pictures = [cover(read(text), WORK) for text in arguments.pictures]
         count = arguments.columns
-        bands = [photo_band(pictures, styles[i : i + count], paint) for i in range(0, len(styles), count)]
+        bands = [
+            photo_band(pictures, styles[i : i + count], paint, cell) for i in range(0, len(styles), count)
+        ]
         width = max(band.shape[1] for band in bands)
         fill = [np.full((len(b), width - b.shape[1], 3), 255, np.uint8) for b in bands]
         sheet = np.vstack([np.hstack(pair) for pair in zip(bands, fill, strict=True)])
     cv2.imwrite(str(arguments.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 86])
 
 
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def read(text: str) -> Picture:
+    """The picture of a file, or a frame of a film: FILM@INDEX."""
+    from itertools import islice
+
+    from streamstyle.media.open import open_source
+    from streamstyle.train.data import read_picture
+
+    film, at, index = text.rpartition("@")
+    if not at:
+        return read_picture(Path(text))
+    with open_source(film) as source:
+        return next(islice(source, int(index), None)).pixels
+
+
 def photo_band(
-    pictures: Sequence[Picture], styles: Sequence[str], paint: Callable[[Picture, str], Picture]
+    pictures: Sequence[Picture],
+    styles: Sequence[str],
+    paint: Callable[[Picture, str], Picture],
+    cell: tuple[int, int],
 ) -> Picture:
     """The pictures, and beside them each of them in every style, with the names above."""
     import numpy as np
 
     rows = [[p, *(paint(p, style) for style in styles)] for p in pictures]
-    body = np.vstack([np.hstack([small(cell, CELL) for cell in row]) for row in rows])
-    return np.vstack([names_above(("original", *styles), CELL[0]), body])
+    body = np.vstack([np.hstack([small(picture, cell) for picture in row]) for row in rows])
+    return np.vstack([names_above(("original", *styles), cell[0]), body])
 
 
 def clip_sheet(
-    url: str, styles: Sequence[str], columns: int, paint: Callable[[Picture, str], Picture]
+    url: str,
+    styles: Sequence[str],
+    columns: int,
+    paint: Callable[[Picture, str], Picture],
+    cell: tuple[int, int],
 ) -> Picture:
     """Moments spread evenly over a clip: a row of the original, then a row per style."""
     import numpy as np
@@ -84,11 +111,11 @@ def clip_sheet(
     from streamstyle.media.open import open_source
 
     with open_source(url) as source:
-        frames = [cover(frame.pixels, CLIP_WORK) for frame in source]
+        frames = [cover(frame.pixels, WORK) for frame in source]
     moments = [frames[round(i * (len(frames) - 1) / (columns - 1))] for i in range(columns)]
-    rows = [np.hstack([small(p, CLIP_CELL) for p in moments])]
+    rows = [np.hstack([small(p, cell) for p in moments])]
     for style in styles:
-        painted = np.hstack([small(paint(p, style), CLIP_CELL) for p in moments])
+        painted = np.hstack([small(paint(p, style), cell) for p in moments])
         rows += [names_above((style,), painted.shape[1]), painted]
     return np.vstack(rows)
 

@@ -243,10 +243,10 @@ def _painting_losses(
     style, photo = batch.style[painted], batch.photo[painted]
     errors: list[Tensor] = []
     for octave, level in enumerate(losses.pyramid(out, config.octaves)):
-        level = level if octave else batch.part(level, config.fine_side)
+        seen_part = level if octave else batch.part(level, config.fine_side)
         target = targets.of(style, octave)
         at_half = octave == 1
-        taps = seen(level, [*target, *([config.content_layer] if at_half else [])])
+        taps = seen(seen_part, [*target, *([config.content_layer] if at_half else [])])
         grams = {name: losses.gram(taps[name]) for name in target}
         if octave >= config.pooled_from:
             grams = {name: losses.pooled(of_layer, style) for name, of_layer in grams.items()}
