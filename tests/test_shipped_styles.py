@@ -19,6 +19,7 @@ from streamstyle.nets.features import load_features
 from streamstyle.nets.generator import paint, restore_generator
 from streamstyle.styles.bundle import StyleBundle, load_bundle, network_folder
 from streamstyle.train.data import read_picture, resize_to_area
+from streamstyle.train.drawn import read_style
 from streamstyle.types import Picture
 
 pytestmark = needs_clips
@@ -50,7 +51,7 @@ def painter() -> Painter:
 
 def painting_of(bundle: StyleBundle, style: str) -> Picture:
     file = bundle.manifest.training["styles"][bundle.names.index(style)]
-    return resize_to_area(read_picture(DATA / "styles" / file), 512)
+    return resize_to_area(read_style(DATA / "styles", file), 512)
 
 
 @pytest.mark.parametrize("style", BUNDLE.names)
@@ -83,7 +84,7 @@ def test_every_style_is_one_of_its_own(photos: list[Picture], painter: Painter) 
     assert distance > 0.02, f"{first} and {second} look alike"
 
 
-@pytest.mark.parametrize("style", ["starry-night", "udnie", "dance-foyer"])
+@pytest.mark.parametrize("style", ["starry-night", "udnie", "woodcut"])
 def test_the_full_network_paints_the_same_styles(style: str, photos: list[Picture]) -> None:
     full = load_bundle(network_folder("full"))
     assert full.names == BUNDLE.names

@@ -1,6 +1,6 @@
 """How near a style learnt on the frozen network comes to the same style trained with the network.
 
-python3 tools/own_style.py [--styles scream garden ...] [--judge FILE] [--features FILE] [--content DIR]
+python3 tools/own_style.py [--styles scream woodcut ...] [--judge FILE] [--features FILE] [--content DIR]
 
 For each style: forget its code, learn it again from the painting as `streamstyle train --style` does,
 beginning from the nearest of the others, and measure both on the held-out photos. The network itself has seen
@@ -83,7 +83,7 @@ def main() -> None:
     """Learn, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--network", default="lite")
-    parser.add_argument("--styles", nargs="*", default=["scream", "great-wave", "san-giorgio"])
+    parser.add_argument("--styles", nargs="*", default=["scream", "great-wave", "woodcut"])
     parser.add_argument("--painting", type=Path, nargs="+", default=[])
     parser.add_argument("--taught", type=Path, metavar="BUNDLE")
     judge = DATA / "weights" / "squeezenet1_0_features.safetensors"

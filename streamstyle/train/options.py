@@ -39,7 +39,7 @@ class TrainConfig:
     discriminator in the loss. ema: decay of the averaged weights, per step. r1: gamma of the discriminator's
     gradient penalty, 0: off.
 
-    octaves: of the image pyramid on which the style is compared; content is compared at its second one.
+    octaves: of the image pyramid on which the style is compared; content is at the second and the third.
     fine_side: side of the part of a crop that is compared at the full size, where statistics need few pixels
     and cost most; 0: all of it.
     of_a_style: how many photos of a step share a style. pooled_from: the first octave at which they are

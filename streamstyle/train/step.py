@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from streamstyle.errors import StreamStyleError
 from streamstyle.nets.discriminator import PatchDiscriminator
@@ -21,6 +20,7 @@ from streamstyle.train.compute import Compute
 from streamstyle.train.data import Batch, NextFrame, resize_to_area, to_tensor
 from streamstyle.train.options import TrainConfig
 
+_CONTENT_OCTAVES = (1, 2)  # forms at half the size, tones and halos at a quarter
 _R1_EVERY = 16  # steps; Karras et al. 2020 (StyleGAN2), section 3.2: lazy regularisation costs nothing
 
 
@@ -242,17 +242,18 @@ def _painting_losses(
 
     style, photo = batch.style[painted], batch.photo[painted]
     errors: list[Tensor] = []
+    kept: list[Tensor] = []
     for octave, level in enumerate(losses.pyramid(out, config.octaves)):
         seen_part = level if octave else batch.part(level, config.fine_side)
         target = targets.of(style, octave)
-        at_half = octave == 1
-        taps = seen(seen_part, [*target, *([config.content_layer] if at_half else [])])
+        of_content = octave in _CONTENT_OCTAVES
+        taps = seen(seen_part, [*target, *([config.content_layer] if of_content else [])])
         grams = {name: losses.gram(taps[name]) for name in target}
         if octave >= config.pooled_from:
             grams = {name: losses.pooled(of_layer, style) for name, of_layer in grams.items()}
         errors.append(losses.gram_loss(grams, target))
-        if at_half:
-            kept = taps[config.content_layer][photo]
+        if of_content:
+            kept.append(taps[config.content_layer][photo])
     terms = {
         "style": torch.stack(errors).mean(),
         "variation": losses.total_variation(out),
@@ -261,10 +262,12 @@ def _painting_losses(
     if config.weights.lattice:
         terms["lattice"] = losses.lattice_loss(out, batch.content[painted], batch.painting[painted])
     if photo.any():
+        levels = list(losses.pyramid(batch.content[painted][photo], config.octaves))
         with torch.no_grad():
-            half = F.avg_pool2d(batch.content[painted][photo], 2)
-            content = seen(half, [config.content_layer])[config.content_layer]
-        terms["content"] = losses.content_loss(kept, content)
+            shown = [levels[octave] for octave in _CONTENT_OCTAVES if octave < config.octaves]
+            content = [seen(level, [config.content_layer])[config.content_layer] for level in shown]
+        pairs = zip(kept, content, strict=True)
+        terms["content"] = torch.stack([losses.content_loss(a, b) for a, b in pairs]).mean()
     return terms
 
 
