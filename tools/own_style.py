@@ -43,36 +43,36 @@ class Exam:
     held_out: PictureFolder
     steps: int | None
 
-    def learn(self, name: str, picture: Path) -> dict[str, Any]:
+    def learn(self, name: str, picture: str) -> dict[str, Any]:
         """Learn one style without its own code in reach; figures of it and of the one trained in the base."""
         import torch
 
-        from streamstyle.train.data import read_picture
+        from streamstyle.train.drawn import read_style
         from streamstyle.train.own import OWN_STYLE, train_own_style
 
         others = replace(self.bundle, styles=tuple(s for s in self.bundle.styles if s.name != name))
         config = replace(OWN_STYLE, steps=self.steps) if self.steps else OWN_STYLE
-        pixels = read_picture(picture)
+        pixels = read_style(DATA / "styles", picture)
         started = time.perf_counter()
         own = train_own_style(pixels, others, self.features, self.content, config=config)
         seconds = round(time.perf_counter() - started)
         measured = self._measure(self.bundle, torch.from_numpy(own.code), picture)
         result: dict[str, Any] = {"seconds": seconds, "began_from": own.began_from, "own": measured}
         known = dict(zip(self.taught.manifest.training["styles"], self.taught.styles, strict=True))
-        if picture.name in known:
-            trained = self._measure(self.taught, torch.from_numpy(known[picture.name].code), picture)
+        if picture in known:
+            trained = self._measure(self.taught, torch.from_numpy(known[picture].code), picture)
             ratio = round(measured["style_loss"] / trained["style_loss"], 3)
             result |= {"base": trained, "ratio": ratio}
         return result
 
-    def _measure(self, bundle: StyleBundle, code: Tensor, picture: Path) -> dict[str, float]:
+    def _measure(self, bundle: StyleBundle, code: Tensor, picture: str) -> dict[str, float]:
         from streamstyle.nets.generator import restore_generator
-        from streamstyle.train.data import read_picture
+        from streamstyle.train.drawn import read_style
         from streamstyle.train.options import TrainConfig
         from streamstyle.train.publish import measure_styles
 
         generator = restore_generator(bundle.manifest.architecture, bundle.weights)
-        painting = [read_picture(picture)]
+        painting = [read_style(DATA / "styles", picture)]
         (measured,) = measure_styles(
             generator, code[None], TrainConfig(), self.held_out, painting, self.judge
         )
@@ -111,10 +111,10 @@ def main() -> None:
         steps=arguments.steps,
     )
     paintings = dict(zip(bundle.names, bundle.manifest.training["styles"], strict=True))
-    jobs = {name: DATA / "styles" / paintings[name] for name in arguments.styles}
+    jobs = {name: paintings[name] for name in arguments.styles}
     results = {}
-    for name, path in (jobs | {path.stem: path for path in arguments.painting}).items():
-        results[name] = exam.learn(name, path)
+    for name, picture in (jobs | {path.stem: str(path.absolute()) for path in arguments.painting}).items():
+        results[name] = exam.learn(name, picture)
         print(name, results[name], flush=True)
     print(json.dumps(results))
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from streamstyle.metrics.colour_distance import sliced_wasserstein_lab
@@ -23,7 +24,7 @@ from streamstyle.train import losses
 from streamstyle.train.checkpoint import save_tensors
 from streamstyle.train.data import PictureFolder, center_squares, to_tensor
 from streamstyle.train.options import BaseTraining, TrainConfig
-from streamstyle.train.step import GanState, resize_paintings
+from streamstyle.train.step import GanState, StyleTargets, resize_paintings
 
 _MEASURED_PHOTOS = 8
 _MEASURED_SIDE = 320
@@ -103,30 +104,37 @@ def measure_styles(
     """Figures of each style, means over 8 of `photos` at 320 x 320: held-out ones for the bundled styles,
     those that it learnt on for an own style.
 
-    style_loss: relative Gram error at full size; photo_style_loss: the same of the photos themselves.
-    content_loss: relative feature error. colour_distance: sliced Wasserstein to the painting, in Lab.
-    grid_contrast: see `metrics.grid`.
+    style_loss: relative Gram error over the octaves of the training; photo_style_loss: the same of the photos
+    themselves. content_loss: relative feature error at half size. colour_distance: sliced Wasserstein to the
+    painting, in Lab. grid_contrast: see `metrics.grid`.
     """
-    layers = options.style_layers
-    content_layer = options.content_layer
-    scaled = resize_paintings(paintings, options)
     squares = center_squares(photos, _MEASURED_PHOTOS, _MEASURED_SIDE)
     content = torch.stack([to_tensor(square) for square in squares])
-    content_taps = features(content, (*layers, content_layer))
     measured = []
-    for index, painting in enumerate(scaled):
+    for index, painting in enumerate(resize_paintings(paintings, options)):
+        targets = StyleTargets(features, [painting], options.style_layers, options.octaves)
         styled = paint(generator, np.stack(squares), codes[index])
         x = torch.stack([to_tensor(picture) for picture in styled])
-        taps = features(x, (*layers, content_layer))
-        target = {n: losses.gram(t) for n, t in features(to_tensor(painting)[None], layers).items()}
-        colour = [sliced_wasserstein_lab(picture, painting) for picture in styled]
-        grid = [grid_contrast(picture) for picture in styled]
+        kept, given = (_content(features, pictures, options) for pictures in (x, content))
         figures = {
-            "style_loss": float(losses.gram_loss(taps, target)),
-            "photo_style_loss": float(losses.gram_loss(content_taps, target)),
-            "content_loss": float(losses.content_loss(taps[content_layer], content_taps[content_layer])),
-            "colour_distance": float(np.mean(colour)),
-            "grid_contrast": float(np.mean(grid)),
+            "style_loss": _style_error(features, x, targets, options),
+            "photo_style_loss": _style_error(features, content, targets, options),
+            "content_loss": float(losses.content_loss(kept, given)),
+            "colour_distance": float(np.mean([sliced_wasserstein_lab(one, painting) for one in styled])),
+            "grid_contrast": float(np.mean([grid_contrast(one) for one in styled])),
         }
         measured.append({name: round(value, 4) for name, value in figures.items()})
     return measured
+
+
+def _style_error(
+    features: PerceptualFeatures, x: Tensor, targets: StyleTargets, options: TrainConfig
+) -> float:
+    style = torch.zeros(len(x), dtype=torch.long)
+    grams = targets.grams_of(features, x, options.octaves)
+    return float(np.mean([losses.gram_loss(of, targets.of(style, i)) for i, of in enumerate(grams)]))
+
+
+def _content(features: PerceptualFeatures, x: Tensor, options: TrainConfig) -> Tensor:
+    taps: dict[str, Tensor] = features(F.avg_pool2d(x, 2), [options.content_layer])
+    return taps[options.content_layer]
