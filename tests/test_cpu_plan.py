@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamstyle.engines import cpu_plan
-from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, Plan, candidates, chosen
+from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, Plan, candidates, chosen, cpu_precision
 from streamstyle.engines.open import open_engine, paint_all
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import Engine, Look
@@ -23,6 +23,20 @@ def test_few_processors_leave_few_plans() -> None:
     assert candidates(1, LEAST_PIXELS, most=8) == [1]
     assert candidates(2, LEAST_PIXELS, most=8) == [1, 2]
     assert candidates(16, LEAST_PIXELS, most=8) == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "instructions", "precision"),
+    [
+        (["FP32"], "avx2 fma", "fp32"),
+        (["FP32", "BF16"], "avx2 avx512_bf16 avx512f fma", "fp32"),
+        (["FP32", "BF16"], "amx_bf16 amx_tile avx512_bf16", "bf16"),
+        (["FP32", "BF16"], "asimd bf16 sve", "bf16"),
+        (["FP32", "FP16"], "asimd", "fp32"),
+    ],
+)
+def test_bf16_is_taken_where_it_is_faster(capabilities: list[str], instructions: str, precision: str) -> None:
+    assert cpu_precision(capabilities, instructions) == precision
 
 
 def test_frames_that_need_the_one_before_have_one_stream() -> None:

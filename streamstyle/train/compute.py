@@ -69,7 +69,7 @@ def open_compute(device: str = "auto", precision: str = "auto") -> Iterator[Comp
     """Choose device and precision, and join the other processes where torchrun started several.
 
     device: auto, cpu or cuda; auto takes CUDA where there is one. precision: auto, fp32 or bf16; auto takes
-    bfloat16 on CUDA and on CPUs with instructions for it (AMX, AVX-512 BF16). Raises ConfigError.
+    bfloat16 on CUDA and on CPUs with AMX, without which it is slower than fp32. Raises ConfigError.
     """
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     place = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
@@ -113,4 +113,4 @@ def _device(name: str, local_rank: int) -> torch.device:
 def _fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.cpu._is_amx_tile_supported()
