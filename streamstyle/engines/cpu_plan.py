@@ -91,7 +91,7 @@ def frames_per_second(compiled: Any, streams: int) -> float:
 
 
 def cpu_precision(capabilities: Collection[str], instructions: str) -> str:
-    """bf16 where it is faster than fp32. Without AMX, AVX-512's own instructions for it take a quarter longer.
+    """bf16 where it is faster than fp32: AVX-512's own instructions for it take a quarter longer.
 
     capabilities: what OpenVINO says of the processor. instructions: see `instruction_sets`.
     """
