@@ -71,7 +71,8 @@ class Network:
     @classmethod
     def fresh(cls) -> Network:
         torch.manual_seed(0)
-        generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create()
+        config = GeneratorConfig(widths=(8, 8, 16), blocks=1, fine_blocks=1, skip=True, head=6)
+        generator = config.create()
         codes = generator.layout.neutral() + 0.2 * torch.randn(5, generator.layout.size)
         weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
         return cls(generator.config.to_json(), weights, codes.numpy())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from streamstyle.nets.generator import (
     FrameGenerator,
     Generator,
     GeneratorConfig,
+    PhaseConv,
     UpsampleConv,
 )
 from streamstyle.nets.held import HeldNorm
@@ -42,6 +45,34 @@ def test_upsample_conv_equals_bilinear_resize_then_convolution() -> None:
     expected = F.conv2d(resized, layer.weight, layer.bias, padding=1)
     inner = (..., slice(2, -2), slice(2, -2))
     torch.testing.assert_close(layer(x)[inner], expected[inner])
+
+
+def test_a_convolution_of_blocks_is_one_of_the_full_size_with_mirrored_edges() -> None:
+    layer = PhaseConv(3, 5)
+    x = torch.randn(2, 3, 16, 22)
+    found = F.pixel_shuffle(layer.phases(F.pixel_unshuffle(x, 2)), 2)
+    expected = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), layer.weight, layer.bias)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_style_opens_the_skip_as_far_as_it_asks_for() -> None:
+    torch.manual_seed(0)
+    generator = replace(SMALL, skip=True).create().eval()
+    layout = generator.layout
+    assert "skip" not in generator.norms.names
+    code = layout.neutral()[None]
+    scale, _ = layout.split(code)["skip"]
+    x, field = torch.rand(1, 3, 64, 64), torch.from_numpy(canvas(64, 64))[None]
+    with torch.no_grad():
+        opened = generator(x, code, field)
+        scale.zero_()
+        closed = generator(x, code, field)
+    plain = SMALL.create().eval()
+    plain.load_state_dict(generator.state_dict())
+    without = {name: parts for name, parts in layout.split(code).items() if name != "skip"}
+    with torch.no_grad():
+        torch.testing.assert_close(plain(x, plain.layout.join(without), field), closed)
+    assert not torch.allclose(opened, closed, atol=1e-2)
 
 
 def test_upsample_conv_draws_no_grid_on_flat_features_and_a_free_pixel_shuffle_head_does() -> None:

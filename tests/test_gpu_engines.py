@@ -51,7 +51,7 @@ from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.types import Engine, Look, StreamInfo
 from tests.test_engine_contract import Network, picture, psnr, soft_disc, still
 
-CONFIG = GeneratorConfig(widths=(8, 8, 16), blocks=1)
+CONFIG = GeneratorConfig(widths=(8, 8, 16), blocks=1, fine_blocks=1, skip=True, head=6)
 CPU = torch.device("cpu")
 OPERATORS = Path(__file__).parent / "tensorrt_operators.json"
 without_gpu = pytest.mark.skipif(not isinstance(find_gpu(), str), reason="this machine has a GPU")

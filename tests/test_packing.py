@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,10 +59,17 @@ def test_blocks_at_the_edges_are_repeated_around_the_frame() -> None:
     assert np.array_equal(framed, np.pad(framed[1:-1, 1:-1], ((1, 1), (1, 1), (0, 0)), mode="edge"))
 
 
-@pytest.fixture(scope="module")
-def generator() -> Generator:
+PLAIN = GeneratorConfig(widths=(8, 16, 24), blocks=2)
+RICH = replace(PLAIN, fine_blocks=1, skip=True, head=6)
+
+
+@pytest.fixture(scope="module", params=[PLAIN, RICH], ids=["plain", "rich"])
+def generator(request: pytest.FixtureRequest) -> Generator:
     torch.manual_seed(0)
-    return GeneratorConfig(widths=(8, 16, 24), blocks=2).create().requires_grad_(False).eval()
+    generator: Generator = request.param.create().requires_grad_(False).eval()
+    if request.param.head:
+        torch.nn.init.normal_(generator.head.photo.weight, std=0.2)  # which begins as 0
+    return generator
 
 
 @pytest.fixture(scope="module")
