@@ -60,6 +60,10 @@ def psnr(a: Picture, b: Picture) -> float:
     return float("inf") if error == 0 else 10 * np.log10(255**2 / error)
 
 
+PLAIN = GeneratorConfig(widths=(8, 8, 16), blocks=1)
+RICH = replace(PLAIN, fine_blocks=1, skip=True, head=6)
+
+
 @dataclass(frozen=True)
 class Network:
     """A small network with fresh weights, and codes that paint differently."""
@@ -69,9 +73,8 @@ class Network:
     codes: NDArray[np.float32]
 
     @classmethod
-    def fresh(cls) -> Network:
+    def fresh(cls, config: GeneratorConfig = RICH) -> Network:
         torch.manual_seed(0)
-        config = GeneratorConfig(widths=(8, 8, 16), blocks=1, fine_blocks=1, skip=True, head=6)
         generator = config.create()
         codes = generator.layout.neutral() + 0.2 * torch.randn(5, generator.layout.size)
         weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
@@ -138,7 +141,7 @@ class Network:
         u = unshuffled(torch.from_numpy(pixels)[None]).double() / 255
         field = torch.from_numpy(canvas(height, width))[None].double()
         with torch.no_grad():
-            styled = shuffled(generator.phases(u, norm, at["detail"], field) * 255)
+            styled = shuffled(generator.phases(u, norm, at, field) * 255)
         return styled[0].numpy(), used
 
 
