@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ _SOURCES = (
     Path(__file__),
 )
 _ON_CPU = ("openvino", "torch")
-_LIBRARIES = ("openvino", "torch", "torch-tensorrt")
+_LIBRARIES = ("openvino", "torch", "torch_tensorrt")
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -107,13 +107,13 @@ class Paces:
             "instructions": instruction_sets(),
             "threads": usable_cpus(),
             "gpu": None if isinstance(gpu, str) else gpu.to_json(),
-            "libraries": {name: _version(name) for name in _LIBRARIES},
+            "libraries": {name: _installed(name) for name in _LIBRARIES},
         }
 
     def find(self, key: Mapping[str, Any]) -> Pace | None:
         """What is kept; None where nothing is. key: JSON values; all that the pace depends on beside the
         machine."""
-        return self._cache.find(self._recipe("", key))
+        return self._cache.find(self._recipe("", key)) if self._cache.folder.is_dir() else None
 
     def keep(self, key: Mapping[str, Any], pace: Pace, what: str) -> None:
         """Keep it. what: the network and the size, for people."""
@@ -143,8 +143,11 @@ def _decoded(data: bytes) -> Pace:
         raise EngineError(f"it cannot be read: {error}") from error
 
 
-def _version(library: str) -> str:
+def _installed(library: str) -> str:
+    """When a library was installed, empty where it is not: an update may be faster. To ask for its version
+    takes ten times as long, and frames of a live source wait."""
     try:
-        return version(library)
-    except PackageNotFoundError:
-        return "missing"
+        spec = find_spec(library)
+        return "" if spec is None or spec.origin is None else str(Path(spec.origin).stat().st_mtime_ns)
+    except OSError:
+        return ""
