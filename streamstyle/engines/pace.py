@@ -76,15 +76,26 @@ def measured(
     try:
         neighbours = Neighbours()
         painting = engine_seconds(engine, rng.integers(0, 256, (*working, 3), np.uint8), look)
-        bring_up = bring_up_seconds(
-            rng.integers(0, 256, (*frame, 3), np.uint8), halved(*frame), _REST_SECONDS
-        )
+        bring_up = _bring_up(*frame)
         others = neighbours.share()
     finally:
         engine.close()
-    rest = bring_up * (REST + FIXED * _FIXED_PIXELS / (frame[0] * frame[1]))
-    upsampling = 0.0 if working == frame else bring_up
+    upsampling, rest = 0.0 if working == frame else bring_up, bring_up * _multiple(*frame)
     return Pace(painting, upsampling, rest, engine.spec.device, usable_cpus(), round(others, 2))
+
+
+def rest_seconds(height: int, width: int) -> float:
+    """Processor time of all that a run does with a frame beside painting it, by `REST` and `FIXED`."""
+    return _bring_up(height, width) * _multiple(height, width)
+
+
+def _bring_up(height: int, width: int) -> float:
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    return bring_up_seconds(picture, halved(height, width), _REST_SECONDS)
+
+
+def _multiple(height: int, width: int) -> float:
+    return REST + FIXED * _FIXED_PIXELS / (height * width)
 
 
 class Paces:

@@ -109,31 +109,32 @@ def affordable_engine(
 
 
 def engine_seconds(engine: Engine, picture: Picture, look: Look) -> float:
-    """Of one frame like `picture`, with as many in flight as the engine asks for."""
+    """Of one frame like `picture`, with as many in flight as the engine asks for: by the fastest of a few
+    batches, since others on the machine can only slow it down."""
+    at_once = engine.spec.in_flight
+    count = max(_FEWEST, 2 * at_once)
 
-    def paint(count: int) -> None:
-        for _ in paint_all(engine, [picture] * count, look):
+    def paint(frames: int) -> None:
+        for _ in paint_all(engine, [picture] * frames, look):
             pass
 
-    return _seconds(paint, engine.spec.in_flight, _CALIBRATION)
+    paint(at_once)
+    fastest, began = float("inf"), time.perf_counter()
+    while fastest == float("inf") or time.perf_counter() - began < _CALIBRATION:
+        started = time.perf_counter()
+        paint(count)
+        fastest = min(fastest, (time.perf_counter() - started) / count)
+    return fastest
 
 
 def bring_up_seconds(picture: Picture, working: tuple[int, int], during: float = _CALIBRATION) -> float:
-    """Of bringing a painting of `working` (height, width) up to the size of `picture` once. during: seconds
-    to measure."""
-    small = reduced(picture, *working)
+    """Processor time of bringing a painting of `working` (height, width) up to the size of `picture` once, on
+    average. during: seconds to measure."""
     height, width = picture.shape[:2]
-    bring_up = GuidedUpsampling(height, width, working)
-    return _seconds(lambda count: [bring_up(small, small, picture) for _ in range(count)], 1, during)
-
-
-def _seconds(work: Callable[[int], object], at_once: int, during: float) -> float:
-    """Of one item, by the fastest of a few batches: others on the machine can only slow it down."""
-    count = max(_FEWEST, 2 * at_once)
-    work(at_once)
-    fastest, began = float("inf"), time.perf_counter()
-    while fastest == float("inf") or time.perf_counter() - began < during:
-        started = time.perf_counter()
-        work(count)
-        fastest = min(fastest, (time.perf_counter() - started) / count)
-    return fastest
+    small, bring_up = reduced(picture, *working), GuidedUpsampling(height, width, working)
+    bring_up(small, small, picture)
+    began, used, count = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - began < during:
+        bring_up(small, small, picture)
+        count += 1
+    return (time.process_time() - used) / count
