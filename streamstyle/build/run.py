@@ -111,11 +111,11 @@ def _run(
         opened = stack.enter_context(ExitStack())
         source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
         info = leaving(source.info)
+        deadline = deadline_of(first.config, info)
         chosen = choose(first, info, tell)
         config, model = chosen.config, chosen.model
-        if chosen.model is not first.model:
+        if model is not first.model:
             open_painting = painting_opener(job, config, model, tell)
-        deadline = deadline_of(config, info)
         painting = open_painting(stack, info)
         process = Shown(Fitted(painting.process, info.width, info.height))
         control = None

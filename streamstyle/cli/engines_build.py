@@ -6,10 +6,7 @@ import argparse
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from streamstyle.config import RunConfig
+from typing import Any
 
 
 def add_command(actions: Any) -> None:
@@ -59,25 +56,20 @@ def command(arguments: argparse.Namespace) -> int:
     def tell(sentence: str) -> None:
         print(f"{time.monotonic() - started:6.1f} s  {sentence}", file=sys.stderr, flush=True)
 
-    for one in each_network(config):
+    configs = each_network(config)
+    for one in configs:
         model = load_model(one, tell)
         for width, height in arguments.size:
             engine = model.open_engine(height, width)
             spec = engine.spec
             engine.close()
             why = f" ({spec.why})" if spec.why else ""
-            painting = f"{spec.name} {spec.precision} on {spec.device}"
-            print(f"{width}x{height}:{_called(one)} {painting} is ready{why}")
+            named = f"{one.network} in " if len(configs) > 1 else ""
+            print(f"{width}x{height}: {named}{spec.name} {spec.precision} on {spec.device} is ready{why}")
     cv2.setNumThreads(1)  # as in a run
     sizes = [(height, width) for width, height in arguments.size]
     for (height, width), pace in measured_paces(config, sizes, tell):
-        fast = (
-            f"cannot be opened: {pace.trouble}" if pace.fps is None else f"about {pace.fps:.3g} fps in a run"
-        )
+        fast = f"about {pace.fps:.3g} fps in a run" if pace.fps else f"cannot be opened: {pace.trouble}"
         busy = f", measured while others took {pace.others:.0%} of the processors" if pace.others else ""
         print(f"{width}x{height}: {pace.name}, {fast}{busy}")
     return 0
-
-
-def _called(config: RunConfig) -> str:
-    return "" if config.network == "auto" else f" {config.network},"
