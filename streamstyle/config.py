@@ -21,7 +21,8 @@ class RunConfig:
 
     style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, tensorrt, cuda,
     openvino or torch. precision: of tensorrt and cuda, fp16, bf16 or (cuda) fp32; auto is fp16.
-    network: lite or full, the bundled networks.
+    network: lite or full, the bundled networks, or auto for the richest that keeps the source's frame rate on
+    this machine (see `streamstyle.build.network`).
     size: WxH to paint at, inside which frames are fitted, or auto for the largest that keeps the source's
     rate; None is the frames' own. tile: WxH of the tiles to paint in; None paints frames whole where they fit
     into memory. every: paint one of so many frames and carry it on along the motion.
@@ -48,7 +49,7 @@ class RunConfig:
     strength: float = 1.0
     engine: str = "auto"
     precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
-    network: str = "lite"
+    network: str = "auto"
     size: str | None = None
     tile: str | None = None
     every: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1

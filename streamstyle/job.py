@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,27 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class NetworkChoice:
+    """The network that painted. why: of `--network auto`, a sentence; empty where it was asked for by name.
+    fps: frames a second that a run with each network should keep here, as far as that was measured."""
+
+    name: str
+    why: str = ""
+    fps: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, stable names."""
+        return {"name": self.name, "why": self.why, "fps": {n: round(f, 1) for n, f in self.fps.items()}}
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """What a finished run did; `to_json` is what `--json` prints.
 
     queues: how full the channels were, by where they end (see `Channel.fill`). drops: frames dropped, by
     where: "capture" or a sink. stuck: sinks that were given up. live: of a live source the ages of frames by
-    sink in milliseconds, and how many stand-ins left; None for a film.
+    sink in milliseconds, and how many stand-ins left; None for a film. network: None where none of ours
+    painted.
     """
 
     job: Job
@@ -89,6 +104,7 @@ class RunSummary:
     interrupted: bool
     stuck: tuple[str, ...] = ()
     live: dict[str, Any] | None = None
+    network: NetworkChoice | None = None
 
     @property
     def dropped(self) -> int:
@@ -121,6 +137,7 @@ class RunSummary:
             "consistency": self.consistency,
             "region": self.region,
             "region_style": self.region_style if self.region else None,
+            "network": None if self.network is None else self.network.to_json(),
             "engine": self.engine,
             "frames_in": self.frames_in,
             "frames_out": self.frames_out,

@@ -208,7 +208,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_finishes_the_film_and_exits_with_130(tmp_path: Path, number: int) -> None:
     out = tmp_path / "out.mp4"
-    command = [*PROGRAM, "run", "test:?seconds=3000&size=192x112", str(out), "--json"]
+    film = "test:?seconds=3000&size=192x112"
+    command = [*PROGRAM, "run", film, str(out), "--json", "--network", "lite"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         # The film grows once frames flow; only then is there something to finish.
         while not (out.exists() and out.stat().st_size > 20_000):
@@ -234,6 +235,7 @@ def test_a_disk_that_fills_up_is_one_clear_line(tmp_path: Path) -> None:
         "run",
         "test:?seconds=60&size=320x180",
         str(tmp_path / "out.mp4"),
+        *("--network", "lite"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1

@@ -337,7 +337,7 @@ def test_a_process_that_hangs_is_waited_for_no_longer_than_patience(tmp_path: Pa
 _CACHED_RUN = """
 import sys
 from streamstyle.cli.main import main
-code = main(["run", "test:", "null:", "--frames", "2", *sys.argv[1:]])
+code = main(["run", "test:", "null:", "--frames", "2", "--network", "lite", *sys.argv[1:]])
 sys.exit(code or ("torch was imported" if "torch" in sys.modules else 0))
 """
 

@@ -48,7 +48,7 @@ def run_once(source: Path, out: Path, *, correct: str = "repair") -> dict[str, A
     from streamstyle.flow import Stop
     from streamstyle.job import Job
 
-    config = RunConfig(style=STYLE, correct=correct)  # type: ignore[arg-type]
+    config = RunConfig(style=STYLE, network="lite", correct=correct)  # type: ignore[arg-type]
     job = Job(str(source), (str(out),))
     return run_job(job, config, stop=Stop(), on_progress=lambda _: None, clock=time.monotonic).to_json()
 

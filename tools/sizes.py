@@ -112,10 +112,10 @@ def measure(url: str) -> dict[str, list[list[float]]]:
     rows: dict[str, list[list[float]]] = {}
     frames = chosen_frames(url)
     height, width = frames[0].shape[:2]
-    engine = load_model(RunConfig()).open_engine(height // 2, width // 2)
-    whole = load_model(RunConfig()).open_engine(height, width)
+    engine = load_model(RunConfig(network="lite")).open_engine(height // 2, width // 2)
+    whole = load_model(RunConfig(network="lite")).open_engine(height, width)
     for style in STYLES:
-        look = Look(load_model(RunConfig(style=style)).codes)
+        look = Look(load_model(RunConfig(style=style, network="lite")).codes)
         for pixels in frames:
             small = reduced(pixels, height // 2, width // 2)
             painted, full = engine.start(small, look)(), whole.start(pixels, look)()
@@ -143,7 +143,7 @@ def draw(path: Path, style: str) -> None:
     """One painting of the scene, brought up in every way."""
     pixels = chosen_frames(SCENE)[1]
     height, width = pixels.shape[:2]
-    model = load_model(RunConfig(style=style))
+    model = load_model(RunConfig(style=style, network="lite"))
     small = reduced(pixels, height // 2, width // 2)
     painted = model.open_engine(height // 2, width // 2).start(small, Look(model.codes))()
     parts = [labelled(pixels, "input"), labelled(painted_whole(model, pixels), "painted whole")]
@@ -166,10 +166,10 @@ def carried(url: str, every: int) -> dict[str, float]:
     with open_source(url) as source:
         frames = [frame.pixels for i, frame in zip(range(54), source, strict=False) if i >= 30]
     frames = [reduced(x, min(360, x.shape[0]), min(640, x.shape[1])) for x in frames]
-    engine = load_model(RunConfig()).open_engine(*frames[0].shape[:2])
+    engine = load_model(RunConfig(network="lite")).open_engine(*frames[0].shape[:2])
     rows = []
     for style in STYLES:
-        look = Look(load_model(RunConfig(style=style)).codes)
+        look = Look(load_model(RunConfig(style=style, network="lite")).codes)
         painted = list(paint_all(engine, frames, look))
         coarse, ours = (
             list(paint_all(CarryingEngine(engine, every, FineMotion(side)), frames, look))

@@ -8,10 +8,10 @@ from functools import partial
 
 from streamstyle.build.compiling import Compiler
 from streamstyle.build.model import Model
-from streamstyle.build.sizing import open_carried, sized_opener
+from streamstyle.build.sizing import asked_size, open_carried, sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine, Rung
-from streamstyle.engines.size import SMALLEST, fitted, parse_size
+from streamstyle.engines.size import SMALLEST
 from streamstyle.flow import Later
 from streamstyle.types import Engine, StreamInfo
 
@@ -48,8 +48,7 @@ def rungs(model: Model, info: StreamInfo, config: RunConfig) -> list[Rung]:
 
 def _rungs_of_one(model: Model, info: StreamInfo, config: RunConfig) -> list[Rung]:
     height, width = info.height, info.width
-    box = None if config.size is None else parse_size(config.size)
-    asked = (height, width) if box is None else fitted(height, width, box)
+    asked = asked_size(config, height, width)
     ways = [Rung(f"painting at {asked[1]}x{asked[0]}", partial(sized_opener(config, model), info))]
     for share, more in ((2, 0), (2, 1), (4, 1)):
         small, every = (asked[0] // share, asked[1] // share), config.every + more

@@ -17,13 +17,23 @@ from streamstyle.engines.gpu import find_gpu
 from streamstyle.engines.open import open_engine
 from streamstyle.errors import ConfigError
 from streamstyle.explain.turn import parse_turn, turning
+from streamstyle.nets.cost import multiply_adds
 from streamstyle.nets.layout import GeneratorConfig
-from streamstyle.styles.bundle import load_bundle, network_folder
+from streamstyle.styles.bundle import (
+    Manifest,
+    installed_networks,
+    load_bundle,
+    load_manifest,
+    network_folder,
+)
 from streamstyle.styles.foreign import asked_model, load_foreign
 from streamstyle.styles.library import model_names
-from streamstyle.styles.mix import look_codes
+from streamstyle.styles.mix import has_style, look_codes
 from streamstyle.temporal.motion import halvings
 from streamstyle.types import Engine
+
+AUTO = "auto"
+"""The name that leaves the network to us."""
 
 
 def _unchangeable(config: RunConfig) -> NDArray[np.float32]:
@@ -55,7 +65,8 @@ class Model:
 
 
 def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
-    """Load the network and the codes, or the imported model, that `config` asks for.
+    """Load the network and the codes, or the imported model, that `config` asks for. The network `auto` is
+    the cheapest here that has the styles: `streamstyle.build.network` knows better once frames are known.
 
     tell: hears that an engine is compiled, and why it cannot be kept. Raises ConfigError, ModelError.
     """
@@ -65,6 +76,8 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
         return _imported_model(name, config, tell)
     if config.region is not None and asked_model(config.region_style, imported):
         raise ConfigError("a region cannot be painted by an imported model; name a style of the network")
+    if config.network == AUTO:
+        config = replace(config, network=able_networks(config)[0].name)
     bundle = load_bundle(network_folder(config.network))
 
     def codes_of(settings: RunConfig) -> NDArray[np.float32]:
@@ -112,6 +125,16 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
     if config.engine != "auto" or isinstance(find_gpu(), str):
         return model
     return replace(model, on_gpu=painting(leave_gpu=False))
+
+
+def able_networks(config: RunConfig) -> list[Manifest]:
+    """The bundled networks that have the styles that `config` names, those of the fewest multiply-adds first;
+    the cheapest of all where none has them. Raises ConfigError, ModelError."""
+    manifests = [load_manifest(folder) for folder in installed_networks().values()]
+    manifests.sort(key=lambda m: multiply_adds(GeneratorConfig.from_json(m.architecture), 360, 640))
+    styles = [config.style, *([] if config.region is None else [config.region_style])]
+    able = [manifest for manifest in manifests if all(has_style(manifest, style) for style in styles)]
+    return able or manifests[:1]
 
 
 def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -> Model:

@@ -15,7 +15,8 @@ import numpy as np
 
 from streamstyle.build.latency import deadline_of, ladder_of
 from streamstyle.build.live import leaving, live_of, live_state, outlets, served_metrics
-from streamstyle.build.model import Model, load_model
+from streamstyle.build.model import Model
+from streamstyle.build.network import Chosen, choose, first_choice
 from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
 from streamstyle.config import RunConfig
@@ -51,10 +52,8 @@ def run_job(
     refuse_overlap(_outputs(job), job.source)
     job = replace(job, sinks=grouped(job.sinks))
     source = open_source(job.source, timeout=config.source_timeout, decoder=config.decoder)
-    model = model or load_model(config, tell)
-    return _run(
-        job, config, source, model, stop=stop, on_progress=on_progress, clock=clock, tell=tell, ready=ready
-    )
+    first = Chosen(config, model) if model else first_choice(config, tell)
+    return _run(job, first, source, stop=stop, on_progress=on_progress, clock=clock, tell=tell, ready=ready)
 
 
 def repair_job(
@@ -73,7 +72,7 @@ def repair_job(
     refuse_overlap(_outputs(job), job.source, original)
     pair = PaintedPair(open_source(original), open_source(job.source))
     model = Model(lambda _height, _width: PaintedEngine(pair.painted), np.zeros((2, 0), np.float32))
-    return _run(job, config, pair, model, stop=stop, on_progress=on_progress, clock=clock)
+    return _run(job, Chosen(config, model), pair, stop=stop, on_progress=on_progress, clock=clock)
 
 
 def _outputs(job: Job) -> list[str]:
@@ -95,9 +94,8 @@ def refuse_overlap(outputs: Sequence[str], *inputs: str) -> None:
 
 def _run(
     job: Job,
-    config: RunConfig,
+    first: Chosen,
     opening: Source,
-    model: Model,
     *,
     stop: Stop,
     on_progress: Callable[[Progress], None],
@@ -107,13 +105,17 @@ def _run(
 ) -> RunSummary:
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
-    open_painting = painting_opener(job, config, model, tell)
+    open_painting = painting_opener(job, first.config, first.model, tell)
     changing = ready is not None or job.control is not None
     with ExitStack() as stack:
         opened = stack.enter_context(ExitStack())
         source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
         info = leaving(source.info)
-        deadline = deadline_of(config, info)
+        deadline = deadline_of(first.config, info)
+        chosen = choose(first, info, tell)
+        config, model = chosen.config, chosen.model
+        if model is not first.model:
+            open_painting = painting_opener(job, config, model, tell)
         painting = open_painting(stack, info)
         process = Shown(Fitted(painting.process, info.width, info.height))
         control = None
@@ -147,7 +149,7 @@ def _run(
         started = clock()
         status = flow.run(process, on_frame)
         return summarise(
-            *(job, config, source, info, painting, flow, status, ladder, sinks),
+            *(job, chosen, source, info, painting, flow, status, ladder, sinks),
             seconds=clock() - started,
             interrupted=stop.requested,
         )

@@ -35,8 +35,22 @@ def sized_opener(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engi
     return open_either
 
 
-def _opener_of_one(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engine]:
+def asked_size(config: RunConfig, height: int, width: int) -> tuple[int, int]:
+    """The size (height, width) to paint frames of height x width at; of `auto` nothing is known yet, and the
+    frame's own counts. Raises ConfigError."""
     box = None if config.size is None else parse_size(config.size)
+    return (height, width) if box is None else fitted(height, width, box)
+
+
+def open_alone(config: RunConfig, model: Model, height: int, width: int) -> Engine:
+    """The engine that a film of height x width is painted by, whole or in tiles, and nothing around it: it
+    paints pictures of `asked_size`. On a machine with a GPU never the processor's. Raises EngineError."""
+    tile = None if config.tile is None else parse_tile(config.tile)
+    return _opener(model.on_gpu or model, tile, live=False)(*asked_size(config, height, width))
+
+
+def _opener_of_one(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engine]:
+    auto = config.size is not None and parse_size(config.size) is None
     tile = None if config.tile is None else parse_tile(config.tile)
     if tile is not None and model.open_holding is None:
         raise ConfigError("only the network's own styles can be painted in tiles; leave --tile out")
@@ -44,11 +58,11 @@ def _opener_of_one(config: RunConfig, model: Model) -> Callable[[StreamInfo], En
     def open_for(info: StreamInfo) -> Engine:
         height, width = info.height, info.width
         open_one = _opener(model, tile, live=info.live)
-        if config.size is not None and box is None:
+        if auto:
             look = Look(model.codes)
             inner, working = affordable_engine(open_one, height, width, info.rate, look)
         else:
-            working = (height, width) if box is None else fitted(height, width, box)
+            working = asked_size(config, height, width)
             inner = open_one(*working)
         return _carried(inner, (height, width), working, config.every)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from streamstyle.build.network import Chosen
 from streamstyle.build.painting import Painting
-from streamstyle.config import RunConfig
 from streamstyle.explain.run_report import RunReport
 from streamstyle.flow import Flow, FlowStatus
 from streamstyle.job import Job, RunSummary
@@ -20,7 +20,7 @@ from streamstyle.urls import masked
 
 def summarise(
     job: Job,
-    config: RunConfig,
+    chosen: Chosen,
     source: Source,
     info: StreamInfo,
     painting: Painting,
@@ -33,6 +33,7 @@ def summarise(
     interrupted: bool,
 ) -> RunSummary:
     """The summary of a run that has ended; writes the page that the job asks for. Raises SinkError."""
+    config = chosen.config
     summary = RunSummary(
         job=job,
         info=info,
@@ -56,6 +57,7 @@ def summarise(
         source_report=source.report(),
         sink_reports=tuple(sink.report() for sink in sinks),
         interrupted=interrupted,
+        network=chosen.network,
     )
     if painting.report is not None:
         _write_report(painting.report, summary)

@@ -48,6 +48,7 @@ from streamstyle.types import Engine, Frame, Look
 
 SIZE = (640, 360)  # width, height
 LEAST_FRAMES = 48
+NETWORK = "lite"
 RENDERED = "rendered"
 _FPS = 30.0
 
@@ -90,7 +91,7 @@ def check(clips: Sequence[str], styles: Sequence[str], frames: int) -> None:
     for clip in clips:
         read_film(clip, LEAST_FRAMES)
     for style in styles:
-        load_model(RunConfig(style=style))
+        load_model(RunConfig(style=style, network=NETWORK))
 
 
 def tasks_of(clips: Sequence[str], styles: Sequence[str], frames: int, *, quick: bool) -> list[Task]:
@@ -164,7 +165,7 @@ def read_film(url: str, frames: int) -> tuple[Film, float]:
 @cache
 def _network(*, statistics: bool) -> Engine:
     """The network that all styles of ours share, at 640x360."""
-    bundle = load_bundle(network_folder(RunConfig().network))
+    bundle = load_bundle(network_folder(NETWORK))
     architecture = bundle.manifest.architecture
     return open_engine("auto", architecture, bundle.weights, SIZE[1], SIZE[0], statistics=statistics)
 
@@ -172,7 +173,7 @@ def _network(*, statistics: bool) -> Engine:
 def open_style(style: str) -> Callable[[Film], Film]:
     """What paints a film in a style at 640x360, as a run does. Raises ConfigError, ModelError,
     EngineError."""
-    model = load_model(RunConfig(style=style))
+    model = load_model(RunConfig(style=style, network=NETWORK))
     imported = asked_model(style, model_names()) is not None
     engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=False)
 
@@ -201,7 +202,7 @@ def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: 
 
 def open_painter(style: str, other_style: str) -> Painter:
     """A style with everything that the benchmark does to it; engines open when they are needed."""
-    model = load_model(RunConfig(style=style))
+    model = load_model(RunConfig(style=style, network=NETWORK))
     imported = asked_model(style, model_names()) is not None
 
     def restyle(film: Film) -> Film:

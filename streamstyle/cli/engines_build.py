@@ -15,13 +15,13 @@ def add_command(actions: Any) -> None:
         "build",
         help="compile an engine now, so that a run need not",
         description="Compile what `run` would with the same options, and keep it. What is kept already is "
-        "only checked.",
+        "only checked. How fast each network is here is measured and kept too, for --network auto.",
     )
     parser.add_argument(
         "--size", action="append", required=True, type=size, metavar="WxH", help="of the frames; repeatable"
     )
     parser.add_argument("--engine", metavar="NAME", help="auto, tensorrt, cuda, openvino or torch")
-    parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
+    parser.add_argument("--network", metavar="NAME", help="auto (the default, all of them), lite or full")
     parser.add_argument(
         "--style", metavar="NAME", help="an imported model; the network has one for all styles"
     )
@@ -40,7 +40,10 @@ def size(text: str) -> tuple[int, int]:
 
 def command(arguments: argparse.Namespace) -> int:
     """Open the engine for every size; what is not kept is compiled on the way."""
+    import cv2
+
     from streamstyle.build.model import load_model
+    from streamstyle.build.network import each_network, measured_paces
     from streamstyle.config import RunConfig, load_config
 
     given = [(name, getattr(arguments, name)) for name in ("engine", "network", "style", "consistency")]
@@ -53,11 +56,20 @@ def command(arguments: argparse.Namespace) -> int:
     def tell(sentence: str) -> None:
         print(f"{time.monotonic() - started:6.1f} s  {sentence}", file=sys.stderr, flush=True)
 
-    model = load_model(config, tell)
-    for width, height in arguments.size:
-        engine = model.open_engine(height, width)
-        spec = engine.spec
-        engine.close()
-        why = f" ({spec.why})" if spec.why else ""
-        print(f"{width}x{height}: {spec.name} {spec.precision} on {spec.device} is ready{why}")
+    configs = each_network(config)
+    for one in configs:
+        model = load_model(one, tell)
+        for width, height in arguments.size:
+            engine = model.open_engine(height, width)
+            spec = engine.spec
+            engine.close()
+            why = f" ({spec.why})" if spec.why else ""
+            named = f"{one.network} in " if len(configs) > 1 else ""
+            print(f"{width}x{height}: {named}{spec.name} {spec.precision} on {spec.device} is ready{why}")
+    cv2.setNumThreads(1)  # as in a run
+    sizes = [(height, width) for width, height in arguments.size]
+    for (height, width), pace in measured_paces(config, sizes, tell):
+        fast = f"about {pace.fps:.3g} fps in a run" if pace.fps else f"cannot be opened: {pace.trouble}"
+        busy = f", measured while others took {pace.others:.0%} of the processors" if pace.others else ""
+        print(f"{width}x{height}: {pace.name}, {fast}{busy}")
     return 0

@@ -86,7 +86,7 @@ def add_command(commands: Any) -> None:
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", metavar="NAME", help="auto, tensorrt, cuda, openvino or torch")
-    parser.add_argument("--network", metavar="NAME", help="lite (the default) or full")
+    parser.add_argument("--network", metavar="NAME", help="auto (the default), lite or full")
     parser.add_argument(
         "--size",
         metavar="WxH|auto",
@@ -255,6 +255,13 @@ def _eased(latency: dict[str, Any]) -> str:
     return "; ".join(latency["active"]) or "nothing gives way at the end"
 
 
+def _network_line(summary: RunSummary) -> list[str]:
+    if summary.network is None:
+        return []
+    why = f" ({summary.network.why})" if summary.network.why else ""
+    return [f"network   {summary.network.name}{why}"]
+
+
 def summary_text(summary: RunSummary) -> str:
     """The summary for people."""
     values = summary.to_json()
@@ -266,6 +273,7 @@ def summary_text(summary: RunSummary) -> str:
         f"at {summary.info.width}x{summary.info.height}",
         f"style     {summary.style}" + (f" at {summary.strength:g}" if summary.strength < 1 else ""),
         *([f"region    {summary.region} in {summary.region_style}"] if summary.region else []),
+        *_network_line(summary),
         f"engine    {engine['name']} {engine['precision']} on {engine['device']}{_painted(engine)}"
         + (f" ({engine['why']})" if engine["why"] else ""),
         *([f"plan      {engine['plan']}"] if engine["plan"] else []),

@@ -152,6 +152,22 @@ class EngineCache:
             self._store(name, recipe, compiled)
             return compiled
 
+    def find(self, recipe: Recipe[Compiled]) -> Compiled | None:
+        """What is kept; None where nothing is, or the folder cannot be trusted. Takes milliseconds."""
+        with suppress(OSError):
+            _check_private(self.folder)
+            return self._read(_digest(recipe.key), recipe)
+        return None
+
+    def keep(self, recipe: Recipe[Compiled], compiled: Compiled) -> None:
+        """Keep it in the place of what was kept before, if that can be."""
+        try:
+            _make_private(self.folder)
+        except OSError as error:
+            self._tell(f"{recipe.what} cannot be kept in {self.folder}: {error.strerror or error}")
+        else:
+            self._store(_digest(recipe.key), recipe, compiled)
+
     def manifests(self) -> list[Manifest]:
         """Of all entries, the last used first; what cannot be read is left out."""
         found = []
@@ -260,8 +276,15 @@ def _used(path: Path) -> float:
 
 
 def _make_private(folder: Path) -> None:
-    """Make the folder; raise OSError where that fails, or others may write into it: an engine is code."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the folder, and the one around it; raise OSError where that fails, or others may write into it: an
+    engine is code."""
+    for made in (folder.parent, folder):
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_private(folder)
+
+
+def _check_private(folder: Path) -> None:
+    """Raise OSError where there is no such folder, or others may write into it."""
     if sys.platform != "win32":
         status = folder.stat()
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:

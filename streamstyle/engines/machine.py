@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 _LIBRARIES = ("streamstyle", "openvino", "torch", "onnxruntime", "av", "opencv-python", "numpy")
 _VECTORS = ("sse", "avx", "amx", "fma", "f16c", "asimd", "sve", "bf16", "i8mm")
 _CPUINFO = Path("/proc/cpuinfo")
+_STAT = Path("/proc/stat")
 
 
 def usable_cpus() -> int:
@@ -41,6 +43,44 @@ def processor_name() -> str:
         return platform.processor() or platform.machine()
     named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.machine())
+
+
+class Neighbours:
+    """What others take of the processors that this process may run on, from the making of this object on.
+
+    Others are other programs and, on a virtual machine, the other guests of its host.
+    """
+
+    def __init__(self) -> None:
+        self._since = self._now()
+
+    def share(self) -> float:
+        """0..1 of these processors since then. Where the system does not tell what each of them did, by its
+        load average of the last minute, and 0 where there is none."""
+        if _busy_seconds() is None:
+            load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+            return min(1.0, max(0.0, (load - 1) / (os.cpu_count() or 1)))
+        wall, busy, ours = (now - then for now, then in zip(self._now(), self._since, strict=True))
+        return min(1.0, max(0.0, (busy - ours) / (wall * usable_cpus()))) if wall else 0.0
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        return time.monotonic(), _busy_seconds() or 0.0, time.process_time()
+
+
+def _busy_seconds() -> float | None:
+    """Seconds that the processors that this process may run on have worked for anybody, or were kept from
+    working by the host; None where the system does not tell (Linux does)."""
+    try:
+        rows = [line.split() for line in _STAT.read_text(encoding="ascii").splitlines()]
+        numbers = os.sched_getaffinity(0)
+        ours = [row[1:] for row in rows if row[0][:3] == "cpu" and row[0][3:] in {str(n) for n in numbers}]
+        ticks = sum(
+            int(row[i]) for row in ours for i in (0, 1, 2, 5, 6, 7)
+        )  # not idle, not waiting for disks
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+    return ticks / os.sysconf("SC_CLK_TCK") if ours else None
 
 
 def resident_memory() -> int:

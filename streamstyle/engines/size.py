@@ -14,7 +14,7 @@ from streamstyle.engines.open import paint_all
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.errors import ConfigError
 from streamstyle.nets.noise import coloured_noise
-from streamstyle.types import Engine, Look
+from streamstyle.types import Engine, Look, Picture
 
 AUTO = "auto"
 SMALLEST = 64
@@ -62,6 +62,12 @@ def fitted(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def halved(height: int, width: int) -> tuple[int, int]:
+    """The working size (height, width) of half the sides, that calibrations try; no smaller than `SMALLEST`,
+    but never above the frame's own."""
+    return fitted(height, width, (max(SMALLEST, round(height / 2)), max(SMALLEST, round(width / 2))))
+
+
 def affordable(
     height: int, width: int, rate: Fraction | None, engine: float, upsampling: float, processors: int
 ) -> tuple[int, int]:
@@ -88,14 +94,13 @@ def affordable_engine(
     """The largest working size (height, width) that keeps the source's frame rate, by a calibration of about
     a second, and an engine for it. look: of the right size for the network. Raises what `open_engine` does.
     """
-    probe = fitted(height, width, (max(SMALLEST, round(height / 2)), max(SMALLEST, round(width / 2))))
+    probe = halved(height, width)
     picture = coloured_noise(height, width, np.random.default_rng(0))
     small = reduced(picture, *probe)
     inner = open_engine(*probe)
     cpus = usable_cpus() if inner.spec.device == "cpu" else 1
-    seconds = _seconds(lambda n: _drain(inner, small, look, n), inner.spec.in_flight)
-    bring_up = GuidedUpsampling(height, width, probe)
-    upsampling = _seconds(lambda n: [bring_up(small, small, picture) for _ in range(n)], 1)
+    seconds = engine_seconds(inner, small, look)
+    upsampling = bring_up_seconds(picture, probe)
     working = affordable(height, width, rate, seconds * cpus / small[..., 0].size, upsampling, cpus)
     if working != probe:
         inner.close()
@@ -103,18 +108,33 @@ def affordable_engine(
     return inner, working
 
 
-def _drain(engine: Engine, picture: np.ndarray, look: Look, count: int) -> None:
-    for _ in paint_all(engine, [picture] * count, look):
-        pass
-
-
-def _seconds(work: Callable[[int], object], at_once: int) -> float:
-    """Of one item, by the fastest of a few batches: others on the machine can only slow it down."""
+def engine_seconds(engine: Engine, picture: Picture, look: Look) -> float:
+    """Of one frame like `picture`, with as many in flight as the engine asks for: by the fastest of a few
+    batches, since others on the machine can only slow it down."""
+    at_once = engine.spec.in_flight
     count = max(_FEWEST, 2 * at_once)
-    work(at_once)
+
+    def paint(frames: int) -> None:
+        for _ in paint_all(engine, [picture] * frames, look):
+            pass
+
+    paint(at_once)
     fastest, began = float("inf"), time.perf_counter()
     while fastest == float("inf") or time.perf_counter() - began < _CALIBRATION:
         started = time.perf_counter()
-        work(count)
+        paint(count)
         fastest = min(fastest, (time.perf_counter() - started) / count)
     return fastest
+
+
+def bring_up_seconds(picture: Picture, working: tuple[int, int], during: float = _CALIBRATION) -> float:
+    """Processor time of bringing a painting of `working` (height, width) up to the size of `picture` once, on
+    average. during: seconds to measure."""
+    height, width = picture.shape[:2]
+    small, bring_up = reduced(picture, *working), GuidedUpsampling(height, width, working)
+    bring_up(small, small, picture)
+    began, used, count = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - began < during:
+        bring_up(small, small, picture)
+        count += 1
+    return (time.process_time() - used) / count

@@ -26,9 +26,14 @@ _NETWORKS = Path(__file__).parent
 BUNDLED = _NETWORKS / "lite"
 
 
+def installed_networks() -> dict[str, Path]:
+    """The folders of all bundled networks by name, in order of their names."""
+    return {path.parent.name: path.parent for path in sorted(_NETWORKS.glob("*/manifest.json"))}
+
+
 def network_folder(name: str) -> Path:
-    """The folder of a bundled network, "lite" or "full". Raises ConfigError, naming those installed."""
-    installed = {path.parent.name: path.parent for path in sorted(_NETWORKS.glob("*/manifest.json"))}
+    """The folder of a bundled network, as "lite" or "full". Raises ConfigError, naming those installed."""
+    installed = installed_networks()
     if name not in installed:
         known = ", ".join(installed) or "none"
         raise ConfigError(f"unknown network '{name}'{nearest(name, installed)}; installed are {known}")

@@ -36,6 +36,10 @@ class CodeFile:
     codes: Mapping[str, NDArray[np.float32]]
     bases: Mapping[str, str]
 
+    def fits(self, manifest: Manifest) -> bool:
+        """Was the style trained for the network of `manifest`, with these very weights?"""
+        return self.bases.get(manifest.name) == manifest.sha256[_WEIGHTS]
+
     def entry(self, manifest: Manifest) -> StyleEntry:
         """The style for the network of `manifest`. Raises ModelError where it was trained for another."""
         r, network = self.record, manifest.name
@@ -91,8 +95,7 @@ def load_code(path: Path) -> CodeFile:
 
 def own_entries(manifest: Manifest) -> list[StyleEntry]:
     """The own styles that were trained for the network of `manifest`, in name order. Raises ModelError."""
-    files = own_files()
-    return [f.entry(manifest) for f in files if f.bases.get(manifest.name) == manifest.sha256[_WEIGHTS]]
+    return [file.entry(manifest) for file in own_files() if file.fits(manifest)]
 
 
 def own_files() -> list[CodeFile]:

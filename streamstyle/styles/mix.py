@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import ConfigError, ModelError, nearest
-from streamstyle.styles.bundle import ORIGINAL, StyleBundle
+from streamstyle.styles.bundle import ORIGINAL, Manifest, StyleBundle
 from streamstyle.styles.code_file import load_code
 from streamstyle.styles.library import SUFFIX, model_names, own_style_names, own_style_path
 
@@ -36,6 +36,16 @@ def parse_mix(text: str) -> dict[str, float]:
     if total <= 0 or not math.isfinite(total):
         raise ConfigError(f"the shares of the style '{text}' must have a sum above 0")
     return {name: share / total for name, share in shares.items()}
+
+
+def has_style(manifest: Manifest, style: str) -> bool:
+    """Has a network all that a style or a mix names? Without reading its weights.
+
+    Raises ConfigError for a text that cannot be read, ModelError for a style file that is damaged.
+    """
+    bundled = {ORIGINAL, *(record.name for record in manifest.styles)}
+    own = [own_style_path(name) for name in parse_mix(style) if name not in bundled]
+    return all(path is not None and load_code(path).fits(manifest) for path in own)
 
 
 Turn: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -1,0 +1,164 @@
+"""How many frames a second a run keeps with an engine on this machine: measured once, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streamstyle.engines.cache import EngineCache, Recipe, cache_folder, source_hash
+from streamstyle.engines.gpu import find_gpu
+from streamstyle.engines.machine import Neighbours, instruction_sets, processor_name, usable_cpus
+from streamstyle.engines.size import REST, SPARE, bring_up_seconds, engine_seconds, halved
+from streamstyle.errors import EngineError
+from streamstyle.types import Engine, Look
+
+FIXED = 2.0
+"""What of the rest of a frame's cost is the same at any size (the detector's small pictures, queues), as a
+multiple of bringing up one of 1280x720."""
+
+DISTURBED = 0.1
+"""Share of the processors: where others took more of it, a run alone may be faster than what was measured."""
+
+_FIXED_PIXELS = 1280 * 720
+_REST_SECONDS = 0.2
+_FORMAT = 1
+_NETS = Path(__file__).parents[1] / "nets"
+_SOURCES = (
+    *(_NETS / name for name in ("generator.py", "held.py", "layout.py", "packed.py")),
+    *(Path(__file__).with_name(name) for name in ("openvino_engine.py", "cpu_plan.py", "device.py")),
+    Path(__file__),
+)
+_ON_CPU = ("openvino", "torch")
+_LIBRARIES = ("openvino", "torch", "torch_tensorrt")
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """What was measured. All in seconds a frame: painting, the engine alone with as many frames in flight as
+    it asks for; upsampling, bringing the painting up, 0 where it has the frame's size; rest, processor time
+    of all the rest of a run. device: "cpu", or the GPU that paints. cpus: processors that were ours. others:
+    share of these that others took meanwhile, 0..1.
+    """
+
+    painting: float
+    upsampling: float
+    rest: float
+    device: str
+    cpus: int
+    others: float
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of a whole run. An engine on the CPU shares the processors with all the rest; one
+        on a GPU has that to itself, and no network makes the rest any faster."""
+        if self.device != "cpu":
+            return SPARE / self.painting
+        return SPARE * self.cpus / (self.painting * self.cpus + self.upsampling + self.rest)
+
+    @property
+    def disturbed(self) -> bool:
+        """Were the processors busy with something else? Then `fps` is what they do at least."""
+        return self.others > DISTURBED
+
+
+def measured(
+    open_engine: Callable[[], Engine], look: Look, frame: tuple[int, int], working: tuple[int, int]
+) -> Pace:
+    """Open an engine that paints pictures of size `working` (height, width), of frames of size `frame`, and
+    measure for about a second. look: of the right size for the network. Raises what `open_engine` does."""
+    rng = np.random.default_rng(0)
+    engine = open_engine()
+    try:
+        neighbours = Neighbours()
+        painting = engine_seconds(engine, rng.integers(0, 256, (*working, 3), np.uint8), look)
+        bring_up = _bring_up(*frame)
+        others = neighbours.share()
+    finally:
+        engine.close()
+    upsampling, rest = 0.0 if working == frame else bring_up, bring_up * _multiple(*frame)
+    return Pace(painting, upsampling, rest, engine.spec.device, usable_cpus(), round(others, 2))
+
+
+def rest_seconds(height: int, width: int) -> float:
+    """Processor time of all that a run does with a frame beside painting it, by `REST` and `FIXED`."""
+    return _bring_up(height, width) * _multiple(height, width)
+
+
+def _bring_up(height: int, width: int) -> float:
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    return bring_up_seconds(picture, halved(height, width), _REST_SECONDS)
+
+
+def _multiple(height: int, width: int) -> float:
+    return REST + FIXED * _FIXED_PIXELS / (height * width)
+
+
+class Paces:
+    """What was measured on this machine, kept beside the engines. engine: the name that a run asks for.
+    tell: see `EngineCache`."""
+
+    def __init__(self, engine: str = "openvino", tell: Callable[[str], None] = lambda _: None) -> None:
+        self._engine = engine
+        self._cache = EngineCache(cache_folder() / "paces", tell)
+
+    @cached_property
+    def _machine(self) -> dict[str, Any]:
+        # To look for a GPU may import torch.
+        gpu = "not asked for" if self._engine in _ON_CPU else find_gpu()
+        return {
+            "pace": _FORMAT,
+            "engine": self._engine,
+            "graph": source_hash(*_SOURCES),
+            "device": processor_name(),
+            "instructions": instruction_sets(),
+            "threads": usable_cpus(),
+            "gpu": None if isinstance(gpu, str) else gpu.to_json(),
+            "libraries": {name: _installed(name) for name in _LIBRARIES},
+        }
+
+    def find(self, key: Mapping[str, Any]) -> Pace | None:
+        """What is kept; None where nothing is. key: JSON values; all that the pace depends on beside the
+        machine."""
+        return self._cache.find(self._recipe("", key)) if self._cache.folder.is_dir() else None
+
+    def keep(self, key: Mapping[str, Any], pace: Pace, what: str) -> None:
+        """Keep it. what: the network and the size, for people."""
+        busy = f", measured beside others that took {pace.others:.0%}" if pace.disturbed else ""
+        self._cache.keep(self._recipe(f"{what}: about {pace.fps:.3g} fps in a run{busy}", key), pace)
+
+    def sentences(self) -> list[str]:
+        """All that is kept, for people; the last used first."""
+        return [manifest.what for manifest in self._cache.manifests()]
+
+    def clear(self) -> None:
+        """Remove everything that is kept. Raises EngineError."""
+        self._cache.clear()
+
+    def _recipe(self, what: str, key: Mapping[str, Any]) -> Recipe[Pace]:
+        return Recipe(what, {**self._machine, **key}, _unmeasured, msgspec.json.encode, _decoded)
+
+
+def _unmeasured() -> Pace:
+    raise EngineError("a pace is measured, not compiled")
+
+
+def _decoded(data: bytes) -> Pace:
+    try:
+        return msgspec.json.decode(data, type=Pace)
+    except msgspec.MsgspecError as error:
+        raise EngineError(f"it cannot be read: {error}") from error
+
+
+def _installed(library: str) -> str:
+    """When a library was installed, empty where it is not: an update may be faster. To ask for its version
+    takes ten times as long, and frames of a live source wait."""
+    try:
+        spec = find_spec(library)
+        return "" if spec is None or spec.origin is None else str(Path(spec.origin).stat().st_mtime_ns)
+    except OSError:
+        return ""

@@ -1,0 +1,18 @@
+"""What a network costs, reckoned without torch from what fixes its architecture."""
+
+from __future__ import annotations
+
+from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.nets.noise import CANVAS_CHANNELS, SIZE_MULTIPLE
+
+
+def multiply_adds(config: GeneratorConfig, height: int, width: int) -> int:
+    """Multiply-adds of all convolutions for one frame of height x width, padded as engines pad it."""
+    c0, c1, c2 = config.widths
+    inside = config.expansion * c2
+    block = config.kernel**2 * c2 + 2 * c2 * inside
+    half = 9 * 12 * c0 + 9 * c0 * 12  # the stem and the last one, both on blocks of 2x2 RGB pixels
+    quarter = 9 * c0 * c1 + 9 * c1 * c1 + 9 * c1 * 4 * c0  # down1, merge, up1
+    eighth = 9 * c1 * c2 + CANVAS_CHANNELS * c2 + config.blocks * block + c2 * c1  # down2 to the neck
+    positions = -(-height // SIZE_MULTIPLE) * -(-width // SIZE_MULTIPLE)
+    return positions * (16 * half + 4 * quarter + eighth)
