@@ -22,6 +22,7 @@ from streamstyle.media.audio import PcmTrack, SoundTrack, sound_tracks
 from streamstyle.media.colour import from_rgb
 from streamstyle.media.container import UNWRITABLE, open_input, sink_error
 from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
+from streamstyle.media.film_clock import FilmClock
 from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.letterbox import letterboxed
 from streamstyle.media.scene.film import is_scene, parse_scene
@@ -165,7 +166,7 @@ class _Output:
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
         self._last_key: Fraction | None = None
-        self._end = Fraction(0)
+        self._last = self._end = Fraction(0)
         self._video_packets = 0
 
     def advances(self, frame: Frame) -> bool:
@@ -185,7 +186,7 @@ class _Output:
             self._last_key = time
         duration = frame.duration * frame.time_base or _usual_duration(self._info)
         self._durations[pts] = round(duration / self._info.time_base)
-        self._end = time + duration
+        self._last, self._end = time, time + duration
         self._mux_video(self._stream.encode(picture))
         for track in self._tracks:
             self._container.mux(list(track.advance(self._end)))
@@ -198,7 +199,7 @@ class _Output:
                 stack.callback(track.close)
             self._mux_video(self._stream.encode(None))
             for track in self._tracks:
-                self._container.mux(list(track.finish(self._end)))
+                self._container.mux(list(track.finish(self._last, self._end)))
 
     def counts(self) -> Iterable[dict[str, int]]:
         yield {"video_packets": self._video_packets}
@@ -260,7 +261,7 @@ def _tracks(
     with open_input(info.url) as source:
         tags = {key: value for key, value in source.metadata.items() if key.lower() not in _OWN_TAGS}
         container.metadata.update(tags)
-        copy_chapters(container, source, shift)
+        copy_chapters(container, source, shift - FilmClock(source).start)
         film = source, info.url, shift, notes
         return [*sound_tracks(container, format_, *film), *subtitle_tracks(container, format_, *film)]
 

@@ -1,4 +1,4 @@
-"""Video files in: decoded with PyAV, upright, in RGB, with the file's own time stamps."""
+"""Video files in: decoded with PyAV, upright, in RGB, with the file's own time stamps, from 0 on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
 from streamstyle.media.colour import ToRgb, matrix_name
-from streamstyle.media.container import HOSTILE, open_input, picture_stream
+from streamstyle.media.container import HOSTILE, open_input, packets_of, picture_stream
 from streamstyle.media.decoders import (
     NEEDS,
     DeviceRefusalError,
@@ -26,10 +26,10 @@ from streamstyle.media.decoders import (
     device_refusal,
     nvdec,
 )
+from streamstyle.media.film_clock import FAR_SECONDS, FilmClock
 from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
-READ_FAILURES = 32  # after so many in a row the rest of a file is taken for lost
 MISSING_SECONDS = Fraction(1, 2)  # a file that ends this much before its declared end was cut off
 
 
@@ -42,7 +42,7 @@ class FileSource:
     Counters: `frames`; `corrupt_packets` (did not decode, or only with parts concealed);
     `concealed_frames` (of these, shown all the same); `truncated` (0 or 1); `guessed_pts`,
     `repaired_pts` (time stamps that were missing, or not after the previous frame's);
-    `software_frames` (by the CPU in spite of NVDEC).
+    `software_frames` (by the CPU in spite of NVDEC); `clock_breaks` (see `FilmClock`).
     """
 
     def __init__(self, path: str, *, decoder: str = "cpu") -> None:
@@ -58,6 +58,7 @@ class FileSource:
         self._frames: Iterator[Frame] = iter(())
         self._first: Frame | None = None
         self._read_to = Fraction(0)
+        self._clock: FilmClock | None = None
 
     @property
     def info(self) -> StreamInfo:
@@ -105,7 +106,22 @@ class FileSource:
                 f"{counters['corrupt_packets']} packets of {self._path} are corrupt: {concealed} of their "
                 f"frames are shown with parts concealed, the rest was skipped."
             )
+        if self._clock is not None:
+            counters |= {"clock_breaks": self._clock.breaks} if self._clock.breaks else {}
+            notes += self._told_of_time(self._clock)
         return MediaReport(counters=counters, notes=tuple(notes))
+
+    def _told_of_time(self, clock: FilmClock) -> list[str]:
+        told = []
+        if abs(clock.start) > FAR_SECONDS:
+            told.append(
+                f"The clock of {self._path} begins at {float(clock.start):.3f} s: times count from there."
+            )
+        if clock.breaks:
+            told.append(
+                f"The clock of {self._path} jumps, {clock.breaks} times: time goes on without a gap there."
+            )
+        return told
 
     def _enter_by_device(self) -> bool:
         """False where the CPU has to do it, and may."""
@@ -170,26 +186,18 @@ class FileSource:
 
     def _packets(self, container: InputContainer) -> Iterator[Packet[Any]]:
         """All streams' packets: the others tell how far the file really reaches."""
-        failures = 0
-        packets: Iterator[Packet[Any]] = container.demux()
-        while failures < READ_FAILURES:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    self._note_early_end(container)
-                    return
+        clock = self._clock = FilmClock(container)
+        packets = packets_of(container, lambda: self._counts.update(corrupt_packets=1))
+        try:
+            for packet in clock.placed(packets):
                 if packet.dts is not None and packet.time_base:
                     end = (packet.dts + (packet.duration or 0)) * packet.time_base
                     self._read_to = max(self._read_to, end)
-            except HOSTILE:
-                failures += 1
-                self._counts["corrupt_packets"] += 1
-                packets = container.demux()
-                continue
-            failures = 0
-            if packet.size:
                 yield packet
-        self._note_truncated("the rest cannot be read")
+        except HOSTILE:
+            self._note_truncated("the rest cannot be read")
+        else:
+            self._note_early_end(container, clock)
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Decoded frames in presentation order; what does not decode is counted."""
@@ -250,10 +258,10 @@ class FileSource:
             return last + 1
         return pts
 
-    def _note_early_end(self, container: InputContainer) -> None:
+    def _note_early_end(self, container: InputContainer, clock: FilmClock) -> None:
         """Compare how far the packets reached with what the header promised."""
         declared = _declared_end(container)
-        if self._read_to < declared - MISSING_SECONDS:
+        if declared and self._read_to < declared - clock.start - MISSING_SECONDS:
             self._note_truncated(f"{float(declared):.1f} s were declared")
 
     def _note_truncated(self, detail: str) -> None:
@@ -267,7 +275,9 @@ def _describe(path: str, container: InputContainer, stream: VideoStream, head: a
     if not time_base or time_base <= 0:
         raise ValueError("a video stream without a time base")
     # Of films that were copied without their rate FFmpeg tells one that their ticks could not count.
-    rates = (stream.average_rate, stream.guessed_rate)
+    rates = [stream.average_rate, stream.guessed_rate]
+    if rates[0] == 1 / time_base:
+        rates.reverse()  # nor is it likely that every tick is a frame, as it tells of DV
     rate = next((rate for rate in rates if rate and 0 < rate <= 1 / time_base), None)
     return StreamInfo(
         url=path,
