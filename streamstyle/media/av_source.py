@@ -190,8 +190,9 @@ class FileSource:
         packets = packets_of(container, lambda: self._counts.update(corrupt_packets=1))
         try:
             for packet in clock.placed(packets):
-                if packet.dts is not None and packet.time_base:
-                    end = (packet.dts + (packet.duration or 0)) * packet.time_base
+                shown = packet.dts if packet.pts is None else packet.pts
+                if shown is not None and packet.time_base:
+                    end = (shown + (packet.duration or 0)) * packet.time_base
                     self._read_to = max(self._read_to, end)
                 yield packet
         except HOSTILE:

@@ -90,15 +90,16 @@ class Feed:
             return waiting
         try:
             for packet in self._packets:
-                if packet.dts is None:
+                shown = packet.dts if packet.pts is None else packet.pts
+                if shown is None:
                     continue
                 if packet.stream_index in self._indices:
+                    packet.dts = shown if packet.dts is None else packet.dts
                     self._shifted(packet)
                     self._reached[packet.stream_index] = _start(packet)
                     return packet
                 if packet.stream_index == self._video and not packet.is_discard:
-                    pts = packet.dts if packet.pts is None else packet.pts
-                    time = pts * packet.time_base + self._shift
+                    time = shown * packet.time_base + self._shift
                     self._video_reached = max(self._video_reached or time, time)
         except HOSTILE:
             pass  # the source, reading the same file, reports it
