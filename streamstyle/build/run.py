@@ -50,7 +50,7 @@ def run_job(
     """
     refuse_overlap(_outputs(job), job.source)
     job = replace(job, sinks=grouped(job.sinks))
-    source = open_source(job.source, timeout=config.source_timeout, decoder=config.decoder)
+    source = open_source(job.source, timeout=config.source_timeout, decoder=config.decoder, live=config.live)
     model = model or load_model(config, tell)
     return _run(
         job, config, source, model, stop=stop, on_progress=on_progress, clock=clock, tell=tell, ready=ready

@@ -20,6 +20,7 @@ from streamstyle.media.sound_copy import copy_refusal, first_packets
 from streamstyle.media.steady_sound import Samples, SteadySound
 from streamstyle.media.tracks import CopyTrack, Feed, Track, codec_name
 from streamstyle.types import Sound
+from streamstyle.urls import masked
 
 _CHUNK = 1024
 
@@ -175,15 +176,21 @@ def sound_tracks(
     re-encoded or left out is noted."""
     tracks: list[Track] = []
     first = first_packets(source) if source.streams.audio else {}
-    for number, stream in enumerate(source.streams.audio, start=1):
+    streams = source.streams.audio
+    if "hls" in source.format.name and len(streams) > 1:
+        notes.append(
+            "Of the sounds of the playlist, which are mostly one in several qualities, the first was taken."
+        )
+        streams = streams[:1]
+    for number, stream in enumerate(streams, start=1):
         index, codec = stream.index, codec_name(stream)
         if codec is None:
-            notes.append(f"Sound stream {number} of {path} is of an unknown codec and was left out.")
+            notes.append(f"Sound stream {number} of {masked(path)} is of an unknown codec and was left out.")
             continue
         why = f"{format_.muxer} files do not hold {codec}"
         if _can_copy(output, format_, codec):
             why = copy_refusal(format_, stream, first[index])
-            why = why and f"{format_.muxer} files do not take it as it is in {path} ({why})"
+            why = why and f"{format_.muxer} files do not take it as it is in {masked(path)} ({why})"
         if why:
             notes.append(f"The sound was re-encoded from {codec}: {why}.")
             tracks.append(EncodeTrack(output, path, index, shift, format_.sound_encoder))

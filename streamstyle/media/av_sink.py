@@ -20,9 +20,10 @@ from av.video.reformatter import VideoReformatter
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.audio import PcmTrack, SoundTrack, sound_tracks
 from streamstyle.media.colour import from_rgb
-from streamstyle.media.container import UNWRITABLE, open_input, sink_error
+from streamstyle.media.container import UNWRITABLE, sink_error
 from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
 from streamstyle.media.film_clock import FilmClock
+from streamstyle.media.film_input import is_film, open_film
 from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.letterbox import letterboxed
 from streamstyle.media.scene.film import is_scene, parse_scene
@@ -256,9 +257,9 @@ def _tracks(
     if is_scene(info.url):
         tune = Tune(parse_scene(info.url).seconds)
         return [PcmTrack(container, tune, shift, format_.sound_encoder)]
-    if not Path(info.url).is_file():
+    if info.live or not is_film(info.url):
         return []
-    with open_input(info.url) as source:
+    with open_film(info.url) as source:
         tags = {key: value for key, value in source.metadata.items() if key.lower() not in _OWN_TAGS}
         container.metadata.update(tags)
         copy_chapters(container, source, shift - FilmClock(source).start)

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
 from streamstyle.media.colour import ToRgb, matrix_name
-from streamstyle.media.container import HOSTILE, open_input, packets_of, picture_stream
+from streamstyle.media.container import HOSTILE, packets_of, picture_stream
 from streamstyle.media.decoders import (
     NEEDS,
     DeviceRefusalError,
@@ -27,14 +27,17 @@ from streamstyle.media.decoders import (
     nvdec,
 )
 from streamstyle.media.film_clock import FAR_SECONDS, FilmClock
+from streamstyle.media.film_input import open_film
 from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
+from streamstyle.urls import masked
 
+_NEAR_THE_END = 0.8  # of a file that tells no duration, some packets of which may be padding
 MISSING_SECONDS = Fraction(1, 2)  # a file that ends this much before its declared end was cut off
 
 
 class FileSource:
-    """One local file as a Source. Everything is read once, from the start.
+    """One film as a Source, a file or on a web server. Everything is read once, from the start.
 
     decoder: cpu; cuda, NVIDIA's NVDEC, which raises SourceError where it does not decode the film; or auto,
     which then takes the CPU and notes why. What NVDEC cannot decode later on comes from the CPU, counted.
@@ -46,7 +49,7 @@ class FileSource:
     """
 
     def __init__(self, path: str, *, decoder: str = "cpu") -> None:
-        self._path = path
+        self._url, self._path = path, masked(path)
         self._decoder = decoder
         self._device = False
         self._why_cpu = ""
@@ -58,6 +61,7 @@ class FileSource:
         self._frames: Iterator[Frame] = iter(())
         self._first: Frame | None = None
         self._read_to = Fraction(0)
+        self._read_bytes = 0
         self._clock: FilmClock | None = None
 
     @property
@@ -69,7 +73,7 @@ class FileSource:
 
     def __enter__(self) -> Self:
         if self._decoder == "cpu" or not self._enter_by_device():
-            self._enter(open_input(self._path))
+            self._enter(open_film(self._url))
         return self
 
     def __exit__(
@@ -129,7 +133,7 @@ class FileSource:
         if why:
             why += f"; it needs {NEEDS}"
         else:
-            container = open_input(self._path, nvdec())
+            container = open_film(self._url, nvdec())
             self._device = True
             try:
                 self._enter(container)
@@ -176,7 +180,7 @@ class FileSource:
                 )
             if self._device:
                 check_film(stream.codec_context, head)
-            self._info = _describe(self._path, container, stream, head)
+            self._info = _describe(self._url, container, stream, head)
             self._frames = self._upright(head, decoded)
         except HOSTILE as error:
             raise SourceError(f"{self._path} cannot be decoded: its headers are damaged.") from error
@@ -186,10 +190,12 @@ class FileSource:
 
     def _packets(self, container: InputContainer) -> Iterator[Packet[Any]]:
         """All streams' packets: the others tell how far the file really reaches."""
-        clock = self._clock = FilmClock(container)
+        clock, size = FilmClock(container), container.size  # a server's later answers have sizes of their own
+        self._clock = clock
         packets = packets_of(container, lambda: self._counts.update(corrupt_packets=1))
         try:
             for packet in clock.placed(packets):
+                self._read_bytes = max(self._read_bytes, (packet.pos or 0) + packet.size)
                 shown = packet.dts if packet.pts is None else packet.pts
                 if shown is not None and packet.time_base:
                     end = (shown + (packet.duration or 0)) * packet.time_base
@@ -198,7 +204,7 @@ class FileSource:
         except HOSTILE:
             self._note_truncated("the rest cannot be read")
         else:
-            self._note_early_end(container, clock)
+            self._note_early_end(container, clock, size)
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Decoded frames in presentation order; what does not decode is counted."""
@@ -259,11 +265,13 @@ class FileSource:
             return last + 1
         return pts
 
-    def _note_early_end(self, container: InputContainer, clock: FilmClock) -> None:
+    def _note_early_end(self, container: InputContainer, clock: FilmClock, size: int) -> None:
         """Compare how far the packets reached with what the header promised."""
         declared = _declared_end(container)
         if declared and self._read_to < declared - clock.start - MISSING_SECONDS:
             self._note_truncated(f"{float(declared):.1f} s were declared")
+        elif "mpeg" in container.format.name and self._read_bytes < _NEAR_THE_END * size:
+            self._note_truncated(f"with {self._read_bytes} of {size} bytes")  # as from a web server
 
     def _note_truncated(self, detail: str) -> None:
         self._counts["truncated"] = 1

@@ -82,15 +82,17 @@ def packets_of(
     What cannot be read is passed over; `failed` hears of it each time. Raises the last error, one of
     `HOSTILE`, where the rest is lost.
     """
+    on_the_web = not container.name.startswith("file:")  # whose server was tried again by FFmpeg
     failures = 0
     packets: Iterator[Packet[Any]] = container.demux()
     while True:
         try:
             packet = next(packets, None)
-        except HOSTILE:
+        except HOSTILE as error:
             failures += 1
             failed()
-            if failures >= READ_FAILURES:
+            gone = on_the_web and not isinstance(error, av.InvalidDataError)
+            if failures >= READ_FAILURES or gone:
                 raise
             packets = container.demux()
             continue

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.media.container import HOSTILE, open_input, packets_of
+from streamstyle.media.container import HOSTILE, packets_of
 from streamstyle.media.film_clock import FilmClock
+from streamstyle.media.film_input import is_film, open_film
 from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
 from streamstyle.media.steady_sound import SteadySound
@@ -24,7 +24,7 @@ def sound_of(info: StreamInfo) -> Sound | None:
         return info.sound
     if is_scene(info.url):
         return SceneSound(Tune(parse_scene(info.url).seconds))
-    return FilmSound(info.url) if info.audio_streams and Path(info.url).is_file() else None
+    return FilmSound(info.url) if info.audio_streams and not info.live and is_film(info.url) else None
 
 
 class Silence:
@@ -119,7 +119,7 @@ class _FilmReader:
 
 def _decoded(path: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Place of the first sample and samples (n, 2). What is damaged is silent; the source reports it."""
-    with open_input(path) as container:
+    with open_film(path) as container:
         stream, steady = container.streams.audio[0], SteadySound(SOUND_RATE)
         packets = FilmClock(container).placed(packets_of(container))
         while True:

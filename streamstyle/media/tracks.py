@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from streamstyle.media.container import HOSTILE, open_input, packets_of, picture_stream
+from streamstyle.media.container import HOSTILE, packets_of, picture_stream
 from streamstyle.media.film_clock import FilmClock
+from streamstyle.media.film_input import open_film
 from streamstyle.media.formats import FORMATS, OutputFormat
 from streamstyle.media.sound_copy import packet_filter
 
@@ -47,7 +48,7 @@ class Feed:
     reach."""
 
     def __init__(self, path: str, indices: Sequence[int], shift: Fraction) -> None:
-        self.container = open_input(path)
+        self.container = open_film(path)
         self.streams = [self.container.streams[index] for index in indices]
         video = picture_stream(self.container)
         self._video = None if video is None else video.index
