@@ -37,6 +37,7 @@ class RunConfig:
     quality: the encoder's constant rate factor, 0 (best) .. 51; None leaves it to the container.
     decoder: of films: cpu, cuda for NVIDIA's NVDEC, or auto for the CPU where that does not open.
     encoder: of films and streams: cpu, a graphics chip's nvenc, qsv or amf, or auto for the first that opens.
+    live: take a film on a web server for a live source too, at its pace.
     Of live sources: source_timeout: seconds without anything after which a stream is lost and tried again.
     live_queue: frames that wait before each stage, of which the oldest is dropped.
     stand_in_after: frame times without a frame before the last one is repeated. slate_after: seconds of
@@ -66,6 +67,7 @@ class RunConfig:
     quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None
     decoder: Literal["cpu", "cuda", "auto"] = "cpu"
     encoder: Literal["cpu", "nvenc", "qsv", "amf", "auto"] = "cpu"
+    live: bool = False
     source_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
     live_queue: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
     stand_in_after: Annotated[float, msgspec.Meta(ge=1.1, le=100)] = 2.2

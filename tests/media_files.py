@@ -71,16 +71,19 @@ def make_video(
     audio: Sequence[str] = (),
     title: str | None = None,
     gop: int = 4,
+    b_frames: int = 0,
     container_options: dict[str, str] | None = None,
+    longer: float = 0.2,
 ) -> Path:
     """A clip of test cards at 30 frames a second, with a tone per audio codec.
 
     matrix: the (colorspace, range) tags that it is converted with and carries; None: BT.601, untagged.
+    longer: seconds that the tones outlast the pictures.
     """
     with av.open(str(path), "w", options=container_options or {}) as container:
         if title:
             container.metadata["title"] = title
-        options = {"crf": "4", "preset": "ultrafast"} if codec == "libx264" else {}
+        options = {"crf": "4", "preset": "ultrafast", "bf": str(b_frames)} if codec == "libx264" else {}
         stream = container.add_stream(codec, rate=30, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, pixel_format
         stream.codec_context.gop_size = gop
@@ -105,7 +108,7 @@ def make_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         for number, tone in enumerate(tones):
-            _tone(container, tone, frames / 30 + 0.2, 300 * (number + 1))
+            _tone(container, tone, frames / 30 + longer, 300 * (number + 1))
     return path
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import itertools
 import os
 import socket
@@ -16,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_files import make_video
 from peers import (
     PATIENCE,
     Peer,
@@ -33,7 +30,7 @@ from peers import (
 )
 
 from streamstyle.media.live_url import LiveLimits, opening_of
-from streamstyle.media.open import open_live, open_source
+from streamstyle.media.open import open_live
 from streamstyle.types import Frame
 
 PICTURE = ["-re", "-f", "lavfi", "-i", "testsrc2=size=160x96:rate=15"]
@@ -178,46 +175,6 @@ def test_an_srt_passphrase_stands_in_no_command_line(tmp_path: Path) -> None:
     assert ["passphrase" in line for line in lines if "ffmpeg" in line] == [False]
     check_order(frames)
     assert frames[-1].time - frames[0].time == pytest.approx(19 / 15, abs=0.2)
-
-
-@contextmanager
-def web_server(folder: Path) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.mark.parametrize("name", ["film.mp4", "film.m3u8"])
-def test_a_film_over_http_plays_at_its_pace_and_ends(tmp_path: Path, name: str) -> None:
-    if name.endswith("m3u8"):
-        options = {"hls_time": "0.4", "hls_playlist_type": "vod"}
-        make_video(tmp_path / name, frames=30, audio=["aac"], container_options=options)
-    else:
-        make_video(tmp_path / name, frames=30, audio=["aac"])
-    with web_server(tmp_path) as server, open_source(f"{server}/{name}") as source:
-        frames = list(source)
-        assert source.info.sound is not None
-        reader = source.info.sound.reader()
-        reader.until(0.2)
-        loud = np.abs(reader.until(0.7)).max()
-    assert [frame.index for frame in frames] == list(range(30))
-    check_order(frames)
-    assert frames[-1].time == pytest.approx(29 / 30, abs=0.01)
-    # Never sooner than by its time stamps: what is written down is when each was handed over.
-    assert frames[-1].captured_at - frames[0].captured_at > 0.9
-    assert loud > 0.1
-    assert source.report().counters["reconnects"] == 0
 
 
 @needs_gstreamer

@@ -21,6 +21,7 @@ from streamstyle.media.preview.sink import PreviewSink
 from streamstyle.media.reconnecting import ReconnectingSource
 from streamstyle.media.scene.film import SceneSource
 from streamstyle.media.scene.live import LiveSceneSource
+from streamstyle.media.web_source import WebSource
 from streamstyle.types import Frame, Sink, Source
 
 SOURCES: dict[str, Callable[[Path], Source]] = {
@@ -99,8 +100,10 @@ def test_names_find_their_source_and_sink(tmp_path: Path) -> None:
     assert isinstance(open_source("clip.mp4"), FileSource)
     assert isinstance(open_source("test:"), SceneSource)
     assert isinstance(open_source("test:?live=1"), LiveSceneSource)
-    for url in ("rtsp://camera/1", "webcam:0", "HTTPS://example.org/a.mp4", "udp://:5000"):
+    for url in ("rtsp://camera/1", "webcam:0", "udp://:5000"):
         assert isinstance(open_source(url), ReconnectingSource)
+    assert isinstance(open_source("HTTPS://example.org/a.mp4"), WebSource)
+    assert isinstance(open_source("HTTPS://example.org/a.mp4", live=True), ReconnectingSource)
     assert isinstance(open_sink("null:", info_of()), NullSink)
     assert isinstance(open_sink(str(tmp_path / "a.webm"), info_of()), FileSink)
 

@@ -80,6 +80,30 @@ def test_a_run_that_is_cut_short_cuts_the_sound_too(tmp_path: Path) -> None:
     assert Fraction(9, 10) < last < Fraction(11, 10)
 
 
+@pytest.mark.parametrize("frames", [1, 30, 58, 59])
+@pytest.mark.parametrize(
+    ("made", "codec", "output"),
+    [
+        (".mkv", "aac", ".mkv"),
+        (".ts", "aac", ".mp4"),
+        (".mp4", "aac", ".webm"),
+        (".mov", "pcm_s16le", ".mp4"),
+    ],
+)
+def test_sound_ends_with_the_last_frame_that_was_asked_for(
+    tmp_path: Path, made: str, codec: str, output: str, frames: int
+) -> None:
+    """However near it is to the last one of the film."""
+    source = make_video(tmp_path / f"in{made}", frames=60, audio=[codec])
+    passed_through(str(source), tmp_path / f"out{output}", frames=frames)
+    with av.open(str(tmp_path / f"out{output}")) as container:
+        ends = [
+            p.pts * p.time_base + (p.duration or 0) * p.time_base for p in container.demux(audio=0) if p.size
+        ]
+    late = Fraction(3, 100)  # pictures of a broadcast begin a little after its sound
+    assert Fraction(frames, 30) - late < max(ends) < Fraction(frames, 30) + 2 * late
+
+
 def test_sound_that_outlasts_the_video_is_kept_to_its_end(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=6, audio=["aac"])
     passed_through(str(source), tmp_path / "out.mp4")

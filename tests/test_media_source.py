@@ -151,6 +151,23 @@ def test_a_whole_file_is_not_called_truncated(tmp_path: Path) -> None:
     assert source.info.audio_streams == 1
 
 
+@pytest.mark.parametrize("rate", [Fraction(1, 5), Fraction(1, 2), 30])
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("name", ["slow.mp4", "slow.mkv", "fragments.mp4"])
+def test_a_whole_film_of_any_rate_is_not_called_truncated(
+    tmp_path: Path, name: str, b_frames: int, rate: Fraction
+) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov"} if name == "fragments.mp4" else {}
+    times = [round(i / rate / TICK) for i in range(7)]
+    path = make_video(
+        tmp_path / name, frames=7, times=times, b_frames=b_frames, container_options=options, gop=12
+    )
+    frames, source = read(path)
+    assert len(frames) == 7
+    assert source.report().counters["truncated"] == 0
+    assert source.report().notes == ()
+
+
 def test_what_is_no_video_is_refused_with_one_clear_sentence(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("#EXTM3U\nhttp://127.0.0.1:9/a.ts\n" + "hello world\n" * 50)

@@ -79,7 +79,8 @@ class Controlled:
     def _switch(self, url: str, timeout: float) -> None:
         """See `Levers.switch`."""
         decoder = self.config.decoder if is_file(url) else "cpu"
-        source = open_source(url, timeout=self.config.source_timeout, decoder=decoder)
+        live = self.config.live or self.source.paced
+        source = open_source(url, timeout=self.config.source_timeout, decoder=decoder, live=live)
         self.source.switch(source, timeout)
 
     def _target(

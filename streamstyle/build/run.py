@@ -51,7 +51,7 @@ def run_job(
     """
     refuse_overlap(_outputs(job), job.source)
     job = replace(job, sinks=grouped(job.sinks))
-    source = open_source(job.source, timeout=config.source_timeout, decoder=config.decoder)
+    source = open_source(job.source, timeout=config.source_timeout, decoder=config.decoder, live=config.live)
     first = Chosen(config, model) if model else first_choice(config, tell)
     return _run(job, first, source, stop=stop, on_progress=on_progress, clock=clock, tell=tell, ready=ready)
 

@@ -75,6 +75,12 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("--decoder", metavar="NAME", help="of films: cpu (the default), cuda or auto")
     parser.add_argument("--encoder", metavar="NAME", help="cpu (the default), nvenc, qsv, amf or auto")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        default=None,
+        help="play a film on a web server at its pace, as a stream",
+    )
     _add_live_options(parser)
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
@@ -130,7 +136,7 @@ def command(arguments: argparse.Namespace) -> int:
     named = (
         *("style", "strength", "turn", "colour", "region", "region_style", "region_feather"),
         *("engine", "network", "size", "every", "tile", "correct", "flash_guard", "overlay"),
-        *("consistency", "decoder", "encoder", "latency", "metrics"),
+        *("consistency", "decoder", "encoder", "latency", "metrics", "live"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -11,13 +12,15 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from numpy.typing import NDArray
 
 from streamstyle.media.container import HOSTILE
 from streamstyle.media.formats import OutputFormat
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
+from streamstyle.media.sound_copy import copy_refusal, first_packets
+from streamstyle.media.steady_sound import Samples, SteadySound
 from streamstyle.media.tracks import CopyTrack, Feed, Track, codec_name
 from streamstyle.types import Sound
+from streamstyle.urls import masked
 
 _CHUNK = 1024
 
@@ -34,9 +37,11 @@ class EncodeTrack:
         (stream,) = self._feed.streams
         assert isinstance(stream, AudioStream)
         self._source, context = stream, stream.codec_context
-        rate = _OPUS_RATE if encoder == "libopus" else min(context.sample_rate or 48_000, 48_000)
-        layout = "mono" if context.channels == 1 else "stereo"
-        self._stream = _encoder(output, encoder, rate, layout)
+        self._rate = _OPUS_RATE if encoder == "libopus" else min(context.sample_rate or 48_000, 48_000)
+        self._layout = "mono" if context.channels == 1 else "stereo"
+        self._stream = _encoder(output, encoder, self._rate, self._layout)
+        self._sound = SteadySound(self._rate, self._layout)
+        self._done: int | None = None
         self._encoded = 0
 
     @property
@@ -44,31 +49,51 @@ class EncodeTrack:
         return {"audio_packets_encoded": self._encoded}
 
     def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
-        yield from self._through(self._feed.until(until))
+        for packet in self._feed.until(until):
+            yield from self._through(packet)
 
-    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
-        yield from self._through(iter(self._feed.rest(end)))
-        yield from self._counted(self._frames(None))
-        yield from self._counted([None])
+    def finish(self, last: Fraction, end: Fraction) -> Iterator[Packet[Any]]:
+        packets, cut = self._feed.rest(last, end)
+        most = round(end * self._rate) if cut else None
+        for packet in [*packets, None]:
+            yield from self._through(packet, most)
+        yield from self._counted(None)
 
     def close(self) -> None:
         self._feed.container.close()
 
-    def _through(self, packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
-        for packet in packets:
-            yield from self._counted(self._frames(packet))
+    def _through(self, packet: Packet[Any] | None, most: int | None = None) -> Iterator[Packet[Any]]:
+        """None at the end. most: samples in the output, from time zero."""
+        for first, samples in self._samples(packet):
+            fresh, at = samples, first
+            if self._done is not None:
+                while self._done < first:  # encoders know no gaps
+                    silence = np.zeros((min(first - self._done, self._rate), samples.shape[1]), np.float32)
+                    yield from self._encode(silence, self._done)
+                fresh, at = samples[self._done - first :], self._done
+            if most is not None:
+                fresh = fresh[: max(most - at, 0)]
+            yield from self._encode(fresh, at)
 
-    def _frames(self, packet: Packet[Any] | None) -> list[av.AudioFrame]:
-        try:
-            return self._source.decode(packet)
-        except HOSTILE:
-            return []  # a damaged packet is a gap in the sound, no reason to lose the film
+    def _encode(self, samples: Samples, at: int) -> Iterator[Packet[Any]]:
+        self._done = at + len(samples)
+        if len(samples):
+            yield from self._counted(_pcm_frame(samples.T, at, self._rate, self._layout))
 
-    def _counted(self, frames: list[av.AudioFrame] | list[None]) -> Iterator[Packet[Any]]:
-        for frame in frames:
-            for packet in self._stream.encode(frame):
-                self._encoded += 1
-                yield packet
+    def _samples(self, packet: Packet[Any] | None) -> list[tuple[int, Samples]]:
+        placed: list[tuple[int, Samples]] = []
+        # A damaged packet is a gap in the sound, no reason to lose the film.
+        with contextlib.suppress(*HOSTILE):
+            for frame in self._source.decode(packet):
+                placed += self._sound.placed(frame)
+        if packet is None:
+            placed += self._sound.placed(None)
+        return placed
+
+    def _counted(self, frame: av.AudioFrame | None) -> Iterator[Packet[Any]]:
+        for packet in self._stream.encode(frame):
+            self._encoded += 1
+            yield packet
 
 
 class PcmTrack:
@@ -89,11 +114,11 @@ class PcmTrack:
         wanted = min(round(until * SOUND_RATE) - self._first, self._tune.samples)
         while self._done < wanted:
             chunk = self._tune[self._done : min(self._done + _CHUNK, wanted)]
-            frame = _pcm_frame(np.ascontiguousarray(chunk.T), self._first + self._done)
+            frame = _pcm_frame(chunk.T, self._first + self._done)
             self._done += len(chunk)
             yield from self._counted(frame)
 
-    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
+    def finish(self, last: Fraction, end: Fraction) -> Iterator[Packet[Any]]:  # noqa: ARG002 - no packet outlasts the pictures
         yield from self.advance(end)
         yield from self._counted(None)
 
@@ -124,10 +149,9 @@ class SoundTrack:
         # From the end, since a gap of the source gives no samples but does take its time.
         first = round(until * SOUND_RATE) - len(samples)
         for at in range(0, len(samples), _CHUNK):
-            chunk = np.ascontiguousarray(samples[at : at + _CHUNK].T)
-            yield from self._counted(_pcm_frame(chunk, first + at))
+            yield from self._counted(_pcm_frame(samples[at : at + _CHUNK].T, first + at))
 
-    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
+    def finish(self, last: Fraction, end: Fraction) -> Iterator[Packet[Any]]:  # noqa: ARG002 - no packet outlasts the pictures
         yield from self.advance(end)
         yield from self._counted(None)
 
@@ -151,15 +175,27 @@ def sound_tracks(
     """A track for each sound stream of the film at `path`, which is open as `source`; what had to be
     re-encoded or left out is noted."""
     tracks: list[Track] = []
-    codecs = {stream.index: codec_name(stream) for stream in source.streams.audio}
-    for number, (index, codec) in enumerate(codecs.items(), start=1):
+    first = first_packets(source) if source.streams.audio else {}
+    streams = source.streams.audio
+    if "hls" in source.format.name and len(streams) > 1:
+        notes.append(
+            "Of the sounds of the playlist, which are mostly one in several qualities, the first was taken."
+        )
+        streams = streams[:1]
+    for number, stream in enumerate(streams, start=1):
+        index, codec = stream.index, codec_name(stream)
         if codec is None:
-            notes.append(f"Sound stream {number} of {path} is of an unknown codec and was left out.")
-        elif _can_copy(output, format_, codec):
-            tracks.append(CopyTrack(output, path, [index], shift, "audio_packets_copied"))
-        else:
-            notes.append(f"The sound was re-encoded from {codec}: {format_.muxer} files do not hold {codec}.")
+            notes.append(f"Sound stream {number} of {masked(path)} is of an unknown codec and was left out.")
+            continue
+        why = f"{format_.muxer} files do not hold {codec}"
+        if _can_copy(output, format_, codec):
+            why = copy_refusal(format_, stream, first[index])
+            why = why and f"{format_.muxer} files do not take it as it is in {masked(path)} ({why})"
+        if why:
+            notes.append(f"The sound was re-encoded from {codec}: {why}.")
             tracks.append(EncodeTrack(output, path, index, shift, format_.sound_encoder))
+        else:
+            tracks.append(CopyTrack(output, path, [index], shift, "audio_packets_copied"))
     return tracks
 
 
@@ -176,10 +212,10 @@ def _encoder(output: OutputContainer, name: str, rate: int, layout: str) -> Audi
     return stream
 
 
-def _pcm_frame(samples: NDArray[np.float32], first: int) -> av.AudioFrame:
-    """samples: (2, n), 48 kHz. first: its place in samples from time zero."""
-    frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
-    frame.sample_rate = SOUND_RATE
-    frame.time_base = Fraction(1, SOUND_RATE)
+def _pcm_frame(samples: Samples, first: int, rate: int = SOUND_RATE, layout: str = "stereo") -> av.AudioFrame:
+    """samples: (channels, n). first: its place in samples from time zero."""
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+    frame.sample_rate = rate
+    frame.time_base = Fraction(1, rate)
     frame.pts = first
     return frame

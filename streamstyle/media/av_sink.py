@@ -20,8 +20,10 @@ from av.video.reformatter import VideoReformatter
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.audio import PcmTrack, SoundTrack, sound_tracks
 from streamstyle.media.colour import from_rgb
-from streamstyle.media.container import UNWRITABLE, open_input, sink_error
+from streamstyle.media.container import UNWRITABLE, sink_error
 from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
+from streamstyle.media.film_clock import FilmClock
+from streamstyle.media.film_input import is_film, open_film
 from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.letterbox import letterboxed
 from streamstyle.media.scene.film import is_scene, parse_scene
@@ -165,7 +167,7 @@ class _Output:
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
         self._last_key: Fraction | None = None
-        self._end = Fraction(0)
+        self._last = self._end = Fraction(0)
         self._video_packets = 0
 
     def advances(self, frame: Frame) -> bool:
@@ -185,7 +187,7 @@ class _Output:
             self._last_key = time
         duration = frame.duration * frame.time_base or _usual_duration(self._info)
         self._durations[pts] = round(duration / self._info.time_base)
-        self._end = time + duration
+        self._last, self._end = time, time + duration
         self._mux_video(self._stream.encode(picture))
         for track in self._tracks:
             self._container.mux(list(track.advance(self._end)))
@@ -198,7 +200,7 @@ class _Output:
                 stack.callback(track.close)
             self._mux_video(self._stream.encode(None))
             for track in self._tracks:
-                self._container.mux(list(track.finish(self._end)))
+                self._container.mux(list(track.finish(self._last, self._end)))
 
     def counts(self) -> Iterable[dict[str, int]]:
         yield {"video_packets": self._video_packets}
@@ -255,12 +257,12 @@ def _tracks(
     if is_scene(info.url):
         tune = Tune(parse_scene(info.url).seconds)
         return [PcmTrack(container, tune, shift, format_.sound_encoder)]
-    if not Path(info.url).is_file():
+    if info.live or not is_film(info.url):
         return []
-    with open_input(info.url) as source:
+    with open_film(info.url) as source:
         tags = {key: value for key, value in source.metadata.items() if key.lower() not in _OWN_TAGS}
         container.metadata.update(tags)
-        copy_chapters(container, source, shift)
+        copy_chapters(container, source, shift - FilmClock(source).start)
         film = source, info.url, shift, notes
         return [*sound_tracks(container, format_, *film), *subtitle_tracks(container, format_, *film)]
 

@@ -1,4 +1,4 @@
-"""Video files in: decoded with PyAV, upright, in RGB, with the file's own time stamps."""
+"""Video files in: decoded with PyAV, upright, in RGB, with the file's own time stamps, from 0 on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
 from streamstyle.media.colour import ToRgb, matrix_name
-from streamstyle.media.container import HOSTILE, open_input, picture_stream
+from streamstyle.media.container import HOSTILE, packets_of, picture_stream
 from streamstyle.media.decoders import (
     NEEDS,
     DeviceRefusalError,
@@ -26,15 +26,18 @@ from streamstyle.media.decoders import (
     device_refusal,
     nvdec,
 )
+from streamstyle.media.film_clock import FAR_SECONDS, FilmClock
+from streamstyle.media.film_input import open_film
 from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
+from streamstyle.urls import masked
 
-READ_FAILURES = 32  # after so many in a row the rest of a file is taken for lost
+_NEAR_THE_END = 0.8  # of a file that tells no duration, some packets of which may be padding
 MISSING_SECONDS = Fraction(1, 2)  # a file that ends this much before its declared end was cut off
 
 
 class FileSource:
-    """One local file as a Source. Everything is read once, from the start.
+    """One film as a Source, a file or on a web server. Everything is read once, from the start.
 
     decoder: cpu; cuda, NVIDIA's NVDEC, which raises SourceError where it does not decode the film; or auto,
     which then takes the CPU and notes why. What NVDEC cannot decode later on comes from the CPU, counted.
@@ -42,11 +45,11 @@ class FileSource:
     Counters: `frames`; `corrupt_packets` (did not decode, or only with parts concealed);
     `concealed_frames` (of these, shown all the same); `truncated` (0 or 1); `guessed_pts`,
     `repaired_pts` (time stamps that were missing, or not after the previous frame's);
-    `software_frames` (by the CPU in spite of NVDEC).
+    `software_frames` (by the CPU in spite of NVDEC); `clock_breaks` (see `FilmClock`).
     """
 
     def __init__(self, path: str, *, decoder: str = "cpu") -> None:
-        self._path = path
+        self._url, self._path = path, masked(path)
         self._decoder = decoder
         self._device = False
         self._why_cpu = ""
@@ -58,6 +61,8 @@ class FileSource:
         self._frames: Iterator[Frame] = iter(())
         self._first: Frame | None = None
         self._read_to = Fraction(0)
+        self._read_bytes = 0
+        self._clock: FilmClock | None = None
 
     @property
     def info(self) -> StreamInfo:
@@ -68,7 +73,7 @@ class FileSource:
 
     def __enter__(self) -> Self:
         if self._decoder == "cpu" or not self._enter_by_device():
-            self._enter(open_input(self._path))
+            self._enter(open_film(self._url))
         return self
 
     def __exit__(
@@ -105,7 +110,22 @@ class FileSource:
                 f"{counters['corrupt_packets']} packets of {self._path} are corrupt: {concealed} of their "
                 f"frames are shown with parts concealed, the rest was skipped."
             )
+        if self._clock is not None:
+            counters |= {"clock_breaks": self._clock.breaks} if self._clock.breaks else {}
+            notes += self._told_of_time(self._clock)
         return MediaReport(counters=counters, notes=tuple(notes))
+
+    def _told_of_time(self, clock: FilmClock) -> list[str]:
+        told = []
+        if abs(clock.start) > FAR_SECONDS:
+            told.append(
+                f"The clock of {self._path} begins at {float(clock.start):.3f} s: times count from there."
+            )
+        if clock.breaks:
+            told.append(
+                f"The clock of {self._path} jumps, {clock.breaks} times: time goes on without a gap there."
+            )
+        return told
 
     def _enter_by_device(self) -> bool:
         """False where the CPU has to do it, and may."""
@@ -113,7 +133,7 @@ class FileSource:
         if why:
             why += f"; it needs {NEEDS}"
         else:
-            container = open_input(self._path, nvdec())
+            container = open_film(self._url, nvdec())
             self._device = True
             try:
                 self._enter(container)
@@ -160,7 +180,7 @@ class FileSource:
                 )
             if self._device:
                 check_film(stream.codec_context, head)
-            self._info = _describe(self._path, container, stream, head)
+            self._info = _describe(self._url, container, stream, head)
             self._frames = self._upright(head, decoded)
         except HOSTILE as error:
             raise SourceError(f"{self._path} cannot be decoded: its headers are damaged.") from error
@@ -170,26 +190,21 @@ class FileSource:
 
     def _packets(self, container: InputContainer) -> Iterator[Packet[Any]]:
         """All streams' packets: the others tell how far the file really reaches."""
-        failures = 0
-        packets: Iterator[Packet[Any]] = container.demux()
-        while failures < READ_FAILURES:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    self._note_early_end(container)
-                    return
-                if packet.dts is not None and packet.time_base:
-                    end = (packet.dts + (packet.duration or 0)) * packet.time_base
+        clock, size = FilmClock(container), container.size  # a server's later answers have sizes of their own
+        self._clock = clock
+        packets = packets_of(container, lambda: self._counts.update(corrupt_packets=1))
+        try:
+            for packet in clock.placed(packets):
+                self._read_bytes = max(self._read_bytes, (packet.pos or 0) + packet.size)
+                shown = packet.dts if packet.pts is None else packet.pts
+                if shown is not None and packet.time_base:
+                    end = (shown + (packet.duration or 0)) * packet.time_base
                     self._read_to = max(self._read_to, end)
-            except HOSTILE:
-                failures += 1
-                self._counts["corrupt_packets"] += 1
-                packets = container.demux()
-                continue
-            failures = 0
-            if packet.size:
                 yield packet
-        self._note_truncated("the rest cannot be read")
+        except HOSTILE:
+            self._note_truncated("the rest cannot be read")
+        else:
+            self._note_early_end(container, clock, size)
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Decoded frames in presentation order; what does not decode is counted."""
@@ -250,11 +265,13 @@ class FileSource:
             return last + 1
         return pts
 
-    def _note_early_end(self, container: InputContainer) -> None:
+    def _note_early_end(self, container: InputContainer, clock: FilmClock, size: int) -> None:
         """Compare how far the packets reached with what the header promised."""
         declared = _declared_end(container)
-        if self._read_to < declared - MISSING_SECONDS:
+        if declared and self._read_to < declared - clock.start - MISSING_SECONDS:
             self._note_truncated(f"{float(declared):.1f} s were declared")
+        elif "mpeg" in container.format.name and self._read_bytes < _NEAR_THE_END * size:
+            self._note_truncated(f"with {self._read_bytes} of {size} bytes")  # as from a web server
 
     def _note_truncated(self, detail: str) -> None:
         self._counts["truncated"] = 1
@@ -267,7 +284,9 @@ def _describe(path: str, container: InputContainer, stream: VideoStream, head: a
     if not time_base or time_base <= 0:
         raise ValueError("a video stream without a time base")
     # Of films that were copied without their rate FFmpeg tells one that their ticks could not count.
-    rates = (stream.average_rate, stream.guessed_rate)
+    rates = [stream.average_rate, stream.guessed_rate]
+    if rates[0] == 1 / time_base:
+        rates.reverse()  # nor is it likely that every tick is a frame, as it tells of DV
     rate = next((rate for rate in rates if rate and 0 < rate <= 1 / time_base), None)
     return StreamInfo(
         url=path,

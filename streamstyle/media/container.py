@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SinkError, SourceError
@@ -30,6 +34,9 @@ HOSTILE = (
 
 # Encoders and muxers are asked for what we chose, so they fail in fewer ways.
 UNWRITABLE = (av.FFmpegError, MemoryError, OSError, ValueError)
+
+READ_FAILURES = 32
+"""After so many in a row the rest of a file is taken for lost."""
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -59,12 +66,41 @@ def _why_not_opened(path: str, error: BaseException) -> str:
     code = getattr(error, "errno", None)
     if code == errno.ENOENT:
         return f"{path} does not exist: check the spelling and the folder."
-    if code in _NOT_ALLOWED:
+    if code in _NOT_ALLOWED and not os.access(path, os.R_OK):
         return f"{path} may not be read: check its permissions."
     return (
         f"{path} is not a media file that can be read: it is of another kind, or damaged or cut off "
         f"before its index ({reason(error)})."
     )
+
+
+def packets_of(
+    container: InputContainer, failed: Callable[[], object] = lambda: None
+) -> Iterator[Packet[Any]]:
+    """All packets of all streams that hold something, in the file's order.
+
+    What cannot be read is passed over; `failed` hears of it each time. Raises the last error, one of
+    `HOSTILE`, where the rest is lost.
+    """
+    on_the_web = not container.name.startswith("file:")  # whose server was tried again by FFmpeg
+    failures = 0
+    packets: Iterator[Packet[Any]] = container.demux()
+    while True:
+        try:
+            packet = next(packets, None)
+        except HOSTILE as error:
+            failures += 1
+            failed()
+            gone = on_the_web and not isinstance(error, av.InvalidDataError)
+            if failures >= READ_FAILURES or gone:
+                raise
+            packets = container.demux()
+            continue
+        if packet is None:
+            return
+        failures = 0
+        if packet.size:
+            yield packet
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
@@ -78,6 +114,11 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 def sink_error(path: str, error: BaseException) -> SinkError:
     """What failed while `path` was opened, written or finished."""
     code = getattr(error, "errno", None)
+    if code == errno.EPERM and isinstance(error, av.FFmpegError):
+        # Its muxers say so of packets that they do not take; what may not be opened was found out before.
+        return SinkError(
+            f"{path} could not be written: its kind of file does not hold this sound or picture."
+        )
     if code in _NO_ROOM:
         return SinkError(f"There is no room left to write {path}: free some space or name another folder.")
     if code in _NOT_ALLOWED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from av.video.stream import VideoStream
 from streamstyle.errors import SourceError
 from streamstyle.media.colour import ToRgb, matrix_name
 from streamstyle.media.container import HOSTILE, picture_stream
+from streamstyle.media.film_input import has_an_end
 from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_rate
 from streamstyle.media.live_error import live_error, no_picture
 from streamstyle.media.live_sound import SoundBuffer
@@ -46,7 +48,8 @@ class LiveSource:
     any, on the same clock. A film that comes over the network faster than it plays is held back to its pace
     and ends as files do.
 
-    measure: read some frames ahead, and give the rate that their time stamps have. Counters: as
+    measure: read some frames ahead, and give the rate that their time stamps have. container: the opened
+    input, None to open it. Counters: as
     `FileSource`'s, and `stale`, pictures that were held up and passed over for newer ones.
     """
 
@@ -58,6 +61,7 @@ class LiveSource:
         limits: LiveLimits,
         *,
         measure: bool = True,
+        container: InputContainer | None = None,
     ) -> None:
         self._opening = opening
         self._clock = clock
@@ -67,7 +71,7 @@ class LiveSource:
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
         self._to_rgb = ToRgb()
-        self._container: InputContainer | None = None
+        self._container = container
         self._pipe: ChildPipe | None = None
         self._pictures: Iterator[av.VideoFrame] = iter(())
         self._heads: list[av.VideoFrame] = []
@@ -134,6 +138,8 @@ class LiveSource:
 
     def _connected(self) -> InputContainer:
         opening = self._opening
+        if self._container is not None:
+            return self._container
         if opening.device and sys.platform != "win32":
             return self._piped(relay_program(opening), "nut")
         try:
@@ -167,7 +173,7 @@ class LiveSource:
             raise no_picture(self._opening)
         stream.thread_type = "SLICE"  # frame threads would hold pictures back
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        ends = bool(container.duration and container.duration > 0)
+        ends = bool(container.duration and container.duration > 0) or has_an_end(self._opening, container)
         if self._opening.film and (ends or "hls" in container.format.name):
             self._pace = Pace()
         sound = next((s for s in container.streams.audio if s.codec_context is not None), None)
@@ -178,20 +184,29 @@ class LiveSource:
         if head is None:
             raise no_picture(self._opening)
         self._heads = [head]
-        self._read_ahead(min(deadline, time.monotonic() + _AHEAD_SECONDS))
+        self._read_ahead(stream, min(deadline, time.monotonic() + _AHEAD_SECONDS))
         self._info = self._described(container, stream, head, ends=ends)
         if self._pace is None:
             self._heads = self._heads[-1:]  # the others are late by now
         if self._pipe is not None:
             self._pipe.timeout = self._limits.read
 
-    def _read_ahead(self, until: float) -> None:
+    def _read_ahead(self, stream: VideoStream, until: float) -> None:
         """Read enough pictures to measure their rate, and past those that were sent before we came: from
-        there on each has to be waited for."""
+        there on each has to be waited for. What is over by then was a film, whose server told no length."""
         wanted = _MEASURED_FRAMES if self._measure else 1
         started, waited = time.monotonic(), False
         while (len(self._heads) < wanted or not (waited or self._pace)) and started < until:
-            picture = next(self._pictures, None)
+            try:
+                picture = next(self._pictures, None)
+            except (EOFError, OSError) as error:
+                # FFmpeg says EIO where it tried to go on after the end.
+                ended = isinstance(error, EOFError) or error.errno == errno.EIO
+                if not ended or not self._opening.film or self._stopped:
+                    raise
+                self._pace = self._pace or Pace()
+                self._heads += self._decode(stream, None)
+                return
             if picture is None:
                 return
             before, now = self._heads[-1].time, time.monotonic()
@@ -278,6 +293,8 @@ class LiveSource:
         except HOSTILE:
             self._counts["corrupt_packets"] += 1
             return []
+        for picture in pictures:
+            picture.time_base = picture.time_base or stream.time_base  # the last ones have none
         concealed = sum(picture.is_corrupt for picture in pictures)
         self._counts["corrupt_packets"] += concealed
         self._counts["concealed_frames"] += concealed

@@ -19,6 +19,8 @@ from streamstyle.media.wire import SCHEMES
 from streamstyle.types import Sink, Source, StreamInfo
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
+
     from streamstyle.media.reconnecting import ReconnectingSource
 
 Tell = Callable[[str], None]
@@ -103,11 +105,14 @@ LIMITS = LiveLimits()
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 
 
-def open_source(url: str, *, timeout: float = LIMITS.read, decoder: str = "cpu") -> Source:
+def open_source(
+    url: str, *, timeout: float = LIMITS.read, decoder: str = "cpu", live: bool = False
+) -> Source:
     """The source for a path or a scheme of the table; it opens when its `with` block is entered.
 
     timeout: seconds without anything after which a stream or device is taken for lost. decoder: of films, see
-    `FileSource`. Raises ConfigError for a scheme that is not known, or that `cuda` does not decode.
+    `FileSource`. live: take a film on a web server for a stream as well. Raises ConfigError for a scheme that
+    is not known, or that `cuda` does not decode.
     """
     scheme = _scheme(url)
     if not scheme:
@@ -115,7 +120,8 @@ def open_source(url: str, *, timeout: float = LIMITS.read, decoder: str = "cpu")
     if decoder == "cuda":
         raise ConfigError(f"--decoder cuda is for films only, not for {scheme}: leave it out.")
     if scheme in LIVE:
-        return open_live(opening_of(url), replace(LIMITS, read=timeout))
+        opening, limits = opening_of(url), replace(LIMITS, read=timeout)
+        return open_live(opening, limits) if live or not opening.film else _on_the_web(opening, limits)
     if scheme not in _SOURCES:
         readable = _SOURCES | dict.fromkeys(LIVE, open_source)
         raise ConfigError(
@@ -125,15 +131,28 @@ def open_source(url: str, *, timeout: float = LIMITS.read, decoder: str = "cpu")
     return _SOURCES[scheme](url)
 
 
-def open_live(opening: Opening, limits: LiveLimits = LIMITS) -> ReconnectingSource:
-    """A live input that comes back, on one clock and with one sound over all its connections."""
+def _on_the_web(opening: Opening, limits: LiveLimits) -> Source:
+    from streamstyle.media.web_source import WebSource
+
+    return WebSource(opening, limits, lambda container: open_live(opening, limits, container))
+
+
+def open_live(
+    opening: Opening, limits: LiveLimits = LIMITS, container: InputContainer | None = None
+) -> ReconnectingSource:
+    """A live input that comes back, on one clock and with one sound over all its connections. container: that
+    of the first one, None to open it."""
     from streamstyle.media.live_clock import LiveClock
     from streamstyle.media.live_sound import SoundBuffer
     from streamstyle.media.live_source import LiveSource
     from streamstyle.media.reconnecting import ReconnectingSource
 
     clock, sound = LiveClock(), SoundBuffer()
-    return ReconnectingSource(lambda first: LiveSource(opening, clock, sound, limits, measure=first))
+    return ReconnectingSource(
+        lambda first: LiveSource(
+            *(opening, clock, sound, limits), measure=first, container=container if first else None
+        )
+    )
 
 
 def grouped(urls: Sequence[str]) -> tuple[str, ...]:

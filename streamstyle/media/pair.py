@@ -14,6 +14,7 @@ import numpy as np
 
 from streamstyle.errors import ConfigError, EngineError
 from streamstyle.types import EngineSpec, Frame, Look, MediaReport, Pending, Picture, Source, StreamInfo
+from streamstyle.urls import masked
 
 
 class PaintedPair:
@@ -68,7 +69,7 @@ class PaintedPair:
             yield replace(after, pixels=pixels)
 
     def _uneven(self, frames: int, *, original_ended: bool) -> ConfigError:
-        names = self._original.info.url, self._styled.info.url
+        names = masked(self._original.info.url), masked(self._styled.info.url)
         short, long = names if original_ended else names[::-1]
         return ConfigError(
             f"{short} ends after {frames} frames and {long} goes on: give a film and its painted film with "

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.media.container import HOSTILE, open_input
+from streamstyle.media.container import HOSTILE, packets_of
+from streamstyle.media.film_clock import FilmClock
+from streamstyle.media.film_input import is_film, open_film
 from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
+from streamstyle.media.steady_sound import SteadySound
 from streamstyle.types import Sound, SoundReader, StreamInfo
-
-# Containers round times, to a millisecond some: samples follow each other all the same.
-_ROUNDING = SOUND_RATE // 50
 
 
 def sound_of(info: StreamInfo) -> Sound | None:
@@ -25,7 +24,7 @@ def sound_of(info: StreamInfo) -> Sound | None:
         return info.sound
     if is_scene(info.url):
         return SceneSound(Tune(parse_scene(info.url).seconds))
-    return FilmSound(info.url) if info.audio_streams and Path(info.url).is_file() else None
+    return FilmSound(info.url) if info.audio_streams and not info.live and is_film(info.url) else None
 
 
 class Silence:
@@ -120,26 +119,19 @@ class _FilmReader:
 
 def _decoded(path: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Place of the first sample and samples (n, 2). What is damaged is silent; the source reports it."""
-    with open_input(path) as container:
-        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SOUND_RATE)
-        packets = container.demux(container.streams.audio[0])
-        at = -_ROUNDING - 1
+    with open_film(path) as container:
+        stream, steady = container.streams.audio[0], SteadySound(SOUND_RATE)
+        packets = FilmClock(container).placed(packets_of(container))
         while True:
             try:
                 packet = next(packets, None)
-                frames = [] if packet is None else packet.decode()
             except HOSTILE:
+                packet = None
+            if packet is not None and packet.stream_index != stream.index:
                 continue
+            with contextlib.suppress(*HOSTILE):
+                for frame in stream.decode(packet):
+                    yield from steady.placed(frame)
             if packet is None:
+                yield from steady.placed(None)
                 return
-            for frame in frames:
-                if frame.time is None or not isinstance(frame, av.AudioFrame):
-                    continue
-                told = round(frame.time * SOUND_RATE)
-                if abs(told - at) > _ROUNDING:
-                    at = told
-                parts = [part.to_ndarray().T for part in resampler.resample(frame)]
-                if parts:
-                    samples = np.concatenate(parts).astype(np.float32, copy=False)
-                    yield at, samples
-                    at += len(samples)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from math import ceil
 from typing import Any, Protocol
 
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from streamstyle.media.container import HOSTILE, open_input, picture_stream
+from streamstyle.media.container import HOSTILE, packets_of, picture_stream
+from streamstyle.media.film_clock import FilmClock
+from streamstyle.media.film_input import open_film
 from streamstyle.media.formats import FORMATS, OutputFormat
+from streamstyle.media.sound_copy import packet_filter
 
-TAIL_SECONDS = 1  # video packets this far beyond the last written frame tell that the run was cut short
+_INTERLEAVED = 10
+"""Seconds by which sound may lie behind the pictures in a file."""
+
+
+_APART = Fraction(1, 8000)
+"""Seconds that are at least a tick in every output."""
 
 
 class Track(Protocol):
@@ -26,26 +35,29 @@ class Track(Protocol):
     def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
         """Packets, ready to be muxed, up to this output time in seconds."""
 
-    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
-        """The remaining packets: all where the video went to its end, else up to `end` seconds."""
+    def finish(self, last: Fraction, end: Fraction) -> Iterator[Packet[Any]]:
+        """The remaining packets: all where the picture at `last` seconds is the film's last one, else up to
+        `end`, which is when it is over."""
 
     def close(self) -> None:
         """Free the input."""
 
 
 class Feed:
-    """The packets of some streams of a file in order, and how far its video was seen to reach."""
+    """The packets of some streams of a file in order, on its `FilmClock`, and how far its video was seen to
+    reach."""
 
     def __init__(self, path: str, indices: Sequence[int], shift: Fraction) -> None:
-        self.container = open_input(path)
+        self.container = open_film(path)
         self.streams = [self.container.streams[index] for index in indices]
         video = picture_stream(self.container)
-        wanted = self.streams if video is None else [*self.streams, video]
-        self._packets: Iterator[Packet[Any]] = self.container.demux(*wanted)
+        self._video = None if video is None else video.index
+        self._packets = FilmClock(self.container).placed(packets_of(self.container))
         self._indices = set(indices)
         self._shift = shift
         self._waiting: Packet[Any] | None = None
-        self.video_reached = Fraction(-1)
+        self._video_reached: Fraction | None = None
+        self._reached: dict[int, Fraction] = {}
 
     def until(self, time: Fraction) -> Iterator[Packet[Any]]:
         while (packet := self._next()) is not None:
@@ -54,33 +66,45 @@ class Feed:
                 return
             yield packet
 
-    def rest(self, end: Fraction) -> list[Packet[Any]]:
-        """Everything to the end of the file if the video was used to its end, else up to `end`."""
+    def rest(self, last: Fraction, end: Fraction) -> tuple[list[Packet[Any]], bool]:
+        """Everything to the end of the file, and False; only up to `end`, and True, where the video goes on
+        after the picture that begins at `last`."""
+        after = (last + end) / 2
         packets: list[Packet[Any]] = []
-        while self.video_reached <= end + TAIL_SECONDS and (packet := self._next()) is not None:
+        while not self._is_past(after, end) and (packet := self._next()) is not None:
             packets.append(packet)
-        if self.video_reached <= end + TAIL_SECONDS:
-            return packets
-        return [packet for packet in packets if _start(packet) < end]
+        if self._video_reached is None or self._video_reached <= after:
+            return packets, False
+        return [packet for packet in packets if _start(packet) < end], True
+
+    def _is_past(self, after: Fraction, end: Fraction) -> bool:
+        """Does the video go on, and is all read that lies before `end`?"""
+        video = self._video_reached
+        if video is None or video <= after:
+            return False
+        heard = all(self._reached.get(index, end - 1) >= end for index in self._indices)
+        return heard or video > end + _INTERLEAVED
 
     def _next(self) -> Packet[Any] | None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             return waiting
-        while True:
-            try:
-                packet: Packet[Any] | None = next(self._packets, None)
-            except HOSTILE:
-                return None  # the source, reading the same file, reports it
-            if packet is None:
-                return None
-            if packet.dts is None or not packet.size:
-                continue
-            if packet.stream_index in self._indices:
-                self._shifted(packet)
-                return packet
-            pts = packet.dts if packet.pts is None else packet.pts
-            self.video_reached = max(self.video_reached, pts * packet.time_base + self._shift)
+        try:
+            for packet in self._packets:
+                shown = packet.dts if packet.pts is None else packet.pts
+                if shown is None:
+                    continue
+                if packet.stream_index in self._indices:
+                    packet.dts = shown if packet.dts is None else packet.dts
+                    self._shifted(packet)
+                    self._reached[packet.stream_index] = _start(packet)
+                    return packet
+                if packet.stream_index == self._video and not packet.is_discard:
+                    time = shown * packet.time_base + self._shift
+                    self._video_reached = max(self._video_reached or time, time)
+        except HOSTILE:
+            pass  # the source, reading the same file, reports it
+        return None
 
     def _shifted(self, packet: Packet[Any]) -> None:
         assert packet.dts is not None
@@ -98,9 +122,11 @@ class CopyTrack:
         """indices: of streams whose codecs the output holds. counted: the counter's name."""
         self._feed = Feed(path, indices, shift)
         self._streams = {}
+        self._filters = {}
         for index, stream in zip(indices, self._feed.streams, strict=True):
             self._streams[index] = output.add_stream_from_template(stream)
             self._streams[index].metadata.update(stream.metadata)
+            self._filters[index] = packet_filter(stream)
         self._counted = counted
         self._copied = 0
         self._last_dts: dict[int, int] = {}
@@ -110,21 +136,38 @@ class CopyTrack:
         return {self._counted: self._copied}
 
     def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
-        yield from map(self._redirected, self._feed.until(until))
+        for packet in self._feed.until(until):
+            yield from self._through(packet)
 
-    def finish(self, end: Fraction) -> Iterator[Packet[Any]]:
-        yield from map(self._redirected, self._feed.rest(end))
+    def finish(self, last: Fraction, end: Fraction) -> Iterator[Packet[Any]]:
+        packets, _ = self._feed.rest(last, end)
+        for packet in packets:
+            yield from self._through(packet)
 
     def close(self) -> None:
         self._feed.container.close()
 
-    def _redirected(self, packet: Packet[Any]) -> Packet[Any]:
-        index, dts = packet.stream_index, packet.dts
+    def _through(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
+        index = packet.stream_index
+        through = self._filters[index]
+        if through is None:
+            yield self._redirected(packet, index)
+            return
+        try:
+            made = through.filter(packet)
+        except HOSTILE:
+            return  # a damaged packet is a gap in the sound, no reason to lose the film
+        for one in made:
+            yield self._redirected(one, index)
+
+    def _redirected(self, packet: Packet[Any], index: int) -> Packet[Any]:
+        dts = packet.dts
         assert dts is not None  # Feed lets no other through
         last = self._last_dts.get(index)
-        if last is not None and dts <= last:
-            # Muxers refuse time that stands still or runs back, which damaged files have.
-            packet.dts = packet.pts = dts = last + 1
+        apart = ceil(_APART / packet.time_base)
+        if last is not None and dts < last + apart:
+            # Muxers refuse time that stands still or runs back, as in damaged files and where sounds overlap.
+            packet.dts = packet.pts = dts = last + apart
         self._last_dts[index] = dts
         self._copied += 1
         packet.stream = self._streams[index]

@@ -1,0 +1,201 @@
+"""One clock for all streams of a film, from zero on, whatever its own clock did."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+
+FAR_SECONDS = 10
+"""A film that begins later than this was cut out of a longer time line, whatever holds it."""
+
+_GAP_SECONDS = 10
+"""A step forward by more than this is a break of the clock where the container keeps the sender's."""
+
+_LONGEST_GAP = 30 * 3600
+"""The same for containers with a time line of their own, in which gaps are meant."""
+
+_BACK = Fraction(1, 10)
+"""Seconds that decoding times may run back: damage and rounding do that much."""
+
+_READ_AHEAD = 256
+"""Packets that are read to see whether a break lasts."""
+
+_TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: the clock in the file is a sender's
+
+
+@dataclass
+class _Line:
+    """One stream. ticks: added to its own times, in its time base, as of this `segment`. last, due: where its
+    last packet lies, and ends, in order of decoding. end: where its pictures shown so far end."""
+
+    time_base: Fraction
+    segment: int
+    ticks: int
+    back: int
+    gap: int
+    moving: bool
+    judged: bool
+    last: int | None = None
+    due: int = 0
+    end: int = 0
+    step: int = 0
+
+    def late(self, packet: Packet[Any], ticks: int) -> int:
+        """By how much a packet, to whose times `ticks` are added, comes after what it follows."""
+        assert packet.dts is not None
+        if self.moving and packet.is_keyframe and packet.pts is not None:
+            return packet.pts + ticks - self.end  # Matroska tells no order of decoding, and FFmpeg guesses
+        return packet.dts + ticks - self.due
+
+    def goes_on(self, packet: Packet[Any], ticks: int) -> bool:
+        """Does it follow better with `ticks` than with its own?"""
+        return abs(self.late(packet, ticks)) <= abs(self.late(packet, self.ticks))
+
+
+class FilmClock:
+    """Gives the packets of an open film times that begin at 0 and go on one frame after where they break.
+
+    Every reader of a film that passes all its packets through `placed`, in their order, gets the same times.
+    As in FFmpeg's program, a step back breaks the clock, or one forward by more than 10 s (30 h in containers
+    whose times are a time line, as mp4 and Matroska: gaps are meant there); all streams are shifted together.
+    Times of a single packet that the next one does not confirm are damage. A start of up to 10 s is kept
+    where the container has a time line: it may be meant.
+
+    start: seconds by the film's own clock that are 0 here. breaks: how often it broke so far.
+    """
+
+    def __init__(self, container: InputContainer) -> None:
+        self._container = container
+        self._sent = bool(container.format.flags & _TS_DISCONT)
+        start = Fraction(container.start_time or 0, av.time_base)
+        self.start = start if self._sent or start > FAR_SECONDS else Fraction(0)
+        self.breaks = 0
+        self._offset = -self.start
+        self._segment = 0
+        self._lines: dict[int, _Line] = {}
+        self._ahead: deque[Packet[Any]] = deque()
+
+    def placed(self, packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+        """The same packets with their times on this clock."""
+        while True:
+            try:
+                packet = self._ahead.popleft() if self._ahead else next(packets)
+            except StopIteration:
+                return
+            self._place_(packet, packets)
+            yield packet
+
+    def _place_(self, packet: Packet[Any], packets: Iterator[Packet[Any]]) -> None:
+        line = self._lines.get(packet.stream_index)
+        if line is None:
+            line = self._lines[packet.stream_index] = self._line(packet)
+        back = line.back if line.segment == self._segment else line.gap
+        ticks = self._ticks_for(line, packet)
+        if packet.dts is not None and line.judged:
+            placed = packet.dts + ticks
+            if line.last is not None and not line.last - back <= placed <= line.due + line.gap:
+                ticks = self._after_a_jump(line, packet, packets)
+                placed = packet.dts + ticks
+            length = packet.duration or line.step
+            if line.last is not None and not packet.duration:
+                line.step = length = max(min(placed - line.last, line.gap), 0)
+            line.last, line.due = placed, placed + length
+            shown = placed if packet.pts is None else packet.pts + ticks
+            line.end = max(line.end, shown + length)
+        if ticks:
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+
+    def _line(self, packet: Packet[Any]) -> _Line:
+        base = packet.time_base or Fraction(1, av.time_base)
+        kind = self._container.streams[packet.stream_index].type
+        return _Line(
+            base,
+            self._segment,
+            round(self._offset / base),
+            back=int(_BACK / base),
+            gap=int(_GAP_SECONDS / base),
+            moving=kind == "video",
+            judged=kind in {"audio", "video"},
+        )
+
+    def _ticks_for(self, line: _Line, packet: Packet[Any]) -> int:
+        """Where the clock broke in another stream, packets from before that may still come in this one."""
+        if line.segment != self._segment:
+            ticks = round(self._offset / line.time_base)
+            if packet.dts is None or line.last is None or line.goes_on(packet, ticks):
+                line.segment, line.ticks = self._segment, ticks
+        return line.ticks
+
+    def _after_a_jump(self, line: _Line, packet: Packet[Any], packets: Iterator[Packet[Any]]) -> int:
+        """What to add to the packet's times; moves the clock where it broke."""
+        assert packet.dts is not None
+        assert line.last is not None
+        jump = packet.dts + line.ticks - line.due
+        follower = next(
+            (
+                p.dts
+                for p in self._coming(packets)
+                if p.stream_index == packet.stream_index and p.dts is not None
+            ),
+            None,
+        )
+        if follower is not None and line.last - line.back <= follower + line.ticks <= line.due + line.gap:
+            return line.ticks - jump
+        if jump > 0 and (
+            jump * line.time_base <= (0 if self._sent else _LONGEST_GAP)
+            or (follower is not None and follower - packet.dts > line.gap)  # slow, but steadily so
+            or self._reached_by_another(line, line.due + jump)
+        ):
+            return line.ticks
+        self.breaks += 1
+        offset = line.ticks * line.time_base - line.late(packet, line.ticks) * line.time_base
+        self._offset = offset + self._overlap(line, offset, packets)
+        self._segment += 1
+        line.segment, line.ticks = self._segment, round(self._offset / line.time_base)
+        return line.ticks
+
+    def _overlap(self, line: _Line, offset: Fraction, packets: Iterator[Packet[Any]]) -> Fraction:
+        """Seconds by which other streams, with this offset, would go on before they have ended: sound and
+        pictures of what was joined are not of one length."""
+        waited = {
+            index: other
+            for index, other in self._lines.items()
+            if other is not line and other.last is not None
+        }
+        longest = Fraction(0)
+        for packet in self._coming(packets):
+            if not waited:
+                break
+            other = waited.get(packet.stream_index)
+            if other is None or packet.dts is None:
+                continue
+            ticks = round(offset / other.time_base)
+            if other.goes_on(packet, ticks):
+                overlap = -other.late(packet, ticks) * other.time_base
+                longest = max(longest, overlap if other.moving or overlap > _BACK else Fraction(0))
+                del waited[packet.stream_index]
+        return longest
+
+    def _reached_by_another(self, line: _Line, placed: int) -> bool:
+        """Is another stream there without a break?"""
+        return any(
+            abs(other.due * other.time_base - placed * line.time_base) < _GAP_SECONDS
+            for other in self._lines.values()
+            if other is not line and other.last is not None
+        )
+
+    def _coming(self, packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+        """The packets that follow, which stay to be placed."""
+        yield from list(self._ahead)
+        for packet in islice(packets, max(_READ_AHEAD - len(self._ahead), 0)):
+            self._ahead.append(packet)
+            yield packet

@@ -1,0 +1,58 @@
+"""Films as they are opened: files, and those that lie on a web server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
+
+from streamstyle.media.container import HOSTILE, open_input
+from streamstyle.media.live_error import live_error
+from streamstyle.media.live_url import LiveLimits, Opening, opening_of
+
+LIMITS = LiveLimits()
+
+_WEB = ("http://", "https://")
+
+
+def is_on_the_web(url: str) -> bool:
+    """Does `url` name something on a web server?"""
+    return url.lower().startswith(_WEB)
+
+
+def is_film(url: str) -> bool:
+    """Can `open_film` open what a source that is not live says it is?"""
+    return is_on_the_web(url) or Path(url).is_file()
+
+
+def open_film(url: str, hwaccel: HWAccel | None = None, limits: LiveLimits = LIMITS) -> InputContainer:
+    """Open a film by its path or web address. hwaccel: as for `open_input`, of files only. Raises SourceError
+    with what is wrong and what to do."""
+    if not is_on_the_web(url):
+        return open_input(url, hwaccel)
+    opening = opening_of(url)
+    options = {name: opening.attempts[0][name] for name in opening.attempts[0] if name not in _FOR_STREAMS}
+    try:
+        return av.open(
+            opening.file,
+            "r",
+            container_options=options,
+            metadata_errors="replace",
+            timeout=(limits.open, limits.read),
+        )
+    except HOSTILE as error:
+        raise live_error(opening, error) from error
+
+
+_FOR_STREAMS = ("probesize", "analyzeduration")
+
+
+def has_an_end(opening: Opening, container: InputContainer) -> bool:
+    """Is what was opened a film that lies on a server as a whole, and no stream?"""
+    if not opening.film:
+        return False
+    if "hls" in container.format.name:  # a playlist that will not grow tells how long it is
+        return bool(container.duration and container.duration > 0)
+    return container.size > 0

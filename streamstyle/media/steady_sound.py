@@ -1,0 +1,64 @@
+"""Decoded sound as one run of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+class SteadySound:
+    """Turns decoded frames into samples of one rate and layout, each with its place.
+
+    Containers round times, to a millisecond some: samples follow each other all the same unless they are more
+    than 20 ms off, and the next frame confirms it: some containers time their sound by its bytes, and are
+    wrong with every frame. A film may change the rate or layout of its sound.
+    """
+
+    def __init__(self, rate: int, layout: str = "stereo") -> None:
+        """rate: samples per second. layout: mono or stereo."""
+        self._rate, self._layout = rate, layout
+        self._rounding = rate // 50
+        self._resampler = self._new()
+        self._at: int | None = None
+        self._doubted: tuple[int, av.AudioFrame] | None = None
+
+    def placed(self, frame: av.AudioFrame | None) -> Iterator[tuple[int, Samples]]:
+        """Place of the first sample since time zero, and samples (n, channels) in -1..1. None at the end
+        gives what is left. Raises what PyAV does where a frame is damaged."""
+        told = None if frame is None or frame.time is None else round(frame.time * self._rate)
+        if self._at is None:
+            self._at = told
+        if self._at is None:
+            return
+        if self._doubted is not None:
+            (doubted_at, doubted), self._doubted = self._doubted, None
+            length = round(doubted.samples * self._rate / doubted.sample_rate)
+            if told is not None and abs(told - doubted_at - length) <= min(self._rounding, length // 2):
+                self._at = doubted_at
+            yield from self._resampled(doubted)
+        if frame is not None and told is not None and abs(told - self._at) > self._rounding:
+            self._doubted = told, frame
+            return
+        yield from self._resampled(frame)
+
+    def _resampled(self, frame: av.AudioFrame | None) -> Iterator[tuple[int, Samples]]:
+        assert self._at is not None
+        try:
+            parts = self._resampler.resample(frame)
+        except ValueError:  # of another rate or layout than those before
+            parts = self._resampler.resample(None)
+            self._resampler = self._new()
+            parts += self._resampler.resample(frame)
+        for part in parts:
+            samples = part.to_ndarray().T.astype(np.float32, copy=False)
+            yield self._at, samples
+            self._at += len(samples)
+
+    def _new(self) -> AudioResampler:
+        return AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
