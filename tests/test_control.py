@@ -24,7 +24,7 @@ from live_stand_in import LONG, CodeEngine, StandInSource, stand_in_sources
 from numpy.typing import NDArray
 
 from streamstyle.build import control as build_control
-from streamstyle.build import run as build_run
+from streamstyle.build import network as build_network
 from streamstyle.build.model import Model
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
@@ -62,7 +62,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> StandInSource:
     """`camera:` is a live source, and styles are grey levels."""
     source = StandInSource()
     stand_in_sources(monkeypatch, camera=source)
-    monkeypatch.setattr(build_run, "load_model", stand_in_model)
+    monkeypatch.setattr(build_network, "load_model", stand_in_model)
     monkeypatch.setattr(build_control, "load_model", stand_in_model)
     return source
 
@@ -311,7 +311,7 @@ def openings(monkeypatch: pytest.MonkeyPatch, of: Callable[[RunConfig], T]) -> l
 
         return Model(open_engine, codes_of(config), codes_of)
 
-    monkeypatch.setattr(build_run, "load_model", model)
+    monkeypatch.setattr(build_network, "load_model", model)
     monkeypatch.setattr(build_control, "load_model", model)
     return opened
 
@@ -418,7 +418,7 @@ def test_frames_of_other_sizes_come_painted_without_a_gap(
     sizes = [(64, 96), (128, 192), (64, 64), (91, 33)]
     source = StandInSource(shape=lambda i: sizes[i // 20 % 4])
     stand_in_sources(monkeypatch, camera=source)
-    monkeypatch.setattr(build_run, "load_model", stand_in_model)
+    monkeypatch.setattr(build_network, "load_model", stand_in_model)
     seen: list[Frame] = []
     keep_frames(monkeypatch, seen)
 
