@@ -40,6 +40,8 @@ class TrainConfig:
     gradient penalty, 0: off.
 
     octaves: of the image pyramid on which the style is compared; content is at the second and the third.
+    octave_decay: weight of an octave over that of the one before. Below 1 plain walls get strokes and no
+    clouds: a painting's large forms are not for every part of every photo.
     fine_side: side of the part of a crop that is compared at the full size, where statistics need few pixels
     and cost most; 0: all of it.
     of_a_style: how many photos of a step share a style. pooled_from: the first octave at which they are
@@ -67,6 +69,7 @@ class TrainConfig:
     content_layer: str = "relu3_1"
     octaves: Annotated[int, Meta(ge=2, le=4)] = 4
     pooled_from: Annotated[int, Meta(ge=0)] = 4
+    octave_decay: Annotated[float, Meta(gt=0, le=1)] = 1.0
     fine_side: Annotated[int, Meta(ge=0, multiple_of=32)] = 0
     of_a_style: Annotated[int, Meta(ge=1)] = 1
 

@@ -255,7 +255,7 @@ def _painting_losses(
         if of_content:
             kept.append(taps[config.content_layer][photo])
     terms = {
-        "style": torch.stack(errors).mean(),
+        "style": torch.stack(errors) @ _octave_weights(config).to(out),
         "variation": losses.total_variation(out),
         "grid": losses.grid_loss(out),
     }
@@ -269,6 +269,12 @@ def _painting_losses(
         pairs = zip(kept, content, strict=True)
         terms["content"] = torch.stack([losses.content_loss(a, b) for a, b in pairs]).mean()
     return terms
+
+
+def _octave_weights(config: TrainConfig) -> Tensor:
+    """(octaves,), with a sum of 1: each half as large counts `octave_decay` times the one before."""
+    weights = config.octave_decay ** torch.arange(config.octaves)
+    return weights / weights.sum()
 
 
 def _train_discriminator_(
