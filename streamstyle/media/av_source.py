@@ -26,7 +26,7 @@ from streamstyle.media.decoders import (
     device_refusal,
     nvdec,
 )
-from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
+from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 READ_FAILURES = 32  # after so many in a row the rest of a file is taken for lost
@@ -217,7 +217,8 @@ class FileSource:
     def _upright(self, head: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[Frame]:
         """Frames as promised to the world, the given head first."""
         info = self.info
-        turn = turn_of(head)
+        orientation = orientation_of(head)
+        told_inexact(self._path, orientation, self._notes)
         last: int | None = None
         step = _step(info)
         frame: av.VideoFrame | None = head
@@ -231,7 +232,7 @@ class FileSource:
                 step = frame.duration or step
                 self._counts["frames"] += 1
                 yield Frame(
-                    pixels=turned(pixels, turn),
+                    pixels=laid_down(pixels, orientation),
                     index=self._counts["frames"] - 1,
                     pts=last,
                     time_base=info.time_base,

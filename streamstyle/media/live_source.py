@@ -27,7 +27,7 @@ from streamstyle.media.live_sound import SoundBuffer
 from streamstyle.media.live_url import QUICK, LiveLimits, Opening
 from streamstyle.media.piped import ChildPipe, Program, ffmpeg_program, relay_program
 from streamstyle.media.scene.sound import SOUND_RATE
-from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
+from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 _DAMAGED_READS = 32
@@ -204,6 +204,7 @@ class LiveSource:
         self, container: InputContainer, stream: VideoStream, head: av.VideoFrame, *, ends: bool
     ) -> StreamInfo:
         width, height, aspect = upright_shape(stream, head)
+        told_inexact(self._opening.name, orientation_of(head), self._notes)
         declared = stream.average_rate or stream.guessed_rate
         declared = declared if declared and 0 < declared <= 1000 else None
         stamps = [picture.time for picture in self._heads if picture.time is not None]
@@ -305,7 +306,7 @@ class LiveSource:
         length = (picture.duration or 0) * (picture.time_base or Fraction(0)) / TIME_BASE
         self._counts["frames"] += 1
         yield Frame(
-            pixels=turned(pixels, turn_of(picture)),
+            pixels=laid_down(pixels, orientation_of(picture)),
             index=self._clock.frames - 1,
             pts=ticks,
             time_base=TIME_BASE,
