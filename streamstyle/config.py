@@ -34,6 +34,8 @@ class RunConfig:
     done over the frames (see `streamstyle.explain.overlay`). queue: frames that each channel holds.
     quality: the encoder's constant rate factor, 0 (best) .. 51; None leaves it to the container.
     decoder: of films: cpu, cuda for NVIDIA's NVDEC, or auto for the CPU where that does not open.
+    deinterlace: of films and live sources whose frames say that they are interlaced: auto makes one picture
+    of each, field two, off leaves them as they are.
     encoder: of films and streams: cpu, a graphics chip's nvenc, qsv or amf, or auto for the first that opens.
     Of live sources: source_timeout: seconds without anything after which a stream is lost and tried again.
     live_queue: frames that wait before each stage, of which the oldest is dropped.
@@ -62,6 +64,7 @@ class RunConfig:
     queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None
     decoder: Literal["cpu", "cuda", "auto"] = "cpu"
+    deinterlace: Literal["auto", "off", "field"] = "auto"
     encoder: Literal["cpu", "nvenc", "qsv", "amf", "auto"] = "cpu"
     source_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
     live_queue: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2

@@ -79,7 +79,12 @@ class Controlled:
     def _switch(self, url: str, timeout: float) -> None:
         """See `Levers.switch`."""
         decoder = self.config.decoder if is_file(url) else "cpu"
-        source = open_source(url, timeout=self.config.source_timeout, decoder=decoder)
+        source = open_source(
+            url,
+            timeout=self.config.source_timeout,
+            decoder=decoder,
+            deinterlace=self.config.deinterlace,
+        )
         self.source.switch(source, timeout)
 
     def _target(

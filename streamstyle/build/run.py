@@ -50,7 +50,12 @@ def run_job(
     """
     refuse_overlap(_outputs(job), job.source)
     job = replace(job, sinks=grouped(job.sinks))
-    source = open_source(job.source, timeout=config.source_timeout, decoder=config.decoder)
+    source = open_source(
+        job.source,
+        timeout=config.source_timeout,
+        decoder=config.decoder,
+        deinterlace=config.deinterlace,
+    )
     model = model or load_model(config, tell)
     return _run(
         job, config, source, model, stop=stop, on_progress=on_progress, clock=clock, tell=tell, ready=ready
@@ -71,7 +76,8 @@ def repair_job(
     Raises the first StreamStyleError of any stage.
     """
     refuse_overlap(_outputs(job), job.source, original)
-    pair = PaintedPair(open_source(original), open_source(job.source))
+    opened = (open_source(url, deinterlace=config.deinterlace) for url in (original, job.source))
+    pair = PaintedPair(*opened)
     model = Model(lambda _height, _width: PaintedEngine(pair.painted), np.zeros((2, 0), np.float32))
     return _run(job, config, pair, model, stop=stop, on_progress=on_progress, clock=clock)
 

@@ -67,6 +67,11 @@ def add_command(commands: Any) -> None:
         "--overlay", action="store_true", default=None, help="draw over the film what is found and repaired"
     )
     parser.add_argument("--decoder", metavar="NAME", help="of films: cpu (the default), cuda or auto")
+    parser.add_argument(
+        "--deinterlace",
+        metavar="HOW",
+        help="of interlaced films: auto (the default, a picture per frame), field (one per field) or off",
+    )
     parser.add_argument("--encoder", metavar="NAME", help="cpu (the default), nvenc, qsv, amf or auto")
     _add_live_options(parser)
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
@@ -123,7 +128,7 @@ def command(arguments: argparse.Namespace) -> int:
     named = (
         *("style", "strength", "turn", "region", "region_style", "region_feather"),
         *("engine", "network", "size", "every", "tile", "correct", "flash_guard", "overlay"),
-        *("consistency", "decoder", "encoder", "latency", "metrics"),
+        *("consistency", "decoder", "deinterlace", "encoder", "latency", "metrics"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [

@@ -26,6 +26,7 @@ from streamstyle.media.decoders import (
     device_refusal,
     nvdec,
 )
+from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
@@ -38,6 +39,7 @@ class FileSource:
 
     decoder: cpu; cuda, NVIDIA's NVDEC, which raises SourceError where it does not decode the film; or auto,
     which then takes the CPU and notes why. What NVDEC cannot decode later on comes from the CPU, counted.
+    deinterlace: see `Deinterlacer`; with `field` the time base of frames is half the film's.
 
     Counters: `frames`; `corrupt_packets` (did not decode, or only with parts concealed);
     `concealed_frames` (of these, shown all the same); `truncated` (0 or 1); `guessed_pts`,
@@ -45,8 +47,10 @@ class FileSource:
     `software_frames` (by the CPU in spite of NVDEC).
     """
 
-    def __init__(self, path: str, *, decoder: str = "cpu") -> None:
+    def __init__(self, path: str, *, decoder: str = "cpu", deinterlace: Deinterlacing = "auto") -> None:
         self._path = path
+        self._deinterlace = deinterlace
+        self._deinterlacer = Deinterlacer(deinterlace)
         self._decoder = decoder
         self._device = False
         self._why_cpu = ""
@@ -92,7 +96,7 @@ class FileSource:
     def report(self) -> MediaReport:
         """Counters so far."""
         counters = {"frames": 0, "corrupt_packets": 0, "truncated": 0} | dict(self._counts)
-        notes = list(self._notes)
+        notes = [*self._notes, *self._deinterlacer.notes(self._path)]
         if self._device:
             missed = self._counts["software_frames"]
             but = f", but {missed} frames by the CPU, as NVDEC does not take them" if missed else ""
@@ -151,7 +155,8 @@ class FileSource:
             if not self._device:  # NVDEC has 32 surfaces at most, and every frame thread takes one
                 stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            decoded = self._decoded(container, stream)
+            self._deinterlacer = Deinterlacer(self._deinterlace)
+            decoded = self._deinterlacer(self._decoded(container, stream))
             head = next(decoded, None)
             if head is None:
                 raise SourceError(
@@ -160,7 +165,7 @@ class FileSource:
                 )
             if self._device:
                 check_film(stream.codec_context, head)
-            self._info = _describe(self._path, container, stream, head)
+            self._info = _describe(self._path, container, stream, head, self._deinterlacer)
             self._frames = self._upright(head, decoded)
         except HOSTILE as error:
             raise SourceError(f"{self._path} cannot be decoded: its headers are damaged.") from error
@@ -262,7 +267,13 @@ class FileSource:
         self._notes.append(f"{self._path} is cut off: it ends after {float(self._read_to):.1f} s, {detail}.")
 
 
-def _describe(path: str, container: InputContainer, stream: VideoStream, head: av.VideoFrame) -> StreamInfo:
+def _describe(
+    path: str,
+    container: InputContainer,
+    stream: VideoStream,
+    head: av.VideoFrame,
+    deinterlacer: Deinterlacer,
+) -> StreamInfo:
     width, height, aspect = upright_shape(stream, head)
     time_base = stream.time_base
     if not time_base or time_base <= 0:
@@ -274,9 +285,9 @@ def _describe(path: str, container: InputContainer, stream: VideoStream, head: a
         url=path,
         width=width,
         height=height,
-        rate=rate,
-        time_base=time_base,
-        frames=_frame_count(container, stream, rate),
+        rate=rate and rate * deinterlacer.pictures,
+        time_base=time_base / deinterlacer.ticks,
+        frames=_frame_count(container, stream, rate) * deinterlacer.pictures,
         sample_aspect_ratio=aspect,
         matrix=matrix_name(head.colorspace, head.height),
         audio_streams=len(container.streams.audio),

@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from streamstyle.errors import SourceError
 from streamstyle.media.colour import ToRgb, matrix_name
 from streamstyle.media.container import HOSTILE, picture_stream
+from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_rate
 from streamstyle.media.live_error import live_error, no_picture
 from streamstyle.media.live_sound import SoundBuffer
@@ -46,7 +47,8 @@ class LiveSource:
     any, on the same clock. A film that comes over the network faster than it plays is held back to its pace
     and ends as files do.
 
-    measure: read some frames ahead, and give the rate that their time stamps have. Counters: as
+    measure: read some frames ahead, and give the rate that their time stamps have. deinterlace: see
+    `Deinterlacer`, which holds interlaced pictures back until the next is there. Counters: as
     `FileSource`'s, and `stale`, pictures that were held up and passed over for newer ones.
     """
 
@@ -58,12 +60,14 @@ class LiveSource:
         limits: LiveLimits,
         *,
         measure: bool = True,
+        deinterlace: Deinterlacing = "auto",
     ) -> None:
         self._opening = opening
         self._clock = clock
         self._sound = sound
         self._limits = limits
         self._measure = measure
+        self._deinterlacer = Deinterlacer(deinterlace)
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
         self._to_rgb = ToRgb()
@@ -130,7 +134,8 @@ class LiveSource:
     def report(self) -> MediaReport:
         """Counters so far."""
         counters = {"frames": 0, "corrupt_packets": 0, "truncated": 0} | dict(self._counts)
-        return MediaReport(counters=counters, notes=tuple(self._notes))
+        notes = (*self._notes, *self._deinterlacer.notes(self._opening.name))
+        return MediaReport(counters=counters, notes=notes)
 
     def _connected(self) -> InputContainer:
         opening = self._opening
@@ -172,7 +177,7 @@ class LiveSource:
             self._pace = Pace()
         sound = next((s for s in container.streams.audio if s.codec_context is not None), None)
         self._ear = None if sound is None else _Ear(sound, self._clock, self._sound)
-        self._pictures = self._decoded(container, stream, ends=ends)
+        self._pictures = self._deinterlacer(self._decoded(container, stream, ends=ends))
         deadline = time.monotonic() + self._limits.open
         head = next(self._pictures, None)
         if head is None:
@@ -206,7 +211,7 @@ class LiveSource:
         width, height, aspect = upright_shape(stream, head)
         told_inexact(self._opening.name, orientation_of(head), self._notes)
         declared = stream.average_rate or stream.guessed_rate
-        declared = declared if declared and 0 < declared <= 1000 else None
+        declared = declared * self._deinterlacer.pictures if declared and 0 < declared <= 1000 else None
         stamps = [picture.time for picture in self._heads if picture.time is not None]
         rate = measured_rate(stamps, declared)
         if self._opening.device and rate and declared and rate != declared:

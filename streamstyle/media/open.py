@@ -19,6 +19,7 @@ from streamstyle.media.wire import SCHEMES
 from streamstyle.types import Sink, Source, StreamInfo
 
 if TYPE_CHECKING:
+    from streamstyle.media.deinterlace import Deinterlacing
     from streamstyle.media.reconnecting import ReconnectingSource
 
 Tell = Callable[[str], None]
@@ -32,10 +33,10 @@ class Encoding:
     encoder: str
 
 
-def _film(path: str, decoder: str) -> Source:
+def _film(path: str, decoder: str, deinterlace: Deinterlacing) -> Source:
     from streamstyle.media.av_source import FileSource
 
-    return FileSource(path, decoder=decoder)
+    return FileSource(path, decoder=decoder, deinterlace=deinterlace)
 
 
 def _scene(url: str) -> Source:
@@ -103,19 +104,26 @@ LIMITS = LiveLimits()
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 
 
-def open_source(url: str, *, timeout: float = LIMITS.read, decoder: str = "cpu") -> Source:
+def open_source(
+    url: str,
+    *,
+    timeout: float = LIMITS.read,
+    decoder: str = "cpu",
+    deinterlace: Deinterlacing = "auto",
+) -> Source:
     """The source for a path or a scheme of the table; it opens when its `with` block is entered.
 
     timeout: seconds without anything after which a stream or device is taken for lost. decoder: of films, see
-    `FileSource`. Raises ConfigError for a scheme that is not known, or that `cuda` does not decode.
+    `FileSource`. deinterlace: of films and live sources, see `Deinterlacer`. Raises ConfigError for a scheme
+    that is not known, or that `cuda` does not decode.
     """
     scheme = _scheme(url)
     if not scheme:
-        return _film(url, decoder)
+        return _film(url, decoder, deinterlace)
     if decoder == "cuda":
         raise ConfigError(f"--decoder cuda is for films only, not for {scheme}: leave it out.")
     if scheme in LIVE:
-        return open_live(opening_of(url), replace(LIMITS, read=timeout))
+        return open_live(opening_of(url), replace(LIMITS, read=timeout), deinterlace)
     if scheme not in _SOURCES:
         readable = _SOURCES | dict.fromkeys(LIVE, open_source)
         raise ConfigError(
@@ -125,7 +133,9 @@ def open_source(url: str, *, timeout: float = LIMITS.read, decoder: str = "cpu")
     return _SOURCES[scheme](url)
 
 
-def open_live(opening: Opening, limits: LiveLimits = LIMITS) -> ReconnectingSource:
+def open_live(
+    opening: Opening, limits: LiveLimits = LIMITS, deinterlace: Deinterlacing = "auto"
+) -> ReconnectingSource:
     """A live input that comes back, on one clock and with one sound over all its connections."""
     from streamstyle.media.live_clock import LiveClock
     from streamstyle.media.live_sound import SoundBuffer
@@ -133,7 +143,9 @@ def open_live(opening: Opening, limits: LiveLimits = LIMITS) -> ReconnectingSour
     from streamstyle.media.reconnecting import ReconnectingSource
 
     clock, sound = LiveClock(), SoundBuffer()
-    return ReconnectingSource(lambda first: LiveSource(opening, clock, sound, limits, measure=first))
+    return ReconnectingSource(
+        lambda first: LiveSource(opening, clock, sound, limits, measure=first, deinterlace=deinterlace)
+    )
 
 
 def grouped(urls: Sequence[str]) -> tuple[str, ...]:
