@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
-from streamstyle.media.colour import ToRgb, matrix_name
+from streamstyle.media.colour import ToRgb, matrix_of
 from streamstyle.media.container import HOSTILE, open_input, picture_stream
 from streamstyle.media.decoders import (
     NEEDS,
@@ -96,7 +96,7 @@ class FileSource:
     def report(self) -> MediaReport:
         """Counters so far."""
         counters = {"frames": 0, "corrupt_packets": 0, "truncated": 0} | dict(self._counts)
-        notes = [*self._notes, *self._deinterlacer.notes(self._path)]
+        notes = [*self._notes, *self._deinterlacer.notes(self._path), *self._to_rgb.notes(self._path)]
         if self._device:
             missed = self._counts["software_frames"]
             but = f", but {missed} frames by the CPU, as NVDEC does not take them" if missed else ""
@@ -289,7 +289,7 @@ def _describe(
         time_base=time_base / deinterlacer.ticks,
         frames=_frame_count(container, stream, rate) * deinterlacer.pictures,
         sample_aspect_ratio=aspect,
-        matrix=matrix_name(head.colorspace, head.height),
+        matrix=matrix_of(head),
         audio_streams=len(container.streams.audio),
     )
 

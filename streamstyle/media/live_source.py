@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
-from streamstyle.media.colour import ToRgb, matrix_name
+from streamstyle.media.colour import ToRgb, matrix_of
 from streamstyle.media.container import HOSTILE, picture_stream
 from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_rate
@@ -134,7 +134,8 @@ class LiveSource:
     def report(self) -> MediaReport:
         """Counters so far."""
         counters = {"frames": 0, "corrupt_packets": 0, "truncated": 0} | dict(self._counts)
-        notes = (*self._notes, *self._deinterlacer.notes(self._opening.name))
+        name = self._opening.name
+        notes = (*self._notes, *self._deinterlacer.notes(name), *self._to_rgb.notes(name))
         return MediaReport(counters=counters, notes=notes)
 
     def _connected(self) -> InputContainer:
@@ -228,7 +229,7 @@ class LiveSource:
             time_base=TIME_BASE,
             frames=round(seconds * rate) if rate else 0,
             sample_aspect_ratio=aspect,
-            matrix=matrix_name(head.colorspace, head.height),
+            matrix=matrix_of(head),
             audio_streams=len(container.streams.audio),
             live=True,
             sound=None if self._ear is None else self._sound,
@@ -303,8 +304,7 @@ class LiveSource:
             self._counts["stale"] += 1
             return
         try:
-            matrix = matrix_name(picture.colorspace, picture.height)
-            pixels = self._to_rgb(picture, matrix, picture.width, picture.height)
+            pixels = self._to_rgb(picture, matrix_of(picture), picture.width, picture.height)
         except HOSTILE:
             self._counts["corrupt_packets"] += 1
             return
