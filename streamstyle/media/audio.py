@@ -13,6 +13,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
+from streamstyle.media.carried import describe_
 from streamstyle.media.container import HOSTILE
 from streamstyle.media.formats import OutputFormat
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
@@ -37,6 +38,7 @@ class EncodeTrack:
         rate = _OPUS_RATE if encoder == "libopus" else min(context.sample_rate or 48_000, 48_000)
         layout = "mono" if context.channels == 1 else "stereo"
         self._stream = _encoder(output, encoder, rate, layout)
+        describe_(self._stream, stream)
         self._encoded = 0
 
     @property

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
 from streamstyle.media.colour import ToRgb, matrix_of
-from streamstyle.media.container import HOSTILE, open_input, picture_stream
+from streamstyle.media.container import HOSTILE, moving_streams, open_input, picture_stream
 from streamstyle.media.decoders import (
     NEEDS,
     DeviceRefusalError,
@@ -152,6 +152,7 @@ class FileSource:
                 f"{self._path} uses a video codec that this FFmpeg cannot decode: convert it to H.264 first."
             )
         try:
+            self._note_other_streams(container, stream)
             if not self._device:  # NVDEC has 32 surfaces at most, and every frame thread takes one
                 stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -255,6 +256,15 @@ class FileSource:
             self._counts["repaired_pts"] += 1
             return last + 1
         return pts
+
+    def _note_other_streams(self, container: InputContainer, taken: VideoStream) -> None:
+        moving = moving_streams(container)
+        if len(moving) > 1:
+            place = [stream.index for stream in moving].index(taken.index) + 1
+            self._notes.append(
+                f"{self._path} holds {len(moving)} video streams: number {place} was taken, as players do, "
+                f"and the others were left out."
+            )
 
     def _note_early_end(self, container: InputContainer) -> None:
         """Compare how far the packets reached with what the header promised."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from streamstyle.media.carried import describe_
 from streamstyle.media.container import HOSTILE, open_input, picture_stream
 from streamstyle.media.formats import FORMATS, OutputFormat
 
@@ -100,7 +101,7 @@ class CopyTrack:
         self._streams = {}
         for index, stream in zip(indices, self._feed.streams, strict=True):
             self._streams[index] = output.add_stream_from_template(stream)
-            self._streams[index].metadata.update(stream.metadata)
+            describe_(self._streams[index], stream)
         self._counted = counted
         self._copied = 0
         self._last_dts: dict[int, int] = {}
