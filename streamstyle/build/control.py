@@ -84,6 +84,7 @@ class Controlled:
             timeout=self.config.source_timeout,
             decoder=decoder,
             deinterlace=self.config.deinterlace,
+            background=self.config.background,
         )
         self.source.switch(source, timeout)
 

@@ -55,6 +55,7 @@ def run_job(
         timeout=config.source_timeout,
         decoder=config.decoder,
         deinterlace=config.deinterlace,
+        background=config.background,
     )
     model = model or load_model(config, tell)
     return _run(
@@ -76,7 +77,10 @@ def repair_job(
     Raises the first StreamStyleError of any stage.
     """
     refuse_overlap(_outputs(job), job.source, original)
-    opened = (open_source(url, deinterlace=config.deinterlace) for url in (original, job.source))
+    opened = (
+        open_source(url, deinterlace=config.deinterlace, background=config.background)
+        for url in (original, job.source)
+    )
     pair = PaintedPair(*opened)
     model = Model(lambda _height, _width: PaintedEngine(pair.painted), np.zeros((2, 0), np.float32))
     return _run(job, config, pair, model, stop=stop, on_progress=on_progress, clock=clock)

@@ -72,6 +72,7 @@ def add_command(commands: Any) -> None:
         metavar="HOW",
         help="of interlaced films: auto (the default, a picture per frame), field (one per field) or off",
     )
+    parser.add_argument("--background", metavar="RRGGBB", help="what transparent films are laid over")
     parser.add_argument("--encoder", metavar="NAME", help="cpu (the default), nvenc, qsv, amf or auto")
     _add_live_options(parser)
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
@@ -128,7 +129,7 @@ def command(arguments: argparse.Namespace) -> int:
     named = (
         *("style", "strength", "turn", "region", "region_style", "region_feather"),
         *("engine", "network", "size", "every", "tile", "correct", "flash_guard", "overlay"),
-        *("consistency", "decoder", "deinterlace", "encoder", "latency", "metrics"),
+        *("consistency", "decoder", "deinterlace", "background", "encoder", "latency", "metrics"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [

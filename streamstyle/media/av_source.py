@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
+from streamstyle.media.alpha import BLACK
 from streamstyle.media.colour import ToRgb, matrix_of
 from streamstyle.media.container import HOSTILE, moving_streams, open_input, picture_stream
 from streamstyle.media.decoders import (
@@ -39,7 +40,8 @@ class FileSource:
 
     decoder: cpu; cuda, NVIDIA's NVDEC, which raises SourceError where it does not decode the film; or auto,
     which then takes the CPU and notes why. What NVDEC cannot decode later on comes from the CPU, counted.
-    deinterlace: see `Deinterlacer`; with `field` the time base of frames is half the film's.
+    deinterlace: see `Deinterlacer`; with `field` the time base of frames is half the film's. background:
+    RRGGBB, what transparent pictures are laid over.
 
     Counters: `frames`; `corrupt_packets` (did not decode, or only with parts concealed);
     `concealed_frames` (of these, shown all the same); `truncated` (0 or 1); `guessed_pts`,
@@ -47,7 +49,14 @@ class FileSource:
     `software_frames` (by the CPU in spite of NVDEC).
     """
 
-    def __init__(self, path: str, *, decoder: str = "cpu", deinterlace: Deinterlacing = "auto") -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        decoder: str = "cpu",
+        deinterlace: Deinterlacing = "auto",
+        background: str = BLACK,
+    ) -> None:
         self._path = path
         self._deinterlace = deinterlace
         self._deinterlacer = Deinterlacer(deinterlace)
@@ -56,7 +65,7 @@ class FileSource:
         self._why_cpu = ""
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
-        self._to_rgb = ToRgb()
+        self._to_rgb = ToRgb(background)
         self._container: InputContainer | None = None
         self._info: StreamInfo | None = None
         self._frames: Iterator[Frame] = iter(())
@@ -152,7 +161,7 @@ class FileSource:
                 f"{self._path} uses a video codec that this FFmpeg cannot decode: convert it to H.264 first."
             )
         try:
-            self._note_other_streams(container, stream)
+            self._note_left_out(container, stream)
             if not self._device:  # NVDEC has 32 surfaces at most, and every frame thread takes one
                 stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -257,13 +266,18 @@ class FileSource:
             return last + 1
         return pts
 
-    def _note_other_streams(self, container: InputContainer, taken: VideoStream) -> None:
+    def _note_left_out(self, container: InputContainer, taken: VideoStream) -> None:
         moving = moving_streams(container)
         if len(moving) > 1:
             place = [stream.index for stream in moving].index(taken.index) + 1
             self._notes.append(
                 f"{self._path} holds {len(moving)} video streams: number {place} was taken, as players do, "
                 f"and the others were left out."
+            )
+        tags = {key.lower(): value for key, value in taken.metadata.items()}
+        if tags.get("alpha_mode") == "1":
+            self._notes.append(
+                f"{self._path} is transparent in WebM's way, which is not decoded: it was taken as opaque."
             )
 
     def _note_early_end(self, container: InputContainer) -> None:

@@ -17,6 +17,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
+from streamstyle.media.alpha import BLACK, flattened, has_alpha, rgb_of
 from streamstyle.media.hdr import Grading, planes_of, transfer_of
 from streamstyle.types import Picture
 
@@ -82,20 +83,27 @@ _PLANAR = {
 
 
 class ToRgb:
-    """Makes pictures of the frames of one stream. HDR ones are tone-mapped, all by what the first says."""
+    """Makes pictures of the frames of one stream. HDR ones are tone-mapped, all by what the first says;
+    transparent ones are laid over the background, RRGGBB."""
 
-    def __init__(self) -> None:
+    def __init__(self, background: str = BLACK) -> None:
+        self._background = background
+        self._transparent = False
         self._planar, self._rgb = VideoReformatter(), VideoReformatter()  # each keeps what it needs
         self._grading: Grading | None = None
 
     def notes(self, name: str) -> list[str]:
         """What is to be said of the source of this name."""
-        if self._grading is None:
-            return []
-        return [
-            f"{name} is HDR ({self._grading.transfer}, up to {self._grading.peak:.0f} cd/m2) and was "
-            f"tone-mapped to SDR in BT.709: 203 cd/m2 are its white, highlights are compressed."
-        ]
+        notes = []
+        if self._grading is not None:
+            notes.append(
+                f"{name} is HDR ({self._grading.transfer}, up to {self._grading.peak:.0f} cd/m2) and was "
+                f"tone-mapped to SDR in BT.709: 203 cd/m2 are its white, highlights are compressed."
+            )
+        if self._transparent:
+            colour = "black" if self._background == BLACK else f"#{self._background}"
+            notes.append(f"{name} is transparent in places, and was laid over {colour}.")
+        return notes
 
     def __call__(self, frame: av.VideoFrame, matrix: str, width: int, height: int) -> Picture:
         """The frame as a new picture (height, width, 3), scaled if it has another size. matrix: of frames
@@ -105,18 +113,23 @@ class ToRgb:
         if planar := _PLANAR.get(frame.format.name):
             frame = self._planar.reformat(frame, format=planar, threads=1)  # its tags of colour remain
         scaler = MATRICES[matrix].scaler
+        alpha = has_alpha(frame.format.name)
         converted = self._rgb.reformat(
             frame,
             width=width,
             height=height,
-            format="rgb24",
+            format="rgba" if alpha else "rgb24",
             src_colorspace=scaler,
             dst_colorspace=scaler,
             src_color_range=ColorRange.JPEG if is_full_range(frame) else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
-        return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+        pixels = np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+        if alpha:
+            pixels, transparent = flattened(pixels, rgb_of(self._background))
+            self._transparent |= transparent
+        return pixels
 
     def _tone_mapped(self, frame: av.VideoFrame, width: int, height: int) -> Picture:
         grading = Grading.of(frame)

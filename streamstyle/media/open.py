@@ -33,10 +33,10 @@ class Encoding:
     encoder: str
 
 
-def _film(path: str, decoder: str, deinterlace: Deinterlacing) -> Source:
+def _film(path: str, decoder: str, deinterlace: Deinterlacing, background: str) -> Source:
     from streamstyle.media.av_source import FileSource
 
-    return FileSource(path, decoder=decoder, deinterlace=deinterlace)
+    return FileSource(path, decoder=decoder, deinterlace=deinterlace, background=background)
 
 
 def _scene(url: str) -> Source:
@@ -110,16 +110,18 @@ def open_source(
     timeout: float = LIMITS.read,
     decoder: str = "cpu",
     deinterlace: Deinterlacing = "auto",
+    background: str = "000000",
 ) -> Source:
     """The source for a path or a scheme of the table; it opens when its `with` block is entered.
 
     timeout: seconds without anything after which a stream or device is taken for lost. decoder: of films, see
-    `FileSource`. deinterlace: of films and live sources, see `Deinterlacer`. Raises ConfigError for a scheme
-    that is not known, or that `cuda` does not decode.
+    `FileSource`. deinterlace: of films and live sources, see `Deinterlacer`. background: RRGGBB, what
+    transparent films are laid over. Raises ConfigError for a scheme that is not known, or that `cuda` does
+    not decode.
     """
     scheme = _scheme(url)
     if not scheme:
-        return _film(url, decoder, deinterlace)
+        return _film(url, decoder, deinterlace, background)
     if decoder == "cuda":
         raise ConfigError(f"--decoder cuda is for films only, not for {scheme}: leave it out.")
     if scheme in LIVE:
