@@ -36,6 +36,9 @@ class RunConfig:
     done over the frames (see `streamstyle.explain.overlay`). queue: frames that each channel holds.
     quality: the encoder's constant rate factor, 0 (best) .. 51; None leaves it to the container.
     decoder: of films: cpu, cuda for NVIDIA's NVDEC, or auto for the CPU where that does not open.
+    deinterlace: of films and live sources whose frames say that they are interlaced: auto makes one picture
+    of each, field two, off leaves them as they are.
+    background: RRGGBB, what transparent films are laid over.
     encoder: of films and streams: cpu, a graphics chip's nvenc, qsv or amf, or auto for the first that opens.
     live: take a film on a web server for a live source too, at its pace.
     Of live sources: source_timeout: seconds without anything after which a stream is lost and tried again.
@@ -66,6 +69,8 @@ class RunConfig:
     queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None
     decoder: Literal["cpu", "cuda", "auto"] = "cpu"
+    deinterlace: Literal["auto", "off", "field"] = "auto"
+    background: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{6}$")] = "000000"
     encoder: Literal["cpu", "nvenc", "qsv", "amf", "auto"] = "cpu"
     live: bool = False
     source_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0

@@ -396,8 +396,10 @@ def test_another_source_gets_the_time_out_of_the_run(
 ) -> None:
     asked: list[float] = []
 
-    def open_other(_url: str, *, timeout: float, decoder: str) -> StandInSource:
-        assert decoder == "cpu"
+    def open_other(
+        _url: str, *, timeout: float, decoder: str, deinterlace: str, background: str
+    ) -> StandInSource:
+        assert (decoder, deinterlace) == ("cpu", "auto")
         asked.append(timeout)
         return StandInSource()
 

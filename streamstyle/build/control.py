@@ -79,8 +79,14 @@ class Controlled:
     def _switch(self, url: str, timeout: float) -> None:
         """See `Levers.switch`."""
         decoder = self.config.decoder if is_file(url) else "cpu"
-        live = self.config.live or self.source.paced
-        source = open_source(url, timeout=self.config.source_timeout, decoder=decoder, live=live)
+        source = open_source(
+            url,
+            timeout=self.config.source_timeout,
+            decoder=decoder,
+            live=self.config.live or self.source.paced,
+            deinterlace=self.config.deinterlace,
+            background=self.config.background,
+        )
         self.source.switch(source, timeout)
 
     def _target(

@@ -51,7 +51,14 @@ def run_job(
     """
     refuse_overlap(_outputs(job), job.source)
     job = replace(job, sinks=grouped(job.sinks))
-    source = open_source(job.source, timeout=config.source_timeout, decoder=config.decoder, live=config.live)
+    source = open_source(
+        job.source,
+        timeout=config.source_timeout,
+        decoder=config.decoder,
+        live=config.live,
+        deinterlace=config.deinterlace,
+        background=config.background,
+    )
     first = Chosen(config, model) if model else first_choice(config, tell)
     return _run(job, first, source, stop=stop, on_progress=on_progress, clock=clock, tell=tell, ready=ready)
 
@@ -70,7 +77,11 @@ def repair_job(
     Raises the first StreamStyleError of any stage.
     """
     refuse_overlap(_outputs(job), job.source, original)
-    pair = PaintedPair(open_source(original), open_source(job.source))
+    opened = (
+        open_source(url, deinterlace=config.deinterlace, background=config.background)
+        for url in (original, job.source)
+    )
+    pair = PaintedPair(*opened)
     model = Model(lambda _height, _width: PaintedEngine(pair.painted), np.zeros((2, 0), np.float32))
     return _run(job, Chosen(config, model), pair, stop=stop, on_progress=on_progress, clock=clock)
 

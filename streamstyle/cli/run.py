@@ -74,6 +74,12 @@ def add_command(commands: Any) -> None:
         "--overlay", action="store_true", default=None, help="draw over the film what is found and repaired"
     )
     parser.add_argument("--decoder", metavar="NAME", help="of films: cpu (the default), cuda or auto")
+    parser.add_argument(
+        "--deinterlace",
+        metavar="HOW",
+        help="of interlaced films: auto (the default, a picture per frame), field (one per field) or off",
+    )
+    parser.add_argument("--background", metavar="RRGGBB", help="what transparent films are laid over")
     parser.add_argument("--encoder", metavar="NAME", help="cpu (the default), nvenc, qsv, amf or auto")
     parser.add_argument(
         "--live",
@@ -136,7 +142,7 @@ def command(arguments: argparse.Namespace) -> int:
     named = (
         *("style", "strength", "turn", "colour", "region", "region_style", "region_feather"),
         *("engine", "network", "size", "every", "tile", "correct", "flash_guard", "overlay"),
-        *("consistency", "decoder", "encoder", "latency", "metrics", "live"),
+        *("consistency", "decoder", "deinterlace", "background", "encoder", "latency", "metrics", "live"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [

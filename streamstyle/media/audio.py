@@ -13,6 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from streamstyle.media.carried import describe_
 from streamstyle.media.container import HOSTILE
 from streamstyle.media.formats import OutputFormat
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
@@ -40,6 +41,7 @@ class EncodeTrack:
         self._rate = _OPUS_RATE if encoder == "libopus" else min(context.sample_rate or 48_000, 48_000)
         self._layout = "mono" if context.channels == 1 else "stereo"
         self._stream = _encoder(output, encoder, self._rate, self._layout)
+        describe_(self._stream, stream)
         self._sound = SteadySound(self._rate, self._layout)
         self._done: int | None = None
         self._encoded = 0

@@ -16,9 +16,11 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.audio import PcmTrack, SoundTrack, sound_tracks
+from streamstyle.media.carried import carry_over
 from streamstyle.media.colour import from_rgb
 from streamstyle.media.container import UNWRITABLE, sink_error
 from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
@@ -32,9 +34,6 @@ from streamstyle.media.tracks import Track, copy_chapters, subtitle_tracks
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 KEY_SECONDS = 1  # a killed process loses at most this much, and players seek to this grid
-
-# The container's own business; copying them would describe the source's container.
-_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
 
 class FileSink:
@@ -163,7 +162,7 @@ class _Output:
         self._reformatter = VideoReformatter()
         self._shift = _shift_to_zero(first, info, notes)
         self._stream = video_stream(self._container, format_, options, info, notes)
-        self._tracks = _tracks(self._container, format_, info, self._shift, notes)
+        self._tracks = _tracks(self._container, self._stream, format_, info, self._shift, notes)
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
         self._last_key: Fraction | None = None
@@ -250,7 +249,12 @@ def _shift_to_zero(first: Frame, info: StreamInfo, notes: list[str]) -> Fraction
 
 
 def _tracks(
-    container: OutputContainer, format_: OutputFormat, info: StreamInfo, shift: Fraction, notes: list[str]
+    container: OutputContainer,
+    video: VideoStream,
+    format_: OutputFormat,
+    info: StreamInfo,
+    shift: Fraction,
+    notes: list[str],
 ) -> list[Track]:
     if info.sound is not None:
         return [SoundTrack(container, info.sound, shift, format_.sound_encoder)]
@@ -260,11 +264,11 @@ def _tracks(
     if info.live or not is_film(info.url):
         return []
     with open_film(info.url) as source:
-        tags = {key: value for key, value in source.metadata.items() if key.lower() not in _OWN_TAGS}
-        container.metadata.update(tags)
         copy_chapters(container, source, shift - FilmClock(source).start)
         film = source, info.url, shift, notes
-        return [*sound_tracks(container, format_, *film), *subtitle_tracks(container, format_, *film)]
+        tracks = [*sound_tracks(container, format_, *film), *subtitle_tracks(container, format_, *film)]
+        carry_over(container, video, format_, source, notes)
+        return tracks
 
 
 def _usual_duration(info: StreamInfo) -> Fraction:

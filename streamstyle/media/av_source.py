@@ -16,8 +16,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
-from streamstyle.media.colour import ToRgb, matrix_name
-from streamstyle.media.container import HOSTILE, packets_of, picture_stream
+from streamstyle.media.alpha import BLACK
+from streamstyle.media.colour import ToRgb, matrix_of
+from streamstyle.media.container import HOSTILE, moving_streams, packets_of, picture_stream
 from streamstyle.media.decoders import (
     NEEDS,
     DeviceRefusalError,
@@ -26,9 +27,10 @@ from streamstyle.media.decoders import (
     device_refusal,
     nvdec,
 )
+from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.film_clock import FAR_SECONDS, FilmClock
 from streamstyle.media.film_input import open_film
-from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
+from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
 from streamstyle.urls import masked
 
@@ -41,6 +43,8 @@ class FileSource:
 
     decoder: cpu; cuda, NVIDIA's NVDEC, which raises SourceError where it does not decode the film; or auto,
     which then takes the CPU and notes why. What NVDEC cannot decode later on comes from the CPU, counted.
+    deinterlace: see `Deinterlacer`; with `field` the time base of frames is half the film's. background:
+    RRGGBB, what transparent pictures are laid over.
 
     Counters: `frames`; `corrupt_packets` (did not decode, or only with parts concealed);
     `concealed_frames` (of these, shown all the same); `truncated` (0 or 1); `guessed_pts`,
@@ -48,14 +52,23 @@ class FileSource:
     `software_frames` (by the CPU in spite of NVDEC); `clock_breaks` (see `FilmClock`).
     """
 
-    def __init__(self, path: str, *, decoder: str = "cpu") -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        decoder: str = "cpu",
+        deinterlace: Deinterlacing = "auto",
+        background: str = BLACK,
+    ) -> None:
         self._url, self._path = path, masked(path)
+        self._deinterlace = deinterlace
+        self._deinterlacer = Deinterlacer(deinterlace)
         self._decoder = decoder
         self._device = False
         self._why_cpu = ""
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
-        self._to_rgb = ToRgb()
+        self._to_rgb = ToRgb(background)
         self._container: InputContainer | None = None
         self._info: StreamInfo | None = None
         self._frames: Iterator[Frame] = iter(())
@@ -97,7 +110,7 @@ class FileSource:
     def report(self) -> MediaReport:
         """Counters so far."""
         counters = {"frames": 0, "corrupt_packets": 0, "truncated": 0} | dict(self._counts)
-        notes = list(self._notes)
+        notes = [*self._notes, *self._deinterlacer.notes(self._path), *self._to_rgb.notes(self._path)]
         if self._device:
             missed = self._counts["software_frames"]
             but = f", but {missed} frames by the CPU, as NVDEC does not take them" if missed else ""
@@ -168,10 +181,12 @@ class FileSource:
                 f"{self._path} uses a video codec that this FFmpeg cannot decode: convert it to H.264 first."
             )
         try:
+            self._note_left_out(container, stream)
             if not self._device:  # NVDEC has 32 surfaces at most, and every frame thread takes one
                 stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            decoded = self._decoded(container, stream)
+            self._deinterlacer = Deinterlacer(self._deinterlace)
+            decoded = self._deinterlacer(self._decoded(container, stream))
             head = next(decoded, None)
             if head is None:
                 raise SourceError(
@@ -180,7 +195,7 @@ class FileSource:
                 )
             if self._device:
                 check_film(stream.codec_context, head)
-            self._info = _describe(self._url, container, stream, head)
+            self._info = _describe(self._url, container, stream, head, self._deinterlacer)
             self._frames = self._upright(head, decoded)
         except HOSTILE as error:
             raise SourceError(f"{self._path} cannot be decoded: its headers are damaged.") from error
@@ -232,7 +247,8 @@ class FileSource:
     def _upright(self, head: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[Frame]:
         """Frames as promised to the world, the given head first."""
         info = self.info
-        turn = turn_of(head)
+        orientation = orientation_of(head)
+        told_inexact(self._path, orientation, self._notes)
         last: int | None = None
         step = _step(info)
         frame: av.VideoFrame | None = head
@@ -246,7 +262,7 @@ class FileSource:
                 step = frame.duration or step
                 self._counts["frames"] += 1
                 yield Frame(
-                    pixels=turned(pixels, turn),
+                    pixels=laid_down(pixels, orientation),
                     index=self._counts["frames"] - 1,
                     pts=last,
                     time_base=info.time_base,
@@ -265,6 +281,20 @@ class FileSource:
             return last + 1
         return pts
 
+    def _note_left_out(self, container: InputContainer, taken: VideoStream) -> None:
+        moving = moving_streams(container)
+        if len(moving) > 1:
+            place = [stream.index for stream in moving].index(taken.index) + 1
+            self._notes.append(
+                f"{self._path} holds {len(moving)} video streams: number {place} was taken, as players do, "
+                f"and the others were left out."
+            )
+        tags = {key.lower(): value for key, value in taken.metadata.items()}
+        if tags.get("alpha_mode") == "1":
+            self._notes.append(
+                f"{self._path} is transparent in WebM's way, which is not decoded: it was taken as opaque."
+            )
+
     def _note_early_end(self, container: InputContainer, clock: FilmClock, size: int) -> None:
         """Compare how far the packets reached with what the header promised."""
         declared = _declared_end(container)
@@ -278,7 +308,13 @@ class FileSource:
         self._notes.append(f"{self._path} is cut off: it ends after {float(self._read_to):.1f} s, {detail}.")
 
 
-def _describe(path: str, container: InputContainer, stream: VideoStream, head: av.VideoFrame) -> StreamInfo:
+def _describe(
+    path: str,
+    container: InputContainer,
+    stream: VideoStream,
+    head: av.VideoFrame,
+    deinterlacer: Deinterlacer,
+) -> StreamInfo:
     width, height, aspect = upright_shape(stream, head)
     time_base = stream.time_base
     if not time_base or time_base <= 0:
@@ -292,11 +328,11 @@ def _describe(path: str, container: InputContainer, stream: VideoStream, head: a
         url=path,
         width=width,
         height=height,
-        rate=rate,
-        time_base=time_base,
-        frames=_frame_count(container, stream, rate),
+        rate=rate and rate * deinterlacer.pictures,
+        time_base=time_base / deinterlacer.ticks,
+        frames=_frame_count(container, stream, rate) * deinterlacer.pictures,
         sample_aspect_ratio=aspect,
-        matrix=matrix_name(head.colorspace, head.height),
+        matrix=matrix_of(head),
         audio_streams=len(container.streams.audio),
     )
 

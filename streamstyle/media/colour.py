@@ -17,6 +17,8 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
+from streamstyle.media.alpha import BLACK, flattened, has_alpha, rgb_of
+from streamstyle.media.hdr import Grading, planes_of, transfer_of
 from streamstyle.types import Picture
 
 HD_LINES = 720
@@ -58,6 +60,11 @@ def matrix_name(tag: int, lines: int) -> str:
     return _NAME_OF_TAG.get(tag, "bt709" if lines >= HD_LINES else "bt601")
 
 
+def matrix_of(frame: av.VideoFrame) -> str:
+    """The matrix that belongs to the pictures which `ToRgb` makes of such frames: HDR becomes BT.709."""
+    return "bt709" if transfer_of(frame) else matrix_name(frame.colorspace, frame.height)
+
+
 def is_full_range(frame: av.VideoFrame) -> bool:
     """Do the samples use all of 0..255? RGB and the old `yuvj` formats always do."""
     name = frame.format.name
@@ -76,28 +83,75 @@ _PLANAR = {
 
 
 class ToRgb:
-    """Makes pictures of the frames of one stream."""
+    """Makes pictures of the frames of one stream. HDR ones are tone-mapped, all by what the first says;
+    transparent ones are laid over the background, RRGGBB."""
 
-    def __init__(self) -> None:
+    def __init__(self, background: str = BLACK) -> None:
+        self._background = background
+        self._transparent = False
         self._planar, self._rgb = VideoReformatter(), VideoReformatter()  # each keeps what it needs
+        self._grading: Grading | None = None
+
+    def notes(self, name: str) -> list[str]:
+        """What is to be said of the source of this name."""
+        notes = []
+        if self._grading is not None:
+            notes.append(
+                f"{name} is HDR ({self._grading.transfer}, up to {self._grading.peak:.0f} cd/m2) and was "
+                f"tone-mapped to SDR in BT.709: 203 cd/m2 are its white, highlights are compressed."
+            )
+        if self._transparent:
+            colour = "black" if self._background == BLACK else f"#{self._background}"
+            notes.append(f"{name} is transparent in places, and was laid over {colour}.")
+        return notes
 
     def __call__(self, frame: av.VideoFrame, matrix: str, width: int, height: int) -> Picture:
-        """The frame as a new picture (height, width, 3), scaled if it has another size."""
+        """The frame as a new picture (height, width, 3), scaled if it has another size. matrix: of frames
+        that are not HDR."""
+        if transfer_of(frame):
+            return self._tone_mapped(frame, width, height)
         if planar := _PLANAR.get(frame.format.name):
             frame = self._planar.reformat(frame, format=planar, threads=1)  # its tags of colour remain
         scaler = MATRICES[matrix].scaler
+        alpha = has_alpha(frame.format.name)
         converted = self._rgb.reformat(
             frame,
             width=width,
             height=height,
-            format="rgb24",
+            format="rgba" if alpha else "rgb24",
             src_colorspace=scaler,
             dst_colorspace=scaler,
             src_color_range=ColorRange.JPEG if is_full_range(frame) else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
-        return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+        pixels = np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+        if alpha:
+            pixels, transparent = flattened(pixels, rgb_of(self._background))
+            self._transparent |= transparent
+        return pixels
+
+    def _tone_mapped(self, frame: av.VideoFrame, width: int, height: int) -> Picture:
+        grading = Grading.of(frame)
+        if self._grading is not None and (
+            (grading.transfer, grading.primaries) == (self._grading.transfer, self._grading.primaries)
+        ):
+            grading = self._grading  # another peak within the film would be a flash
+        self._grading = grading
+        # HDR is BT.2020 where nothing else is said, whatever its size.
+        scaler = MATRICES[_NAME_OF_TAG.get(int(frame.colorspace), "bt2020")].scaler
+        deep = self._rgb.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="gbrp16le",
+            src_colorspace=scaler,
+            dst_colorspace=scaler,
+            src_color_range=ColorRange.JPEG if is_full_range(frame) else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            threads=1,
+        )
+        return grading.shown(planes_of(deep))
 
 
 def from_rgb(

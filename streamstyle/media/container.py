@@ -103,12 +103,21 @@ def packets_of(
             yield packet
 
 
+def moving_streams(container: InputContainer) -> list[VideoStream]:
+    """The streams of moving pictures: not the cover art of a song, nor the thumbnails of a film."""
+    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & still]
+
+
 def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The first stream of moving pictures: not the cover art of a song. None where there is none."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    return None
+    """The stream of moving pictures that players show: the default one, else the first, and one that can be
+    decoded if any can. None where there is none."""
+
+    def rank(stream: VideoStream) -> tuple[bool, bool]:
+        default = bool(stream.disposition & av.stream.Disposition.default)
+        return stream.codec_context is not None, default
+
+    return max(moving_streams(container), key=rank, default=None)
 
 
 def sink_error(path: str, error: BaseException) -> SinkError:

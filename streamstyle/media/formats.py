@@ -31,11 +31,44 @@ _EVERYWHERE = {
 _H264 = {"preset": "veryfast", "crf": "18", "bf": "0", "forced-idr": "1"}
 _VP9 = {"deadline": "realtime", "cpu-used": "7", "crf": "24", "b": "0", "row-mt": "1"}
 
+# What FFmpeg 8.1's muxers write and its demuxers find again.
+_EVERY_TAG = {
+    "title",
+    "artist",
+    "album",
+    "comment",
+    "copyright",
+    "date",
+    "genre",
+    "location",
+    "creation_time",
+}
+_MOV_TAGS = frozenset(_EVERY_TAG | {"make", "model"})
+_MP4_TAGS = frozenset(
+    _EVERY_TAG
+    | {
+        "album_artist",
+        "composer",
+        "description",
+        "disc",
+        "episode_id",
+        "episode_sort",
+        "grouping",
+        "keywords",
+    }
+    | {"lyrics", "media_type", "network", "season_number", "show", "synopsis", "track"}
+)
+_SAID = {"default", "dub", "comment", "forced", "hearing_impaired", "visual_impaired", "descriptions"}
+_MP4_DISPOSITIONS = frozenset(_SAID | {"captions"})
+_MATROSKA_DISPOSITIONS = frozenset(_SAID | {"original"})
+
 
 @dataclass(frozen=True)
 class OutputFormat:
     """muxer, video: FFmpeg's names. sound: codecs that this container may hold and players know in it
-    (None: whatever the muxer takes). sound_encoder: for the other codecs. subtitles: codecs that it holds."""
+    (None: whatever the muxer takes). sound_encoder: for the other codecs. subtitles: codecs that it holds.
+    dispositions: FFmpeg's names of those that it holds. tags: of the film, None for any. attachments: does it
+    hold files, such as the fonts of subtitles?"""
 
     muxer: str
     muxer_options: Mapping[str, str]
@@ -44,6 +77,9 @@ class OutputFormat:
     sound: frozenset[str] | None
     sound_encoder: str
     subtitles: frozenset[str] = frozenset()
+    dispositions: frozenset[str] = frozenset({"default"})
+    tags: frozenset[str] | None = None
+    attachments: bool = False
 
     def options(self, time_base: Fraction) -> dict[str, str]:
         """What to open the muxer with, for video with this time base."""
@@ -65,6 +101,8 @@ FORMATS = {
         frozenset({"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}),
         "aac",
         frozenset({"mov_text"}),
+        _MP4_DISPOSITIONS,
+        _MP4_TAGS,
     ),
     ".mov": OutputFormat(
         "mov",
@@ -74,6 +112,7 @@ FORMATS = {
         frozenset({"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}),
         "aac",
         frozenset({"mov_text"}),
+        tags=_MOV_TAGS,
     ),
     ".mkv": OutputFormat(
         "matroska",
@@ -83,6 +122,8 @@ FORMATS = {
         None,
         "aac",
         frozenset({"subrip", "ass", "webvtt", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"}),
+        _MATROSKA_DISPOSITIONS,
+        attachments=True,
     ),
     ".webm": OutputFormat(
         "webm",
@@ -92,6 +133,7 @@ FORMATS = {
         frozenset({"opus", "vorbis"}),
         "libopus",
         frozenset({"webvtt"}),
+        frozenset({"default", "forced"}),
     ),
 }
 

@@ -20,8 +20,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
-from streamstyle.media.colour import ToRgb, matrix_name
+from streamstyle.media.colour import ToRgb, matrix_of
 from streamstyle.media.container import HOSTILE, picture_stream
+from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.film_input import has_an_end
 from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_rate
 from streamstyle.media.live_error import live_error, no_picture
@@ -29,7 +30,7 @@ from streamstyle.media.live_sound import SoundBuffer
 from streamstyle.media.live_url import QUICK, LiveLimits, Opening
 from streamstyle.media.piped import ChildPipe, Program, ffmpeg_program, relay_program
 from streamstyle.media.scene.sound import SOUND_RATE
-from streamstyle.media.upright import MAX_PIXELS, turn_of, turned, upright_shape
+from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 _DAMAGED_READS = 32
@@ -49,7 +50,8 @@ class LiveSource:
     and ends as files do.
 
     measure: read some frames ahead, and give the rate that their time stamps have. container: the opened
-    input, None to open it. Counters: as
+    input, None to open it. deinterlace: see `Deinterlacer`, which holds interlaced pictures back until the
+    next is there. Counters: as
     `FileSource`'s, and `stale`, pictures that were held up and passed over for newer ones.
     """
 
@@ -62,12 +64,14 @@ class LiveSource:
         *,
         measure: bool = True,
         container: InputContainer | None = None,
+        deinterlace: Deinterlacing = "auto",
     ) -> None:
         self._opening = opening
         self._clock = clock
         self._sound = sound
         self._limits = limits
         self._measure = measure
+        self._deinterlacer = Deinterlacer(deinterlace)
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
         self._to_rgb = ToRgb()
@@ -134,7 +138,9 @@ class LiveSource:
     def report(self) -> MediaReport:
         """Counters so far."""
         counters = {"frames": 0, "corrupt_packets": 0, "truncated": 0} | dict(self._counts)
-        return MediaReport(counters=counters, notes=tuple(self._notes))
+        name = self._opening.name
+        notes = (*self._notes, *self._deinterlacer.notes(name), *self._to_rgb.notes(name))
+        return MediaReport(counters=counters, notes=notes)
 
     def _connected(self) -> InputContainer:
         opening = self._opening
@@ -178,7 +184,7 @@ class LiveSource:
             self._pace = Pace()
         sound = next((s for s in container.streams.audio if s.codec_context is not None), None)
         self._ear = None if sound is None else _Ear(sound, self._clock, self._sound)
-        self._pictures = self._decoded(container, stream, ends=ends)
+        self._pictures = self._deinterlacer(self._decoded(container, stream, ends=ends))
         deadline = time.monotonic() + self._limits.open
         head = next(self._pictures, None)
         if head is None:
@@ -219,8 +225,9 @@ class LiveSource:
         self, container: InputContainer, stream: VideoStream, head: av.VideoFrame, *, ends: bool
     ) -> StreamInfo:
         width, height, aspect = upright_shape(stream, head)
+        told_inexact(self._opening.name, orientation_of(head), self._notes)
         declared = stream.average_rate or stream.guessed_rate
-        declared = declared if declared and 0 < declared <= 1000 else None
+        declared = declared * self._deinterlacer.pictures if declared and 0 < declared <= 1000 else None
         stamps = [picture.time for picture in self._heads if picture.time is not None]
         rate = measured_rate(stamps, declared)
         if self._opening.device and rate and declared and rate != declared:
@@ -237,7 +244,7 @@ class LiveSource:
             time_base=TIME_BASE,
             frames=round(seconds * rate) if rate else 0,
             sample_aspect_ratio=aspect,
-            matrix=matrix_name(head.colorspace, head.height),
+            matrix=matrix_of(head),
             audio_streams=len(container.streams.audio),
             live=True,
             sound=None if self._ear is None else self._sound,
@@ -314,15 +321,14 @@ class LiveSource:
             self._counts["stale"] += 1
             return
         try:
-            matrix = matrix_name(picture.colorspace, picture.height)
-            pixels = self._to_rgb(picture, matrix, picture.width, picture.height)
+            pixels = self._to_rgb(picture, matrix_of(picture), picture.width, picture.height)
         except HOSTILE:
             self._counts["corrupt_packets"] += 1
             return
         length = (picture.duration or 0) * (picture.time_base or Fraction(0)) / TIME_BASE
         self._counts["frames"] += 1
         yield Frame(
-            pixels=turned(pixels, turn_of(picture)),
+            pixels=laid_down(pixels, orientation_of(picture)),
             index=self._clock.frames - 1,
             pts=ticks,
             time_base=TIME_BASE,

@@ -21,6 +21,7 @@ from streamstyle.types import Sink, Source, StreamInfo
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+    from streamstyle.media.deinterlace import Deinterlacing
     from streamstyle.media.reconnecting import ReconnectingSource
 
 Tell = Callable[[str], None]
@@ -34,10 +35,10 @@ class Encoding:
     encoder: str
 
 
-def _film(path: str, decoder: str) -> Source:
+def _film(path: str, decoder: str, deinterlace: Deinterlacing, background: str) -> Source:
     from streamstyle.media.av_source import FileSource
 
-    return FileSource(path, decoder=decoder)
+    return FileSource(path, decoder=decoder, deinterlace=deinterlace, background=background)
 
 
 def _scene(url: str) -> Source:
@@ -106,22 +107,31 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 
 
 def open_source(
-    url: str, *, timeout: float = LIMITS.read, decoder: str = "cpu", live: bool = False
+    url: str,
+    *,
+    timeout: float = LIMITS.read,
+    decoder: str = "cpu",
+    live: bool = False,
+    deinterlace: Deinterlacing = "auto",
+    background: str = "000000",
 ) -> Source:
     """The source for a path or a scheme of the table; it opens when its `with` block is entered.
 
     timeout: seconds without anything after which a stream or device is taken for lost. decoder: of films, see
-    `FileSource`. live: take a film on a web server for a stream as well. Raises ConfigError for a scheme that
-    is not known, or that `cuda` does not decode.
+    `FileSource`. live: take a film on a web server for a stream as well. deinterlace: of films and live
+    sources, see `Deinterlacer`. background: RRGGBB, what transparent films are laid over. Raises ConfigError
+    for a scheme that is not known, or that `cuda` does not decode.
     """
     scheme = _scheme(url)
     if not scheme:
-        return _film(url, decoder)
+        return _film(url, decoder, deinterlace, background)
     if decoder == "cuda":
         raise ConfigError(f"--decoder cuda is for films only, not for {scheme}: leave it out.")
     if scheme in LIVE:
         opening, limits = opening_of(url), replace(LIMITS, read=timeout)
-        return open_live(opening, limits) if live or not opening.film else _on_the_web(opening, limits)
+        if live or not opening.film:
+            return open_live(opening, limits, deinterlace=deinterlace)
+        return _on_the_web(opening, limits, deinterlace, background)
     if scheme not in _SOURCES:
         readable = _SOURCES | dict.fromkeys(LIVE, open_source)
         raise ConfigError(
@@ -131,14 +141,23 @@ def open_source(
     return _SOURCES[scheme](url)
 
 
-def _on_the_web(opening: Opening, limits: LiveLimits) -> Source:
+def _on_the_web(opening: Opening, limits: LiveLimits, deinterlace: Deinterlacing, background: str) -> Source:
+    from streamstyle.media.av_source import FileSource
     from streamstyle.media.web_source import WebSource
 
-    return WebSource(opening, limits, lambda container: open_live(opening, limits, container))
+    return WebSource(
+        opening,
+        limits,
+        film=lambda: FileSource(opening.url, deinterlace=deinterlace, background=background),
+        live=lambda container: open_live(opening, limits, container, deinterlace),
+    )
 
 
 def open_live(
-    opening: Opening, limits: LiveLimits = LIMITS, container: InputContainer | None = None
+    opening: Opening,
+    limits: LiveLimits = LIMITS,
+    container: InputContainer | None = None,
+    deinterlace: Deinterlacing = "auto",
 ) -> ReconnectingSource:
     """A live input that comes back, on one clock and with one sound over all its connections. container: that
     of the first one, None to open it."""
@@ -150,7 +169,10 @@ def open_live(
     clock, sound = LiveClock(), SoundBuffer()
     return ReconnectingSource(
         lambda first: LiveSource(
-            *(opening, clock, sound, limits), measure=first, container=container if first else None
+            *(opening, clock, sound, limits),
+            measure=first,
+            container=container if first else None,
+            deinterlace=deinterlace,
         )
     )
 

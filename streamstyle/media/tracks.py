@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from streamstyle.media.carried import describe_
 from streamstyle.media.container import HOSTILE, packets_of, picture_stream
 from streamstyle.media.film_clock import FilmClock
 from streamstyle.media.film_input import open_film
@@ -125,7 +126,7 @@ class CopyTrack:
         self._filters = {}
         for index, stream in zip(indices, self._feed.streams, strict=True):
             self._streams[index] = output.add_stream_from_template(stream)
-            self._streams[index].metadata.update(stream.metadata)
+            describe_(self._streams[index], stream)
             self._filters[index] = packet_filter(stream)
         self._counted = counted
         self._copied = 0

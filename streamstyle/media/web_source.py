@@ -23,14 +23,19 @@ class WebSource:
     """Implements `Source` for `http:` and `https:`. Which of the two it is shows when it is opened: a film
     has a length, or is a playlist with an end.
 
-    live: makes the source of a stream, which goes on with the container that was opened. Counters: those of
-    `FileSource` or `ReconnectingSource`.
+    film: makes the source of a film. live: makes that of a stream, which goes on with the container that was
+    opened. Counters: those of `FileSource` or `ReconnectingSource`.
     """
 
     def __init__(
-        self, opening: Opening, limits: LiveLimits, live: Callable[[InputContainer], ReconnectingSource]
+        self,
+        opening: Opening,
+        limits: LiveLimits,
+        *,
+        film: Callable[[], FileSource],
+        live: Callable[[InputContainer], ReconnectingSource],
     ) -> None:
-        self._opening, self._limits, self._live = opening, limits, live
+        self._opening, self._limits, self._film, self._live = opening, limits, film, live
         self._source: FileSource | ReconnectingSource | None = None
 
     @property
@@ -54,7 +59,7 @@ class WebSource:
             raise live_error(self._opening, error) from error
         if has_an_end(self._opening, container):
             container.close()
-            self._source = FileSource(self._opening.url)
+            self._source = self._film()
         else:
             self._source = self._live(container)
         self._source.__enter__()

@@ -1,0 +1,156 @@
+"""What a film carries beside pictures, sound and subtitles, and what of it an output holds: tags, languages,
+dispositions, timecode, attachments and cover art. What it does not hold is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from av.container import InputContainer, OutputContainer
+from av.stream import DataStream, Disposition, Stream
+from av.video.stream import VideoStream
+
+from streamstyle.media.container import HOSTILE, moving_streams, picture_stream
+from streamstyle.media.formats import FORMATS, OutputFormat
+
+# The container's own business; copying them would describe the source's container.
+_OF_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+
+# What a muxer says of the samples of a stream, which are others now.
+_OF_SAMPLES = (
+    "duration",
+    "bps",
+    "number_of_",
+    "_statistics_",
+    "encoder",
+    "vendor_id",
+    "rotate",
+    "alpha_mode",
+)
+
+_PICTURES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
+
+_MOST_COUNTED = 255  # frames a second in QuickTime's track of the timecode
+
+# Hours, minutes and seconds; frames, after a semicolon or point where some are dropped.
+_TIMECODE = re.compile(r"\d\d:\d\d:\d\d([:;.])(\d\d)")
+
+
+def describe_(target: Stream, source: Stream) -> None:
+    """Give a stream of the output the language, the title, the other tags and the dispositions of its
+    source."""
+    target.metadata.update(
+        {key: value for key, value in source.metadata.items() if not key.lower().startswith(_OF_SAMPLES)}
+    )
+    target.disposition = source.disposition
+
+
+def carry_over(
+    output: OutputContainer,
+    video: VideoStream,
+    format_: OutputFormat,
+    source: InputContainer,
+    notes: list[str],
+) -> None:
+    """Write down what the film `source` carries, `video` being the output's stream of its pictures; before
+    the first packet is muxed. What the output does not hold is noted."""
+    _tags(output, format_, source, notes)
+    pictured = picture_stream(source)
+    if pictured is not None:
+        describe_(video, pictured)
+    code = source.metadata.get("timecode")
+    if code is not None and "timecode" not in {key.lower() for key in video.metadata}:
+        video.metadata["timecode"] = code
+    _check_timecode_(video, format_, notes)
+    _dispositions(format_, source, notes)
+    _attachments(output, format_, source, notes)
+    lost = [stream for stream in source.streams.data if not _carried_otherwise(stream, source)]
+    if lost:
+        names = sorted({stream.metadata.get("handler_name", stream.name or "unknown") for stream in lost})
+        notes.append(f"{len(lost)} streams of data were left out: {', '.join(names)}.")
+
+
+def _check_timecode_(video: VideoStream, format_: OutputFormat, notes: list[str]) -> None:
+    """Take away a timecode that the muxer would refuse, and the whole film with it."""
+    key = next((key for key in video.metadata if key.lower() == "timecode"), None)
+    if key is None or format_.muxer not in {"mp4", "mov"}:
+        return
+    rate = round(video.codec_context.framerate or 0)
+    told = _TIMECODE.fullmatch(video.metadata[key])
+    counts = told is not None and int(told[2]) < rate and (told[1] == ":" or not rate % 30)
+    if not counts or rate > _MOST_COUNTED:
+        notes.append(
+            f"The timecode {video.metadata.pop(key)} was left out: {format_.muxer} files hold none that "
+            f"counts {rate} frames a second so."
+        )
+
+
+def _tags(output: OutputContainer, format_: OutputFormat, source: InputContainer, notes: list[str]) -> None:
+    tags = {key: value for key, value in source.metadata.items() if key.lower() not in _OF_CONTAINER}
+    output.metadata.update(tags)
+    if format_.tags is not None:
+        lost = {key for key in tags if key.lower().partition("-")[0] not in format_.tags} - {"timecode"}
+        _tell_lost(
+            "The tags", lost, format_, [s for s, other in FORMATS.items() if other.tags is None], notes
+        )
+
+
+def _dispositions(format_: OutputFormat, source: InputContainer, notes: list[str]) -> None:
+    kept = [*source.streams.audio]
+    said = {one.name or "" for stream in kept for one in Disposition(stream.disposition)}
+    said |= {
+        one.name or ""
+        for stream in source.streams.subtitles
+        if stream.codec_context is not None and stream.codec_context.codec.canonical_name in format_.subtitles
+        for one in Disposition(stream.disposition)
+    }
+    lost = said - format_.dispositions
+    others = [suffix for suffix, other in FORMATS.items() if lost <= other.dispositions]
+    _tell_lost("The dispositions of tracks", lost, format_, others, notes)
+
+
+def _attachments(
+    output: OutputContainer, format_: OutputFormat, source: InputContainer, notes: list[str]
+) -> None:
+    lost: list[str] = []
+    for attached in source.streams.attachments:
+        if format_.attachments:
+            name, kind = attached.name or "attachment", attached.mimetype or "application/octet-stream"
+            output.add_attachment(name, kind, attached.data)
+        else:
+            lost.append(attached.name or "an attachment")
+    moving = {stream.index for stream in moving_streams(source)}
+    for cover in source.streams.video:
+        if cover.index in moving:
+            continue
+        name, kind = _PICTURES.get(cover.name or "", ("", ""))
+        picture = _first_packet(source, cover) if name and format_.attachments else b""
+        if picture:
+            output.add_attachment(cover.metadata.get("filename", name), kind, picture)
+        else:
+            lost.append("the cover picture")
+    others = [suffix for suffix, other in FORMATS.items() if other.attachments]
+    _tell_lost("Attachments", lost, format_, others, notes)
+
+
+def _first_packet(source: InputContainer, stream: VideoStream) -> bytes:
+    try:
+        return next((bytes(packet) for packet in source.demux(stream) if packet.size), b"")
+    except HOSTILE:
+        return b""
+
+
+def _tell_lost(
+    what: str, lost: Iterable[str], format_: OutputFormat, others: list[str], notes: list[str]
+) -> None:
+    named = sorted(set(lost))
+    if named:
+        remedy = f": {' and '.join(others)} files do" if others else ""
+        notes.append(
+            f"{what} {', '.join(named)} were left out, which {format_.muxer} files do not hold{remedy}."
+        )
+
+
+def _carried_otherwise(stream: DataStream, source: InputContainer) -> bool:
+    """Is it QuickTime's track of the timecode, or of the titles of chapters?"""
+    return "timecode" in stream.metadata or (stream.name == "bin_data" and bool(source.chapters()))

@@ -1,0 +1,28 @@
+"""What comes along with a decoded frame beside its samples: display matrix, light levels and the like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+from av.sidedata.sidedata import Type
+
+
+def _unknown(kind: type[Type], value: object) -> Any:
+    unknown: Any = object.__new__(kind)
+    unknown._name_, unknown._value_ = f"UNKNOWN_{value}", value
+    return unknown
+
+
+# PyAV 18 raises ValueError for all side data of a frame that has one kind which is not in its list, as the
+# EXIF data of JPEG pictures is. This is Python's own hook for values that an Enum does not know.
+Type._missing_ = classmethod(_unknown)  # type: ignore[assignment, method-assign]
+
+
+def side_data(frame: av.VideoFrame, kind: str) -> bytes:
+    """The frame's side data of this kind, a name of `av.sidedata.sidedata.Type`; empty where it has none."""
+    beside: Any = frame.side_data
+    try:
+        return bytes(beside[kind])
+    except KeyError:
+        return b""
