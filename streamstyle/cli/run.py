@@ -73,6 +73,17 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--overlay", action="store_true", default=None, help="draw over the film what is found and repaired"
     )
+    _add_media_options(parser)
+    _add_live_options(parser)
+    parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
+    parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
+    parser.set_defaults(command=command)
+
+
+def _add_media_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoder", metavar="NAME", help="of films: cpu (the default), cuda or auto")
     parser.add_argument(
         "--deinterlace",
@@ -87,13 +98,6 @@ def add_command(commands: Any) -> None:
         default=None,
         help="play a film on a web server at its pace, as a stream",
     )
-    _add_live_options(parser)
-    parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
-    parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
-    parser.set_defaults(command=command)
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:

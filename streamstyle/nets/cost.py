@@ -11,8 +11,11 @@ def multiply_adds(config: GeneratorConfig, height: int, width: int) -> int:
     c0, c1, c2 = config.widths
     inside = config.expansion * c2
     block = config.kernel**2 * c2 + 2 * c2 * inside
-    half = 9 * 12 * c0 + 9 * c0 * 12  # the stem and the last one, both on blocks of 2x2 RGB pixels
-    quarter = 9 * c0 * c1 + 9 * c1 * c1 + 9 * c1 * 4 * c0  # down1, merge, up1
+    blocks = 4 * config.head  # channels of blocks of 2x2 pixels inside the head
+    head = 9 * (c0 * blocks + 12 * blocks + blocks * 12) if blocks else 9 * c0 * 12
+    half = 9 * 12 * c0 + head  # both on blocks of 2x2 RGB pixels
+    fine = config.fine_blocks * 2 * 9 * c1 * c1
+    quarter = 9 * c0 * c1 + 9 * c1 * c1 + fine + 9 * c1 * 4 * c0  # down1, merge, fine blocks, up1
     eighth = 9 * c1 * c2 + CANVAS_CHANNELS * c2 + config.blocks * block + c2 * c1  # down2 to the neck
     positions = -(-height // SIZE_MULTIPLE) * -(-width // SIZE_MULTIPLE)
     return positions * (16 * half + 4 * quarter + eighth)
