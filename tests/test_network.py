@@ -63,6 +63,7 @@ def counted(config: GeneratorConfig, height: int, width: int) -> int:
     [
         *(GeneratorConfig.from_json(load_manifest(p).architecture) for p in installed_networks().values()),
         GeneratorConfig(widths=(4, 12, 20), blocks=1, expansion=3, kernel=3),
+        GeneratorConfig(widths=(8, 8, 16), blocks=1, fine_blocks=2, skip=True, head=6),
     ],
     ids=str,
 )

@@ -99,8 +99,9 @@ def main() -> None:
     from streamstyle.train.own import synthetic_photos
 
     bundle = load_bundle(network_folder(arguments.network))
-    held_out = bundle.manifest.training["held_out"]
-    pictures = tuple(read_picture(DATA / "content" / name) for name in held_out)
+    photos = DATA / "content"
+    held_out = [name for name in bundle.manifest.training["held_out"] if (photos / name).exists()]
+    pictures = tuple(read_picture(photos / name) for name in held_out)
     exam = Exam(
         bundle=bundle,
         taught=load_bundle(arguments.taught) if arguments.taught else bundle,

@@ -141,6 +141,7 @@ def _held_out(training: Mapping[str, Any]) -> list[str]:
     from streamstyle.errors import ModelError
 
     names = [str(name) for name in training.get("held_out", ())]
+    names = [name for name in names if (DATA / "content" / name).exists()]  # others are frames of clips
     if len(names) < 2:
         raise ModelError("the manifest names no held-out photos: give a bundle that `train base` published")
     return names
