@@ -40,8 +40,8 @@ class Verdict:
     """What was found of a styled frame and done to it, as sinks tell it on.
 
     score: of the worst kind, over its threshold; flagged above 1. kinds: the flagged ones, worst first.
-    heat: float32 (rows, cols), how far each tile is from what the input explains, in units of 0..1 luma.
-    action: what the corrector did; "none" where nothing.
+    heat: float32 (rows, cols), how far each tile is from what the input explains, in 0..1 luma. action: what
+    the corrector did; "none" where nothing.
     """
 
     score: float
@@ -205,12 +205,11 @@ class Look:
     codes: float32 (2, size). mask: uint8 (H, W), 0 paints with the first code, 255 with the second, between
     them a mix inside the network; None is the first code everywhere. hold: 0..1, share of the past in the
     statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's past
-    begins with it, 1 takes those of the frame before. name: of the style, for those who see the frame.
-    moving: the codes are on their way to others, so that a change of colour is meant. faint: they are since
-    the picture has next to no contrast, so that a change of edges is. colour: 0..1, share of the frame's own
-    colours in the painting's. origin: (row, column) of the picture in
-    a larger frame that it is a tile of, multiples of 8; heard by engines that let their statistics be set.
-    All of it may change with every frame.
+    begins with it, 1 takes those of the frame before. name: of the style. moving: the codes are on their way
+    to others, so that a change of colour is meant. faint: they are since the picture has next to no contrast,
+    so that a change of edges is. colour: 0..1, share of the frame's own colours. origin: (row, column) of the
+    picture in a larger frame that it is a tile of, multiples of 8; heard by engines that let their statistics
+    be set. All may change with every frame.
     """
 
     codes: NDArray[np.float32]

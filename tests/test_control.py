@@ -397,7 +397,7 @@ def test_another_source_gets_the_time_out_of_the_run(
     asked: list[float] = []
 
     def open_other(
-        _url: str, *, timeout: float, decoder: str, deinterlace: str, background: str
+        _url: str, *, timeout: float, decoder: str, live: bool, deinterlace: str, background: str
     ) -> StandInSource:
         assert (decoder, deinterlace) == ("cpu", "auto")
         asked.append(timeout)

@@ -135,6 +135,7 @@ def _attachments(
 
 def _first_packet(source: InputContainer, stream: VideoStream) -> bytes:
     try:
+        source.seek(0)  # others have read from here, and pictures come first
         return next((bytes(packet) for packet in source.demux(stream) if packet.size), b"")
     except HOSTILE:
         return b""
