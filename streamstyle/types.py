@@ -200,7 +200,7 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class Look:
-    """How to paint a frame: two styles and where each of them holds.
+    """How to paint a frame: two styles, where each of them holds, and how. All may change with every frame.
 
     codes: float32 (2, size). mask: uint8 (H, W), 0 paints with the first code, 255 with the second, between
     them a mix inside the network; None is the first code everywhere. hold: 0..1, share of the past in the
@@ -208,8 +208,7 @@ class Look:
     begins with it, 1 takes those of the frame before. name: of the style. moving: the codes are on their way
     to others, so that a change of colour is meant. faint: they are since the picture has next to no contrast,
     so that a change of edges is. colour: 0..1, share of the frame's own colours. origin: (row, column) of the
-    picture in a larger frame that it is a tile of, multiples of 8; heard by engines that let their statistics
-    be set. All may change with every frame.
+    picture in a larger frame that it is a tile of, multiples of 8, for engines that let their statistics be set.
     """
 
     codes: NDArray[np.float32]

@@ -13,6 +13,7 @@ from streamstyle.metrics.colour_distance import sliced_wasserstein_lab
 from streamstyle.metrics.diversity import diversity
 from streamstyle.metrics.grid import grid_contrast
 from streamstyle.metrics.noise_gain import noise_gain
+from streamstyle.metrics.painting import PaintingError
 from streamstyle.metrics.perceptual import grams, mean_grams, taps
 from streamstyle.metrics.similarity import psnr
 from streamstyle.nets.features import load_features
@@ -62,9 +63,24 @@ def test_a_style_takes_the_paintings_colours_and_draws_no_grid(
     painted = [painter(photo, style) for photo in photos]
     before = np.mean([sliced_wasserstein_lab(photo, painting) for photo in photos])
     after = np.mean([sliced_wasserstein_lab(picture, painting) for picture in painted])
-    assert after < 0.6 * before
+    assert after < 0.75 * before
     for photo, picture in zip(photos, painted, strict=True):
         assert grid_contrast(picture) <= grid_contrast(photo) + 0.10
+
+
+@pytest.mark.parametrize("network", ["lite", "full"])
+def test_styles_cover_most_of_the_way_to_their_paintings(network: str, photos: list[Picture]) -> None:
+    """Through VGG, which sees strokes: the photos' own error is 1."""
+    vgg = load_features(DATA / "weights" / "vgg19_relu3_1.safetensors")
+    bundle = load_bundle(network_folder(network))
+    generator = restore_generator(bundle.manifest.architecture, bundle.weights)
+    shares = []
+    for style in bundle.styles:
+        error = PaintingError(vgg, painting_of(bundle, style.name))
+        picture = paint(generator, photos[0][None], torch.from_numpy(style.code))[0]
+        shares.append(error.style(picture) / error.style(photos[0]))
+    assert np.mean(shares) < 0.35
+    assert max(shares) < 0.7
 
 
 @pytest.mark.parametrize("style", BUNDLE.names)
@@ -97,7 +113,7 @@ def test_the_full_network_paints_the_same_styles(style: str, photos: list[Pictur
     for photo in photos[:3]:
         before = sliced_wasserstein_lab(photo, painting)
         picture = paint(generator, photo[None], code)[0]
-        assert sliced_wasserstein_lab(picture, painting) < 0.6 * before
+        assert sliced_wasserstein_lab(picture, painting) < 0.75 * before
         assert grid_contrast(picture) <= grid_contrast(photo) + 0.10
         assert psnr(paint(generator, photo[None], original)[0], photo) > 36
 
