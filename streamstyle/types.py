@@ -208,7 +208,7 @@ class Look:
     begins with it, 1 takes those of the frame before. name: of the style. moving: the codes are on their way
     to others, so that a change of colour is meant. faint: they are since the picture has next to no contrast,
     so that a change of edges is. colour: 0..1, share of the frame's own colours. origin: (row, column) of the
-    picture in a larger frame that it is a tile of, multiples of 8, for engines that let their statistics be set.
+    picture in a larger frame that it is a tile of, multiples of 8; for engines whose statistics can be set.
     """
 
     codes: NDArray[np.float32]
