@@ -1,6 +1,6 @@
 """Contact sheets of the bundled styles. A PICTURE is a file, or FILM@INDEX: a frame of a film.
 
-python3 tools/style_sheet.py PICTURE... -o docs/styles.jpg          bands of styles, a row per picture
+python3 tools/style_sheet.py PICTURE... -o docs/faces.jpg           bands of styles, a row per picture
 python3 tools/style_sheet.py --cell 320x180 --network full ...      larger cells, another network
 python3 tools/style_sheet.py --clip FILE -o docs/clip.jpg           a row per style, a column per moment
 """

@@ -3,6 +3,7 @@
 python3 tools/style_table.py                          all styles; rewrites the table
 python3 tools/style_table.py --quick                  4 photos, 12 frames of one clip; prints the table only
 python3 tools/style_table.py --styles scream udnie    some styles, grid on photos alone; prints the table only
+python3 tools/style_table.py --bar               the VGG columns alone; prints them
 python3 tools/style_table.py --peer FILE PAINTING     beside them, a classic network for this painting
 """
 
@@ -67,6 +68,9 @@ def main() -> int:
     from streamstyle.errors import StreamStyleError
 
     try:
+        if arguments.bar:
+            print("\n".join(bar_table(measure_bar(arguments))))
+            return 0
         measured = measure(arguments)
         table = markdown(measured)
         print(table)
@@ -90,8 +94,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vgg", type=Path, default=vgg, help="VGG-19 features, to relu3_1 at least")
     parser.add_argument("--styles", nargs="+", metavar="NAME")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--bar", action="store_true")
     parser.add_argument("--peer", nargs=2, type=Path, metavar=("FILE", "PAINTING"))
     return parser
+
+
+def measure_bar(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """{style: `bar_figures`} of a bundle."""
+    from streamstyle.nets.features import load_features
+    from streamstyle.styles.bundle import load_bundle, network_folder
+
+    vgg, frames = load_features(arguments.vgg), bar_frames()
+    bundle = load_bundle(arguments.bundle or network_folder(arguments.network))
+    return {p.name: bar_figures(p, frames, vgg) for p in bundle_painters(bundle, arguments.styles)}
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -336,18 +351,8 @@ def _add_diversity(figures: Mapping[str, dict[str, Any]], found: Diversity) -> N
 def markdown(measured: Mapping[str, Any]) -> str:
     """The measured figures as two tables and a sentence."""
     styles = measured["styles"]
-    means = {
-        key: sum(v[key] for v in styles.values()) / len(styles)
-        for key in ("vgg_style", "vgg_style_photo", "vgg_content")
-    }
     lines = [
-        "| style | VGG style | VGG content | detail | contrast |",
-        "|---|---|---|---|---|",
-        *(_bar_row(name, values) for name, values in styles.items()),
-        "",
-        f"Mean over the styles: style {means['vgg_style']:.3f}, which is "
-        f"{means['vgg_style'] / means['vgg_style_photo']:.2f} of the unpainted frames' "
-        f"{means['vgg_style_photo']:.3f}; content {means['vgg_content']:.2f}.",
+        *bar_table(styles),
         "",
         f"{measured['photos']} photos, {len(measured['clips'])} clips, bundle `{measured['bundle']}`.",
         "",
@@ -389,6 +394,23 @@ def _row(name: str, values: Mapping[str, Any]) -> str:
         *(_warp_cell(values), f"{values['noise_gain']:.2f}", nearest),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def bar_table(styles: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The VGG columns, and a sentence."""
+    means = {
+        key: sum(v[key] for v in styles.values()) / len(styles)
+        for key in ("vgg_style", "vgg_style_photo", "vgg_content")
+    }
+    return [
+        "| style | VGG style | VGG content | detail | contrast |",
+        "|---|---|---|---|---|",
+        *(_bar_row(name, values) for name, values in styles.items()),
+        "",
+        f"Mean over the styles: style {means['vgg_style']:.3f}, which is "
+        f"{means['vgg_style'] / means['vgg_style_photo']:.2f} of the unpainted frames' "
+        f"{means['vgg_style_photo']:.3f}; content {means['vgg_content']:.2f}.",
+    ]
 
 
 def _bar_row(name: str, values: Mapping[str, Any]) -> str:
