@@ -29,7 +29,7 @@ from streamstyle.media.decoders import (
 )
 from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.film_clock import FAR_SECONDS, FilmClock
-from streamstyle.media.film_input import open_film
+from streamstyle.media.film_input import is_on_the_web, open_film
 from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
 from streamstyle.urls import masked
@@ -302,6 +302,9 @@ class FileSource:
             self._note_truncated(f"{float(declared):.1f} s were declared")
         elif "mpeg" in container.format.name and self._read_bytes < _NEAR_THE_END * size:
             self._note_truncated(f"with {self._read_bytes} of {size} bytes")  # as from a web server
+        elif "mpeg" in container.format.name and is_on_the_web(self._url) and size < self._read_bytes:
+            # Of an answer to a later request, as for the end of a film: a page that says that it failed.
+            self._note_truncated("and the server did not give the rest")
 
     def _note_truncated(self, detail: str) -> None:
         self._counts["truncated"] = 1
