@@ -211,7 +211,7 @@ class LiveSource:
                 if not ended or not self._opening.film or self._stopped:
                     raise
                 self._pace = self._pace or Pace()
-                self._heads += self._decode(stream, None)
+                self._heads += self._deinterlacer(iter(self._decode(stream, None)))
                 return
             if picture is None:
                 return
