@@ -26,7 +26,6 @@ from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import (
     PictureFolder,
-    draw_batch,
     draw_next_frame,
     hold_out,
     read_folder,
@@ -51,8 +50,6 @@ TINY = TrainConfig(
     style_layers=("conv1", "fire2"),
     content_layer="fire3",
     octaves=2,
-    of_a_style=2,
-    pooled_from=1,
 )
 
 
@@ -505,25 +502,12 @@ def test_the_style_loss_is_zero_on_its_own_target_and_one_on_nothing() -> None:
     assert float(losses.gram_loss({"a": torch.zeros(2, 4, 4)}, grams)) == pytest.approx(1)
 
 
-def test_pictures_of_one_style_are_compared_together() -> None:
-    first, second, other = torch.rand(3, 4, 4)
-    pooled = losses.pooled(torch.stack([first, other, second]), torch.tensor([5, 1, 5]))
-    torch.testing.assert_close(pooled, torch.stack([(first + second) / 2, other, (first + second) / 2]))
-
-
 def test_a_pyramid_halves_and_its_first_level_leaves_the_deepest_layer_out() -> None:
     sizes = [tuple(x.shape[-2:]) for x in losses.pyramid(torch.rand(1, 3, 64, 96), 3)]
     assert sizes == [(64, 96), (32, 48), (16, 24)]
     layers = ("relu1_1", "relu2_1", "relu3_1")
     assert [losses.layers_at(octave, layers) for octave in range(2)] == [layers[:2], layers]
     assert losses.layers_at(0, ("conv1",)) == ("conv1",)
-
-
-def test_photos_in_a_row_share_a_style() -> None:
-    batch = draw_batch(
-        PHOTOS, PAINTINGS, size=4, crop=64, noise_share=0.0, of_a_style=2, rng=np.random.default_rng(0)
-    )
-    assert batch.style[0] == batch.style[1] != batch.style[2] == batch.style[3]
 
 
 def test_a_run_takes_the_styles_of_a_bundle_by_name() -> None:

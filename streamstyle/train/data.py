@@ -198,21 +198,17 @@ def draw_batch(
     crop: int,
     noise_share: float,
     rng: np.random.Generator,
-    of_a_style: int = 1,
     with_original: bool = True,
 ) -> Batch:
-    """Draw `size` photos, and for each a style (balanced), a crop of that painting and a canvas; `of_a_style`
-    photos in a row get the same style.
+    """Draw `size` photos, and for each a style (balanced), a crop of that painting and a canvas.
 
     Style index `len(paintings)` stands for `original`, whose painting is the photo itself; it is left out
     without `with_original`.
     """
     count = len(paintings) + with_original
-    drawn = -(-size // of_a_style)
-    styles = rng.permutation(count)[:drawn]
-    if drawn > len(styles):
-        styles = np.concatenate([styles, rng.integers(0, count, drawn - len(styles))])
-    styles = styles.repeat(of_a_style)[:size]
+    styles = rng.permutation(count)[:size]
+    if size > len(styles):
+        styles = np.concatenate([styles, rng.integers(0, count, size - len(styles))])
     photo = (rng.random(size) >= noise_share) | (styles == len(paintings))
     content = [
         vary_colour(random_crop(photos.pictures[i], crop, rng, max_zoom=1.6, max_angle=8), rng)
@@ -231,7 +227,7 @@ def draw_batch(
         torch.from_numpy(styles.astype(np.int64)),
         torch.from_numpy(canvases),
         torch.from_numpy(photo),
-        torch.from_numpy(rng.random(2, np.float32)),
+        torch.from_numpy(rng.spawn(1)[0].random(2, np.float32)),  # other draws stay what they were
     )
 
 

@@ -46,7 +46,9 @@ def stained_glass(rng: np.random.Generator) -> NDArray[np.uint8]:
     palette = np.array(_GLASS + _GLASS_LIGHT, np.float32)
     hue = (_smooth(rng, 60)[points[:, 1].astype(int), points[:, 0].astype(int)] * 3 + 4.5).astype(int)
     which = np.where(
-        rng.random(len(points)) < 0.55, hue.clip(0, len(palette) - 1), rng.integers(0, 9, len(points))
+        rng.random(len(points)) < 0.55,
+        hue.clip(0, len(palette) - 1),
+        rng.integers(0, len(palette), len(points)),
     )
     colour = palette[which] * rng.uniform(0.75, 1.15, (len(points), 1))
     glow = 1 + 0.16 * _smooth(rng, 18) + 0.07 * _smooth(rng, 3)

@@ -119,12 +119,9 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _grow_generator_(generator: Generator, trained: GeneratorConfig, weights: dict[str, Tensor]) -> None:
-    for index in range(trained.blocks, generator.config.blocks):
-        for parameter in generator.blocks[index].project.parameters():  # type: ignore[union-attr]
+    for block in (*generator.blocks[trained.blocks :], *generator.fine[trained.fine_blocks :]):
+        for parameter in block.project.parameters():
             parameter.zero_()  # a new block adds nothing yet
-    for fine in generator.fine[trained.fine_blocks :]:
-        for parameter in fine.project.parameters():  # type: ignore[union-attr]
-            parameter.zero_()
     if generator.config.head and not trained.head:
         generator.head.show_(weights.pop("up2.weight"), weights.pop("up2.bias"))
     own = dict(generator.named_parameters())

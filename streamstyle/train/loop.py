@@ -123,13 +123,7 @@ def _step_(
     """Draw what step `step` sees and train on it; returns its terms."""
     rng, device = state.compute.rng(config.seed, step), state.compute.device
     batch = draw_batch(
-        photos,
-        paintings,
-        size=config.batch,
-        crop=config.crop,
-        noise_share=config.noise_share,
-        of_a_style=config.of_a_style,
-        rng=rng,
+        photos, paintings, size=config.batch, crop=config.crop, noise_share=config.noise_share, rng=rng
     )
     change = draw_next_frame(1, config.crop, rng)
     state.set_learning_rate_(learning_rate_share(step, config.steps))

@@ -47,13 +47,6 @@ def gram_loss(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Ten
     return torch.stack(per_layer).mean()
 
 
-def pooled(grams: Tensor, style: Tensor) -> Tensor:
-    """Gram matrices (B, C, C), each replaced by the mean of those of its style (B,): what all pictures of a
-    batch in one style have together. A crop of a photo need not hold every colour of the painting."""
-    same = (style[:, None] == style[None]).to(grams)
-    return torch.einsum("bk,kij->bij", same / same.sum(dim=1, keepdim=True), grams)
-
-
 def content_loss(output: Tensor, content: Tensor) -> Tensor:
     """Relative squared feature error |F_o - F_c|^2 / |F_c|^2 (Johnson et al. 2016, eq. 2)."""
     error = (output - content).square().sum((1, 2, 3))

@@ -44,8 +44,6 @@ class TrainConfig:
     clouds: a painting's large forms are not for every part of every photo.
     fine_side: side of the part of a crop that is compared at the full size, where statistics need few pixels
     and cost most; 0: all of it.
-    of_a_style: how many photos of a step share a style. pooled_from: the first octave at which they are
-    compared with the painting together; 0 is the full size.
 
     A checkpoint without a field is read as if it had the field's default: a new field's default must mean
     what a run did before.
@@ -68,10 +66,8 @@ class TrainConfig:
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
     content_layer: str = "relu3_1"
     octaves: Annotated[int, Meta(ge=2, le=4)] = 4
-    pooled_from: Annotated[int, Meta(ge=0)] = 4
     octave_decay: Annotated[float, Meta(gt=0, le=1)] = 1.0
     fine_side: Annotated[int, Meta(ge=0, multiple_of=32)] = 0
-    of_a_style: Annotated[int, Meta(ge=1)] = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a manifest or a checkpoint."""

@@ -249,8 +249,6 @@ def _painting_losses(
         of_content = octave in _CONTENT_OCTAVES
         taps = seen(seen_part, [*target, *([config.content_layer] if of_content else [])])
         grams = {name: losses.gram(taps[name]) for name in target}
-        if octave >= config.pooled_from:
-            grams = {name: losses.pooled(of_layer, style) for name, of_layer in grams.items()}
         errors.append(losses.gram_loss(grams, target))
         if of_content:
             kept.append(taps[config.content_layer][photo])
