@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamstyle.metrics.painting import PaintingError, content_error, detail_kept, local_contrast
+from streamstyle.metrics.painting import PaintingError, content_error
+from streamstyle.metrics.similarity import local_contrast, sharpness_ratio
 from streamstyle.nets.features import VggFeatures
 from streamstyle.types import Picture
 
@@ -74,7 +75,7 @@ def test_detail_and_contrast_are_relative_to_the_photo() -> None:
     photo = texture(4, 2, 256)
     blurred = cv2.GaussianBlur(photo, (0, 0), 4).astype(np.uint8)
     flatter = (64 + 0.5 * photo).round().astype(np.uint8)
-    assert detail_kept(photo, photo) == pytest.approx(1)
-    assert detail_kept(blurred, photo) < 0.2
+    assert sharpness_ratio(photo, photo) == pytest.approx(1)
+    assert sharpness_ratio(blurred, photo) < 0.2
     assert local_contrast(flatter, photo) == pytest.approx(0.5, rel=0.02)
     assert local_contrast(photo, np.full_like(photo, 9)) > 1e6

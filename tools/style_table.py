@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import environment
+from picture_bar import DATA, bar_figures, bar_frames, bar_table, resized_frames
 
 if TYPE_CHECKING:
     from streamstyle.metrics.diversity import Diversity
@@ -27,17 +26,9 @@ if TYPE_CHECKING:
     from streamstyle.types import Picture
 
 ROOT = environment.ROOT
-DATA = Path(os.environ.get("STREAMSTYLE_DATA", ROOT.parent / "shared" / "data"))
 PAGE = ROOT / "docs" / "styles.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 CLIPS = ("sam2_bedroom.mp4", "handheld_rabbit.mp4", "street_car_detection.mp4")
-BAR = (  # frames that no network was trained on: a face, a street, a table, a dark floor
-    ("webcam_asl_sister.mkv", 40),
-    ("sam2_05_default_juggle.mp4", 100),
-    ("sam2_04_coffee.mp4", 140),
-    ("handheld_rabbit.mp4", 100),
-)
-CLIP_SIZE = (640, 360)  # width, height
 PHOTO_SIDE = 448
 NOISE_PHOTOS = 3
 GRID_FRAMES = (0, 20, 40)  # of every clip
@@ -106,7 +97,10 @@ def measure_bar(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
 
     vgg, frames = load_features(arguments.vgg), bar_frames()
     bundle = load_bundle(arguments.bundle or network_folder(arguments.network))
-    return {p.name: bar_figures(p, frames, vgg) for p in bundle_painters(bundle, arguments.styles)}
+    return {
+        p.name: bar_figures(p.paint, p.painting, frames, vgg)
+        for p in bundle_painters(bundle, arguments.styles)
+    }
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -132,7 +126,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     some = arguments.quick or arguments.styles
     frames = bar_frames()
     for painter in (*painters, *peers):
-        figures[painter.name] |= bar_figures(painter, frames, vgg)
+        figures[painter.name] |= bar_figures(painter.paint, painter.painting, frames, vgg)
         print(f"{painter.name}: {figures[painter.name]}", file=sys.stderr)
     by_clip = {clip: clip_figures(clip, (*painters, *peers), 12 if arguments.quick else 48) for clip in clips}
     for name, values in figures.items():
@@ -266,40 +260,13 @@ def photo_figures(
     return figures, (p.mean_grams(grams[0:half:2]), p.mean_grams(grams[1:half:2]))
 
 
-def bar_frames() -> list[Picture]:
-    """The frames of `BAR` at `CLIP_SIZE`."""
-    return [
-        next(islice(_resized_frames(DATA / "video" / "clips" / clip, index + 1), index, None))
-        for clip, index in BAR
-    ]
-
-
-def bar_figures(painter: Painter, frames: Sequence[Picture], vgg: FeatureNetwork) -> dict[str, float]:
-    """Means over the frames, each also of the frames themselves where that says something."""
-    import numpy as np
-
-    from streamstyle.metrics.painting import PaintingError, content_error, detail_kept, local_contrast
-
-    error = PaintingError(vgg, painter.painting)
-    painted = [painter.paint(frame) for frame in frames]
-    pairs = list(zip(painted, frames, strict=True))
-    figures = {
-        "vgg_style": [error.style(picture) for picture in painted],
-        "vgg_style_photo": [error.style(frame) for frame in frames],
-        "vgg_content": [content_error(vgg, picture, frame) for picture, frame in pairs],
-        "detail": [detail_kept(picture, frame) for picture, frame in pairs],
-        "local_contrast": [local_contrast(picture, frame) for picture, frame in pairs],
-    }
-    return {name: float(np.mean(values)) for name, values in figures.items()}
-
-
 def clip_figures(clip: str, painters: Sequence[Painter], frames: int) -> dict[str, dict[str, float]]:
     """{"original" or style: {"warp_error", "warp_error_gap10"}} on the first frames of a clip."""
     from streamstyle.metrics.warp_error import WarpError
 
     short, long = WarpError(), WarpError(LONG_GAP)
     names = ("original", *(painter.name for painter in painters))
-    for pixels in _resized_frames(DATA / "video" / "clips" / clip, frames):
+    for pixels in resized_frames(DATA / "video" / "clips" / clip, frames):
         films = [painter.paint(pixels) for painter in painters]
         short.add(pixels, *films)
         long.add(pixels, *films)
@@ -321,7 +288,7 @@ def grid_excess(clips: Sequence[str], painters: Sequence[Painter]) -> dict[str, 
 
     excess = {painter.name: float("-inf") for painter in painters}
     for clip in clips:
-        for index, pixels in enumerate(_resized_frames(DATA / "video" / "clips" / clip, GRID_FRAMES[-1] + 1)):
+        for index, pixels in enumerate(resized_frames(DATA / "video" / "clips" / clip, GRID_FRAMES[-1] + 1)):
             if index not in GRID_FRAMES:
                 continue
             floor = grid_contrast(pixels)
@@ -329,17 +296,6 @@ def grid_excess(clips: Sequence[str], painters: Sequence[Painter]) -> dict[str, 
                 over = grid_contrast(painter.paint(pixels)) - floor
                 excess[painter.name] = max(excess[painter.name], over)
     return excess
-
-
-def _resized_frames(clip: Path, count: int) -> Iterator[Picture]:
-    import cv2
-    import numpy as np
-
-    from streamstyle.media.open import open_source
-
-    with open_source(str(clip)) as source:
-        for frame in islice(source, count):
-            yield np.asarray(cv2.resize(frame.pixels, CLIP_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _add_diversity(figures: Mapping[str, dict[str, Any]], found: Diversity) -> None:
@@ -392,32 +348,6 @@ def _row(name: str, values: Mapping[str, Any]) -> str:
         *(f"{values[key]:.2f}" for key in ("perceptual", "ssim", "edges")),
         f"{values['grid_contrast']:.2f} ({values['grid_excess']:+.2f})",
         *(_warp_cell(values), f"{values['noise_gain']:.2f}", nearest),
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def bar_table(styles: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The VGG columns, and a sentence."""
-    means = {
-        key: sum(v[key] for v in styles.values()) / len(styles)
-        for key in ("vgg_style", "vgg_style_photo", "vgg_content")
-    }
-    return [
-        "| style | VGG style | VGG content | detail | contrast |",
-        "|---|---|---|---|---|",
-        *(_bar_row(name, values) for name, values in styles.items()),
-        "",
-        f"Mean over the styles: style {means['vgg_style']:.3f}, which is "
-        f"{means['vgg_style'] / means['vgg_style_photo']:.2f} of the unpainted frames' "
-        f"{means['vgg_style_photo']:.3f}; content {means['vgg_content']:.2f}.",
-    ]
-
-
-def _bar_row(name: str, values: Mapping[str, Any]) -> str:
-    cells = [
-        name,
-        f"{values['vgg_style']:.3f} ({values['vgg_style_photo']:.2f})",
-        *(f"{values[key]:.2f}" for key in ("vgg_content", "detail", "local_contrast")),
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -1,4 +1,4 @@
-"""How near is a picture to a painting, and how much of the photo is left in it?
+"""Distance of a picture from a painting, and from the photo that it was painted from.
 
 Measured with VGG-19's shallow layers on an image pyramid, as the networks are trained: the shallow layers of
 a halved picture hold what deeper layers of the whole one do (Snelgrove 2017). Pictures are RGB uint8
@@ -7,16 +7,14 @@ a halved picture hold what deeper layers of the whole one do (Snelgrove 2017). P
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional as F
 
-from streamstyle.metrics.perceptual import FeatureNetwork, Grams, gram_distance
+from streamstyle.metrics.perceptual import FeatureNetwork, Grams, as_batch, gram_distance, grams
 from streamstyle.types import Picture
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
@@ -25,12 +23,11 @@ OCTAVES = 4
 SIDES = (384, 512, 640)
 """A painting has no size in pixels: it is compared at each of about SIDE^2 pixels, and the nearest counts."""
 
-_WINDOW = 16
 _EPS = 1e-8
 
 
 class PaintingError:
-    """Style and content errors of pictures with one painting; features: a VGG-19's."""
+    """Style errors of pictures against one painting. features: a VGG-19's."""
 
     def __init__(self, features: FeatureNetwork, painting: Picture) -> None:
         self._features = features
@@ -53,39 +50,19 @@ class PaintingError:
 def content_error(features: FeatureNetwork, picture: Picture, photo: Picture) -> float:
     """|F - F_p|^2 / |F_p|^2 of relu3_1 at half size (Johnson et al. 2016, eq. 2): 0 is the photo."""
     ours, theirs = (
-        features(F.avg_pool2d(_tensor(x), 2), [CONTENT_LAYER])[CONTENT_LAYER] for x in (picture, photo)
+        features(F.avg_pool2d(as_batch(x), 2), [CONTENT_LAYER])[CONTENT_LAYER] for x in (picture, photo)
     )
     return float((ours - theirs).square().sum() / (theirs.square().sum() + _EPS))
 
 
-def detail_kept(picture: Picture, photo: Picture) -> float:
-    """Mean |Laplacian of luma| over the photo's: below 1 is softer than the photo, above it has strokes."""
-    ours, theirs = (
-        float(np.abs(cv2.Laplacian(luma, cv2.CV_32F)).mean()) for luma in (_luma(picture), _luma(photo))
-    )
-    return ours / max(theirs, _EPS)
-
-
-def local_contrast(picture: Picture, photo: Picture) -> float:
-    """Mean deviation of luma inside windows of 16 x 16 pixels over the photo's."""
-    ours, theirs = (_deviation(_luma(x)) for x in (picture, photo))
-    return ours / max(theirs, _EPS)
-
-
-def _deviation(luma: NDArray[np.float32]) -> float:
-    mean, square = (cv2.blur(x, (_WINDOW, _WINDOW)) for x in (luma, luma * luma))
-    return float(np.sqrt(np.maximum(square - mean * mean, 0)).mean())
-
-
 @torch.no_grad()
 def _pyramid_grams(features: FeatureNetwork, picture: Picture) -> Sequence[Grams]:
-    x = _tensor(picture)
-    grams: list[Mapping[str, Tensor]] = []
+    x = as_batch(picture)
+    of_octaves: list[Grams] = []
     for octave in range(OCTAVES):
         x = F.avg_pool2d(x, 2) if octave else x
-        flat = {name: tap[0].flatten(1) for name, tap in features(x, STYLE_LAYERS).items()}
-        grams.append({name: y @ y.T / y.shape[1] for name, y in flat.items()})
-    return grams
+        of_octaves.append(grams(features(x, STYLE_LAYERS), STYLE_LAYERS))
+    return of_octaves
 
 
 def _resized(painting: Picture, side: int) -> Picture:
@@ -94,11 +71,3 @@ def _resized(painting: Picture, side: int) -> Picture:
     size = round(width * scale), round(height * scale)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(painting, size, interpolation=how), np.uint8)
-
-
-def _tensor(picture: Picture) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
-
-
-def _luma(picture: Picture) -> NDArray[np.float32]:
-    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)

@@ -35,8 +35,12 @@ _EPS = 1e-8
 @torch.no_grad()
 def taps(features: FeatureNetwork, picture: Picture) -> Taps:
     """Features of RGB uint8 (H, W, 3), 64 pixels or more a side, for every distance of this module."""
-    x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
-    return features(x, sorted({*PERCEPTUAL_LAYERS, *STYLE_LAYERS, SET_LAYER}))
+    return features(as_batch(picture), sorted({*PERCEPTUAL_LAYERS, *STYLE_LAYERS, SET_LAYER}))
+
+
+def as_batch(picture: Picture) -> Tensor:
+    """RGB uint8 (H, W, 3) to float (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 
 
 def perceptual_distance(a: Taps, b: Taps) -> float:
@@ -54,9 +58,9 @@ def _unit(x: Tensor) -> Tensor:
     return x / (x.square().sum(dim=1, keepdim=True).sqrt() + _EPS)
 
 
-def grams(of: Taps) -> Grams:
-    """Gram matrix of each style layer, divided by the number of positions (Gatys et al. 2016, eq. 3)."""
-    flat = {name: of[name][0].flatten(1) for name in STYLE_LAYERS}
+def grams(of: Taps, layers: Sequence[str] = STYLE_LAYERS) -> Grams:
+    """Gram matrix of each layer, divided by the number of positions (Gatys et al. 2016, eq. 3)."""
+    flat = {name: of[name][0].flatten(1) for name in layers}
     return {name: x @ x.T / x.shape[1] for name, x in flat.items()}
 
 

@@ -15,6 +15,7 @@ from streamstyle.types import Picture
 
 _WINDOW = 11
 _SIGMA = 1.5
+_LOCAL = 16
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # The constant of gradient magnitude similarity: 0.0026 for values of 0..1 (Xue et al. 2014).
 _EDGE_C = 170.0
@@ -59,6 +60,11 @@ def contrast_ratio(picture: Picture, reference: Picture) -> float:
     return _ratio(float(_luma(picture).std()), float(_luma(reference).std()))
 
 
+def local_contrast(picture: Picture, reference: Picture) -> float:
+    """Mean deviation of luma inside windows of 16 x 16 pixels over the reference's. See `_ratio`."""
+    return _ratio(*(_local_deviation(_luma(p)) for p in (picture, reference)))
+
+
 def mean_luma(picture: Picture) -> float:
     """Mean of the luma, in 0..255."""
     return float(_luma(picture).mean())
@@ -69,6 +75,11 @@ def _ratio(value: float, reference: float) -> float:
     if reference:
         return value / reference
     return math.inf if value else 1.0
+
+
+def _local_deviation(luma: NDArray[np.float64]) -> float:
+    mean, square = (cv2.blur(x, (_LOCAL, _LOCAL)) for x in (luma, luma * luma))
+    return float(np.sqrt(np.maximum(square - mean * mean, 0)).mean())
 
 
 def _luma(picture: Picture) -> NDArray[np.float64]:

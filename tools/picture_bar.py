@@ -1,0 +1,91 @@
+"""The yardstick of the picture: film frames that no network was trained on, measured through VGG-19."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import environment
+
+if TYPE_CHECKING:
+    from streamstyle.metrics.perceptual import FeatureNetwork
+    from streamstyle.types import Picture
+
+DATA = Path(os.environ.get("STREAMSTYLE_DATA", environment.ROOT.parent / "shared" / "data"))
+BAR = (  # frames that no network was trained on: a face, a street, a table, a dark floor
+    ("webcam_asl_sister.mkv", 40),
+    ("sam2_05_default_juggle.mp4", 100),
+    ("sam2_04_coffee.mp4", 140),
+    ("handheld_rabbit.mp4", 100),
+)
+CLIP_SIZE = (640, 360)  # width, height
+
+
+def bar_frames() -> list[Picture]:
+    """The frames of `BAR` at `CLIP_SIZE`."""
+    return [
+        next(islice(resized_frames(DATA / "video" / "clips" / clip, index + 1), index, None))
+        for clip, index in BAR
+    ]
+
+
+def bar_figures(
+    paint: Callable[[Picture], Picture], painting: Picture, frames: Sequence[Picture], vgg: FeatureNetwork
+) -> dict[str, float]:
+    """Means over the frames, each also of the frames themselves where that says something."""
+    import numpy as np
+
+    from streamstyle.metrics.painting import PaintingError, content_error
+    from streamstyle.metrics.similarity import local_contrast, sharpness_ratio
+
+    error = PaintingError(vgg, painting)
+    painted = [paint(frame) for frame in frames]
+    pairs = list(zip(painted, frames, strict=True))
+    figures = {
+        "vgg_style": [error.style(picture) for picture in painted],
+        "vgg_style_photo": [error.style(frame) for frame in frames],
+        "vgg_content": [content_error(vgg, picture, frame) for picture, frame in pairs],
+        "detail": [sharpness_ratio(picture, frame) for picture, frame in pairs],
+        "local_contrast": [local_contrast(picture, frame) for picture, frame in pairs],
+    }
+    return {name: float(np.mean(values)) for name, values in figures.items()}
+
+
+def resized_frames(clip: Path, count: int) -> Iterator[Picture]:
+    import cv2
+    import numpy as np
+
+    from streamstyle.media.open import open_source
+
+    with open_source(str(clip)) as source:
+        for frame in islice(source, count):
+            yield np.asarray(cv2.resize(frame.pixels, CLIP_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def bar_table(styles: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The VGG columns, and a sentence."""
+    means = {
+        key: sum(v[key] for v in styles.values()) / len(styles)
+        for key in ("vgg_style", "vgg_style_photo", "vgg_content")
+    }
+    return [
+        "| style | VGG style | VGG content | detail | contrast |",
+        "|---|---|---|---|---|",
+        *(_bar_row(name, values) for name, values in styles.items()),
+        "",
+        f"Mean over the styles: style {means['vgg_style']:.3f}, which is "
+        f"{means['vgg_style'] / means['vgg_style_photo']:.2f} of the unpainted frames' "
+        f"{means['vgg_style_photo']:.3f}; content {means['vgg_content']:.2f}.",
+    ]
+
+
+def _bar_row(name: str, values: Mapping[str, Any]) -> str:
+    cells = [
+        name,
+        f"{values['vgg_style']:.3f} ({values['vgg_style_photo']:.2f})",
+        *(f"{values[key]:.2f}" for key in ("vgg_content", "detail", "local_contrast")),
+    ]
+    return f"| {' | '.join(cells)} |"
