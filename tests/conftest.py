@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import pytest
 
-from streamstyle.engines.pace import Pace, Paces
+from streamstyle.engines.pace import EnginePace, PaceCache
 
-FIND = Paces.find
-SLOW = Pace(painting=1e3, upsampling=0.0, rest=0.0, device="cpu", cpus=1, others=0.0)
+FIND = PaceCache.find
+SLOW = EnginePace(painting=1e3, upsampling=0.0, rest=0.0, device="cpu", cpus=1, others=0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -33,13 +33,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(autouse=True)
 def known_paces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every network was measured here and is slow: a run takes the cheapest, and measures nothing."""
-    monkeypatch.setattr(Paces, "find", lambda *_: SLOW)
+    monkeypatch.setattr(PaceCache, "find", lambda *_: SLOW)
 
 
 @pytest.fixture
 def unknown_paces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was measured yet, as on a user's machine."""
-    monkeypatch.setattr(Paces, "find", FIND)
+    monkeypatch.setattr(PaceCache, "find", FIND)
 
 
 @pytest.fixture

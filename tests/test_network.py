@@ -21,7 +21,7 @@ from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.engines import machine, pace
 from streamstyle.engines.machine import Neighbours
-from streamstyle.engines.pace import DISTURBED, Pace, Paces, measured
+from streamstyle.engines.pace import DISTURBED, EnginePace, PaceCache, measured
 from streamstyle.engines.size import SPARE
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, ModelError
 from streamstyle.nets.cost import multiply_adds
@@ -128,11 +128,11 @@ def test_sources_without_a_rate_and_pictures_count_as_30(
 
 
 def test_an_engine_on_the_processor_shares_it_with_the_rest_and_one_on_a_gpu_does_not() -> None:
-    on_cpu = Pace(painting=0.01, upsampling=0.0, rest=0.02, device="cpu", cpus=2, others=0.0)
+    on_cpu = EnginePace(painting=0.01, upsampling=0.0, rest=0.02, device="cpu", cpus=2, others=0.0)
     assert on_cpu.fps == pytest.approx(SPARE * 2 / (0.01 * 2 + 0.02))
-    brought_up = Pace(painting=0.01, upsampling=0.005, rest=0.02, device="cpu", cpus=2, others=0.0)
+    brought_up = EnginePace(painting=0.01, upsampling=0.005, rest=0.02, device="cpu", cpus=2, others=0.0)
     assert brought_up.fps < on_cpu.fps
-    on_gpu = Pace(painting=0.01, upsampling=0.0, rest=0.02, device="cuda:0", cpus=2, others=0.0)
+    on_gpu = EnginePace(painting=0.01, upsampling=0.0, rest=0.02, device="cuda:0", cpus=2, others=0.0)
     assert on_gpu.fps == pytest.approx(SPARE / 0.01)
     assert [msgspec.structs.replace(on_cpu, others=n).disturbed for n in (0.0, DISTURBED, 0.2)] == [
         False,
@@ -141,19 +141,19 @@ def test_an_engine_on_the_processor_shares_it_with_the_rest_and_one_on_a_gpu_doe
     ]
 
 
-def at(fps: float, others: float = 0.0) -> Pace:
+def at(fps: float, others: float = 0.0) -> EnginePace:
     """What was measured of a network that keeps so many frames a second."""
-    return Pace(SPARE / fps, 0.0, 0.0, "cpu", 1, others)
+    return EnginePace(SPARE / fps, 0.0, 0.0, "cpu", 1, others)
 
 
 class Measuring:
     """Stands for `measured`: hears what is measured, and says how fast it is."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, paces: dict[str, Pace | Exception]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, paces: dict[str, EnginePace | Exception]) -> None:
         self.paces, self.seen = paces, list[str]()
         monkeypatch.setattr(network, "_measured", self)
 
-    def __call__(self, name: str, *_: object) -> Pace:
+    def __call__(self, name: str, *_: object) -> EnginePace:
         self.seen.append(name)
         pace = self.paces[name]
         if isinstance(pace, Exception):
@@ -195,7 +195,7 @@ def test_nothing_richer_is_tried_than_what_is_too_slow(monkeypatch: pytest.Monke
 def test_what_others_slowed_down_is_measured_again_unless_it_was_fast_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    paces: dict[str, Pace | Exception] = {name: at(60) for name in installed_networks()}
+    paces: dict[str, EnginePace | Exception] = {name: at(60) for name in installed_networks()}
     measuring = Measuring(monkeypatch, paces | {RICHEST: at(20, others=0.5)})
     assert taken() != RICHEST
     measuring.seen.clear()
@@ -300,25 +300,25 @@ def test_an_engine_that_fails_midway_is_closed_too() -> None:
 def test_a_pace_is_kept_for_this_machine_and_these_settings(
     engines: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert Paces().find({"frame": [64, 64]}) is None
+    assert PaceCache().find({"frame": [64, 64]}) is None
     assert not engines.exists(), "to look makes nothing"
-    Paces().keep({"frame": [64, 64]}, at(60, others=0.5), "lite at 64x64")
-    assert Paces().find({"frame": [64, 64]}) == at(60, others=0.5)
-    assert Paces().find({"frame": [64, 72]}) is None
-    assert Paces("torch").find({"frame": [64, 64]}) is None
+    PaceCache().keep({"frame": [64, 64]}, at(60, others=0.5), "lite at 64x64")
+    assert PaceCache().find({"frame": [64, 64]}) == at(60, others=0.5)
+    assert PaceCache().find({"frame": [64, 72]}) is None
+    assert PaceCache("torch").find({"frame": [64, 64]}) is None
     with monkeypatch.context() as other:
         other.setattr(pace, "usable_cpus", lambda: 99)
-        assert Paces().find({"frame": [64, 64]}) is None
+        assert PaceCache().find({"frame": [64, 64]}) is None
     assert main(["engines", "list"]) == 0
     told = "lite at 64x64: about 60 fps in a run, measured beside others that took 50%"
     assert told in capsys.readouterr().out
     (kept,) = (engines / "paces").glob("*.engine")
     kept.write_bytes(b"{}")
-    assert Paces().find({"frame": [64, 64]}) is None
-    Paces().keep({"frame": [64, 64]}, at(30), "lite at 64x64")
-    assert Paces().find({"frame": [64, 64]}) == at(30)
+    assert PaceCache().find({"frame": [64, 64]}) is None
+    PaceCache().keep({"frame": [64, 64]}, at(30), "lite at 64x64")
+    assert PaceCache().find({"frame": [64, 64]}) == at(30)
     assert main(["engines", "clear"]) == 0
-    assert Paces().find({"frame": [64, 64]}) is None
+    assert PaceCache().find({"frame": [64, 64]}) is None
 
 
 STAT = (

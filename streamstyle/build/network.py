@@ -1,4 +1,4 @@
-"""Which network paints a run where nobody says: the richest that keeps the source's frame rate here."""
+"""The network of a run with `--network auto`: the richest that keeps the source's frame rate here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from streamstyle.build.model import AUTO, Model, able_networks, load_model
 from streamstyle.build.sizing import asked_size, open_alone
 from streamstyle.config import RunConfig
-from streamstyle.engines.pace import Pace, Paces, measured
+from streamstyle.engines.pace import EnginePace, PaceCache, measured
 from streamstyle.errors import EngineError
 from streamstyle.job import NetworkChoice
 from streamstyle.styles.bundle import Manifest, installed_networks
@@ -24,8 +24,8 @@ USUAL_RATE = 30.0
 
 @dataclass(frozen=True)
 class Chosen:
-    """What paints a run. config: names the network. network: None where none of ours paints. able: those that
-    `auto` may take, the cheapest first; empty where the network was named."""
+    """The painter of a run. config: names the network. network: None where none of ours paints. able: those
+    that `auto` may take, the cheapest first; empty where the network was named."""
 
     config: RunConfig
     model: Model
@@ -50,7 +50,7 @@ class Tried:
 
 
 def first_choice(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Chosen:
-    """What paints as far as that is known before there is a source: of `auto` the cheapest network that has
+    """The painter as far as it is known before there is a source: of `auto` the cheapest network that has
     the styles. tell: see `load_model`. Raises ConfigError, ModelError."""
     if asked_model(config.style, model_names()) is not None:
         return Chosen(config, load_model(config, tell))
@@ -62,7 +62,7 @@ def first_choice(config: RunConfig, tell: Callable[[str], None] = lambda _: None
 
 
 def choose(first: Chosen, info: StreamInfo, tell: Callable[[str], None] = lambda _: None) -> Chosen:
-    """What paints this source, see `decided`. A film waits for about a second a network, once, to have it
+    """The painter of this source, see `decided`. A film waits for about a second a network, once, to have it
     measured; a live source never: it gets a richer network where that was measured before.
 
     tell: hears what is measured and compiled. Raises ConfigError, ModelError.
@@ -145,7 +145,7 @@ def each_network(config: RunConfig) -> list[RunConfig]:
 def measured_paces(
     config: RunConfig, sizes: Sequence[tuple[int, int]], tell: Callable[[str], None]
 ) -> Iterator[tuple[tuple[int, int], Tried]]:
-    """How fast each network is that `auto` may take, for every size (height, width) of frames; what is not
+    """The pace of each network that `auto` may take, for every size (height, width) of frames; what is not
     kept is measured. Nothing where there is no choice to make. Raises ConfigError, ModelError."""
     first = first_choice(config, tell)
     for size in sizes if _has_choice(first) else ():
@@ -157,7 +157,7 @@ def _tried(
     first: Chosen, size: tuple[int, int], rate: float, tell: Callable[[str], None] | None
 ) -> Iterator[Tried]:
     """Each network's pace, the cheapest first. tell: None where nothing may be measured."""
-    kept = Paces(first.config.engine, tell or (lambda _: None))
+    kept = PaceCache(first.config.engine, tell or (lambda _: None))
     for manifest in first.able:
         key = _key(manifest, first.config, size)
         pace = kept.find(key)
@@ -172,13 +172,13 @@ def _tried(
         yield _of(manifest.name, pace)
 
 
-def _of(name: str, pace: Pace | None) -> Tried:
+def _of(name: str, pace: EnginePace | None) -> Tried:
     if pace is None:
         return Tried(name, None)
     return Tried(name, pace.fps, others=pace.others if pace.disturbed else 0.0)
 
 
-def _measured(name: str, first: Chosen, size: tuple[int, int], tell: Callable[[str], None]) -> Pace:
+def _measured(name: str, first: Chosen, size: tuple[int, int], tell: Callable[[str], None]) -> EnginePace:
     config = replace(first.config, network=name)
     model = first.model if name == first.config.network else load_model(config, tell)
     tell(f"measuring how fast {name} paints {size[1]}x{size[0]} on this machine, once ...")
@@ -187,7 +187,7 @@ def _measured(name: str, first: Chosen, size: tuple[int, int], tell: Callable[[s
 
 
 def _key(manifest: Manifest, config: RunConfig, size: tuple[int, int]) -> dict[str, Any]:
-    """What the pace of a network depends on beside the machine."""
+    """All that the pace of a network depends on beside the machine."""
     return {
         "weights": manifest.sha256,
         "architecture": manifest.architecture,

@@ -22,7 +22,7 @@ def add_command(commands: Any) -> None:
 def list_engines(_arguments: argparse.Namespace) -> int:
     """Print the engines, their precision and size."""
     from streamstyle.engines.cache import EngineCache, cache_folder
-    from streamstyle.engines.pace import Paces
+    from streamstyle.engines.pace import PaceCache
 
     cache = EngineCache(cache_folder())
     manifests = cache.manifests()
@@ -30,7 +30,7 @@ def list_engines(_arguments: argparse.Namespace) -> int:
         engine, precision = (manifest.key.get(name, "?") for name in ("engine", "precision"))
         holds = ", holds statistics" if manifest.key.get("holds") else ""
         print(f"{manifest.what:36} {manifest.size / 1e6:6.1f} MB  {engine} {precision}{holds}")
-    for sentence in Paces().sentences():
+    for sentence in PaceCache().sentences():
         print(sentence)
     total = sum(manifest.size for manifest in manifests)
     print(f"{len(manifests)} engines, {total / 1e6:.1f} MB in {cache.folder}")
@@ -40,8 +40,8 @@ def list_engines(_arguments: argparse.Namespace) -> int:
 def clear_engines(_arguments: argparse.Namespace) -> int:
     """Remove all engines, and how fast they are."""
     from streamstyle.engines.cache import EngineCache, cache_folder
-    from streamstyle.engines.pace import Paces
+    from streamstyle.engines.pace import PaceCache
 
     EngineCache(cache_folder()).clear()
-    Paces().clear()
+    PaceCache().clear()
     return 0

@@ -1,4 +1,4 @@
-"""How many frames a second a run keeps with an engine on this machine: measured once, and kept."""
+"""Frames a second that a run keeps with an engine on this machine: measured once, and kept."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _ON_CPU = ("openvino", "torch")
 _LIBRARIES = ("openvino", "torch", "torch_tensorrt")
 
 
-class Pace(msgspec.Struct, frozen=True):
-    """What was measured. All in seconds a frame: painting, the engine alone with as many frames in flight as
+class EnginePace(msgspec.Struct, frozen=True):
+    """One measurement. All in seconds a frame: painting, the engine alone with as many frames in flight as
     it asks for; upsampling, bringing the painting up, 0 where it has the frame's size; rest, processor time
     of all the rest of a run. device: "cpu", or the GPU that paints. cpus: processors that were ours. others:
     share of these that others took meanwhile, 0..1.
@@ -68,7 +68,7 @@ class Pace(msgspec.Struct, frozen=True):
 
 def measured(
     open_engine: Callable[[], Engine], look: Look, frame: tuple[int, int], working: tuple[int, int]
-) -> Pace:
+) -> EnginePace:
     """Open an engine that paints pictures of size `working` (height, width), of frames of size `frame`, and
     measure for about a second. look: of the right size for the network. Raises what `open_engine` does."""
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def measured(
     finally:
         engine.close()
     upsampling, rest = 0.0 if working == frame else bring_up, bring_up * _multiple(*frame)
-    return Pace(painting, upsampling, rest, engine.spec.device, usable_cpus(), round(others, 2))
+    return EnginePace(painting, upsampling, rest, engine.spec.device, usable_cpus(), round(others, 2))
 
 
 def rest_seconds(height: int, width: int) -> float:
@@ -98,8 +98,8 @@ def _multiple(height: int, width: int) -> float:
     return REST + FIXED * _FIXED_PIXELS / (height * width)
 
 
-class Paces:
-    """What was measured on this machine, kept beside the engines. engine: the name that a run asks for.
+class PaceCache:
+    """Measurements of this machine, kept beside the engines. engine: the name that a run asks for.
     tell: see `EngineCache`."""
 
     def __init__(self, engine: str = "openvino", tell: Callable[[str], None] = lambda _: None) -> None:
@@ -121,12 +121,12 @@ class Paces:
             "libraries": {name: _installed(name) for name in _LIBRARIES},
         }
 
-    def find(self, key: Mapping[str, Any]) -> Pace | None:
-        """What is kept; None where nothing is. key: JSON values; all that the pace depends on beside the
-        machine."""
+    def find(self, key: Mapping[str, Any]) -> EnginePace | None:
+        """The kept measurement; None where nothing is. key: JSON values; all that the pace depends on beside
+        the machine."""
         return self._cache.find(self._recipe("", key)) if self._cache.folder.is_dir() else None
 
-    def keep(self, key: Mapping[str, Any], pace: Pace, what: str) -> None:
+    def keep(self, key: Mapping[str, Any], pace: EnginePace, what: str) -> None:
         """Keep it. what: the network and the size, for people."""
         busy = f", measured beside others that took {pace.others:.0%}" if pace.disturbed else ""
         self._cache.keep(self._recipe(f"{what}: about {pace.fps:.3g} fps in a run{busy}", key), pace)
@@ -139,17 +139,17 @@ class Paces:
         """Remove everything that is kept. Raises EngineError."""
         self._cache.clear()
 
-    def _recipe(self, what: str, key: Mapping[str, Any]) -> Recipe[Pace]:
+    def _recipe(self, what: str, key: Mapping[str, Any]) -> Recipe[EnginePace]:
         return Recipe(what, {**self._machine, **key}, _unmeasured, msgspec.json.encode, _decoded)
 
 
-def _unmeasured() -> Pace:
+def _unmeasured() -> EnginePace:
     raise EngineError("a pace is measured, not compiled")
 
 
-def _decoded(data: bytes) -> Pace:
+def _decoded(data: bytes) -> EnginePace:
     try:
-        return msgspec.json.decode(data, type=Pace)
+        return msgspec.json.decode(data, type=EnginePace)
     except msgspec.MsgspecError as error:
         raise EngineError(f"it cannot be read: {error}") from error
 

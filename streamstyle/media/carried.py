@@ -1,5 +1,5 @@
-"""What a film carries beside pictures, sound and subtitles, and what of it an output holds: tags, languages,
-dispositions, timecode, attachments and cover art. What it does not hold is told."""
+"""Everything in a film beside pictures, sound and subtitles: tags, languages, dispositions, timecode,
+attachments and cover art. An output that cannot hold some of it says so."""
 
 from __future__ import annotations
 

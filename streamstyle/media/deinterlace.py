@@ -37,7 +37,7 @@ class Deinterlacer:
 
     @property
     def pictures(self) -> int:
-        """How many pictures each frame becomes, as far as is known by now."""
+        """The number of pictures that each frame becomes, as far as is known by now."""
         return 2 if self._how == "field" and self._filter is not None else 1
 
     def __call__(self, decoded: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
@@ -52,7 +52,7 @@ class Deinterlacer:
             yield from self._filter.rest()
 
     def notes(self, name: str) -> list[str]:
-        """What is to be said of the source of this name."""
+        """Sentences for people about the source of this name."""
         if not self._interlaced:
             return []
         told = f"{self._interlaced} frames of {name} are interlaced"
@@ -112,7 +112,7 @@ class _Filter:
         return _kind(frame) == self._kind
 
     def pictures(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
-        """What is ready once this frame is there; None for the end."""
+        """The pictures that are ready once this frame is there; None for the end."""
         self._source.push(frame)
         while True:
             try:
@@ -123,7 +123,7 @@ class _Filter:
             yield picture if self._mode == "send_field" else _scaled(picture, Fraction(1, 2))
 
     def rest(self) -> Iterator[av.VideoFrame]:
-        """What waited for a next frame."""
+        """The pictures that waited for a next frame."""
         yield from self.pictures(None)
 
 

@@ -136,7 +136,7 @@ class FilmClock:
         return line.ticks
 
     def _after_a_jump(self, line: _Line, packet: Packet[Any], packets: Iterator[Packet[Any]]) -> int:
-        """What to add to the packet's times; moves the clock where it broke."""
+        """The ticks to add to the packet's times; moves the clock where it broke."""
         assert packet.dts is not None
         assert line.last is not None
         jump = packet.dts + line.ticks - line.due

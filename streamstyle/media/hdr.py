@@ -68,7 +68,7 @@ class Grading:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Grading:
-        """What an HDR frame says of itself."""
+        """The tags and light levels of an HDR frame."""
         transfer = transfer_of(frame)
         told = _told_peak(frame) if transfer == "PQ" else 0.0
         return cls(transfer, int(frame.color_primaries), min(told or PEAK, 1e4))
@@ -133,7 +133,7 @@ def hlg_scene(signal: _Rows) -> _Rows:
 
 
 def shoulder(light: Linear, peak: float) -> Linear:
-    """What is shown of light in units of white, 0..1, if the brightest is `peak` in the same units.
+    """The shown share of light in units of white, 0..1, if the brightest is `peak` in the same units.
 
     The light itself up to the knee; from there equation 4 of Reinhard et al., Photographic Tone Reproduction
     for Digital Images (2002): of slope 1 at the knee, white at the peak. No compression where that is white.

@@ -1,4 +1,4 @@
-"""What comes along with a decoded frame beside its samples: display matrix, light levels and the like."""
+"""Data of a decoded frame beside its samples: display matrix, light levels and the like."""
 
 from __future__ import annotations
 

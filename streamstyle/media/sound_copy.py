@@ -1,4 +1,4 @@
-"""Whether a film's sound can be copied bit for bit into a container: tried with its first packets."""
+"""Test if a film's sound can be copied bit for bit into a container, with its first packets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILTERS = {"aac": "aac_adtstoasc"}
 
 
 def packet_filter(stream: Any) -> BitStreamFilterContext | None:
-    """What a stream's packets go through on their way into a file; None for nothing. Raises FFmpegError."""
+    """The bitstream filter for a stream's packets on their way into a file, or None. Raises FFmpegError."""
     name = _FILTERS.get(stream.codec_context.codec.canonical_name)
     return BitStreamFilterContext(name, stream) if name else None
 
@@ -79,5 +79,5 @@ def _copied(format_: OutputFormat, stream: AudioStream, packets: Sequence[Packet
 
 
 def _decodable(stream: AudioStream, packets: Sequence[Packet[Any]]) -> int:
-    """How many samples come out of the packets."""
+    """The number of samples that the packets decode to."""
     return sum(frame.samples for packet in packets for frame in stream.decode(packet))

@@ -1,4 +1,4 @@
-"""What lies behind http: a film, which is read like a file, or a stream, which is live."""
+"""A source behind http: a film, which is read like a file, or a stream, which is live."""
 
 from __future__ import annotations
 

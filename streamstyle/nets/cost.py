@@ -1,4 +1,4 @@
-"""What a network costs, reckoned without torch from what fixes its architecture."""
+"""Multiply-adds of a network, computed from its architecture without torch."""
 
 from __future__ import annotations
 
