@@ -20,8 +20,10 @@ from streamstyle.build.run import run_job
 from streamstyle.config import RunConfig
 from streamstyle.control.desk import Answer, Desk
 from streamstyle.control.requests import (
+    AddSink,
     Pause,
     Record,
+    RemoveSink,
     Request,
     Resume,
     Snapshot,
@@ -111,6 +113,8 @@ class Session:
         region: str | None = None,
         region_style: str | None = None,
         region_feather: float | None = None,
+        correct: str | None = None,
+        flash_guard: bool | None = None,
         fade: float = 0.0,
     ) -> Answer:
         """Paint otherwise; None leaves a setting as it is, "none" takes a turn or a region away. fade:
@@ -121,6 +125,14 @@ class Session:
     def switch(self, source: str, timeout: float = 15.0) -> Answer:
         """Read another source; returns the status once its first frame has come, within `timeout` seconds."""
         return self._ask(parse({"do": "switch", "source": source, "timeout": timeout}))
+
+    def add_sink(self, sink: str) -> Answer:
+        """Write to one more output, as `streamstyle run` takes them; it ends alone where it fails."""
+        return self._ask(AddSink(sink=sink))
+
+    def remove_sink(self, sink: str) -> Answer:
+        """Finish an output, by its name in the status; returns once it is closed."""
+        return self._ask(RemoveSink(sink=sink))
 
     def pause(self) -> Answer:
         """Hold the picture; time and sound go on."""

@@ -552,6 +552,7 @@ def test_whatever_is_sent_is_answered(data: bytes) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_requests_look_the_same_on_both_sides(verb: str) -> None:
     needs = {"switch": {"source": "webcam:1"}, "set": {"style": "oil", "fade": 2.0}}
+    needs |= {name: {"sink": "null:"} for name in ("add-sink", "remove-sink")}
     request = parse({"do": verb, **needs.get(verb, {})})
     assert from_json(to_json(request)) == (request, None)
     assert msgspec.to_builtins(request)["do"] == verb

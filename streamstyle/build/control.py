@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from streamstyle.build.live import outlet
 from streamstyle.build.live_engine import rungs
 from streamstyle.build.look import region_opener
 from streamstyle.build.model import Model, load_model
+from streamstyle.build.outputs import refuse_overlap
 from streamstyle.build.painting import Painting, judges
 from streamstyle.config import RunConfig
 from streamstyle.control.desk import Desk, Levers, same_region
@@ -26,8 +28,10 @@ from streamstyle.flow import Flow, Later, Outlet, SwitchedSource
 from streamstyle.job import Job
 from streamstyle.media.open import is_file, open_sink, open_source
 from streamstyle.media.zmq_control import ControlSocket
+from streamstyle.temporal.detector import SilentDetector
 from streamstyle.temporal.steady import SceneHold
-from streamstyle.types import Sink, StreamInfo
+from streamstyle.types import Guard, Sink, StreamInfo
+from streamstyle.urls import masked
 
 _GOODBYE = 1.0
 """Seconds that the last request may take once the run is over."""
@@ -61,6 +65,8 @@ class Controlled:
             look=self.painting.look,
             target=partial(self._target, info),
             switch=self._switch,
+            attach=partial(self._attach, info, flow),
+            detach=flow.detach,
             shown=self.shown,
             recorder=self.recorder,
             captures=self.job.captures,
@@ -89,6 +95,17 @@ class Controlled:
         )
         self.source.switch(source, timeout)
 
+    def _attach(self, info: StreamInfo, flow: Flow, url: str) -> None:
+        """See `Levers.attach`."""
+        refuse_overlap([url], self.job.source)
+        config = self.config
+        sink = open_sink(url, info, quality=config.quality, encoder=config.encoder, tell=self.tell)
+        try:
+            flow.attach(outlet(masked(url), url, sink, config, live=info.live, optional=True))
+        except ConfigError:
+            sink.close(complete=False)
+            raise
+
     def _target(
         self, info: StreamInfo, config: RunConfig, before: RunConfig, shown: Target
     ) -> tuple[Target, Callable[[], None]]:
@@ -108,19 +125,23 @@ class Controlled:
         """What goes over to another consistency, and live to an engine that can hold statistics or need not,
         or that is ready for a region: what a film's engine lacks for that it opens by itself."""
         engine, judge = self.painting.engine, None
+        guard: Guard | None = None
         live = isinstance(engine, LiveEngine)
         steadied = bool(config.consistency) != bool(before.consistency)
         if steadied and not live:
             raise ConfigError("consistency cannot be switched on or off within a film: start another run")
-        if config.consistency != before.consistency:
-            judge = judges(config)[0]
+        if _judged(config) != _judged(before):
+            judge, guard = judges(config, normalises=self.model.normalises)
+            judge = judge or SilentDetector()
         ways = None
         if live and (steadied or (config.region is not None and before.region is None)):
             ways = rungs(load_model(config, self.tell), info, config)
 
         def go_over() -> None:
-            if self.painting.detector is not None and judge is not None:
+            if judge is not None and self.painting.detector is not None:
                 self.painting.detector.use(judge)
+            if judge is not None and self.painting.guard is not None:
+                self.painting.guard.use(guard)
             if ways is not None and isinstance(engine, LiveEngine):
                 engine.climb(ways)
 
@@ -139,9 +160,21 @@ class Controlled:
             "unpainted": engine.unpainted if isinstance(engine, LiveEngine) else 0,
             "frames_in": status.captured,
             "frames_out": status.left,
+            "fps": round(status.fps, 2),
+            "flagged": self.painting.events.flagged_frames,
             "dropped": sum(n for name, n in status.drops.items() if name != "recording"),
             "seconds": round(status.seconds, 3),
             "age": ages if live else {},
+            "outputs": [
+                {
+                    "name": name,
+                    "dropped": dropped,
+                    "failed": status.failed.get(name),
+                    "stuck": name in status.stuck,
+                }
+                for name, dropped in status.drops.items()
+                if name not in {"capture", "recording"}
+            ],
             "silent": status.silent,
         }
 
@@ -172,6 +205,11 @@ def _painted(config: RunConfig) -> tuple[object, ...]:
     """The settings that codes come from."""
     inside = None if config.region is None else config.region_style
     return config.style, config.strength, config.turn, inside
+
+
+def _judged(config: RunConfig) -> tuple[object, ...]:
+    """The settings that judges are made of."""
+    return config.consistency, config.correct, config.flash_guard
 
 
 def _leave(serving: Later[None], desk: Desk) -> None:

@@ -64,10 +64,17 @@ def outlets(job: Job, sinks: Sequence[Sink], config: RunConfig, *, live: bool) -
         name = masked(url)
         names[name] += 1
         name = name if names[name] == 1 else f"{name} ({names[name]})"
-        film = is_file(url)
-        capacity = config.queue if film or not live else config.live_queue
-        made.append(Outlet(sink, name, capacity, _FILE_PATIENCE if film else _PEER_PATIENCE))
+        made.append(outlet(name, url, sink, config, live=live))
     return made
+
+
+def outlet(
+    name: str, url: str, sink: Sink, config: RunConfig, *, live: bool, optional: bool = False
+) -> Outlet:
+    """A sink behind the channel that is right for its address. optional: see `Outlet`."""
+    film = is_file(url)
+    capacity = config.queue if film or not live else config.live_queue
+    return Outlet(sink, name, capacity, _FILE_PATIENCE if film else _PEER_PATIENCE, optional)
 
 
 def live_state(flow: Flow, ladder: Ladder | None) -> LiveState:

@@ -12,6 +12,7 @@ from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.control.detector import ChangingDetector
+from streamstyle.control.guard import ChangingGuard
 from streamstyle.control.look import LiveLook, Target
 from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter
 from streamstyle.engines.statistics import repainter_of
@@ -32,13 +33,15 @@ from streamstyle.types import Detector, Engine, Repainter, StreamInfo
 
 @dataclass(frozen=True)
 class Painting:
-    """Open for frames of one size. report: hears what was found, where a page is asked for. regional: does
+    """Open for frames of one size. guard: None where nobody judges. report: hears what was found, where a
+    page is asked for. regional: does
     a second style hold somewhere? sparse: around the detector, where it may have to look less often."""
 
     process: Process
     engine: Engine
     look: LiveLook
     detector: ChangingDetector | None
+    guard: ChangingGuard | None
     sparse: SparseDetector | None
     events: EventLog
     report: RunReport | None
@@ -46,17 +49,26 @@ class Painting:
 
 
 def painting_opener(
-    job: Job, config: RunConfig, model: Model, tell: Callable[[str], None]
+    job: Job,
+    config: RunConfig,
+    model: Model,
+    tell: Callable[[str], None],
+    *,
+    changing: bool = False,
 ) -> Callable[[ExitStack, StreamInfo], Painting]:
     """What opens the painting of a job; all that it opens is closed with the stack. tell: see `load_model`.
+    changing: repair and flash guard may be switched on later.
 
     Raises ConfigError at once for settings that do not fit together; the opener raises EngineError,
     SourceError, SinkError, and ConfigError for a region that does not fit the frame.
     """
     open_region, overlay = region_opener(config), _overlay(config)
     detector, guard = judges(config, normalises=model.normalises)
-    changing = None if detector is None else ChangingDetector(detector)
-    sparse = None if changing is None or config.latency is None else SparseDetector(changing)
+    if changing and detector is None:
+        detector = SilentDetector()
+    judging = None if detector is None else ChangingDetector(detector)
+    last_word = None if judging is None else ChangingGuard(guard)
+    sparse = None if judging is None or config.latency is None else SparseDetector(judging)
     open_engine = sized_opener(config, model)
 
     def open_for(stack: ExitStack, info: StreamInfo) -> Painting:
@@ -77,16 +89,18 @@ def painting_opener(
         process = Process(
             FilmColourEngine(engine),
             look,
-            sparse or changing,
+            sparse or judging,
             RepairCorrector(),
             events,
-            guard,
+            last_word,
             observer=report,
             overlay=None if overlay is None else overlay.draw_,
             repainter=None if repainter is None else FilmColourRepainter(repainter),
             spare=0 if info.live else 1,
         )
-        return Painting(process, engine, look, changing, sparse, events, report, regional=region is not None)
+        return Painting(
+            *(process, engine, look, judging, last_word, sparse, events, report), regional=region is not None
+        )
 
     return open_for
 

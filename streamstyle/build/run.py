@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,19 +16,18 @@ from streamstyle.build.latency import deadline_of, ladder_of
 from streamstyle.build.live import leaving, live_of, live_state, outlets, served_metrics
 from streamstyle.build.model import Model
 from streamstyle.build.network import Chosen, choose, first_choice
+from streamstyle.build.outputs import open_sinks, refuse_overlap
 from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
 from streamstyle.config import RunConfig
 from streamstyle.control.desk import Desk
 from streamstyle.control.shown import Shown
-from streamstyle.errors import ConfigError
 from streamstyle.flow import Flow, Inlet, Stop, SwitchedSource, interruption
 from streamstyle.job import Job, Progress, RunSummary
 from streamstyle.media.letterbox import Fitted
-from streamstyle.media.open import grouped, open_sink, open_source
+from streamstyle.media.open import grouped, open_source
 from streamstyle.media.pair import PaintedEngine, PaintedPair
-from streamstyle.types import Frame, Sink, Source, StreamInfo
-from streamstyle.urls import masked
+from streamstyle.types import Frame, Source, StreamInfo
 
 
 def run_job(
@@ -90,19 +88,6 @@ def _outputs(job: Job) -> list[str]:
     return [*job.sinks, *(str(path) for path in (job.events, job.report) if path is not None)]
 
 
-def refuse_overlap(outputs: Sequence[str], *inputs: str) -> None:
-    """Raise ConfigError where an output is an input, which it would destroy, or is named twice."""
-    taken = {Path(url).resolve(): url for url in inputs if Path(url).exists()}
-    for url in outputs:
-        path = Path(url).resolve()
-        if url.startswith("null:"):
-            continue
-        if path in taken:
-            told = "the input itself and would be destroyed" if taken[path] in inputs else "named twice"
-            raise ConfigError(f"{masked(url)} is {told}: name another output.")
-        taken[path] = url
-
-
 def _run(
     job: Job,
     first: Chosen,
@@ -116,8 +101,8 @@ def _run(
 ) -> RunSummary:
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
-    open_painting = painting_opener(job, first.config, first.model, tell)
     changing = ready is not None or job.control is not None
+    open_painting = painting_opener(job, first.config, first.model, tell, changing=changing)
     with ExitStack() as stack:
         opened = stack.enter_context(ExitStack())
         source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
@@ -126,7 +111,7 @@ def _run(
         chosen = choose(first, info, tell)
         config, model = chosen.config, chosen.model
         if model is not first.model:
-            open_painting = painting_opener(job, config, model, tell)
+            open_painting = painting_opener(job, config, model, tell, changing=changing)
         painting = open_painting(stack, info)
         process = Shown(Fitted(painting.process, info.width, info.height))
         control = None
@@ -168,21 +153,6 @@ def _run(
 
 def _unheard(_desk: Desk) -> None:
     """The endpoint alone asks for changes."""
-
-
-def open_sinks(
-    job: Job, info: StreamInfo, config: RunConfig, tell: Callable[[str], None] = lambda _: None
-) -> list[Sink]:
-    """Open every sink, see `open_sink`; where one cannot be opened, those before it are closed again."""
-    sinks: list[Sink] = []
-    try:
-        for url in job.sinks:
-            sinks.append(open_sink(url, info, quality=config.quality, encoder=config.encoder, tell=tell))
-    except BaseException:
-        for sink in sinks:
-            sink.close(complete=False)
-        raise
-    return sinks
 
 
 def _limited(source: Source, job: Job) -> Iterator[Frame]:

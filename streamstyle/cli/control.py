@@ -19,8 +19,9 @@ def add_command(commands: Any) -> None:
         "control",
         help="change a run while it runs",
         description="Asks a run that was started with --control ENDPOINT. VERB: set style= strength= turn= "
-        "colour= consistency= region= region_style= region_feather= fade=SECONDS, switch SOURCE, pause, "
-        "resume, snapshot, record [NAME], stop-recording, status.",
+        "colour= consistency= region= region_style= region_feather= correct= flash_guard= fade=SECONDS, "
+        "switch SOURCE, add-sink SINK, remove-sink NAME, pause, resume, snapshot, record [NAME], "
+        "stop-recording, status.",
     )
     parser.add_argument("endpoint", metavar="ENDPOINT", help="zmq+ipc://PATH or zmq+tcp://127.0.0.1:PORT")
     parser.add_argument("verb", metavar="VERB")
@@ -67,8 +68,16 @@ def request_of(verb: str, values: list[str]) -> Any:
             name, text = fields[0], word
         else:
             raise ConfigError(f"{verb} does not take '{word}'")
-        given[name] = _number(name, text) if name in _NUMBERS else text
+        given[name] = _value(name, text)
     return parse(given)
+
+
+def _value(name: str, text: str) -> str | float | bool:
+    if name == "flash_guard":
+        if text not in {"true", "false"}:
+            raise ConfigError(f"{name} wants true or false, not '{text}'")
+        return text == "true"
+    return _number(name, text) if name in _NUMBERS else text
 
 
 def _number(name: str, text: str) -> float:

@@ -12,8 +12,10 @@ from streamstyle.control.look import LiveLook, Target
 from streamstyle.control.recorder import Recorder, free_name
 from streamstyle.control.requests import (
     NONE,
+    AddSink,
     Pause,
     Record,
+    RemoveSink,
     Request,
     Resume,
     Set,
@@ -30,6 +32,7 @@ from streamstyle.flow import Lock
 Answer: TypeAlias = dict[str, Any]
 
 _REGIONAL = ("region", "region_style", "region_feather")
+_JUDGED = ("correct", "flash_guard")
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,16 @@ class Levers:
 
     target: the look that settings mean, given those before and their look, whose region is used again where
     it is the same, and what else is to be called for them; raises what a start with them would raise.
-    switch: reads another source, within seconds. facts: figures for the status.
+    switch: reads another source, within seconds. attach, detach: write to one more output, finish one by its
+    name. facts: figures for the status.
     live: does the source go on by itself? captures: the folder for snapshots; None writes none.
     """
 
     look: LiveLook
     target: Callable[[RunConfig, RunConfig, Target], tuple[Target, Callable[[], None]]]
     switch: Callable[[str, float], None]
+    attach: Callable[[str], None]
+    detach: Callable[[str], None]
     shown: Shown
     recorder: Recorder | None
     captures: Path | None
@@ -62,6 +68,11 @@ class Desk:
         self._levers = levers
         self.closed = False
 
+    @property
+    def config(self) -> RunConfig:
+        """The settings that hold now."""
+        return self._config
+
     def close(self) -> None:
         """The run is over: nothing is done any more."""
         self.closed = True
@@ -76,27 +87,38 @@ class Desk:
         if isinstance(request, Status):  # never kept waiting by a source that does not open
             return self._status()
         with self._lock:
-            match request:
-                case Set():
-                    self._set(request)
-                case Switch():
-                    self._switch(request)
-                case Pause():
-                    self._need_live("hold the picture of")
-                    self._levers.shown.hold()
-                case Resume():
-                    self._levers.shown.release()
-                case Snapshot():
-                    return {"file": str(self._snapshot())}
-                case Record():
-                    return {"file": str(self._recorder.start(request.name))}
-                case StopRecording():
-                    return {"file": str(self._recorder.stop())}
+            if isinstance(request, Snapshot | Record | StopRecording):
+                return {"file": str(self._file(request))}
+            self._change(request)
         return self._status()
+
+    def _file(self, request: Snapshot | Record | StopRecording) -> Path:
+        match request:
+            case Record():
+                return self._recorder.start(request.name)
+            case StopRecording():
+                return self._recorder.stop()
+        return self._snapshot()
+
+    def _change(self, request: Request) -> None:
+        match request:
+            case Set():
+                self._set(request)
+            case Switch():
+                self._switch(request)
+            case AddSink():
+                self._levers.attach(request.sink)
+            case RemoveSink():
+                self._levers.detach(request.sink)
+            case Pause():
+                self._need_live("hold the picture of")
+                self._levers.shown.hold()
+            case Resume():
+                self._levers.shown.release()
 
     def _set(self, request: Set) -> None:
         before = self._config
-        config = _changed(before, request)
+        config = changed(before, request)
         if config == before:
             return
         levers = self._levers
@@ -142,6 +164,8 @@ class Desk:
             "region": config.region,
             "region_style": config.region_style if config.region else None,
             "region_feather": config.region_feather,
+            "correct": config.correct,
+            "flash_guard": config.flash_guard,
             "fading": levers.look.fading,
             "source": self._source,
             "paused": levers.shown.held,
@@ -150,9 +174,9 @@ class Desk:
         }
 
 
-def _changed(config: RunConfig, request: Set) -> RunConfig:
+def changed(config: RunConfig, request: Set) -> RunConfig:
     """The settings after the request; "none" takes a turn or a region away, with the style in it."""
-    names = ("style", "strength", "turn", "colour", "consistency", *_REGIONAL)
+    names = ("style", "strength", "turn", "colour", "consistency", *_REGIONAL, *_JUDGED)
     given = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
     if not given:
         raise ConfigError(f"nothing is to be set: name one of {', '.join(names)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -36,6 +36,8 @@ class Set(_Request, tag="set", frozen=True):
     region: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     region_style: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     region_feather: Annotated[float, Meta(ge=0, le=512)] | None = None
+    correct: Literal["off", "repair"] | None = None
+    flash_guard: bool | None = None
     fade: Annotated[float, Meta(ge=0, le=600)] = 0.0
 
 
@@ -44,6 +46,18 @@ class Switch(_Request, tag="switch", frozen=True):
 
     source: Annotated[str, Meta(min_length=1, max_length=4096)]
     timeout: Annotated[float, Meta(gt=0, le=120)] = 15.0
+
+
+class AddSink(_Request, tag="add-sink", frozen=True):
+    """Write to one more output, from the next frame on; it ends alone where it fails."""
+
+    sink: Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class RemoveSink(_Request, tag="remove-sink", frozen=True):
+    """Finish an output, by its name in the status."""
+
+    sink: Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class Pause(_Request, tag="pause", frozen=True):
@@ -72,9 +86,14 @@ class Status(_Request, tag="status", frozen=True):
     """Say how things stand."""
 
 
-Request: TypeAlias = Set | Switch | Pause | Resume | Snapshot | Record | StopRecording | Status
+Request: TypeAlias = (
+    Set | Switch | AddSink | RemoveSink | Pause | Resume | Snapshot | Record | StopRecording | Status
+)
 
-KINDS: tuple[type[Request], ...] = (Set, Switch, Pause, Resume, Snapshot, Record, StopRecording, Status)
+KINDS: tuple[type[Request], ...] = (
+    *(Set, Switch, AddSink, RemoveSink, Pause, Resume),
+    *(Snapshot, Record, StopRecording, Status),
+)
 VERBS = tuple(str(kind.__struct_config__.tag) for kind in KINDS)
 
 

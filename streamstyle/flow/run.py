@@ -8,13 +8,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
-from streamstyle.errors import StreamStyleError
+from streamstyle.errors import ConfigError, StreamStyleError
+from streamstyle.flow.branch import Branch
 from streamstyle.flow.channel import Cancelled, Channel, Policy
 from streamstyle.flow.stand_in import StandInConfig, Timeline
-from streamstyle.flow.worker import Inlet, Outlet, Worker, capture, interruption, write_all
+from streamstyle.flow.worker import Inlet, Outlet, Worker, capture
 from streamstyle.telemetry import Ages, StageTimer
 from streamstyle.types import Frame
 
@@ -63,7 +64,8 @@ class FlowStatus:
     "capture" or an outlet's name. ages: by outlet. fps: painted frames
     per second, of late. stand_ins: frames that left because none came; slates:
     those of them that were a slate. silent: is that so just now? clock_resets: how often the source's time
-    stamps fell back. stuck: outlets that were given up.
+    stamps fell back. stuck: outlets that were given up. failed: why, of
+    optional outlets that ended by an error.
     """
 
     captured: int
@@ -78,6 +80,7 @@ class FlowStatus:
     silent: bool = False
     clock_resets: int = 0
     stuck: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 class Flow:
@@ -96,20 +99,18 @@ class Flow:
         live: Live | None = None,
         capacity: int = 8,
     ) -> None:
-        self._inlet, self._outlets, self._stop, self._live = inlet, outlets, stop, live
+        self._inlet, self._stop, self._live = inlet, stop, live
         policy: Policy = "lossless" if live is None else "latest"
         self.captured = Channel[Frame](capacity if live is None else live.depth, policy)
-        self._outputs = [Channel[Frame](outlet.capacity, policy) for outlet in outlets]
+        self._branches = tuple(Branch.to(outlet, policy) for outlet in outlets)
         self._timeline = None if live is None else Timeline(live.stand_in)
-        self._ages = {outlet.name: Ages() for outlet in outlets}
         self._reader = Worker("capture", SOURCE_PATIENCE, inlet.interrupt)
-        self._writers = [Worker(o.name, o.patience, interruption(o.sink)) for o in outlets]
         self._leaving = threading.Lock()  # styled frames and stand-ins share one time line
         self.left = 0
         self._times: deque[float] = deque(maxlen=_PACED)
         self._started = time.monotonic()
         self._error: BaseException | None = None
-        self._drained = False
+        self._begun = self._drained = False
         self._slating = False
         self._over = threading.Event()
 
@@ -128,14 +129,16 @@ class Flow:
         """
         self._started = time.monotonic()
         self._reader.start(partial(self._guarded, self._reader, self.captured, self._read))
-        for worker, each in zip(self._writers, zip(self._outlets, self._outputs, strict=True), strict=True):
-            self._start_writing(worker, *each)
+        with self._leaving:
+            self._begun = True
+            for branch in self._branches:
+                self._start_writing(branch)
         watch = threading.Thread(target=self._watch, name="watch", daemon=True)
         watch.start()
         try:
             with self._keeping_the_first_error():
                 self._paint(process, on_frame)
-            for worker in (self._reader, *self._writers):
+            for worker in (self._reader, *(branch.worker for branch in self._branches)):
                 while worker.running:
                     worker.join(TICK)
         finally:
@@ -147,27 +150,55 @@ class Flow:
 
     def status(self) -> FlowStatus:
         """How it stands; from any thread."""
-        line, names = self._timeline, [outlet.name for outlet in self._outlets]
-        channels = dict(zip(["capture", *names], [self.captured, *self._outputs], strict=True))
+        line, branches = self._timeline, self._branches
+        channels = {"capture": self.captured, **{branch.name: branch.channel for branch in branches}}
         return FlowStatus(
             captured=self.captured.accepted,
             left=self.left,
             drops={name: channel.dropped for name, channel in channels.items()},
             depths={name: channel.depth for name, channel in channels.items()},
-            ages=self._ages,
+            ages={branch.name: branch.ages for branch in branches},
             seconds=time.monotonic() - self._started,
             fps=self._fps(),
             stand_ins=0 if line is None else line.stand_ins,
             slates=0 if line is None else line.slates,
             silent=line is not None and line.silent,
             clock_resets=0 if line is None else line.shifted,
-            stuck=tuple(w.name for w in self._writers if w.stuck or w.interrupted),
+            stuck=tuple(b.name for b in branches if b.worker.stuck or b.worker.interrupted),
+            failed={b.name: b.failure for b in branches if b.failure},
         )
+
+    def attach(self, outlet: Outlet) -> None:
+        """Serve one more sink, from the next frame on. From any thread.
+
+        Raises ConfigError where an outlet has this name, or no frame will leave any more."""
+        with self._leaving:
+            if self._drained or self._error is not None:
+                raise ConfigError("the run is over")
+            if any(branch.name == outlet.name for branch in self._branches):
+                raise ConfigError(f"{outlet.name} is written already: remove it first")
+            branch = Branch.to(outlet, "lossless" if self._live is None else "latest")
+            self._branches = (*self._branches, branch)
+            if self._begun:
+                self._start_writing(branch)
+
+    def detach(self, name: str) -> None:
+        """Finish one sink, and go on without it; returns when it is closed or was given up. From any thread.
+
+        Raises ConfigError where none has this name."""
+        with self._leaving:
+            branch = next((b for b in self._branches if b.name == name), None)
+            if branch is None:
+                known = ", ".join(b.name for b in self._branches) or "none"
+                raise ConfigError(f"there is no output {name}: there are {known}")
+            branch.end()
+        branch.finish()
+        with self._leaving:
+            self._branches = tuple(b for b in self._branches if b is not branch)
 
     def queues(self) -> dict[str, dict[str, float]]:
         """How full each channel was, by where it ends: "process" or an outlet's name; see `Channel.fill`."""
-        names = ["process", *(outlet.name for outlet in self._outlets)]
-        return {n: c.fill() for n, c in zip(names, [self.captured, *self._outputs], strict=True)}
+        return {"process": self.captured.fill(), **{b.name: b.channel.fill() for b in self._branches}}
 
     def _fps(self) -> float:
         times = self._times.copy()
@@ -175,14 +206,14 @@ class Flow:
 
     def stage_timers(self) -> tuple[StageTimer, tuple[StageTimer, ...]]:
         """Busy times of the source, and of each sink."""
-        return self._reader.timer, tuple(worker.timer for worker in self._writers)
+        return self._reader.timer, tuple(branch.worker.timer for branch in self._branches)
 
     def _read(self) -> None:
         capture(self._inlet, self.captured, self._reader, lambda: self._ending)
 
-    def _start_writing(self, worker: Worker, outlet: Outlet, channel: Channel[Frame]) -> None:
-        body = partial(write_all, outlet.sink, channel, worker, self._ages[outlet.name])
-        worker.start(partial(self._guarded, worker, channel, body))
+    def _start_writing(self, branch: Branch) -> None:
+        body = branch.write if not branch.outlet.optional else branch.try_to_write
+        branch.worker.start(partial(self._guarded, branch.worker, branch.channel, body))
 
     def _paint(
         self,
@@ -194,8 +225,8 @@ class Flow:
             on_frame(styled)
         with self._leaving:
             self._drained = True
-            for channel in self._outputs:
-                channel.end()
+            for branch in self._branches:
+                branch.channel.end()
 
     def _latest(self) -> Iterator[Frame | None]:
         """What `process` gets of a live source: None where nothing waits while it holds frames, again and
@@ -224,10 +255,13 @@ class Flow:
             if self._timeline is not None:
                 self._say(back=True)
                 frame = self._timeline.styled(frame, time.monotonic())
-            for channel in self._outputs:
-                channel.put(frame)
+            self._hand_out(frame)
             self.left += 1
             self._times.append(time.monotonic())
+
+    def _hand_out(self, frame: Frame) -> None:
+        for branch in self._branches:
+            branch.put(frame)
 
     @property
     def _ending(self) -> bool:
@@ -256,7 +290,7 @@ class Flow:
         except BaseException as error:  # noqa: BLE001 - kept here, raised by `run` in the caller's thread
             if self._error is None and not isinstance(error, Cancelled):
                 self._error = error
-            for channel in (self.captured, *self._outputs):
+            for channel in (self.captured, *(branch.channel for branch in self._branches)):
                 channel.cancel()
 
     def _watch(self) -> None:
@@ -281,8 +315,7 @@ class Flow:
             frame = None if self._drained else self._timeline.stand_in(time.monotonic())
             self._say(back=False)
             if frame is not None:
-                for channel in self._outputs:
-                    channel.put(frame)
+                self._hand_out(frame)
 
     def _say(self, *, back: bool) -> None:
         """Tell once that a slate is shown, and once that it no longer is."""
@@ -297,6 +330,5 @@ class Flow:
     def _give_up_who_is_stuck(self, ending_since: float) -> None:
         if self._reader.hangs(ending_since):
             self.captured.end()
-        for worker, channel in zip(self._writers, self._outputs, strict=True):
-            if worker.hangs(ending_since) and worker.stuck:
-                channel.abandon()
+        for branch in self._branches:
+            branch.give_up_if_stuck(ending_since)

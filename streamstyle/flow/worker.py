@@ -47,13 +47,14 @@ class Outlet:
     """A sink, and how it is served.
 
     name: for reports. capacity: frames that wait for it. patience: seconds that one call of it may take once
-    the run is to end; after that it is given up.
+    the run is to end; after that it is given up. optional: the run goes on without it where it fails.
     """
 
     sink: Sink
     name: str
     capacity: int = 8
     patience: float = 10.0
+    optional: bool = False
 
 
 class RunThread(threading.Thread):
