@@ -22,13 +22,13 @@ from streamstyle.types import (
     Frame,
     Guard,
     Kind,
-    Look,
     Observer,
     Painting,
     Pending,
     Picture,
     Repaint,
     Repainter,
+    StyleCondition,
     Verdict,
     is_painted,
 )
@@ -49,7 +49,7 @@ class _Started:
     """A frame that the engine is painting. spec: of the engine that does."""
 
     frame: Frame
-    look: Look
+    condition: StyleCondition
     spec: EngineSpec
     again: Repaint | None
     wait: Pending
@@ -63,7 +63,7 @@ class Process:
     painted is repaired after the next one, if one waits, was started. Results are taken back in order, which
     the detector needs. Without a detector frames leave as the engine made them.
 
-    look: how to paint a frame, asked once for each, in order. What is not painted is not judged. The
+    condition: how to paint a frame, asked once for each, in order. What is not painted is not judged. The
     detector forgets its past where the style codes change, and where another engine goes on: the new
     style is no flicker of the old one. While codes move it is believed only in what does not come from
     there. guard: has the last word on every frame. observer: is told what was found and done. overlay:
@@ -74,7 +74,7 @@ class Process:
     def __init__(
         self,
         engine: Engine,
-        look: Callable[[Frame], Look],
+        condition: Callable[[Frame], StyleCondition],
         detector: Detector | None,
         corrector: Corrector,
         events: EventLog,
@@ -85,7 +85,7 @@ class Process:
         spare: int = 1,
     ) -> None:
         self._engine = engine
-        self._look = look
+        self._condition = condition
         self._detector = detector
         self._corrector = corrector
         self._events = events
@@ -95,8 +95,8 @@ class Process:
         self._repainter = repainter
         self._spare = spare
         self._rest = 0
-        self._committed: tuple[Look, EngineSpec] | None = None
-        self.look_timer = StageTimer()
+        self._committed: tuple[StyleCondition, EngineSpec] | None = None
+        self.condition_timer = StageTimer()
         self.detect_timer = StageTimer()
         self.correct_timer = StageTimer()
         self.overlay_timer = StageTimer()
@@ -122,37 +122,42 @@ class Process:
 
     def _start(self, frame: Frame) -> _Started:
         started = time.perf_counter()
-        look = self._look(frame)
-        self.look_timer.add(time.perf_counter() - started)
+        condition = self._condition(frame)
+        self.condition_timer.add(time.perf_counter() - started)
         again = None if self._repainter is None else self._repainter.remember()
-        wait = self._engine.start(frame.pixels, look)
+        wait = self._engine.start(frame.pixels, condition)
         spec = self._engine.spec  # after the start, which may have begun with another engine
-        return _Started(frame, look, spec, again, wait)
+        return _Started(frame, condition, spec, again, wait)
 
     def _finish(self, started: _Started, styled: Picture) -> Frame:
-        frame, look = started.frame, started.look
+        frame, condition = started.frame, started.condition
         verdict = None
         if self._detector is not None and started.spec.paints:
             if self._committed is not None and _starts_anew(started, *self._committed):
                 self._detector.reset()
                 self._corrector.reset()
-            self._committed = look, started.spec
+            self._committed = condition, started.spec
             verdict = self._repair_(started, styled, self._detector)
-        name = look.name if started.spec.paints else ""
+        name = condition.name if started.spec.paints else ""
         return replace(frame, pixels=styled, style=name, verdict=verdict)
 
     def _repair_(self, job: _Started, styled: Picture, detector: Detector) -> Verdict:
         frame = job.frame
-        again = None if job.again is None else partial(job.again, frame.pixels, job.look)
+        again = None if job.again is None else partial(job.again, frame.pixels, job.condition)
         started = time.perf_counter()
         small = job.wait.small() if isinstance(job.wait, Painting) else None
-        anomaly = excused(detector.detect(frame.pixels, styled, small), job.look)
+        anomaly = excused(detector.detect(frame.pixels, styled, small), job.condition)
         detected = time.perf_counter()
         if self._observer is not None:
             self._observer.found(frame, styled, anomaly)
         looked = time.perf_counter()
         rest = anomaly
-        if again is not None and not job.look.moving and REPAINTED & set(anomaly.kinds) and self._rest == 0:
+        if (
+            again is not None
+            and not job.condition.fading
+            and REPAINTED & set(anomaly.kinds)
+            and self._rest == 0
+        ):
             rest = _repaint_(frame, styled, detector, anomaly, again)
             self._rest = REST if rest is anomaly else 0
         self._rest = max(0, self._rest - 1)
@@ -202,21 +207,21 @@ def _worst(anomaly: AnomalyMap) -> float:
     return max(anomaly.scores[kind] / anomaly.thresholds[kind] for kind in REPAINTED)
 
 
-def excused(anomaly: AnomalyMap, look: Look) -> AnomalyMap:
-    """The map without what a moving look does to every frame, and without steadying against it."""
-    if not look.moving:
+def excused(anomaly: AnomalyMap, condition: StyleCondition) -> AnomalyMap:
+    """The map without what a fade does to every frame, and without smoothing against it."""
+    if not condition.fading:
         return anomaly
-    meant = {*MOVED, Kind.DISTORTION} if look.faint else MOVED
+    meant = {*MOVED, Kind.DISTORTION} if condition.low_contrast else MOVED
     scores = {**anomaly.scores, **dict.fromkeys(meant, 0.0)}
     kinds = tuple(kind for kind in anomaly.kinds if kind not in meant)
     return replace(anomaly, scores=scores, kinds=kinds, frame_step=0.0, steady=0.0)
 
 
-def begins_anew(look: Look, before: Look) -> bool:
+def begins_anew(condition: StyleCondition, before: StyleCondition) -> bool:
     """Is a frame painted otherwise than the one before, on purpose and at once?"""
-    same = before.codes is look.codes or np.array_equal(before.codes, look.codes)
-    return not (same and before.colour == look.colour) and not look.moving
+    same = before.codes is condition.codes or np.array_equal(before.codes, condition.codes)
+    return not (same and before.colour == condition.colour) and not condition.fading
 
 
-def _starts_anew(started: _Started, before: Look, spec: EngineSpec) -> bool:
-    return started.spec != spec or begins_anew(started.look, before)
+def _starts_anew(started: _Started, before: StyleCondition, spec: EngineSpec) -> bool:
+    return started.spec != spec or begins_anew(started.condition, before)

@@ -178,11 +178,11 @@ class Interruptible(Protocol):
 class EngineSpec:
     """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
     in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
-    statistics of its normalisation from frame to frame, and so hear `Look.hold`? size: (width, height) that
+    statistics of its normalisation from frame to frame, see `StyleCondition.hold`? size: (width, height) that
     it paints at where that is not the frame's. every: of how many frames it paints one, at least. tiles: into
     how many it cuts a frame. paints: False where pictures leave as they came. why: the reason that `auto`
     took no better one, empty where there was none or it was asked for by name. plan: how it shares out the
-    processors, in words. masks: False where the first `Look.mask` takes it time."""
+    processors, in words. masks: False where the first `StyleCondition.mask` takes it time."""
 
     name: str
     precision: str
@@ -199,24 +199,24 @@ class EngineSpec:
 
 
 @dataclass(frozen=True)
-class Look:
+class StyleCondition:
     """How to paint a frame: two styles, where each of them holds, and how. All may change with every frame.
 
     codes: float32 (2, size). mask: uint8 (H, W), 0 paints with the first code, 255 with the second, between
     them a mix inside the network; None is the first code everywhere. hold: 0..1, share of the past in the
     statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's past
-    begins with it, 1 takes those of the frame before. name: of the style. moving: the codes are on their way
-    to others, so that a change of colour is meant. faint: they are since the picture has next to no contrast,
-    so that a change of edges is. colour: 0..1, share of the frame's own colours. origin: (row, column) of the
-    picture in a larger frame that it is a tile of, multiples of 8; for engines whose statistics can be set.
+    begins with it, 1 takes those of the frame before. name: of the style. fading: the codes are on their way
+    to others, so that a change of colour is meant. low_contrast: they are since the picture has hardly any
+    contrast, so that a change of edges is. colour: 0..1, share of the frame's own colours. origin: (row,
+    column) in a larger frame that the picture is a tile of, multiples of 8; where statistics can be set.
     """
 
     codes: NDArray[np.float32]
     mask: NDArray[np.uint8] | None = None
     hold: float = 0.0
     name: str = ""
-    moving: bool = False
-    faint: bool = False
+    fading: bool = False
+    low_contrast: bool = False
     colour: float = 0.0
     origin: tuple[int, int] = (0, 0)
 
@@ -259,7 +259,7 @@ class Engine(Protocol):
     def busy_seconds(self) -> float:
         """Engine time used so far: finished frames / busy_seconds is what the engine alone can do."""
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """Begin to stylize one picture; the returned call, maybe a `Painting`, waits for the result, a new
         picture of the same shape that the caller owns. Raises EngineError."""
 
@@ -287,7 +287,7 @@ class MotionSearch(Protocol):
         """Between two frames of one size, by what `seen` gave of them."""
 
 
-Repaint: TypeAlias = Callable[[Picture, Look], Picture]
+Repaint: TypeAlias = Callable[[Picture, StyleCondition], Picture]
 """Paints a picture once more, otherwise."""
 
 

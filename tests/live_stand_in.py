@@ -14,7 +14,16 @@ import pytest
 
 from streamstyle.errors import SourceError
 from streamstyle.media import open as media_open
-from streamstyle.types import EngineSpec, Frame, Look, MediaReport, Pending, Picture, Sound, StreamInfo
+from streamstyle.types import (
+    EngineSpec,
+    Frame,
+    MediaReport,
+    Pending,
+    Picture,
+    Sound,
+    StreamInfo,
+    StyleCondition,
+)
 
 LONG = 60.0
 
@@ -93,14 +102,14 @@ class CodeEngine:
     spec = EngineSpec("fills", "uint8", "cpu", in_flight=3)
     busy_seconds = 0.0
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
-        level = np.uint8(round(float(look.codes[0, 0])))
-        mask = look.mask
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+        level = np.uint8(round(float(condition.codes[0, 0])))
+        mask = condition.mask
 
         def wait() -> Picture:
             picture = np.full_like(pixels, level)
             if mask is not None:
-                picture[mask > 127] = np.uint8(round(float(look.codes[1, 0])))
+                picture[mask > 127] = np.uint8(round(float(condition.codes[1, 0])))
             return picture
 
         return wait

@@ -18,7 +18,7 @@ from streamstyle.engines.peers import open_peer
 from streamstyle.errors import EngineError
 from streamstyle.media.open import open_source
 from streamstyle.nets.layout import GeneratorConfig
-from streamstyle.types import Look
+from streamstyle.types import StyleCondition
 
 SMALL = GeneratorConfig(widths=(4, 4, 8), blocks=1)
 
@@ -82,9 +82,9 @@ def test_peers_paint_what_torch_paints() -> None:
     given = weights()
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (40, 60, 3), np.uint8)
-    look = Look(rng.normal(size=(2, SMALL.layout.size)).astype(np.float32))
+    condition = StyleCondition(rng.normal(size=(2, SMALL.layout.size)).astype(np.float32))
     painted = [
-        open_peer(name, SMALL.to_json(), given, 40, 60).start(picture, look)()
+        open_peer(name, SMALL.to_json(), given, 40, 60).start(picture, condition)()
         for name in ("torch", "onnxruntime")
     ]
     assert painted[0].shape == picture.shape
@@ -93,7 +93,7 @@ def test_peers_paint_what_torch_paints() -> None:
 
 def test_the_classic_network_paints_a_frame_of_any_size() -> None:
     peer = open_peer("classic", {}, {}, 45, 61)
-    painted = peer.start(np.zeros((45, 61, 3), np.uint8), Look(np.zeros((2, 0), np.float32)))()
+    painted = peer.start(np.zeros((45, 61, 3), np.uint8), StyleCondition(np.zeros((2, 0), np.float32)))()
     assert painted.shape == (45, 61, 3)
 
 

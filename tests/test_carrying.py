@@ -27,11 +27,11 @@ from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
 from streamstyle.temporal.explained import FineMotion
-from streamstyle.types import Engine, EngineSpec, Frame, Kind, Look, Pending, Picture
+from streamstyle.types import Engine, EngineSpec, Frame, Kind, Pending, Picture, StyleCondition
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-LOOK = Look(np.zeros((2, 4), np.float32))
+CONDITION = StyleCondition(np.zeros((2, 4), np.float32))
 
 
 class Negative:
@@ -44,7 +44,7 @@ class Negative:
         self.painted: list[Picture] = []
         self._gains = gains or {}
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         gain = self._gains.get(len(self.painted), 1.0)
         self.painted.append(pixels)
         return lambda: ((255.0 - pixels) * gain).clip(0, 255).astype(np.uint8)
@@ -57,8 +57,10 @@ def panning(count: int) -> list[Picture]:
     return [frame.pixels for frame in panning_scene(count)]
 
 
-def carry(inner: Engine, every: int, pictures: Sequence[Picture], look: Look = LOOK) -> list[Picture]:
-    return list(paint_all(CarryingEngine(inner, every, FineMotion()), pictures, look))
+def carry(
+    inner: Engine, every: int, pictures: Sequence[Picture], condition: StyleCondition = CONDITION
+) -> list[Picture]:
+    return list(paint_all(CarryingEngine(inner, every, FineMotion()), pictures, condition))
 
 
 @pytest.mark.parametrize("every", [2, 3, 4])
@@ -77,7 +79,7 @@ def test_each_picture_is_its_callers_own() -> None:
     frames = panning(4)
     plain = carry(Negative(), 4, frames)
     spoilt = []
-    for picture in paint_all(CarryingEngine(Negative(), 4, FineMotion()), frames, LOOK):
+    for picture in paint_all(CarryingEngine(Negative(), 4, FineMotion()), frames, CONDITION):
         spoilt.append(picture.copy())
         picture[:] = 0
     for a, b in zip(plain, spoilt, strict=True):
@@ -91,9 +93,9 @@ def test_cut_light_and_another_style_are_painted_at_once() -> None:
     frames[5:] = [(frame // 2).astype(np.uint8) for frame in frames[5:]]  # a light goes out
     inner = Negative()
     engine = CarryingEngine(inner, 4, FineMotion())
-    other = replace(LOOK, codes=np.ones((2, 4), np.float32))
+    other = replace(CONDITION, codes=np.ones((2, 4), np.float32))
     for i, frame in enumerate(frames):
-        engine.start(frame, other if i >= 7 else LOOK)()
+        engine.start(frame, other if i >= 7 else CONDITION)()
     assert [any(f is p for p in inner.painted) for f in frames] == [i in (0, 2, 5, 7) for i in range(9)]
 
 
@@ -103,7 +105,7 @@ def test_every_may_change_between_two_frames_and_says_how_many_to_keep_in_flight
     assert engine.spec == replace(inner.spec, every=1)
     for i, frame in enumerate(frames):
         engine.every = 1 if i < 3 else 4
-        engine.start(frame, LOOK)()
+        engine.start(frame, CONDITION)()
     assert [any(f is p for p in inner.painted) for f in frames] == [i <= 3 for i in range(7)]
     assert (engine.spec.every, engine.spec.in_flight) == (4, 5)
 
@@ -119,7 +121,7 @@ def flagged(inner: Engine, every: int, frames: list[Frame]) -> dict[int, tuple[K
     """Kinds that the detector flags, by frame."""
     with EventLog(None) as events:
         engine = CarryingEngine(inner, every, FineMotion())
-        process = Process(engine, lambda _: LOOK, SignedExcessDetector(), RepairCorrector(), events)
+        process = Process(engine, lambda _: CONDITION, SignedExcessDetector(), RepairCorrector(), events)
         styled = list(process(frames))
     assert [frame.index for frame in styled] == [frame.index for frame in frames]
     return {f.index: f.verdict.kinds for f in styled if f.verdict is not None and f.verdict.kinds}
@@ -134,21 +136,21 @@ def test_carried_frames_are_no_duplicates_and_real_pops_are_still_seen() -> None
 
 def test_frames_are_painted_again_whole_while_others_are_carried() -> None:
     network = Network.fresh()
-    look, frames = still(network.codes[0]), panning(4)
+    condition, frames = still(network.codes[0]), panning(4)
 
     def opened() -> Engine:
         carrying = CarryingEngine(network.open_holding("torch", 90, 160), 4, FineMotion())
         return around(carrying, 180, 320, (90, 160))
 
     engine = opened()
-    plain = [engine.start(frame, look)() for frame in frames]
+    plain = [engine.start(frame, condition)() for frame in frames]
     engine = opened()
     repainter = repainter_of(engine)
     assert repainter is not None
     for frame, undisturbed in zip(frames, plain, strict=True):
         again = repainter.remember()
-        np.testing.assert_array_equal(engine.start(frame, look)(), undisturbed)
-        painted = again(frame, look)
+        np.testing.assert_array_equal(engine.start(frame, condition)(), undisturbed)
+        painted = again(frame, condition)
         assert painted.shape == frame.shape
         assert np.array_equal(painted, undisturbed) == (frame is frames[0])
 
@@ -161,10 +163,10 @@ def test_carried_painting_is_nearer_to_what_would_be_painted_than_the_last_one(c
     frames = [cv2.resize(frame, (480, 272), interpolation=cv2.INTER_AREA) for frame in frames]
     bundle = load_bundle(BUNDLED)
     code = bundle.styles[bundle.names.index("udnie")].code
-    look = Look(np.stack([code, code]))
+    condition = StyleCondition(np.stack([code, code]))
     engine = open_engine("torch", bundle.manifest.architecture, bundle.weights, 272, 480)
-    painted = [engine.start(frame, look)() for frame in frames]
-    carried = carry(engine, 4, frames, look)
+    painted = [engine.start(frame, condition)() for frame in frames]
+    carried = carry(engine, 4, frames, condition)
     np.testing.assert_array_equal(carried[0], painted[0])
     for i in (1, 2, 3):
         assert psnr(carried[i], painted[i]) > psnr(painted[0], painted[i]) + 2

@@ -29,9 +29,9 @@ from streamstyle.build.model import Model
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.control.endpoint import reply
-from streamstyle.control.look import LiveLook, Target
 from streamstyle.control.requests import VERBS, from_json, parse, to_json
 from streamstyle.control.shown import Shown
+from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.errors import ConfigError, SinkError, SourceError, StreamStyleError
 from streamstyle.flow.switched_sound import SwitchedSound
 from streamstyle.live import Session
@@ -83,11 +83,11 @@ def level(session: Session) -> int:
     return int(cv2.imread(str(session.snapshot()))[0, 0, 0])
 
 
-# -- the look ---------------------------------------------------------------------------------------------
+# -- the style scheduler ----------------------------------------------------------------------------------
 
 
-def target(name: str) -> Target:
-    return Target(np.full((2, 3), LEVELS[name], np.float32), None, None, name)
+def target(name: str) -> StyleTarget:
+    return StyleTarget(np.full((2, 3), LEVELS[name], np.float32), None, None, name)
 
 
 def stream(count: int, at: dict[int, Callable[[], None]], rate: int = 30) -> Iterator[Frame]:
@@ -97,64 +97,66 @@ def stream(count: int, at: dict[int, Callable[[], None]], rate: int = 30) -> Ite
         yield Frame(pixels, i, i, Fraction(1, rate), 1, 0.0)
 
 
-def painted(look: LiveLook, count: int, at: dict[int, Callable[[], None]]) -> list[Frame]:
+def painted(scheduler: StyleScheduler, count: int, at: dict[int, Callable[[], None]]) -> list[Frame]:
     with EventLog(None) as events:
-        process = Process(CodeEngine(), look, None, RepairCorrector(), events)
+        process = Process(CodeEngine(), scheduler, None, RepairCorrector(), events)
         return list(process(stream(count, at)))
 
 
 def test_a_switch_between_two_frames_shows_in_the_second_exactly() -> None:
-    look = LiveLook(target("ink"))
-    left = painted(look, 12, {7: lambda: look.ask(target("oil"))})
+    scheduler = StyleScheduler(target("ink"))
+    left = painted(scheduler, 12, {7: lambda: scheduler.ask(target("oil"))})
     assert [int(frame.pixels[0, 0, 0]) for frame in left] == [50] * 7 + [90] * 5
     assert [frame.style for frame in left] == ["ink"] * 7 + ["oil"] * 5
     assert [frame.index for frame in left] == list(range(12))
 
 
 def test_a_fade_takes_its_time_on_the_frames_clock_and_says_that_it_moves() -> None:
-    look = LiveLook(target("ink"))
+    scheduler = StyleScheduler(target("ink"))
     seen = []
-    for frame in stream(60, {10: lambda: look.ask(target("oil"), 1.0)}):
-        now = look(frame)
-        seen.append((float(now.codes[0, 0]), now.moving))
-        assert look.fading == now.moving
+    for frame in stream(60, {10: lambda: scheduler.ask(target("oil"), 1.0)}):
+        now = scheduler(frame)
+        seen.append((float(now.codes[0, 0]), now.fading))
+        assert scheduler.fading == now.fading
     levels = [value for value, _ in seen]
     assert levels[:10] == [50.0] * 10
     assert levels[24] == pytest.approx(50 + 40 * 15 / 30, abs=1e-3)
     assert levels[39:] == [90.0] * 21
     assert all(0 < b - a < 2 for a, b in pairwise(levels[9:40]))
-    assert [moving for _, moving in seen] == [10 <= i < 39 for i in range(60)]
+    assert [fading for _, fading in seen] == [10 <= i < 39 for i in range(60)]
 
 
 def test_what_has_nothing_to_paint_goes_over_to_the_plain_picture() -> None:
-    look = LiveLook(replace(target("ink"), hold=lambda _: 0.6), np.zeros(3, np.float32))
+    scheduler = StyleScheduler(replace(target("ink"), hold=lambda _: 0.6), np.zeros(3, np.float32))
     ramp = np.tile(np.linspace(-1, 1, 96, dtype=np.float32)[None, :, None], (64, 1, 3))
     seen = []
     for i in range(60):  # contrast comes from nothing and goes again
         contrast = 30 * np.sin(np.pi * i / 59)
         pixels = np.rint(100 + contrast * ramp).astype(np.uint8)
-        now = look(Frame(pixels, i, i, Fraction(1, 30), 1, 0.0))
-        seen.append((float(now.codes[1, 2]), now.moving and now.faint))
-        assert now.hold == (0 if now.faint else 0.6), "what is hardly painted has no statistics to hold"
+        now = scheduler(Frame(pixels, i, i, Fraction(1, 30), 1, 0.0))
+        seen.append((float(now.codes[1, 2]), now.fading and now.low_contrast))
+        assert now.hold == (0 if now.low_contrast else 0.6), (
+            "what is hardly painted has no statistics to hold"
+        )
     codes = [code for code, _ in seen]
     assert codes[0] == codes[-1] == 0
     assert codes[25:35] == [50.0] * 10
     assert all(a <= b for a, b in pairwise(codes[:30]))
-    assert all(faint == (code < 50) for code, faint in seen)
+    assert all(low_contrast == (code < 50) for code, low_contrast in seen)
 
 
 def test_a_second_change_goes_on_from_what_is_shown() -> None:
-    look = LiveLook(target("ink"))
-    at = {10: lambda: look.ask(target("oil"), 1.0), 25: lambda: look.ask(target("ink"), 0.5)}
-    levels = [float(look(frame).codes[0, 0]) for frame in stream(60, at)]
+    scheduler = StyleScheduler(target("ink"))
+    at = {10: lambda: scheduler.ask(target("oil"), 1.0), 25: lambda: scheduler.ask(target("ink"), 0.5)}
+    levels = [float(scheduler(frame).codes[0, 0]) for frame in stream(60, at)]
     assert levels[24] == pytest.approx(70, abs=0.1)
     assert all(abs(b - a) < 2 for a, b in pairwise(levels))
     assert levels[-1] == 50.0
 
 
 def test_a_look_that_stays_is_the_same_object() -> None:
-    look = LiveLook(target("ink"))
-    assert len({id(look(frame)) for frame in stream(5, {})}) == 1
+    scheduler = StyleScheduler(target("ink"))
+    assert len({id(scheduler(frame)) for frame in stream(5, {})}) == 1
 
 
 class Mask:
@@ -172,17 +174,17 @@ class Mask:
 
 def test_regions_are_closed_once_when_no_frame_asks_for_them_any_more() -> None:
     first, skipped, last = Mask(), Mask(), Mask()
-    look = LiveLook(replace(target("ink"), region=first))
+    scheduler = StyleScheduler(replace(target("ink"), region=first))
     frames = list(stream(3, {}))
-    look(frames[0])
-    look.ask(replace(target("ink"), region=skipped))
-    look.ask(replace(target("ink"), region=last))
+    scheduler(frames[0])
+    scheduler.ask(replace(target("ink"), region=skipped))
+    scheduler.ask(replace(target("ink"), region=last))
     assert (first.closed, skipped.closed) == (0, 1)
-    assert look(frames[1]).mask is not None
-    look.ask(replace(target("oil"), region=last))
-    look(frames[2])
+    assert scheduler(frames[1]).mask is not None
+    scheduler.ask(replace(target("oil"), region=last))
+    scheduler(frames[2])
     assert (first.closed, last.closed) == (1, 0)
-    look.close()
+    scheduler.close()
     assert (first.closed, skipped.closed, last.closed) == (1, 1, 1)
 
 

@@ -12,7 +12,7 @@ from streamstyle.engines import cpu_plan
 from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, Plan, candidates, chosen, cpu_precision
 from streamstyle.engines.open import open_engine, paint_all
 from streamstyle.nets.layout import GeneratorConfig
-from streamstyle.types import Engine, Look
+from streamstyle.types import Engine, StyleCondition
 
 SMALL = GeneratorConfig(widths=(4, 4, 8), blocks=1)
 HEIGHT, WIDTH = 180, 320
@@ -82,8 +82,10 @@ def test_the_plan_is_measured_once_kept_and_told(
     assert "90 fps" in first.spec.plan
     rng = np.random.default_rng(0)
     pictures = list(rng.integers(0, 256, (3, HEIGHT, WIDTH, 3), np.uint8))
-    look = Look(np.ones((2, SMALL.layout.size), np.float32))
-    for a, b in zip(paint_all(first, pictures, look), paint_all(second, pictures, look), strict=True):
+    condition = StyleCondition(np.ones((2, SMALL.layout.size), np.float32))
+    for a, b in zip(
+        paint_all(first, pictures, condition), paint_all(second, pictures, condition), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
     (file,) = engines.glob("*.engine")
     assert msgspec.json.decode(file.read_bytes().partition(b"\n")[0], type=Plan).streams == fastest

@@ -23,7 +23,17 @@ from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
 from streamstyle.temporal.flashes import FlashGuard
 from streamstyle.temporal.motion import analysis_size, halved, halvings
-from streamstyle.types import AnomalyMap, Engine, EngineSpec, Frame, Look, Painting, Pending, Picture, Small
+from streamstyle.types import (
+    AnomalyMap,
+    Engine,
+    EngineSpec,
+    Frame,
+    Painting,
+    Pending,
+    Picture,
+    Small,
+    StyleCondition,
+)
 from tests.test_engine_contract import Network, picture, soft_disc
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -74,10 +84,10 @@ def test_halves_are_rounded_up_as_opencv_rounds_them(seed: int, times: int) -> N
 
 def test_small_pictures_are_of_the_frame_they_came_with(network: Network) -> None:
     engine = opened(network, 240, 320)
-    look = Look(network.codes[:2], soft_disc(240, 320))
+    condition = StyleCondition(network.codes[:2], soft_disc(240, 320))
     pictures = [picture(240, 320, seed) for seed in range(5)]
     # More than there are slots: they are used again while the first pictures are still wanted.
-    waiting = [engine.start(pixels, look) for pixels in pictures]
+    waiting = [engine.start(pixels, condition) for pixels in pictures]
     found: list[tuple[Picture, Small | None]] = []
     for wait in waiting:
         assert isinstance(wait, Painting)
@@ -94,7 +104,7 @@ def test_small_pictures_are_of_the_frame_they_came_with(network: Network) -> Non
 @pytest.mark.parametrize("size", [(239, 320), (64, 96)])
 def test_frames_that_are_padded_or_small_already_have_none(network: Network, size: tuple[int, int]) -> None:
     engine = opened(network, *size)
-    wait = engine.start(picture(*size), Look(network.codes[:2]))
+    wait = engine.start(picture(*size), StyleCondition(network.codes[:2]))
     wait()
     assert isinstance(wait, Painting)
     assert wait.small() is None
@@ -121,8 +131,8 @@ class Flickering:
     def spec(self) -> EngineSpec:
         return self._inner.spec
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
-        pending, self._begun = self._inner.start(pixels, look), self._begun + 1
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+        pending, self._begun = self._inner.start(pixels, condition), self._begun + 1
         assert isinstance(pending, Painting)
         if self._begun % 5:
             return pending
@@ -162,11 +172,11 @@ def test_frames_are_judged_and_repaired_alike_with_pictures_halved_by_the_engine
     network: Network, clip: str
 ) -> None:
     frames = film(clip)
-    left, found, look = [], [], Look(network.codes[:2])
+    left, found, condition = [], [], StyleCondition(network.codes[:2])
     for halving in (False, True):
         engine, detector = Flickering(opened(network, 288, 512, halving=halving)), Listening()
         with EventLog(None) as events:
-            process = Process(engine, lambda _: look, detector, RepairCorrector(), events, FlashGuard())
+            process = Process(engine, lambda _: condition, detector, RepairCorrector(), events, FlashGuard())
             left.append([frame.pixels for frame in process(frames)])
         assert detector.given == [halving] * len(frames)
         found.append([(m.kinds, m.scores) for m in detector.maps])

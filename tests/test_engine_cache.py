@@ -23,7 +23,7 @@ from streamstyle.engines.open import open_engine
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.transformer import TransformerNet
-from streamstyle.types import Engine, Look, Picture
+from streamstyle.types import Engine, Picture, StyleCondition
 
 SIZE = (64, 96)
 CONFIG = GeneratorConfig(widths=(8, 8, 16), blocks=1)
@@ -47,7 +47,7 @@ def opened(told: list[str], *, seed: int = 0, size: tuple[int, int] = SIZE, hold
 
 def painted(told: list[str], *, hold: bool = False) -> list[Picture]:
     engine = opened(told, hold=hold)
-    frames = [engine.start(pixels, Look(CODES, hold=0.5 if hold else 0.0))() for pixels in film()]
+    frames = [engine.start(pixels, StyleCondition(CODES, hold=0.5 if hold else 0.0))() for pixels in film()]
     engine.close()
     return frames
 
@@ -86,7 +86,7 @@ def test_an_imported_model_is_kept_too(engines: Path) -> None:
     for _ in range(2):
         cache = EngineCache(engines, told.append)
         engine = ForeignEngine("transformer", data, TRANSFORMER_CONTRACT, *SIZE, cache=cache, label="mine")
-        frames.append(engine.start(film()[0], Look(np.zeros((2, 0), np.float32)))())
+        frames.append(engine.start(film()[0], StyleCondition(np.zeros((2, 0), np.float32)))())
         engine.close()
     np.testing.assert_array_equal(*frames)
     assert [sentence.split()[0] for sentence in told] == ["compiling", "compiled"]

@@ -37,7 +37,7 @@ from streamstyle.nets.generator import (
 from streamstyle.nets.noise import canvas
 from streamstyle.nets.transformer import TransformerNet
 from streamstyle.styles.bundle import load_bundle
-from streamstyle.types import Engine, Look, Picture
+from streamstyle.types import Engine, Picture, StyleCondition
 
 CUDA_ON_CPU = "cuda on the cpu"  # the same code, lanes and slots, where there is no GPU
 SIZES = [(64, 64), (120, 160), (95, 131), (360, 640)]
@@ -102,29 +102,29 @@ class Network:
         assert isinstance(engine, HoldingEngine)
         return engine
 
-    def reference(self, pixels: Picture, look: Look) -> Picture:
+    def reference(self, pixels: Picture, condition: StyleCondition) -> Picture:
         """Torch eager fp32 on the padded picture, cropped; the mask halved by plain averaging."""
         height, width = pixels.shape[:2]
         edges = ((0, -height % 8), (0, -width % 8))
         padded = np.pad(pixels, (*edges, (0, 0)), mode="edge")
-        mask = np.zeros((height, width), np.uint8) if look.mask is None else look.mask
+        mask = np.zeros((height, width), np.uint8) if condition.mask is None else condition.mask
         quads = np.pad(mask, edges, mode="edge").reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
         half = quads.mean(axis=(1, 3)).round().astype(np.uint8)
-        arrays = (padded, look.codes, half[None], canvas(*padded.shape[:2]))
+        arrays = (padded, condition.codes, half[None], canvas(*padded.shape[:2]))
         network = FrameGenerator(restore_generator(self.architecture, self.weights))
         with torch.no_grad():
             styled = network(*(torch.from_numpy(array)[None] for array in arrays))[0]
         return styled[:height, :width].numpy()
 
     def held_reference(
-        self, pixels: Picture, look: Look, past: Statistics | None = None
+        self, pixels: Picture, condition: StyleCondition, past: Statistics | None = None
     ) -> tuple[Picture, Statistics]:
         """Torch eager fp64, the formula written out; sides multiples of 8."""
         generator = restore_generator(self.architecture, self.weights).double()
         height, width = pixels.shape[:2]
-        mask = np.zeros((height, width), np.uint8) if look.mask is None else look.mask
+        mask = np.zeros((height, width), np.uint8) if condition.mask is None else condition.mask
         half = mask.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)).round() / 255
-        codes = torch.from_numpy(look.codes).double()[None]
+        codes = torch.from_numpy(condition.codes).double()[None]
         at = generator.layout.blend(codes, generator.masks(torch.from_numpy(half)[None, None]))
         used: Statistics = {}
 
@@ -132,8 +132,8 @@ class Network:
             mean = x.mean((2, 3), keepdim=True)
             deviation = (((x - mean) ** 2).mean((2, 3), keepdim=True) + NORM_EPS).sqrt()
             if past is not None:
-                deviation = look.hold * past[name][0] + (1 - look.hold) * deviation
-                mean = look.hold * past[name][1] + (1 - look.hold) * mean
+                deviation = condition.hold * past[name][0] + (1 - condition.hold) * deviation
+                mean = condition.hold * past[name][1] + (1 - condition.hold) * mean
             used[name] = deviation, mean
             scale, shift = at[name]
             return scale * (x - mean) / deviation + shift
@@ -160,8 +160,8 @@ def engine_name(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def still(code: NDArray[np.float32]) -> Look:
-    return Look(np.stack([code, code]))
+def still(code: NDArray[np.float32]) -> StyleCondition:
+    return StyleCondition(np.stack([code, code]))
 
 
 def soft_disc(height: int, width: int, x: float = 0.5) -> NDArray[np.uint8]:
@@ -192,8 +192,8 @@ def test_masked_frames_match_torch_eager_fp32(
     engine = network.open(engine_name, *size)
     pixels = picture(*size)
     for mask in (None, soft_disc(*size), np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)):
-        look = Look(network.codes[:2], mask)
-        assert psnr(engine.start(pixels, look)(), network.reference(pixels, look)) >= 40
+        condition = StyleCondition(network.codes[:2], mask)
+        assert psnr(engine.start(pixels, condition)(), network.reference(pixels, condition)) >= 40
     engine.close()
 
 
@@ -205,9 +205,9 @@ def test_mask_0_is_the_first_code_and_mask_255_the_second(
     pixels, both = picture(*size), network.codes[:2]
     first, second = (engine.start(pixels, still(code))() for code in both)
     nowhere, everywhere = (np.full(size, value, np.uint8) for value in (0, 255))
-    np.testing.assert_array_equal(engine.start(pixels, Look(both, nowhere))(), first)
-    np.testing.assert_array_equal(engine.start(pixels, Look(both))(), first)
-    assert psnr(engine.start(pixels, Look(both, everywhere))(), second) >= 50
+    np.testing.assert_array_equal(engine.start(pixels, StyleCondition(both, nowhere))(), first)
+    np.testing.assert_array_equal(engine.start(pixels, StyleCondition(both))(), first)
+    assert psnr(engine.start(pixels, StyleCondition(both, everywhere))(), second) >= 50
     assert psnr(first, second) < 30
     engine.close()
 
@@ -220,7 +220,7 @@ def test_results_keep_their_order_and_look_with_several_frames_in_flight(
     for seed in range(12):
         codes = network.codes[[seed % 5, (seed + 2) % 5]]
         mask = None if seed % 3 == 0 else soft_disc(64, 96, seed / 12)
-        jobs.append((picture(64, 96, seed), Look(codes, mask)))
+        jobs.append((picture(64, 96, seed), StyleCondition(codes, mask)))
     alone = [engine.start(*job)() for job in jobs]
     pending = []
     together = []
@@ -251,12 +251,14 @@ def test_changing_codes_and_mask_compiles_nothing_but_for_the_first_mask(
     engine = network.open("openvino", 64, 96, masks=masks)
     waiting = []
     for i in range(10):
-        look = Look(network.codes[[i % 5, (i + 1) % 5]], soft_disc(64, 96, i / 10) if i % 2 else None)
-        waiting.append(engine.start(picture(64, 96, i), look))
+        condition = StyleCondition(
+            network.codes[[i % 5, (i + 1) % 5]], soft_disc(64, 96, i / 10) if i % 2 else None
+        )
+        waiting.append(engine.start(picture(64, 96, i), condition))
         assert len(compiled) == (1 if masks or i == 0 else 2)
         assert engine.spec.masks == (masks or i > 0)
     # The first is still under way in the graph that it began with.
-    expected = network.reference(picture(64, 96), Look(network.codes[:2]))
+    expected = network.reference(picture(64, 96), StyleCondition(network.codes[:2]))
     assert psnr(waiting[0](), expected) >= 40
     for wait in waiting[1:]:
         wait()
@@ -265,11 +267,11 @@ def test_changing_codes_and_mask_compiles_nothing_but_for_the_first_mask(
 
 def test_a_still_look_is_prepared_once() -> None:
     conditioning = Conditioning(Padding.to_multiple(95, 131, 8), 6)
-    look = Look(np.zeros((2, 6), np.float32), soft_disc(95, 131))
-    once = conditioning.of(look)
-    assert all(a is b for a, b in zip(once, conditioning.of(look), strict=True))
+    condition = StyleCondition(np.zeros((2, 6), np.float32), soft_disc(95, 131))
+    once = conditioning.of(condition)
+    assert all(a is b for a, b in zip(once, conditioning.of(condition), strict=True))
     assert once[1].shape == (1, 1, 48, 68)
-    unmasked = [conditioning.of(Look(np.full((2, 6), i, np.float32)))[1] for i in range(2)]
+    unmasked = [conditioning.of(StyleCondition(np.full((2, 6), i, np.float32)))[1] for i in range(2)]
     assert unmasked[0] is unmasked[1]
 
 
@@ -283,7 +285,9 @@ def test_a_look_that_does_not_fit_is_refused(
     count, missing = codes
     short = np.zeros((count, network.codes.shape[1] + missing), np.float32)
     with pytest.raises(EngineError, match=r"codes of|a mask of"):
-        engine.start(picture(64, 96), Look(short, None if mask is None else np.zeros(mask, np.uint8)))
+        engine.start(
+            picture(64, 96), StyleCondition(short, None if mask is None else np.zeros(mask, np.uint8))
+        )
     engine.close()
 
 
@@ -295,11 +299,11 @@ def test_the_input_is_untouched_and_the_result_belongs_to_the_caller(
     for array in (pixels, mask):
         array.flags.writeable = False
     before = pixels.copy()
-    look = Look(network.codes[:2], mask)
-    first = engine.start(pixels, look)()
+    condition = StyleCondition(network.codes[:2], mask)
+    first = engine.start(pixels, condition)()
     kept = first.copy()
     first[:] = 0
-    np.testing.assert_array_equal(engine.start(pixels, look)(), kept)
+    np.testing.assert_array_equal(engine.start(pixels, condition)(), kept)
     np.testing.assert_array_equal(pixels, before)
     assert first.flags.writeable
     engine.close()
@@ -347,18 +351,21 @@ def test_hold_0_paints_as_an_engine_without_statistics(
     plain, holding = network.open(engine_name, *size), network.open_holding(engine_name, *size)
     assert (plain.spec.holds, holding.spec.holds, holding.spec.in_flight) == (False, True, 1)
     for seed in range(3):
-        pixels, look = picture(*size, seed), Look(network.codes[seed : seed + 2], soft_disc(*size))
-        assert_alike(holding.start(pixels, look)(), plain.start(pixels, look)(), holding)
+        pixels, condition = (
+            picture(*size, seed),
+            StyleCondition(network.codes[seed : seed + 2], soft_disc(*size)),
+        )
+        assert_alike(holding.start(pixels, condition)(), plain.start(pixels, condition)(), holding)
     plain.close()
     holding.close()
 
 
 def test_the_first_frame_has_no_past_to_hold(engine_name: str, network: Network) -> None:
     engine, fresh = (network.open_holding(engine_name, 64, 96) for _ in range(2))
-    look = still(network.codes[0])
+    condition = still(network.codes[0])
     assert engine.statistics is None
-    held = engine.start(picture(64, 96), replace(look, hold=0.9))()
-    np.testing.assert_array_equal(held, fresh.start(picture(64, 96), look)())
+    held = engine.start(picture(64, 96), replace(condition, hold=0.9))()
+    np.testing.assert_array_equal(held, fresh.start(picture(64, 96), condition)())
     engine.close()
     fresh.close()
 
@@ -366,23 +373,23 @@ def test_the_first_frame_has_no_past_to_hold(engine_name: str, network: Network)
 def test_hold_1_keeps_the_statistics_of_the_frame_before(engine_name: str, network: Network) -> None:
     engine = network.open_holding(engine_name, 64, 96)
     first, brighter = film(2, gain=1.1)
-    look = Look(network.codes[:2], soft_disc(64, 96))
-    frozen = replace(look, hold=1.0)
-    _, statistics = network.held_reference(first, look)
-    engine.start(first, look)()
+    condition = StyleCondition(network.codes[:2], soft_disc(64, 96))
+    frozen = replace(condition, hold=1.0)
+    _, statistics = network.held_reference(first, condition)
+    engine.start(first, condition)()
     assert_statistics(engine, statistics)
     before = engine.statistics
     styled = engine.start(brighter, frozen)()
     np.testing.assert_array_equal(engine.statistics, before)
     assert_alike(styled, network.held_reference(brighter, frozen, statistics)[0], engine)
-    assert psnr(styled, engine.start(brighter, look)()) < 35
+    assert psnr(styled, engine.start(brighter, condition)()) < 35
     engine.close()
 
 
 def test_held_statistics_run_on_until_a_frame_with_hold_0(engine_name: str, network: Network) -> None:
     engine, fresh = (network.open_holding(engine_name, 64, 96) for _ in range(2))
-    look = still(network.codes[0])
-    held = replace(look, hold=0.8)
+    condition = still(network.codes[0])
+    held = replace(condition, hold=0.8)
     frames = film(6, gain=1.2)
     past = None
     for pixels in frames[:5]:
@@ -390,8 +397,8 @@ def test_held_statistics_run_on_until_a_frame_with_hold_0(engine_name: str, netw
         expected, past = network.held_reference(pixels, held, past)
         assert_alike(styled, expected, engine)
         assert_statistics(engine, past)
-    restarted = engine.start(frames[5], look)()
-    np.testing.assert_array_equal(restarted, fresh.start(frames[5], look)())
+    restarted = engine.start(frames[5], condition)()
+    np.testing.assert_array_equal(restarted, fresh.start(frames[5], condition)())
     np.testing.assert_array_equal(engine.statistics, fresh.statistics)
     engine.close()
     fresh.close()
@@ -415,16 +422,16 @@ def test_frames_painted_again_leave_no_trace_where_the_statistics_are_put_back(
     engine_name: str, network: Network
 ) -> None:
     engine, other = (network.open_holding(engine_name, 64, 96) for _ in range(2))
-    look = still(network.codes[0])
+    condition = still(network.codes[0])
     frames = film(3, gain=1.3)
     for pixels in frames[:2]:
-        engine.start(pixels, replace(look, hold=0.8))()
-        other.start(pixels, replace(look, hold=0.8))()
+        engine.start(pixels, replace(condition, hold=0.8))()
+        other.start(pixels, replace(condition, hold=0.8))()
     past = engine.statistics
     for hold in (1.0, 0.0):
-        engine.start(frames[0], replace(look, hold=hold))()
+        engine.start(frames[0], replace(condition, hold=hold))()
     engine.statistics = past
-    last = (frames[2], replace(look, hold=0.8))
+    last = (frames[2], replace(condition, hold=0.8))
     np.testing.assert_array_equal(engine.start(*last)(), other.start(*last)())
     engine.close()
     other.close()
@@ -434,22 +441,22 @@ def test_a_repainted_frame_has_the_statistics_before_it_and_the_next_frames_neve
     engine_name: str, network: Network
 ) -> None:
     engine, other = (network.open_holding(engine_name, 64, 96) for _ in range(2))
-    look = still(network.codes[0])
+    condition = still(network.codes[0])
     frames = film(3, gain=1.3)
     for pixels in frames[:2]:
-        engine.start(pixels, look)()
+        engine.start(pixels, condition)()
     again = FrozenRepainter(engine).remember()
-    ahead = [engine.start(frames[2], look), engine.start(frames[0], replace(look, hold=0.8))]
-    repainted = again(frames[2], look)
-    frozen = [other.start(pixels, look)() for pixels in frames[:2]]
-    frozen.append(other.start(frames[2], replace(look, hold=1.0))())
+    ahead = [engine.start(frames[2], condition), engine.start(frames[0], replace(condition, hold=0.8))]
+    repainted = again(frames[2], condition)
+    frozen = [other.start(pixels, condition)() for pixels in frames[:2]]
+    frozen.append(other.start(frames[2], replace(condition, hold=1.0))())
     np.testing.assert_array_equal(repainted, frozen[2])
     assert not np.array_equal(repainted, ahead[0]())
     ahead[1]()
-    after = engine.start(frames[1], replace(look, hold=0.8))()
+    after = engine.start(frames[1], replace(condition, hold=0.8))()
     plain = network.open_holding(engine_name, 64, 96)
     steps = [(frames[0], 0.0), (frames[1], 0.0), (frames[2], 0.0), (frames[0], 0.8), (frames[1], 0.8)]
-    expected = [plain.start(pixels, replace(look, hold=hold))() for pixels, hold in steps]
+    expected = [plain.start(pixels, replace(condition, hold=hold))() for pixels, hold in steps]
     np.testing.assert_array_equal(after, expected[-1])
     for each in (engine, other, plain):
         each.close()
@@ -457,12 +464,12 @@ def test_a_repainted_frame_has_the_statistics_before_it_and_the_next_frames_neve
 
 def test_a_tile_is_painted_as_that_part_of_the_whole_frame(engine_name: str, network: Network) -> None:
     reach = GeneratorConfig.from_json(network.architecture).reach
-    pixels, look = picture(128, 256), still(network.codes[0])
+    pixels, condition = picture(128, 256), still(network.codes[0])
     whole, tile = (network.open_holding(engine_name, 128, width) for width in (256, 192))
-    expected = whole.start(pixels, look)()
+    expected = whole.start(pixels, condition)()
     tile.statistics = whole.statistics
     for left in (0, 64):
-        frozen = replace(look, hold=1.0, origin=(0, left))
+        frozen = replace(condition, hold=1.0, origin=(0, left))
         part = slice(left + reach, 256 if left else 192 - reach)
         styled = tile.start(np.ascontiguousarray(pixels[:, left : left + 192]), frozen)()
         assert psnr(styled[:, part.start - left : part.stop - left], expected[:, part]) > 50
@@ -474,17 +481,17 @@ def test_modulated_statistics_change_the_frames_with_a_factor_only(
     engine_name: str, network: Network
 ) -> None:
     engine = network.open_holding(engine_name, 64, 96)
-    look = still(network.codes[0])
+    condition = still(network.codes[0])
     frames = film(3)
-    clean = [engine.start(pixels, look)() for pixels in frames]
-    modulated = list(paint_modulated(engine, frames, [look] * 3, [1, 1.2, 1], layers={"merge", "up1"}))
+    clean = [engine.start(pixels, condition)() for pixels in frames]
+    modulated = list(paint_modulated(engine, frames, [condition] * 3, [1, 1.2, 1], layers={"merge", "up1"}))
     np.testing.assert_array_equal(modulated[0], clean[0])
     np.testing.assert_array_equal(modulated[2], clean[2])
-    _, statistics = network.held_reference(frames[1], look)
+    _, statistics = network.held_reference(frames[1], condition)
     for name in ("merge", "up1"):
         deviation, mean = statistics[name]
         statistics[name] = 1.2 * deviation, 1.2 * mean
-    expected, _ = network.held_reference(frames[1], replace(look, hold=1.0), statistics)
+    expected, _ = network.held_reference(frames[1], replace(condition, hold=1.0), statistics)
     assert_alike(modulated[1], expected, engine)
     assert psnr(modulated[1], clean[1]) < 35
     engine.close()
@@ -492,13 +499,13 @@ def test_modulated_statistics_change_the_frames_with_a_factor_only(
 
 def test_a_modulation_that_cannot_be_is_refused(engine_name: str, network: Network) -> None:
     plain, engine = network.open(engine_name, 64, 96), network.open_holding(engine_name, 64, 96)
-    look = still(network.codes[0])
+    condition = still(network.codes[0])
     with pytest.raises(EngineError, match="statistics=True"):
-        next(paint_modulated(plain, film(1), [look], [1.1]))
+        next(paint_modulated(plain, film(1), [condition], [1.1]))
     with pytest.raises(ValueError, match="no layers"):
-        next(paint_modulated(engine, film(1), [look], [1.1], layers={"detail"}))
+        next(paint_modulated(engine, film(1), [condition], [1.1], layers={"detail"}))
     with pytest.raises(ValueError, match="shorter"):
-        list(paint_modulated(engine, film(2), [look] * 2, [1.1]))
+        list(paint_modulated(engine, film(2), [condition] * 2, [1.1]))
     with pytest.raises(EngineError, match=r"keeps \d+ statistics"):
         engine.statistics = np.zeros(3, np.float32)
     plain.close()
@@ -524,11 +531,11 @@ def test_an_imported_model_says_that_it_holds_nothing_and_does_not() -> None:
     weights = save({name: tensor.contiguous() for name, tensor in TransformerNet().state_dict().items()})
     engine = ForeignEngine("transformer", weights, TRANSFORMER_CONTRACT, 64, 96)
     assert not engine.spec.holds
-    look = Look(np.zeros((2, 0), np.float32))
+    condition = StyleCondition(np.zeros((2, 0), np.float32))
     dark, bright = film(2, gain=1.3)
-    alone = engine.start(bright, look)()
-    engine.start(dark, look)()
-    np.testing.assert_array_equal(engine.start(bright, replace(look, hold=0.9))(), alone)
+    alone = engine.start(bright, condition)()
+    engine.start(dark, condition)()
+    np.testing.assert_array_equal(engine.start(bright, replace(condition, hold=0.9))(), alone)
     engine.close()
 
 
@@ -566,12 +573,12 @@ sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(("socke
 import numpy as np
 from streamstyle.engines.open import open_engine
 from streamstyle.nets.layout import GeneratorConfig
-from streamstyle.types import Look
+from streamstyle.types import StyleCondition
 generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create()
 weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
 engine = open_engine("openvino", generator.config.to_json(), weights, 64, 64)
 code = generator.layout.neutral().numpy()
-engine.start(np.zeros((64, 64, 3), np.uint8), Look(np.stack([code, code])))()
+engine.start(np.zeros((64, 64, 3), np.uint8), StyleCondition(np.stack([code, code])))()
 sys.exit(f"phoned home: {seen}" if seen else 0)
 """
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamstyle.cli.main import main
-from streamstyle.control.look import LiveLook, Target
+from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter, mix_in_colour_
 from streamstyle.process import begins_anew
-from streamstyle.types import EngineSpec, Frame, Look, Pending, Picture
+from streamstyle.types import EngineSpec, Frame, Pending, Picture, StyleCondition
 
 CODES = np.zeros((2, 4), np.float32)
 
@@ -41,7 +41,7 @@ class Painter:
         self.busy_seconds = 0.0
         self.closed = False
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         return self.painting.copy
 
     def close(self) -> None:
@@ -69,23 +69,23 @@ def test_nothing_is_touched_without_the_setting_or_a_painting() -> None:
     film = muted(2)
     for painter, colour in ((Painter(muted(1)), 0.0), (Painter(muted(1), paints=False), 1.0)):
         engine = FilmColourEngine(painter)
-        assert np.array_equal(engine.start(film, Look(CODES, colour=colour))(), muted(1))
+        assert np.array_equal(engine.start(film, StyleCondition(CODES, colour=colour))(), muted(1))
     engine.close()
     assert painter.closed
 
 
 def test_frames_painted_again_get_the_same_colours() -> None:
     film, painting = muted(2), muted(1)
-    look = Look(CODES, colour=0.7)
-    first = FilmColourEngine(Painter(painting)).start(film, look)()
+    condition = StyleCondition(CODES, colour=0.7)
+    first = FilmColourEngine(Painter(painting)).start(film, condition)()
 
     class Again:
-        def remember(self) -> Callable[[Picture, Look], Picture]:
-            return lambda _pixels, _look: painting.copy()
+        def remember(self) -> Callable[[Picture, StyleCondition], Picture]:
+            return lambda _pixels, _condition: painting.copy()
 
     again = FilmColourRepainter(Again()).remember()
     assert again is not None
-    assert np.array_equal(again(film, look), first)
+    assert np.array_equal(again(film, condition), first)
 
 
 def frame(seconds: float) -> Frame:
@@ -94,14 +94,14 @@ def frame(seconds: float) -> Frame:
 
 
 def test_a_change_of_colour_is_faded_and_no_flicker() -> None:
-    look = LiveLook(Target(CODES, None, None, "udnie"))
-    before = look(frame(0.0))
-    look.ask(Target(CODES, None, None, "udnie", colour=1.0), fade=1.0)
-    on_the_way = [look(frame(t)) for t in (0.25, 0.5)]
+    condition = StyleScheduler(StyleTarget(CODES, None, None, "udnie"))
+    before = condition(frame(0.0))
+    condition.ask(StyleTarget(CODES, None, None, "udnie", colour=1.0), fade=1.0)
+    on_the_way = [condition(frame(t)) for t in (0.25, 0.5)]
     assert [at.colour for at in on_the_way] == pytest.approx([0.25, 0.5])
-    assert all(at.moving for at in on_the_way)
-    look.ask(Target(CODES, None, None, "udnie", colour=0.0))
-    at_once = look(frame(0.75))
+    assert all(at.fading for at in on_the_way)
+    condition.ask(StyleTarget(CODES, None, None, "udnie", colour=0.0))
+    at_once = condition(frame(0.75))
     assert at_once.colour == 0
     assert begins_anew(at_once, on_the_way[-1])
     assert not begins_anew(before, at_once)

@@ -27,9 +27,9 @@ from streamstyle.engines.foreign_weights import convert_state_dict
 from streamstyle.errors import ConfigError, ModelError
 from streamstyle.styles.foreign import asked_model, load_foreign, save_model
 from streamstyle.styles.library import model_names
-from streamstyle.types import Look, Picture
+from streamstyle.types import Picture, StyleCondition
 
-LOOK = Look(np.zeros((2, 1), np.float32))
+CONDITION = StyleCondition(np.zeros((2, 1), np.float32))
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_layout_range_and_multiple_are_found_and_pictures_match_torch_eager(
     pixels = picture(95, 131)
     engine = ForeignEngine("onnx", data, examined.contract, 95, 131)
     expected = eager(network, pixels, examined.contract)
-    pending = [engine.start(pixels, LOOK) for _ in range(engine.spec.in_flight)]
+    pending = [engine.start(pixels, CONDITION) for _ in range(engine.spec.in_flight)]
     for wait in pending:
         styled = wait()
         assert styled.shape == pixels.shape
@@ -110,7 +110,7 @@ def test_a_model_of_a_fixed_size_gets_resized_frames(tmp_path: Path) -> None:
     data = save_onnx(Painter("tanh"), tmp_path / "a.onnx", size=(48, 80), free=False).read_bytes()
     contract = examine(data, Declared()).contract
     assert contract.size == (48, 80)
-    styled = ForeignEngine("onnx", data, contract, 97, 150).start(picture(97, 150), LOOK)()
+    styled = ForeignEngine("onnx", data, contract, 97, 150).start(picture(97, 150), CONDITION)()
     assert styled.shape == (97, 150, 3)
     assert styled.std() > 5
 
@@ -118,7 +118,9 @@ def test_a_model_of_a_fixed_size_gets_resized_frames(tmp_path: Path) -> None:
 def test_strength_blends_pixels(tmp_path: Path) -> None:
     data = save_onnx(Painter("tanh"), tmp_path / "a.onnx").read_bytes()
     contract, pixels = examine(data, Declared()).contract, picture(64, 64)
-    styled = [ForeignEngine("onnx", data, contract, 64, 64, s).start(pixels, LOOK)() for s in (0.0, 0.5, 1.0)]
+    styled = [
+        ForeignEngine("onnx", data, contract, 64, 64, s).start(pixels, CONDITION)() for s in (0.0, 0.5, 1.0)
+    ]
     assert np.array_equal(styled[0], pixels)
     middle = (styled[0].astype(int) + styled[2]) / 2
     assert np.abs(styled[1] - middle).max() <= 1
@@ -136,7 +138,7 @@ def test_classic_weights_are_converted_whatever_they_are_wrapped_in(wrapping: st
     examined = examine(torch_bytes(value, legacy=wrapping == "legacy"), Declared())
     assert examined.contract == TRANSFORMER_CONTRACT
     pixels = picture(62, 93)
-    styled = ForeignEngine("transformer", examined.data, examined.contract, 62, 93).start(pixels, LOOK)()
+    styled = ForeignEngine("transformer", examined.data, examined.contract, 62, 93).start(pixels, CONDITION)()
     expected = eager(network, pixels, examined.contract)
     assert expected.std() > 5
     assert np.abs(styled.astype(int) - expected).mean() < 1
@@ -158,7 +160,7 @@ def test_import_stores_a_verified_copy_that_runs(
     model = load_foreign("my-style-2")
     assert model.data == path.read_bytes()
     contract = Contract.from_json(model.manifest.contract)
-    ForeignEngine(model.manifest.kind, model.data, contract, 64, 64).start(picture(64, 64), LOOK)()
+    ForeignEngine(model.manifest.kind, model.data, contract, 64, 64).start(picture(64, 64), CONDITION)()
     with pytest.raises(ConfigError, match="--replace"):
         imported([path])
     assert imported([path, "--replace", "--range", "unit,signed", "--json"]) == 0

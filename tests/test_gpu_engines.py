@@ -48,7 +48,7 @@ from streamstyle.nets.generator import FrameGenerator, restore_generator
 from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.styles.bundle import load_bundle, network_folder
-from streamstyle.types import Engine, Look, StreamInfo
+from streamstyle.types import Engine, StreamInfo, StyleCondition
 from tests.test_engine_contract import Network, picture, psnr, soft_disc, still
 
 CONFIG = GeneratorConfig(widths=(8, 8, 16), blocks=1, fine_blocks=1, skip=True, head=6)
@@ -83,10 +83,10 @@ def test_half_weights_with_fp32_statistics_paint_every_fourth_style_as_fp32(
     engine = on_cpu(bundled, precision, size=(96, 120))
     pixels = picture(96, 120)
     for style in bundle.styles[::4]:
-        look = still(style.code)
+        condition = still(style.code)
         # bf16 has 8 bits of mantissa, fp16 has 11.
         least = 45 if precision == "fp16" else 34
-        assert psnr(engine.start(pixels, look)(), bundled.reference(pixels, look)) >= least
+        assert psnr(engine.start(pixels, condition)(), bundled.reference(pixels, condition)) >= least
     engine.close()
 
 
@@ -111,8 +111,8 @@ def test_statistics_stay_fp32_whatever_the_weights_are(network: Network, precisi
 
 def test_kernels_folded_before_paint_as_kernels_folded_per_frame(network: Network) -> None:
     engine = on_cpu(network)
-    pixels, look = picture(61, 90), Look(network.codes[:2], soft_disc(61, 90))
-    assert psnr(engine.start(pixels, look)(), network.reference(pixels, look)) >= 55
+    pixels, condition = picture(61, 90), StyleCondition(network.codes[:2], soft_disc(61, 90))
+    assert psnr(engine.start(pixels, condition)(), network.reference(pixels, condition)) >= 55
 
 
 # The exported graph
@@ -284,10 +284,10 @@ def test_a_built_engine_is_kept_serves_its_bucket_and_crops_exactly(
     told: list[str] = []
     for size in ((61, 90), (95, 131)):
         engine = built(network, tmp_path / "e", told, holds=holds, size=size)
-        pixels, look = picture(*size), Look(network.codes[:2], soft_disc(*size))
-        styled = engine.start(pixels, look)()
+        pixels, condition = picture(*size), StyleCondition(network.codes[:2], soft_disc(*size))
+        styled = engine.start(pixels, condition)()
         assert styled.shape == pixels.shape
-        assert psnr(styled, network.reference(pixels, look)) >= 40
+        assert psnr(styled, network.reference(pixels, condition)) >= 40
         engine.close()
     assert len(library.builds) == 1
     assert [sentence for sentence in told if sentence.startswith("tensorrt")] == [
@@ -462,7 +462,7 @@ def test_a_film_that_a_gpu_has_no_memory_for_is_painted_there_in_tiles_and_then_
     config = RunConfig()
     engine = sized_opener(config, load_model(config))(film)
     assert (engine.spec.name, engine.spec.tiles > 1) == ("cuda", True)
-    assert engine.start(np.zeros((96, 512, 3), np.uint8), Look(load_model(config).codes))().any()
+    assert engine.start(np.zeros((96, 512, 3), np.uint8), StyleCondition(load_model(config).codes))().any()
     engine.close()
     small_gpu(0)
     engine = sized_opener(config, load_model(config))(film)
@@ -520,12 +520,12 @@ def test_a_run_says_which_engine_painted_and_why(capsys: pytest.CaptureFixture[s
 @pytest.mark.skipif(shutil.which("g++") is None, reason="AOTInductor needs a C++ compiler: apt install g++")
 def test_a_compiled_network_is_kept_and_paints_as_eager_torch(network: Network, tmp_path: Path) -> None:
     told: list[str] = []
-    pixels, look = picture(64, 64), Look(network.codes[:2], soft_disc(64, 64))
+    pixels, condition = picture(64, 64), StyleCondition(network.codes[:2], soft_disc(64, 64))
     pictures = []
     for options in ({"compiled": False}, {"compiled": True}, {"compiled": True}):
         cache = EngineCache(tmp_path / "e", told.append)
         engine = on_cpu(network, size=(64, 64), cache=cache, tell=told.append, **options)
-        pictures.append(engine.start(pixels, look)())
+        pictures.append(engine.start(pixels, condition)())
         engine.close()
     assert [sentence.split()[0] for sentence in told] == ["compiling", "compiled"]
     assert int(np.abs(pictures[0].astype(int) - pictures[1]).max()) <= 1

@@ -15,7 +15,7 @@ from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Stop
 from streamstyle.job import Job, RunSummary
-from streamstyle.types import Engine, Look, Pending, Picture
+from streamstyle.types import Engine, Pending, Picture, StyleCondition
 
 REST = ("of the frames that wait only the newest is kept", "every second frame is searched")
 
@@ -23,8 +23,8 @@ REST = ("of the frames that wait only the newest is kept", "every second frame i
 class SlowEngine(CodeEngine):
     """Takes 50 ms for a frame, which comes every 10."""
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
-        painted = super().start(pixels, look)
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+        painted = super().start(pixels, condition)
 
         def wait() -> Picture:
             time.sleep(0.05)

@@ -20,9 +20,9 @@ from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
-from streamstyle.types import Detector, Engine, EngineSpec, Frame, Look, Pending, Picture
+from streamstyle.types import Detector, Engine, EngineSpec, Frame, Pending, Picture, StyleCondition
 
-LOOK = Look(np.zeros((2, 4), np.float32), name="ink")
+CONDITION = StyleCondition(np.zeros((2, 4), np.float32), name="ink")
 
 
 class AddingEngine:
@@ -38,9 +38,9 @@ class AddingEngine:
         self._fails_from = fails_from
         self._begun = 0
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         assert not self.closed
-        assert look.hold == 0
+        assert condition.hold == 0
         begun, self._begun = self._begun, self._begun + 1
         self.waiting += 1
 
@@ -102,7 +102,7 @@ def painted(
             yield frame
 
     with EventLog(None) as events:
-        process = Process(engine, lambda _: LOOK, detector, RepairCorrector(), events, repainter=engine)
+        process = Process(engine, lambda _: CONDITION, detector, RepairCorrector(), events, repainter=engine)
         return list(process(stream()))
 
 
@@ -231,7 +231,7 @@ def test_a_look_that_holds_waits_for_an_engine_that_does() -> None:
     begin = Openings(ready=1)
     live = LiveEngine([rung(AddingEngine(1))], begin)
     pixels = next(frames(1)).pixels
-    assert live.start(pixels, replace(LOOK, hold=0.5))()[0, 0, 0] == 101
+    assert live.start(pixels, replace(CONDITION, hold=0.5))()[0, 0, 0] == 101
     assert live.remember() is None
 
 
@@ -239,21 +239,21 @@ def test_a_region_waits_for_an_engine_that_is_ready_for_masks() -> None:
     heard: list[bool] = []
 
     class Masking(AddingEngine):
-        def start(self, pixels: Picture, look: Look) -> Pending:
-            heard.append(look.mask is not None)
-            return super().start(pixels, look)
+        def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+            heard.append(condition.mask is not None)
+            return super().start(pixels, condition)
 
     plain, masked = Masking(1), Masking(2)
     plain.spec = replace(plain.spec, masks=False)
     begin = Openings(ready=1)
     live = LiveEngine([rung(plain)], begin)
     pixels = next(frames(1)).pixels
-    look = replace(LOOK, mask=np.zeros(pixels.shape[:2], np.uint8))
-    assert live.start(pixels, look)()[0, 0, 0] == 101
+    condition = replace(CONDITION, mask=np.zeros(pixels.shape[:2], np.uint8))
+    assert live.start(pixels, condition)()[0, 0, 0] == 101
     live.climb([rung(masked)])
-    assert live.start(pixels, look)()[0, 0, 0] == 101
+    assert live.start(pixels, condition)()[0, 0, 0] == 101
     begin.begun[1].ready = True
-    assert live.start(pixels, look)()[0, 0, 0] == 102
+    assert live.start(pixels, condition)()[0, 0, 0] == 102
     assert heard == [False, False, True]
     live.close()
 

@@ -18,7 +18,7 @@ from streamstyle.flow import Flow, FlowStatus, Inlet, Live, Outlet, StandInConfi
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.types import EngineSpec, Frame, Look, MediaReport, Painting, Pending, Picture
+from streamstyle.types import EngineSpec, Frame, MediaReport, Painting, Pending, Picture, StyleCondition
 
 LONG = 60.0
 PICTURE = np.full((2, 2, 3), 200, np.uint8)
@@ -170,7 +170,7 @@ class PairEngine:
         self.begun = [threading.Event(), threading.Event()]
         self._at = iter(self.begun)
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         next(self._at).set()
 
         def wait() -> Picture:
@@ -191,8 +191,8 @@ def test_a_frame_that_comes_while_another_is_painted_is_begun_at_once() -> None:
         assert engine.begun[0].wait(LONG)
         yield frame(1)
 
-    look = Look(np.zeros((2, 4), np.float32))
-    process = Process(engine, lambda _: look, None, RepairCorrector(), EventLog(None), spare=0)
+    condition = StyleCondition(np.zeros((2, 4), np.float32))
+    process = Process(engine, lambda _: condition, None, RepairCorrector(), EventLog(None), spare=0)
     sink = Watched()
     assert drive(source(), [sink], live(), process).left == 2
     assert [one.index for one in sink.frames] == [0, 1]

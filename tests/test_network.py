@@ -28,7 +28,7 @@ from streamstyle.nets.cost import multiply_adds
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.styles.bundle import StyleRecord, installed_networks, load_manifest
 from streamstyle.styles.code_file import save_code
-from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture, StreamInfo
+from streamstyle.types import Engine, EngineSpec, Pending, Picture, StreamInfo, StyleCondition
 
 NAMES = ("lite", "medium", "full")
 FILM = StreamInfo("film.mp4", 320, 180, Fraction(24), Fraction(1, 24), 48, Fraction(1), "bt709", 0)
@@ -266,7 +266,7 @@ class Instant:
     busy_seconds = 0.0
     closed = False
 
-    def start(self, pixels: Picture, _look: Look) -> Pending:
+    def start(self, pixels: Picture, _condition: StyleCondition) -> Pending:
         return pixels.copy
 
     def close(self) -> None:
@@ -275,24 +275,24 @@ class Instant:
 
 def test_a_measurement_gives_seconds_and_closes_the_engine() -> None:
     engine = Instant()
-    pace = measured(lambda: engine, Look(np.zeros((2, 1), np.float32)), (96, 128), (48, 64))
+    pace = measured(lambda: engine, StyleCondition(np.zeros((2, 1), np.float32)), (96, 128), (48, 64))
     assert engine.closed
     assert min(pace.painting, pace.upsampling, pace.rest) > 0
     assert 0 <= pace.others <= 1
-    whole = measured(Instant, Look(np.zeros((2, 1), np.float32)), (96, 128), (96, 128))
+    whole = measured(Instant, StyleCondition(np.zeros((2, 1), np.float32)), (96, 128), (96, 128))
     assert whole.upsampling == 0
 
 
 def test_an_engine_that_fails_midway_is_closed_too() -> None:
     engine = Instant()
 
-    def fail(_pixels: Picture, _look: Look) -> Pending:
+    def fail(_pixels: Picture, _condition: StyleCondition) -> Pending:
         raise EngineError("no more")
 
     engine.start = fail  # type: ignore[method-assign]
     opener: Callable[[], Engine] = lambda: engine  # noqa: E731
     with pytest.raises(EngineError):
-        measured(opener, Look(np.zeros((2, 1), np.float32)), (64, 64), (64, 64))
+        measured(opener, StyleCondition(np.zeros((2, 1), np.float32)), (64, 64), (64, 64))
     assert engine.closed
 
 

@@ -14,7 +14,7 @@ from clips import clip_named, needs_clips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_flashes import worst_share
-from test_process import LOOK, SIZE, ToneEngine, panning_scene
+from test_process import CONDITION, SIZE, ToneEngine, panning_scene
 
 from streamstyle.cli.main import main
 from streamstyle.explain.overlay import Layout, Overlay, layout, short_words
@@ -26,7 +26,7 @@ from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector, neutral
 from streamstyle.temporal.flashes import AREA, CHANGE, FlashGuard, relative_luminance
-from streamstyle.types import Action, AnomalyMap, Frame, Kind, Look, Pending, Picture
+from streamstyle.types import Action, AnomalyMap, Frame, Kind, Pending, Picture, StyleCondition
 
 HIT = 50
 PATCH = (slice(40, 80), slice(160, 240))  # tiles 2..3 down and 6..8 across, at SIZE
@@ -36,9 +36,9 @@ GAIN = Action("tile gain", {"gain": 0.94, "tiles": 0.1, "offset": 0.0})
 class PatchEngine(ToneEngine):
     """Brightens a patch of one frame."""
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         index = self.started
-        toned = super().start(pixels, look)()
+        toned = super().start(pixels, condition)()
         if index == HIT:
             toned[PATCH] = (toned[PATCH] * 1.15).clip(0, 255).astype(np.uint8)
         return lambda: toned
@@ -51,7 +51,7 @@ def painted(
     judges = SignedExcessDetector(), RepairCorrector()
     draw = Overlay().draw_ if overlay else None
     with EventLog(log) as events:
-        process = Process(engine, lambda _: LOOK, *judges, events, FlashGuard(), RunReport(), draw)
+        process = Process(engine, lambda _: CONDITION, *judges, events, FlashGuard(), RunReport(), draw)
         return [frame.pixels for frame in process(panning_scene(count))], events
 
 

@@ -19,10 +19,10 @@ from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import AREA, FlashGuard
-from streamstyle.types import EngineSpec, Frame, Kind, Look, Pending, Picture, Repaint
+from streamstyle.types import EngineSpec, Frame, Kind, Pending, Picture, Repaint, StyleCondition
 
 SIZE = (180, 320)
-LOOK = Look(np.zeros((2, 4), np.float32))
+CONDITION = StyleCondition(np.zeros((2, 4), np.float32))
 
 
 def panning_scene(count: int) -> Iterator[Frame]:
@@ -46,11 +46,11 @@ class ToneEngine:
     def __init__(self, gains: dict[int, float] | None = None) -> None:
         self._gains = gains or {}
         self.started = 0
-        self.looks: list[Look] = []
+        self.conditions: list[StyleCondition] = []
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
-        self.looks.append(look)
-        gain = self._gains.get(self.started, 1.0) * (1 + float(look.codes[0, 0]))
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+        self.conditions.append(condition)
+        gain = self._gains.get(self.started, 1.0) * (1 + float(condition.codes[0, 0]))
         self.started += 1
         toned = 40 + 0.7 * pixels.astype(np.float32)
         return lambda: (toned * gain).round().clip(0, 255).astype(np.uint8)
@@ -65,13 +65,13 @@ def run(
     log: Path | None = None,
     *,
     repair: bool = True,
-    look: Callable[[Frame], Look] = lambda _: LOOK,
+    condition: Callable[[Frame], StyleCondition] = lambda _: CONDITION,
     guard: FlashGuard | None = None,
 ) -> tuple[list[Frame], EventLog]:
     silent = None if guard is None else SilentDetector()
     detector = SignedExcessDetector() if repair else silent
     with EventLog(log) as events:
-        process = Process(engine, look, detector, RepairCorrector(), events, guard)
+        process = Process(engine, condition, detector, RepairCorrector(), events, guard)
         return list(process(panning_scene(count))), events
 
 
@@ -89,8 +89,8 @@ class SlotEngine(ToneEngine):
         self.spec = replace(self.spec, in_flight=in_flight)
         self.inside = self.most = 0
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
-        painted = super().start(pixels, look)
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+        painted = super().start(pixels, condition)
         self.inside += 1
         self.most = max(self.most, self.inside)
 
@@ -104,7 +104,7 @@ class SlotEngine(ToneEngine):
 @pytest.mark.parametrize(("in_flight", "spare"), [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)])
 def test_the_engine_holds_what_it_asks_for_and_the_spare_ones(in_flight: int, spare: int) -> None:
     engine = SlotEngine(in_flight)
-    process = Process(engine, lambda _: LOOK, None, RepairCorrector(), EventLog(None), spare=spare)
+    process = Process(engine, lambda _: CONDITION, None, RepairCorrector(), EventLog(None), spare=spare)
     styled = list(process(panning_scene(10)))
     assert [f.index for f in styled] == list(range(10))
     assert engine.most == max(in_flight + spare, 1)
@@ -112,7 +112,7 @@ def test_the_engine_holds_what_it_asks_for_and_the_spare_ones(in_flight: int, sp
 
 def test_without_a_spare_frame_the_engine_is_never_idle_while_one_is_repaired() -> None:
     engine = SlotEngine(in_flight=2)
-    process = Process(engine, lambda _: LOOK, None, RepairCorrector(), EventLog(None), spare=0)
+    process = Process(engine, lambda _: CONDITION, None, RepairCorrector(), EventLog(None), spare=0)
     running = [engine.inside for _ in process(panning_scene(10))]
     assert running == [2] * 8 + [1, 0]
 
@@ -129,7 +129,7 @@ def test_one_frame_leaves_for_each_time_that_none_waits() -> None:
         yield None
         yield from scene
 
-    process = Process(engine, lambda _: LOOK, None, RepairCorrector(), EventLog(None), spare=0)
+    process = Process(engine, lambda _: CONDITION, None, RepairCorrector(), EventLog(None), spare=0)
     for frame in process(source()):
         left.append(frame.index)
     assert left == list(range(8))
@@ -147,7 +147,7 @@ def test_what_the_guard_holds_back_is_no_past_to_find_the_next_frame_at_fault_ag
     pulsing = {i: 1.6 for i in range(90) if i % 6 < 3}
     painted, _ = run(ToneEngine(pulsing), 90, repair=False)
     detector, engine = Recording(), ToneEngine(pulsing)
-    process = Process(engine, lambda _: LOOK, detector, RepairCorrector(), EventLog(None), FlashGuard())
+    process = Process(engine, lambda _: CONDITION, detector, RepairCorrector(), EventLog(None), FlashGuard())
     left = list(process(panning_scene(90)))
     assert worst_share([f.pixels for f in painted]) > AREA > worst_share([f.pixels for f in left])
     assert all(np.array_equal(past, frame.pixels) for past, frame in zip(detector.past, painted, strict=True))
@@ -203,17 +203,19 @@ def test_planted_flicker_is_flagged_logged_and_reduced(tmp_path: Path) -> None:
 
 
 def test_each_frame_is_painted_with_the_look_that_was_asked_for_it() -> None:
-    given = [Look(np.full((2, 4), i, np.float32)) for i in range(12)]
+    given = [StyleCondition(np.full((2, 4), i, np.float32)) for i in range(12)]
     engine = ToneEngine()
-    styled, _ = run(engine, 12, look=lambda frame: given[frame.index], repair=False)
+    styled, _ = run(engine, 12, condition=lambda frame: given[frame.index], repair=False)
     assert [frame.index for frame in styled] == list(range(12))
-    assert all(a is b for a, b in zip(engine.looks, given, strict=True))
+    assert all(a is b for a, b in zip(engine.conditions, given, strict=True))
 
 
 def test_a_change_of_style_is_no_anomaly() -> None:
-    before, after = (Look(np.full((2, 4), value, np.float32)) for value in (0.0, 0.15))
-    switched, events = run(ToneEngine(), 90, look=lambda frame: before if frame.index < 60 else after)
-    plain, _ = run(ToneEngine(), 90, look=lambda frame: before if frame.index < 60 else after, repair=False)
+    before, after = (StyleCondition(np.full((2, 4), value, np.float32)) for value in (0.0, 0.15))
+    switched, events = run(ToneEngine(), 90, condition=lambda frame: before if frame.index < 60 else after)
+    plain, _ = run(
+        ToneEngine(), 90, condition=lambda frame: before if frame.index < 60 else after, repair=False
+    )
     assert events.flagged_frames == 0
     for a, b in zip(switched, plain, strict=True):
         np.testing.assert_array_equal(a.pixels, b.pixels)
@@ -222,28 +224,30 @@ def test_a_change_of_style_is_no_anomaly() -> None:
 
 
 def test_a_crossfade_is_no_anomaly_and_a_lost_picture_in_it_is() -> None:
-    def fading(frame: Frame) -> Look:
+    def fading(frame: Frame) -> StyleCondition:
         share = min(max((frame.index - 60) / 12, 0), 1)
-        return Look(np.full((2, 4), 0.25 * share, np.float32), moving=0 < share < 1)
+        return StyleCondition(np.full((2, 4), 0.25 * share, np.float32), fading=0 < share < 1)
 
-    faded, events = run(ToneEngine(), 100, look=fading)
-    plain, _ = run(ToneEngine(), 100, look=fading, repair=False)
+    faded, events = run(ToneEngine(), 100, condition=fading)
+    plain, _ = run(ToneEngine(), 100, condition=fading, repair=False)
     assert events.flagged_frames == 0
     for a, b in zip(faded, plain, strict=True):
         np.testing.assert_array_equal(a.pixels, b.pixels)
     gains = {60 + i: 1 + 0.25 * min(i, 12) / 12 for i in range(40)}
     _, unannounced = run(ToneEngine(gains), 100)
     assert unannounced.flagged_frames > 0
-    _, lost = run(ToneEngine({66: 0.0}), 100, look=fading)
+    _, lost = run(ToneEngine({66: 0.0}), 100, condition=fading)
     assert lost.by_kind["distortion"] >= 1
 
 
 def test_edges_that_come_and_go_with_a_picture_of_no_contrast_are_no_loss() -> None:
-    def fading(frame: Frame) -> Look:
-        faint = 60 <= frame.index < 72
-        return Look(np.full((2, 4), 0.0, np.float32), moving=faint, faint=faint)
+    def fading(frame: Frame) -> StyleCondition:
+        low_contrast = 60 <= frame.index < 72
+        return StyleCondition(
+            np.full((2, 4), 0.0, np.float32), fading=low_contrast, low_contrast=low_contrast
+        )
 
-    _, events = run(ToneEngine({66: 0.0}), 100, look=fading)
+    _, events = run(ToneEngine({66: 0.0}), 100, condition=fading)
     assert events.flagged_frames == 0
 
 
@@ -268,9 +272,9 @@ class CleanRepainter:
         self.painted = 0
 
     def remember(self) -> Repaint:
-        def again(pixels: Picture, look: Look) -> Picture:
+        def again(pixels: Picture, condition: StyleCondition) -> Picture:
             self.painted += 1
-            return ToneEngine({0: self._gain}).start(pixels, look)()
+            return ToneEngine({0: self._gain}).start(pixels, condition)()
 
         return again
 
@@ -283,7 +287,7 @@ def test_a_flagged_frame_is_painted_again_and_kept_only_where_that_helps(
     with EventLog(log) as events:
         process = Process(
             ToneEngine(planted),
-            lambda _: LOOK,
+            lambda _: CONDITION,
             SignedExcessDetector(),
             RepairCorrector(),
             events,

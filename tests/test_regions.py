@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from streamstyle.build.look import region_opener
+from streamstyle.build.conditions import region_opener
 from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
-from streamstyle.control.look import LiveLook, Target
+from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.errors import ConfigError, EngineError, SourceError
 from streamstyle.media.open import open_sink
 from streamstyle.regions.spec import (
@@ -32,7 +32,7 @@ from streamstyle.regions.spec import (
     Segmentation,
     parse_region,
 )
-from streamstyle.types import Frame, Look, Region, StreamInfo
+from streamstyle.types import Frame, Region, StreamInfo, StyleCondition
 
 SIZE = (72, 128)
 GREEN = (0, 177, 64)
@@ -150,11 +150,11 @@ def test_a_feather_is_as_wide_as_it_says_and_stays_where_the_edge_was(pixels: fl
 
 def test_a_still_mask_keeps_its_look_and_a_moving_one_does_not(tmp_path: Path) -> None:
     codes = np.zeros((2, 4), np.float32)
-    look = LiveLook(Target(codes, opened("rect:0,0,10,10", 12), None, "ink"))
-    assert look(frame(0)) is look(frame(1))
+    scheduler = StyleScheduler(StyleTarget(codes, opened("rect:0,0,10,10", 12), None, "ink"))
+    assert scheduler(frame(0)) is scheduler(frame(1))
     film = write_film(tmp_path / "mask.mp4", [0, 255])
-    look = LiveLook(Target(codes, opened(f"file:{film}", 12), None, "ink"))
-    first, second, held = (look(frame(i)) for i in range(3))
+    scheduler = StyleScheduler(StyleTarget(codes, opened(f"file:{film}", 12), None, "ink"))
+    first, second, held = (scheduler(frame(i)) for i in range(3))
     assert first is not second
     assert held is second
 
@@ -336,9 +336,9 @@ def test_a_feathered_edge_between_two_styles_shows_no_seam(photo: str, other: st
     model, opener = load_model(config), region_opener(config)
     assert opener is not None
     engine = model.open_engine(192, 256)
-    pure = [engine.start(pixels, Look(np.stack([code, code])))() for code in model.codes]
-    look = Look(model.codes, opener(192, 256).mask(frame(pixels=pixels)))
-    painted = seam(engine.start(pixels, look)(), pure, 128)
+    pure = [engine.start(pixels, StyleCondition(np.stack([code, code])))() for code in model.codes]
+    scheduler = StyleCondition(model.codes, opener(192, 256).mask(frame(pixels=pixels)))
+    painted = seam(engine.start(pixels, scheduler)(), pure, 128)
     pasted = seam(np.concatenate([pure[0][:, :128], pure[1][:, 128:]], axis=1), pure, 128)
     engine.close()
     # Between styles far apart the passage is a slope that both pure paintings lack.

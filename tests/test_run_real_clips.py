@@ -11,7 +11,7 @@ from clips import CLIPS, ODD, clip_named, needs_clips
 from test_cli import audio_packet_hashes, frames_of
 
 from streamstyle.cli.main import main
-from streamstyle.control.look import content_share
+from streamstyle.control.style_scheduler import content_share
 from streamstyle.media.open import open_source
 
 STYLES = ("starry-night", "great-wave", "udnie", "scream")

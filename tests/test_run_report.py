@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import Page
-from test_process import LOOK, ToneEngine, panning_scene
+from test_process import CONDITION, ToneEngine, panning_scene
 
 from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError
@@ -37,7 +37,7 @@ def report(log: Path) -> RunReport:
     seen = RunReport()
     with EventLog(log) as events:
         judges = SignedExcessDetector(), RepairCorrector()
-        process = Process(ToneEngine(PLANTED), lambda _: LOOK, *judges, events, FlashGuard(), seen)
+        process = Process(ToneEngine(PLANTED), lambda _: CONDITION, *judges, events, FlashGuard(), seen)
         assert len(list(process(panning_scene(90)))) == 90
     return seen
 
@@ -59,7 +59,7 @@ def test_a_quiet_film_has_a_page_too() -> None:
     seen = RunReport()
     with EventLog(None) as events:
         process = Process(
-            ToneEngine(), lambda _: LOOK, SignedExcessDetector(), RepairCorrector(), events, None, seen
+            ToneEngine(), lambda _: CONDITION, SignedExcessDetector(), RepairCorrector(), events, None, seen
         )
         list(process(panning_scene(40)))
     text = " ".join(Page(seen.page("quiet", [])).texts)

@@ -24,32 +24,32 @@ from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.media.open import open_source
 from streamstyle.metrics.similarity import edge_similarity, sharpness_ratio
 from streamstyle.styles.bundle import BUNDLED, load_bundle
-from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture
+from streamstyle.types import Engine, EngineSpec, Pending, Picture, StyleCondition
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Recolouring:
-    """A stylizer that any test can reckon; it keeps the looks that it was given."""
+    """A stylizer that any test can reckon; it keeps the conditions that it was given."""
 
     spec = EngineSpec("recolouring", "uint8", "cpu", in_flight=2)
     busy_seconds = 0.0
 
     def __init__(self, height: int, width: int) -> None:
         self._shape = (height, width, 3)
-        self.looks: list[Look] = []
+        self.conditions: list[StyleCondition] = []
         self.closed = False
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         assert pixels.shape == self._shape
-        self.looks.append(look)
+        self.conditions.append(condition)
         return (255 - pixels // 2)[..., ::-1].copy
 
     def close(self) -> None:
         self.closed = True
 
 
-LOOK = Look(np.zeros((2, 4), np.float32))
+CONDITION = StyleCondition(np.zeros((2, 4), np.float32))
 Opener = Callable[[int, int], Engine]
 
 
@@ -58,7 +58,7 @@ def open_guided(opener: Opener, height: int, width: int, working: tuple[int, int
 
 
 def open_affordable(opener: Opener, height: int, width: int, rate: Fraction) -> Engine:
-    inner, working = affordable_engine(opener, height, width, rate, LOOK)
+    inner, working = affordable_engine(opener, height, width, rate, CONDITION)
     return around(inner, height, width, working)
 
 
@@ -106,7 +106,7 @@ def test_fast_engine_is_calibrated_to_the_frames_own_size() -> None:
 
     engine = open_affordable(open_recolouring, 130, 230, Fraction(1, 10))
     assert engine is opened[-1]
-    assert engine.start(picture(130, 230), LOOK)().shape == (130, 230, 3)
+    assert engine.start(picture(130, 230), CONDITION)().shape == (130, 230, 3)
     assert [e.closed for e in opened] == [*[True] * (len(opened) - 1), False]
     slow = open_affordable(open_recolouring, 264, 264, Fraction(10**9))
     assert slow.spec.size == (264 * RUNGS[-1], 264 * RUNGS[-1])
@@ -118,8 +118,8 @@ def test_any_size_is_brought_up_with_its_edges(size: tuple[int, int], share: flo
     pixels = picture(*size)
     working = max(1, round(size[0] * share)), max(1, round(size[1] * share))
     engine = open_guided(Recolouring, *size, working)
-    first = engine.start(pixels, LOOK)
-    second = engine.start(255 - pixels, LOOK)
+    first = engine.start(pixels, CONDITION)
+    second = engine.start(255 - pixels, CONDITION)
     styled = first()
     kept = styled.copy()
     assert styled.shape == pixels.shape
@@ -127,7 +127,7 @@ def test_any_size_is_brought_up_with_its_edges(size: tuple[int, int], share: flo
     assert psnr(styled, (255 - pixels // 2)[..., ::-1]) > 25
     assert not np.array_equal(second(), styled)
     np.testing.assert_array_equal(styled, kept, "a picture is its caller's own")
-    np.testing.assert_array_equal(engine.start(pixels, LOOK)(), styled)
+    np.testing.assert_array_equal(engine.start(pixels, CONDITION)(), styled)
 
 
 def test_own_size_is_painted_by_the_network_itself() -> None:
@@ -139,29 +139,29 @@ def test_region_is_reduced_with_the_frame_and_a_still_look_stays_one() -> None:
     engine = GuidedEngine(inner, 64, 96, (32, 48))
     mask = np.zeros((64, 96), np.uint8)
     mask[:, 48:] = 255
-    look = replace(LOOK, mask=mask)
+    condition = replace(CONDITION, mask=mask)
     for _ in range(2):
-        engine.start(picture(64, 96), look)()
-    assert inner.looks[0] is inner.looks[1]
-    assert inner.looks[0].mask is not None
-    np.testing.assert_array_equal(inner.looks[0].mask, mask[::2, ::2])
-    engine.start(picture(64, 96), LOOK)()
-    assert inner.looks[2] is LOOK
+        engine.start(picture(64, 96), condition)()
+    assert inner.conditions[0] is inner.conditions[1]
+    assert inner.conditions[0].mask is not None
+    np.testing.assert_array_equal(inner.conditions[0].mask, mask[::2, ::2])
+    engine.start(picture(64, 96), CONDITION)()
+    assert inner.conditions[2] is CONDITION
 
 
 def test_statistics_are_held_through_the_smaller_size() -> None:
     network = Network.fresh()
-    look = still(network.codes[1])
+    condition = still(network.codes[1])
     bright, dark = picture(96, 128), picture(96, 128) // 3
     engine = open_guided(lambda h, w: network.open_holding("torch", h, w), 96, 128, (48, 64))
     assert isinstance(engine, HoldingEngine)
     again = FrozenRepainter(engine)
-    alone = engine.start(dark, look)()
-    engine.start(bright, look)()
+    alone = engine.start(dark, condition)()
+    engine.start(bright, condition)()
     repaint = again.remember()
-    plain = engine.start(dark, look)()
+    plain = engine.start(dark, condition)()
     np.testing.assert_array_equal(plain, alone)
-    assert not np.array_equal(repaint(dark, look), plain)
+    assert not np.array_equal(repaint(dark, condition), plain)
 
 
 @needs_clips
@@ -174,7 +174,7 @@ def test_guided_upsampling_keeps_strokes_and_gives_the_inputs_edges(clip: str) -
     code = bundle.styles[bundle.names.index("great-wave")].code
     small = reduced(pixels, height, width)
     engine = open_engine("torch", bundle.manifest.architecture, bundle.weights, height, width)
-    painted = engine.start(small, Look(np.stack([code, code])))()
+    painted = engine.start(small, StyleCondition(np.stack([code, code])))()
     guided = GuidedUpsampling(*pixels.shape[:2], (height, width))(painted, small, pixels)
     enlarged = np.asarray(cv2.resize(painted, pixels.shape[1::-1]), np.uint8)
     assert edge_similarity(guided, pixels) > edge_similarity(enlarged, pixels)
@@ -206,6 +206,6 @@ def test_size_that_cannot_be_is_refused(size: str, capsys: pytest.CaptureFixture
 def test_engines_paint_many_frames_in_order_through_the_smaller_size() -> None:
     frames = [picture(96, 128, seed) for seed in range(5)]
     engine = open_guided(Recolouring, 96, 128, (48, 64))
-    one_by_one = [engine.start(pixels, LOOK)() for pixels in frames]
-    for a, b in zip(paint_all(engine, frames, LOOK), one_by_one, strict=True):
+    one_by_one = [engine.start(pixels, CONDITION)() for pixels in frames]
+    for a, b in zip(paint_all(engine, frames, CONDITION), one_by_one, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -12,14 +12,14 @@ from clips import clip_named, needs_clips
 
 from streamstyle.engines.open import open_engine, paint_all
 from streamstyle.styles.bundle import ORIGINAL, load_bundle
-from streamstyle.styles.mix import look_codes
+from streamstyle.styles.mix import condition_codes
 from streamstyle.temporal.colour import small_lab
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
 from streamstyle.temporal.drift import Labs
 from streamstyle.temporal.motion import analysis_picture
 from streamstyle.temporal.style import Mismatch, StyleConfig, StyleWatch
-from streamstyle.types import AnomalyMap, Kind, Look, Picture
+from streamstyle.types import AnomalyMap, Kind, Picture, StyleCondition
 
 SIZE = HEIGHT, WIDTH = 180, 320
 FRAMES = 72
@@ -47,7 +47,7 @@ def painted(clip: str, style: str) -> tuple[Picture, ...]:
     bundle = load_bundle()
     engine = open_engine("auto", bundle.manifest.architecture, bundle.weights, HEIGHT, WIDTH)
     try:
-        return tuple(paint_all(engine, film(clip), Look(look_codes(bundle, style, None))))
+        return tuple(paint_all(engine, film(clip), StyleCondition(condition_codes(bundle, style, None))))
     finally:
         engine.close()
 

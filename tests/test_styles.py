@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamstyle.errors import ConfigError, ModelError
 from streamstyle.styles.bundle import BUNDLED, load_bundle, load_manifest
-from streamstyle.styles.mix import look_codes, parse_mix, style_code
+from streamstyle.styles.mix import condition_codes, parse_mix, style_code
 
 
 @pytest.fixture
@@ -99,11 +99,11 @@ def test_turning_changes_every_style_of_a_mix_and_never_the_original() -> None:
 def test_a_look_holds_the_style_outside_first_and_the_style_inside_second() -> None:
     bundle = load_bundle()
     a, b = bundle.names[:2]
-    both = look_codes(bundle, a, f"{b}:1,original:1", 0.5)
+    both = condition_codes(bundle, a, f"{b}:1,original:1", 0.5)
     assert both.dtype == np.float32
     np.testing.assert_array_equal(both[0], style_code(bundle, a, 0.5))
     np.testing.assert_array_equal(both[1], style_code(bundle, f"{b}:1,original:1", 0.5))
-    np.testing.assert_array_equal(*look_codes(bundle, a, None))
+    np.testing.assert_array_equal(*condition_codes(bundle, a, None))
 
 
 def test_an_unknown_style_names_the_nearest() -> None:
@@ -112,7 +112,7 @@ def test_an_unknown_style_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=f"did you mean '{known}'"):
         style_code(bundle, known[:-1])
     with pytest.raises(ConfigError, match=f"did you mean '{known}'"):
-        look_codes(bundle, known, known[:-1])
+        condition_codes(bundle, known, known[:-1])
 
 
 @pytest.mark.parametrize("text", ["", ":1", "a:", "a:x", "a:-1", "a:nan", "a:inf", "a:0", "a,,b", "a:1e999"])

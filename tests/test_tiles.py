@@ -17,7 +17,7 @@ from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.media.open import open_source
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.styles.bundle import BUNDLED, load_bundle
-from streamstyle.types import Engine, Look, Picture
+from streamstyle.types import Engine, Picture, StyleCondition
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -46,11 +46,13 @@ def tiled(network: Network, height: int, width: int, tile: tuple[int, int]) -> T
     return engine
 
 
-def painted_with(network: Network, pixels: Picture, look: Look, statistics: np.ndarray | None) -> Picture:
+def painted_with(
+    network: Network, pixels: Picture, condition: StyleCondition, statistics: np.ndarray | None
+) -> Picture:
     """Whole, with these statistics."""
     whole = network.open_holding("torch", *pixels.shape[:2])
     whole.statistics = statistics
-    return whole.start(pixels, Look(look.codes, look.mask, hold=1.0))()
+    return whole.start(pixels, StyleCondition(condition.codes, condition.mask, hold=1.0))()
 
 
 def test_tiles_cover_every_length_once_and_keep_away_from_inner_borders() -> None:
@@ -75,25 +77,27 @@ def test_tiles_are_what_the_whole_frame_is_with_the_same_statistics(
     network: Network, size: tuple[int, int]
 ) -> None:
     mask = soft_disc(*size)
-    look = Look(network.codes[:2], mask)
+    condition = StyleCondition(network.codes[:2], mask)
     pixels = picture(*size)
     engine = tiled(network, *size, (168, 168))
     assert engine.spec.tiles > 1
-    styled = engine.start(pixels, look)()
+    styled = engine.start(pixels, condition)()
     assert styled.shape == pixels.shape
-    whole = painted_with(network, pixels, look, engine.statistics)
+    whole = painted_with(network, pixels, condition, engine.statistics)
     assert psnr(styled, whole) > 60
 
 
 def test_nothing_beyond_the_reach_changes_a_pixel(lite: Network) -> None:
-    reach, look = reach_of(lite), still(lite.codes[3])
+    reach, condition = reach_of(lite), still(lite.codes[3])
     pixels = picture(64, 432)
     engine = lite.open_holding("torch", 64, 432)
-    engine.start(pixels, look)()
+    engine.start(pixels, condition)()
     statistics = engine.statistics
-    before = painted_with(lite, pixels, look, statistics).astype(int)
+    before = painted_with(lite, pixels, condition, statistics).astype(int)
     pixels[:, 216 + reach :] = 255 - pixels[:, 216 + reach :]
-    differs = np.flatnonzero(np.abs(painted_with(lite, pixels, look, statistics) - before).max(axis=(0, 2)))
+    differs = np.flatnonzero(
+        np.abs(painted_with(lite, pixels, condition, statistics) - before).max(axis=(0, 2))
+    )
     assert 216 <= differs[0] < 216 + 40, "the reach is enough, and not much more than that"
 
 
@@ -102,11 +106,11 @@ def test_nothing_beyond_the_reach_changes_a_pixel(lite: Network) -> None:
 def test_tiled_clip_has_no_seams_and_looks_as_painted_whole(lite: Network, clip: str) -> None:
     with open_source(str(clip_named(clip))) as source:
         pixels = np.ascontiguousarray(next(iter(source)).pixels[60:500, 100:900])
-    look = still(lite.codes[5])
+    condition = still(lite.codes[5])
     engine = tiled(lite, *pixels.shape[:2], (320, 480))
-    styled = engine.start(pixels, look)()
-    assert psnr(styled, painted_with(lite, pixels, look, engine.statistics)) > 60
-    whole = lite.open_holding("torch", *pixels.shape[:2]).start(pixels, look)()
+    styled = engine.start(pixels, condition)()
+    assert psnr(styled, painted_with(lite, pixels, condition, engine.statistics)) > 60
+    whole = lite.open_holding("torch", *pixels.shape[:2]).start(pixels, condition)()
     assert psnr(styled, whole) > 28
     steps = np.abs(np.diff(styled.astype(int), axis=1)).mean(axis=(0, 2))
     expected = np.abs(np.diff(whole.astype(int), axis=1)).mean(axis=(0, 2))
@@ -121,9 +125,9 @@ def test_statistics_are_held_from_frame_to_frame_and_another_style_begins_anew(n
     one, other = still(network.codes[0]), still(network.codes[1])
     first = engine.start(pixels, one)()
     kept = engine.statistics
-    engine.start(pixels // 3, Look(one.codes, hold=1.0))()
+    engine.start(pixels // 3, StyleCondition(one.codes, hold=1.0))()
     np.testing.assert_array_equal(engine.statistics, kept)
-    engine.start(pixels // 3, Look(one.codes, hold=0.5))()
+    engine.start(pixels // 3, StyleCondition(one.codes, hold=0.5))()
     assert engine.statistics is not None
     assert not np.array_equal(engine.statistics, kept)
     engine.start(pixels, other)()

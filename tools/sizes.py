@@ -33,7 +33,7 @@ from streamstyle.media.open import open_source
 from streamstyle.metrics.similarity import edge_similarity, psnr, sharpness_ratio
 from streamstyle.temporal.explained import FineMotion
 from streamstyle.temporal.motion import FINE_SIDE, LONG_SIDE
-from streamstyle.types import Look, Picture
+from streamstyle.types import Picture, StyleCondition
 
 STYLES = ("starry-night", "great-wave", "udnie", "water-lilies", "woman-with-hat", "composition-vii")
 SCENE = "test:?seconds=3&size=1280x720&rate=10"
@@ -115,10 +115,10 @@ def measure(url: str) -> dict[str, list[list[float]]]:
     engine = load_model(RunConfig(network="lite")).open_engine(height // 2, width // 2)
     whole = load_model(RunConfig(network="lite")).open_engine(height, width)
     for style in STYLES:
-        look = Look(load_model(RunConfig(style=style, network="lite")).codes)
+        condition = StyleCondition(load_model(RunConfig(style=style, network="lite")).codes)
         for pixels in frames:
             small = reduced(pixels, height // 2, width // 2)
-            painted, full = engine.start(small, look)(), whole.start(pixels, look)()
+            painted, full = engine.start(small, condition)(), whole.start(pixels, condition)()
             rows.setdefault("painted whole", []).append([edge_similarity(full, pixels), 0, 1, 0])
             for name, way in WAYS.items():
                 began = time.thread_time()
@@ -145,7 +145,7 @@ def draw(path: Path, style: str) -> None:
     height, width = pixels.shape[:2]
     model = load_model(RunConfig(style=style, network="lite"))
     small = reduced(pixels, height // 2, width // 2)
-    painted = model.open_engine(height // 2, width // 2).start(small, Look(model.codes))()
+    painted = model.open_engine(height // 2, width // 2).start(small, StyleCondition(model.codes))()
     parts = [labelled(pixels, "input"), labelled(painted_whole(model, pixels), "painted whole")]
     names = ("bilinear", "Lanczos", "fast guided filter", "ours")
     parts += [labelled(WAYS[name](painted, small, pixels), name) for name in names]
@@ -156,7 +156,7 @@ def draw(path: Path, style: str) -> None:
 def painted_whole(model: object, pixels: Picture) -> Picture:
     """A picture painted at its own size."""
     engine = model.open_engine(*pixels.shape[:2])  # type: ignore[attr-defined]
-    return engine.start(pixels, Look(model.codes))()  # type: ignore[attr-defined]
+    return engine.start(pixels, StyleCondition(model.codes))()  # type: ignore[attr-defined]
 
 
 def carried(url: str, every: int) -> dict[str, float]:
@@ -169,10 +169,10 @@ def carried(url: str, every: int) -> dict[str, float]:
     engine = load_model(RunConfig(network="lite")).open_engine(*frames[0].shape[:2])
     rows = []
     for style in STYLES:
-        look = Look(load_model(RunConfig(style=style, network="lite")).codes)
-        painted = list(paint_all(engine, frames, look))
+        condition = StyleCondition(load_model(RunConfig(style=style, network="lite")).codes)
+        painted = list(paint_all(engine, frames, condition))
         coarse, ours = (
-            list(paint_all(CarryingEngine(engine, every, FineMotion(side)), frames, look))
+            list(paint_all(CarryingEngine(engine, every, FineMotion(side)), frames, condition))
             for side in (LONG_SIDE, FINE_SIDE)
         )
         for i in (i for i in range(every, len(frames)) if i % every):

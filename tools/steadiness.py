@@ -33,17 +33,17 @@ def measure(
     from streamstyle.engines.open import open_engine, paint_all
     from streamstyle.metrics.comparison import Comparison
     from streamstyle.nets.features import load_features
-    from streamstyle.styles.mix import look_codes
-    from streamstyle.types import Look
+    from streamstyle.styles.mix import condition_codes
+    from streamstyle.types import StyleCondition
 
     film, fps = read_film(str(clip), frames)
     found = {}
     for style in styles:
-        codes = look_codes(bundle, style, None)
+        codes = condition_codes(bundle, style, None)
         opening = partial(open_engine, "auto", bundle.manifest.architecture, bundle.weights)
         model = Model(partial(opening, statistics=True), codes, normalises=True)
         height, width = film[0].shape[:2]
-        plain = list(paint_all(opening(height, width), film, Look(codes)))
+        plain = list(paint_all(opening(height, width), film, StyleCondition(codes)))
         steady = steadied(film, fps, model.open_engine(height, width), model, consistency)
         comparison = Comparison(load_features())
         for original, reference, styled in zip(film, plain, steady, strict=True):

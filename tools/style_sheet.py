@@ -40,17 +40,17 @@ def main() -> None:
 
     from streamstyle.engines.open import open_engine
     from streamstyle.styles.bundle import load_bundle, network_folder
-    from streamstyle.types import Look
+    from streamstyle.types import StyleCondition
 
     cell = arguments.cell
     bundle = load_bundle(network_folder(arguments.network))
     engine = open_engine("openvino", bundle.manifest.architecture, bundle.weights, WORK[1], WORK[0])
-    looks = {s.name: Look(np.stack([s.code, s.code])) for s in bundle.styles}
+    conditions = {s.name: StyleCondition(np.stack([s.code, s.code])) for s in bundle.styles}
 
     def paint(pixels: Picture, style: str) -> Picture:
-        return engine.start(pixels, looks[style])()
+        return engine.start(pixels, conditions[style])()
 
-    styles = arguments.styles or list(looks)
+    styles = arguments.styles or list(conditions)
     if arguments.clip:
         sheet = clip_sheet(arguments.clip, styles, arguments.columns, paint, cell)
     else:

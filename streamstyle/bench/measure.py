@@ -113,8 +113,8 @@ def _rng(*names: str) -> np.random.Generator:
 
 
 def _judge_scene_(results: _Results, subject: Subject, scene: str, film: Film, painted: Film) -> None:
-    looked = subject.painter.looks(film)
-    judged = judge(film, painted, results.method, fps=subject.fps, looked=looked)
+    conditions = subject.painter.conditions(film)
+    judged = judge(film, painted, results.method, fps=subject.fps, conditions=conditions)
     negative = _negative(scene, subject, painted, judged.corrected, judged)
     if results.method.ours:
         held = [not np.array_equal(a, b) for a, b in zip(judged.left, judged.corrected, strict=True)]
@@ -171,8 +171,8 @@ def _judge_planted_(
     fails: NDArray[np.bool_],
 ) -> None:
     """fails: bool (n,), frames of the clean input that fail the general-flash test."""
-    looked = subject.painter.looks(subject.film)
-    judged = judge(subject.film, injected.frames, results.method, fps=subject.fps, looked=looked)
+    conditions = subject.painter.conditions(subject.film)
+    judged = judge(subject.film, injected.frames, results.method, fps=subject.fps, conditions=conditions)
     found = _planted(injection, clean, injected, judged.corrected, motion, judged)
     if results.method.ours:
         flashes = new_flashes(fails, injected.frames, judged.left, subject.fps)

@@ -16,7 +16,7 @@ from streamstyle.process import begins_anew, excused
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
 from streamstyle.temporal.flashes import FlashGuard
-from streamstyle.types import AnomalyMap, Corrector, Detector, Frame, Kind, Look
+from streamstyle.types import AnomalyMap, Corrector, Detector, Frame, Kind, StyleCondition
 
 OURS = "streamstyle"
 
@@ -83,23 +83,23 @@ def judge(
     method: Method = Method(),
     *,
     fps: float = 30.0,
-    looked: Sequence[Look] | None = None,
+    conditions: Sequence[StyleCondition] | None = None,
 ) -> Judged:
     """Detect and repair frame by frame, as a run does. Pictures RGB uint8 (H, W, 3); none is changed.
-    looked: how each frame was painted; None for all alike."""
+    conditions: how each frame was painted; None for all alike."""
     detector, corrector, guard = method.detector(), method.corrector(), FlashGuard()
     maps, repaired, left, detecting, correcting = [], [], [], [], []
-    last: Look | None = None
-    looks = looked or repeat(None, len(source))
-    for before, after, look in zip(timed(source, fps), styled, looks, strict=True):
+    last: StyleCondition | None = None
+    per_frame = conditions or repeat(None, len(source))
+    for before, after, condition in zip(timed(source, fps), styled, per_frame, strict=True):
         picture = after.copy()
-        if look is not None and last is not None and begins_anew(look, last):
+        if condition is not None and last is not None and begins_anew(condition, last):
             detector.reset()
             corrector.reset()
-        last = look
+        last = condition
         started = time.perf_counter()
         found = detector.detect(before.pixels, picture)
-        found = found if look is None else excused(found, look)
+        found = found if condition is None else excused(found, condition)
         detected = time.perf_counter()
         action = corrector.correct_(picture, found)
         corrected = time.perf_counter()

@@ -12,7 +12,7 @@ from streamstyle.bench.examples import Example
 from streamstyle.bench.flashes import NewFlashes
 from streamstyle.bench.ghosts import Motion
 from streamstyle.bench.injections import Film, Paint, PaintModulated
-from streamstyle.types import Look, Picture
+from streamstyle.types import Picture, StyleCondition
 
 PaintSteady = Callable[[Film, float, float], Film]
 """A film, its frames a second, and a consistency in 0..1 to the film as `run --consistency` leaves it."""
@@ -25,14 +25,14 @@ Distance = Callable[[Picture, Picture], float]
 class Painter:
     """One style at one size. paint: a film. restyle: a film in another style. modulate: a film with the
     statistics of the normalisation times a factor for each frame; None where a network has none. steady: a
-    film in stabilise mode; None leaves that out. looks: in which each frame of a film is painted; None for
-    one look throughout."""
+    film in stabilise mode; None leaves that out. conditions: of each frame of a film; None where it never
+    changes."""
 
     paint: Paint
     restyle: Paint
     modulate: PaintModulated | None = None
     steady: PaintSteady | None = None
-    looks: Callable[[Film], Sequence[Look] | None] = lambda _film: None
+    conditions: Callable[[Film], Sequence[StyleCondition] | None] = lambda _film: None
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from streamstyle.build.conditions import region_opener
 from streamstyle.build.live import outlet
 from streamstyle.build.live_engine import rungs
-from streamstyle.build.look import region_opener
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.outputs import refuse_overlap
 from streamstyle.build.painting import Painting, judges
 from streamstyle.config import RunConfig
 from streamstyle.control.desk import Desk, Levers, same_region
 from streamstyle.control.endpoint import serve
-from streamstyle.control.look import Target
 from streamstyle.control.recorder import Recorder
 from streamstyle.control.shown import Shown
+from streamstyle.control.style_scheduler import StyleTarget
 from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
 from streamstyle.files import make_folder
@@ -62,7 +62,7 @@ class Controlled:
         """Let others in until the stack is closed; `ready` gets the desk. Raises ConfigError, SinkError."""
         info = self.info
         levers = Levers(
-            look=self.painting.look,
+            scheduler=self.painting.scheduler,
             target=partial(self._target, info),
             switch=self._switch,
             attach=partial(self._attach, info, flow),
@@ -107,8 +107,8 @@ class Controlled:
             raise
 
     def _target(
-        self, info: StreamInfo, config: RunConfig, before: RunConfig, shown: Target
-    ) -> tuple[Target, Callable[[], None]]:
+        self, info: StreamInfo, config: RunConfig, before: RunConfig, shown: StyleTarget
+    ) -> tuple[StyleTarget, Callable[[], None]]:
         """See `Levers.target`."""
         codes = shown.codes
         if _painted(config) != _painted(before):
@@ -119,7 +119,7 @@ class Controlled:
         region, opener = shown.region, region_opener(config)
         if not same_region(config, before):
             region = None if opener is None else opener(info.height, info.width)
-        return Target(codes, region, hold, config.style, config.colour), go_over
+        return StyleTarget(codes, region, hold, config.style, config.colour), go_over
 
     def _engine_for(self, info: StreamInfo, config: RunConfig, before: RunConfig) -> Callable[[], None]:
         """What goes over to another consistency, and live to an engine that can hold statistics or need not,

@@ -28,7 +28,7 @@ from streamstyle.styles.bundle import (
 )
 from streamstyle.styles.foreign import asked_model, load_foreign
 from streamstyle.styles.library import model_names
-from streamstyle.styles.mix import has_style, look_codes
+from streamstyle.styles.mix import condition_codes, has_style
 from streamstyle.temporal.motion import halvings
 from streamstyle.types import Engine
 
@@ -83,7 +83,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
     def codes_of(settings: RunConfig) -> NDArray[np.float32]:
         inside = None if settings.region is None else settings.region_style
         turn = None if settings.turn is None else turning(bundle, parse_turn(settings.turn))
-        return look_codes(bundle, settings.style, inside, settings.strength, turn)
+        return condition_codes(bundle, settings.style, inside, settings.strength, turn)
 
     codes = codes_of(config)
     architecture, weights = bundle.manifest.architecture, bundle.weights

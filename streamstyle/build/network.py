@@ -16,7 +16,7 @@ from streamstyle.job import NetworkChoice
 from streamstyle.styles.bundle import Manifest, installed_networks
 from streamstyle.styles.foreign import asked_model
 from streamstyle.styles.library import model_names
-from streamstyle.types import Look, StreamInfo
+from streamstyle.types import StreamInfo, StyleCondition
 
 USUAL_RATE = 30.0
 """Frames a second of a source that does not say, and of a single picture."""
@@ -183,7 +183,7 @@ def _measured(name: str, first: Chosen, size: tuple[int, int], tell: Callable[[s
     model = first.model if name == first.config.network else load_model(config, tell)
     tell(f"measuring how fast {name} paints {size[1]}x{size[0]} on this machine, once ...")
     opener = partial(open_alone, config, model, *size)
-    return measured(opener, Look(model.codes), size, asked_size(config, *size))
+    return measured(opener, StyleCondition(model.codes), size, asked_size(config, *size))
 
 
 def _key(manifest: Manifest, config: RunConfig, size: tuple[int, int]) -> dict[str, Any]:

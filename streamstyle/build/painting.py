@@ -6,14 +6,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from streamstyle.build.conditions import hold_of, region_opener
 from streamstyle.build.live_engine import open_live_engine, rungs
-from streamstyle.build.look import hold_of, region_opener
 from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.control.detector import ChangingDetector
 from streamstyle.control.guard import ChangingGuard
-from streamstyle.control.look import LiveLook, Target
+from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter
 from streamstyle.engines.statistics import repainter_of
 from streamstyle.errors import ConfigError
@@ -39,7 +39,7 @@ class Painting:
 
     process: Process
     engine: Engine
-    look: LiveLook
+    scheduler: StyleScheduler
     detector: ChangingDetector | None
     guard: ChangingGuard | None
     sparse: SparseDetector | None
@@ -82,13 +82,15 @@ def painting_opener(
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
         hold = hold_of(config, engine, live=info.live)
-        look = LiveLook(Target(model.codes, region, hold, config.style, config.colour), model.plain)
-        stack.callback(look.close)
+        scheduler = StyleScheduler(
+            StyleTarget(model.codes, region, hold, config.style, config.colour), model.plain
+        )
+        stack.callback(scheduler.close)
         events = stack.enter_context(EventLog(job.events))
         report = None if job.report is None else RunReport()
         process = Process(
             FilmColourEngine(engine),
-            look,
+            scheduler,
             sparse or judging,
             RepairCorrector(),
             events,
@@ -99,7 +101,8 @@ def painting_opener(
             spare=0 if info.live else 1,
         )
         return Painting(
-            *(process, engine, look, judging, last_word, sparse, events, report), regional=region is not None
+            *(process, engine, scheduler, judging, last_word, sparse, events, report),
+            regional=region is not None,
         )
 
     return open_for

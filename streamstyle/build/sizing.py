@@ -13,7 +13,7 @@ from streamstyle.engines.size import affordable_engine, fitted, parse_size, pars
 from streamstyle.engines.tiled_engine import open_fitting, open_tiled
 from streamstyle.errors import ConfigError, EngineMemoryError
 from streamstyle.temporal.explained import FineMotion
-from streamstyle.types import Engine, Look, StreamInfo
+from streamstyle.types import Engine, StreamInfo, StyleCondition
 
 
 def sized_opener(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engine]:
@@ -59,8 +59,8 @@ def _opener_of_one(config: RunConfig, model: Model) -> Callable[[StreamInfo], En
         height, width = info.height, info.width
         open_one = _opener(model, tile, live=info.live)
         if auto:
-            look = Look(model.codes)
-            inner, working = affordable_engine(open_one, height, width, info.rate, look)
+            condition = StyleCondition(model.codes)
+            inner, working = affordable_engine(open_one, height, width, info.rate, condition)
         else:
             working = asked_size(config, height, width)
             inner = open_one(*working)

@@ -89,7 +89,7 @@ def _stages(job: Job, painting: Painting, flow: Flow, frames: int) -> dict[str, 
     capture, sinks = flow.stage_timers()
     timers: Iterable[tuple[str, StageTimer]] = [
         ("decode", capture),
-        *([("region", process.look_timer)] if painting.regional else []),
+        *([("region", process.condition_timer)] if painting.regional else []),
         ("detect", process.detect_timer),
         ("correct", process.correct_timer),
         ("overlay", process.overlay_timer),

@@ -34,7 +34,7 @@ from streamstyle.job import Job, Progress
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.pair import PaintedEngine
 from streamstyle.styles.bundle import load_bundle, network_folder
-from streamstyle.types import Engine, Frame, Look, Pending, Picture
+from streamstyle.types import Engine, Frame, Pending, Picture, StyleCondition
 
 _PICTURES = 8  # in memory: as many as channels hold, more than any engine has in flight
 _PEER = "peer:"
@@ -116,8 +116,8 @@ def _engine(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
     engine = model.open_engine(info.height, info.width)
     opened = time.perf_counter() - started
     stack.callback(engine.close)
-    look = Look(model.codes)
-    deque(paint_all(engine, (f.pixels for f in frames), look), maxlen=0)
+    condition = StyleCondition(model.codes)
+    deque(paint_all(engine, (f.pixels for f in frames), condition), maxlen=0)
 
     def measure() -> Round:
         watch = _Watch()
@@ -130,7 +130,7 @@ def _engine(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
             latency.append(round(1e3 * (time.perf_counter() - begun), 3))
 
         for frame in islice(cycle(frames), task.frames):
-            waiting.append((time.perf_counter(), engine.start(frame.pixels, look)))
+            waiting.append((time.perf_counter(), engine.start(frame.pixels, condition)))
             if len(waiting) > engine.spec.in_flight:
                 finish()
         while waiting:
@@ -162,7 +162,7 @@ def _painted(task: Task, stack: ExitStack) -> tuple[list[Frame], list[Picture], 
     frames, info = _frames(task, stack, task.warm + task.frames)
     model = _model(task)
     engine = model.open_engine(info.height, info.width)
-    painted = list(paint_all(engine, (f.pixels for f in frames), Look(model.codes)))
+    painted = list(paint_all(engine, (f.pixels for f in frames), StyleCondition(model.codes)))
     engine.close()
     return frames, painted, info
 

@@ -27,11 +27,11 @@ from streamstyle.bench.protocol import (
 from streamstyle.bench.rendered import RenderedFilm, render
 from streamstyle.bench.runs import timed
 from streamstyle.bench.subjects import Distance, Measured, Painter, Subject
-from streamstyle.build.look import hold_of
+from streamstyle.build.conditions import hold_of
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.painting import judges
 from streamstyle.config import RunConfig
-from streamstyle.control.look import LiveLook, Target
+from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.open import open_engine
 from streamstyle.engines.statistics import paint_modulated, repainter_of
 from streamstyle.errors import ConfigError
@@ -44,7 +44,7 @@ from streamstyle.styles.foreign import asked_model
 from streamstyle.styles.library import model_names
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.types import Engine, Frame, Look
+from streamstyle.types import Engine, Frame, StyleCondition
 
 SIZE = (640, 360)  # width, height
 LEAST_FRAMES = 48
@@ -178,15 +178,15 @@ def open_style(style: str) -> Callable[[Film], Film]:
     engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=False)
 
     def paint(film: Film) -> Film:
-        process = Process(engine, live_look(model), None, RepairCorrector(), EventLog(None))
+        process = Process(engine, style_scheduler(model), None, RepairCorrector(), EventLog(None))
         return [frame.pixels for frame in process(timed(film, _FPS))]
 
     return paint
 
 
-def live_look(model: Model, hold: Callable[[Frame], float] | None = None) -> LiveLook:
-    """How a run paints with this model. hold: see `Target`."""
-    return LiveLook(Target(model.codes, None, hold, ""), model.plain)
+def style_scheduler(model: Model, hold: Callable[[Frame], float] | None = None) -> StyleScheduler:
+    """How a run paints with this model. hold: see `StyleTarget`."""
+    return StyleScheduler(StyleTarget(model.codes, None, hold, ""), model.plain)
 
 
 def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: float) -> Film:
@@ -194,9 +194,9 @@ def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: 
     statistics if it can have them."""
     config = RunConfig(consistency=consistency)
     detector, guard = judges(config, normalises=model.normalises)
-    look = live_look(model, hold_of(config, engine, live=False))
+    scheduler = style_scheduler(model, hold_of(config, engine, live=False))
     corrector, again = RepairCorrector(), repainter_of(engine)
-    process = Process(engine, look, detector, corrector, EventLog(None), guard, repainter=again)
+    process = Process(engine, scheduler, detector, corrector, EventLog(None), guard, repainter=again)
     return [frame.pixels for frame in process(timed(film, fps))]
 
 
@@ -208,14 +208,14 @@ def open_painter(style: str, other_style: str) -> Painter:
     def restyle(film: Film) -> Film:
         return open_style(other_style)(film)
 
-    def looks(film: Film) -> list[Look]:
-        return list(map(live_look(model), timed(film, _FPS)))
+    def conditions(film: Film) -> list[StyleCondition]:
+        return list(map(style_scheduler(model), timed(film, _FPS)))
 
     def modulate(film: Film, factors: Sequence[float]) -> Film:
-        return list(paint_modulated(_network(statistics=True), film, looks(film), factors))
+        return list(paint_modulated(_network(statistics=True), film, conditions(film), factors))
 
     def steady(film: Film, fps: float, consistency: float) -> Film:
         engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=True)
         return steadied(film, fps, engine, model, consistency)
 
-    return Painter(open_style(style), restyle, None if imported else modulate, steady, looks)
+    return Painter(open_style(style), restyle, None if imported else modulate, steady, conditions)

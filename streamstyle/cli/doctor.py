@@ -36,7 +36,7 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Look for everything; what is missing is no failure."""
-    findings = [finding for look in _LOOKS for finding in look()]
+    findings = [finding for check in _CHECKS for finding in check()]
     if arguments.json:
         print(json.dumps([_plain(finding) for finding in findings]))
         return 0
@@ -158,7 +158,7 @@ def _extra(name: str, use: str) -> str:
     return f"pip install 'streamstyle[{name}]'   ({use})"
 
 
-_LOOKS: tuple[Callable[[], list[Finding]], ...] = (
+_CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     _ffmpeg,
     _cameras,
     _screen,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from streamstyle.config import RunConfig
-from streamstyle.control.look import LiveLook, Target
 from streamstyle.control.recorder import Recorder, free_name
 from streamstyle.control.requests import (
     NONE,
@@ -25,6 +24,7 @@ from streamstyle.control.requests import (
     Switch,
 )
 from streamstyle.control.shown import Shown
+from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.errors import ConfigError
 from streamstyle.files import write_picture
 from streamstyle.flow import Lock
@@ -46,8 +46,8 @@ class Levers:
     live: does the source go on by itself? captures: the folder for snapshots; None writes none.
     """
 
-    look: LiveLook
-    target: Callable[[RunConfig, RunConfig, Target], tuple[Target, Callable[[], None]]]
+    scheduler: StyleScheduler
+    target: Callable[[RunConfig, RunConfig, StyleTarget], tuple[StyleTarget, Callable[[], None]]]
     switch: Callable[[str, float], None]
     attach: Callable[[str], None]
     detach: Callable[[str], None]
@@ -122,9 +122,9 @@ class Desk:
         if config == before:
             return
         levers = self._levers
-        target, also = levers.target(config, before, levers.look.target)
+        target, also = levers.target(config, before, levers.scheduler.target)
         also()
-        levers.look.ask(target, request.fade)
+        levers.scheduler.ask(target, request.fade)
         self._config = config
 
     def _switch(self, request: Switch) -> None:
@@ -166,7 +166,7 @@ class Desk:
             "region_feather": config.region_feather,
             "correct": config.correct,
             "flash_guard": config.flash_guard,
-            "fading": levers.look.fading,
+            "fading": levers.scheduler.fading,
             "source": self._source,
             "paused": levers.shown.held,
             "recording": None if recording is None else str(recording),

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.engines.upsampling import DetailSum, Luma, Slopes, reduced, window_mean
-from streamstyle.types import Engine, EngineSpec, Look, Motion, MotionSearch, Pending, Picture
+from streamstyle.types import Engine, EngineSpec, Motion, MotionSearch, Pending, Picture, StyleCondition
 
 SHRINK = 4
 """The maps from input to painting are smooth: they are made and moved at this part of the size."""
@@ -63,7 +63,7 @@ class CarryingEngine:
         self.every = every
         self._motion = motion
         self._carrier = Carrier()
-        self._look: Look | None = None
+        self._condition: StyleCondition | None = None
         self._painted: Painted | None = None
         self._before: Shown | None = None
         self._age = 0
@@ -86,16 +86,16 @@ class CarryingEngine:
         """See `SkippingEngine`."""
         return self._inner
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
         if self.every == 1:
             self._painted = self._before = None
-            return self._inner.start(pixels, look)
+            return self._inner.start(pixels, condition)
         began = time.perf_counter()
         seen = self._motion.seen(pixels)
-        if not self._same_look(look):
+        if not self._same_condition(condition):
             self._painted = self._before = None
-        self._look = look
+        self._condition = condition
         due = self._age + 1 >= self.every
         carried = None if due else self._explained(seen, self._painted)
         before, last = self._before, self._painted
@@ -110,7 +110,7 @@ class CarryingEngine:
             step = self._explained(seen, before)
             painted = Painted(seen, pixels)
             shown, share = painted, (self.every - 1) / self.every
-            pending = self._inner.start(pixels, look)
+            pending = self._inner.start(pixels, condition)
             shows = self._timed(lambda: self._carrier.painted(painted, before, step, share))
 
             def wait() -> Picture:
@@ -122,10 +122,12 @@ class CarryingEngine:
         self._seconds += time.perf_counter() - began
         return wait
 
-    def _same_look(self, look: Look) -> bool:
+    def _same_condition(self, condition: StyleCondition) -> bool:
         """Does it paint in the same styles?"""
-        last = self._look
-        return last is not None and (look.codes is last.codes or np.array_equal(look.codes, last.codes))
+        last = self._condition
+        return last is not None and (
+            condition.codes is last.codes or np.array_equal(condition.codes, last.codes)
+        )
 
     def _explained(self, seen: Luma, earlier: Shown | None) -> Motion | None:
         """The motion since a frame; None where that one does not explain this."""

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
 from streamstyle.nets.noise import SIZE_MULTIPLE, canvas
-from streamstyle.types import Look
+from streamstyle.types import StyleCondition
 
 
 class Conditioning:
-    """Turns looks into inputs for frames of one size; a look that stays costs nothing per frame.
+    """Turns conditions into inputs for frames of one size; an unchanged condition costs nothing per frame.
 
-    canvas: float32 (1, CANVAS_CHANNELS, H/8, W/8) of the padded size, the same for every frame. holds: looks
-    may ask for held statistics.
+    canvas: float32 (1, CANVAS_CHANNELS, H/8, W/8) of the padded size, the same for every frame. holds:
+    conditions may ask for held statistics.
     """
 
     def __init__(self, padding: Padding, code_size: int, *, holds: bool = False) -> None:
@@ -28,29 +28,29 @@ class Conditioning:
         self._size = height, width
         self._canvases = {(0, 0): self.canvas}
         self._no_mask = np.zeros((1, 1, height // 2, width // 2), np.uint8)
-        self._look: Look | None = None
+        self._condition: StyleCondition | None = None
         self._inputs: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
 
-    def of(self, look: Look) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def of(self, condition: StyleCondition) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """codes float32 (1, 2, size) and mask uint8 (1, 1, H/2, W/2) of the padded size.
 
         The arrays are never written to again: a frame that is still in flight keeps what it began with.
-        Raises EngineError where the look does not fit the network or the frame.
+        Raises EngineError where the condition does not fit the network or the frame.
         """
-        if self._inputs is None or look is not self._look:
-            self._check(look.hold)
-            self._inputs = self._codes(look.codes), self._halved(look.mask)
-            self._look = look
+        if self._inputs is None or condition is not self._condition:
+            self._check(condition.hold)
+            self._inputs = self._codes(condition.codes), self._halved(condition.mask)
+            self._condition = condition
         return self._inputs
 
-    def canvas_of(self, look: Look) -> NDArray[np.float32]:
+    def canvas_of(self, condition: StyleCondition) -> NDArray[np.float32]:
         """The part of the canvas that lies under the picture, as `canvas`."""
-        if look.origin not in self._canvases:
-            (height, width), (row, column) = self._size, look.origin
+        if condition.origin not in self._canvases:
+            (height, width), (row, column) = self._size, condition.origin
             whole = canvas(height + row, width + column)
             part = whole[:, row // SIZE_MULTIPLE :, column // SIZE_MULTIPLE :]
-            self._canvases[look.origin] = np.ascontiguousarray(part)[None]
-        return self._canvases[look.origin]
+            self._canvases[condition.origin] = np.ascontiguousarray(part)[None]
+        return self._canvases[condition.origin]
 
     def _check(self, hold: float) -> None:
         if not 0 <= hold <= 1:

@@ -24,7 +24,7 @@ from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Look, Painting, Pending, Picture, Small
+from streamstyle.types import EngineSpec, Painting, Pending, Picture, Small, StyleCondition
 
 Network: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
 """Takes what the network's `forward` takes, on the device; gives the frames (1, H, W, 3) uint8 and, where it
@@ -193,12 +193,12 @@ class DeviceEngine:
         """Time that the network was at work on the device, copies apart."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
-        (codes, mask), canvas = self._conditioning.of(look), self._conditioning.canvas_of(look)
+        (codes, mask), canvas = self._conditioning.of(condition), self._conditioning.canvas_of(condition)
         with self._failing(), torch.no_grad():
             slot = self._idle.popleft() if self._idle else self._slot()
-            hold = look.hold if self._has_past else 0.0
+            hold = condition.hold if self._has_past else 0.0
             self._padding.pad_into(pixels, slot.host[0].numpy()[0])
             with self._in.after():
                 for i in slot.load(codes, mask, canvas, hold):

@@ -14,12 +14,12 @@ import cv2
 from streamstyle.types import (
     Engine,
     EngineSpec,
-    Look,
     Painting,
     Pending,
     Picture,
     Repaint,
     Repainter,
+    StyleCondition,
     is_painted,
 )
 
@@ -33,7 +33,7 @@ def mix_in_colour_(painted: Picture, film: Picture, share: float) -> None:
 
 
 class FilmColourEngine:
-    """Implements `Engine`: as the inner one, with `Look.colour` of the film's colours."""
+    """Implements `Engine`: as the inner one, with `StyleCondition.colour` of the film's colours."""
 
     def __init__(self, inner: Engine) -> None:
         self._inner = inner
@@ -49,16 +49,16 @@ class FilmColourEngine:
         """See `streamstyle.types.Engine`; mixing is part of it."""
         return self._inner.busy_seconds + self._seconds
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
-        pending = self._inner.start(pixels, look)
-        if look.colour == 0 or not self._inner.spec.paints:
+        pending = self._inner.start(pixels, condition)
+        if condition.colour == 0 or not self._inner.spec.paints:
             return pending
 
         def wait() -> Picture:
             painted = pending()
             began = time.perf_counter()
-            mix_in_colour_(painted, pixels, look.colour)
+            mix_in_colour_(painted, pixels, condition.colour)
             self._seconds += time.perf_counter() - began
             return painted
 
@@ -81,10 +81,10 @@ class FilmColourRepainter:
         if again is None:
             return None
 
-        def with_colour(pixels: Picture, look: Look) -> Picture:
-            painted = again(pixels, look)
-            if look.colour:
-                mix_in_colour_(painted, pixels, look.colour)
+        def with_colour(pixels: Picture, condition: StyleCondition) -> Picture:
+            painted = again(pixels, condition)
+            if condition.colour:
+                mix_in_colour_(painted, pixels, condition.colour)
             return painted
 
         return with_colour

@@ -24,7 +24,7 @@ from streamstyle.engines.cpu_plan import compiled_for_cpu
 from streamstyle.engines.openvino_engine import NETS, import_openvino
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError, ModelError
-from streamstyle.types import EngineSpec, Look, Pending, Picture
+from streamstyle.types import EngineSpec, Pending, Picture, StyleCondition
 
 Kind: TypeAlias = Literal["onnx", "transformer"]
 Layout: TypeAlias = Literal["nchw", "nhwc"]
@@ -72,7 +72,7 @@ TRANSFORMER_CONTRACT = Contract("nchw", "nchw", "bytes", "bytes", multiple=4)
 
 class ForeignEngine:
     """An imported model at one frame size. It has no style codes and keeps no statistics (`spec.holds`): of a
-    `Look` nothing is heard.
+    `StyleCondition` nothing is heard.
 
     strength: 0 (the frame itself) .. 1, a blend of pixels. A model of a fixed size gets the frame resized
     to it, and its picture is resized back. cache, label: see `OpenVinoEngine`.
@@ -128,7 +128,7 @@ class ForeignEngine:
         """See `streamstyle.types.Engine`."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, look: Look) -> Pending:  # noqa: ARG002 - the protocol's
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:  # noqa: ARG002 - the protocol's
         """See `streamstyle.types.Engine`."""
         request = self._idle.popleft() if self._idle else self._compiled.create_infer_request()
         model_size = (self._padding.height, self._padding.width)

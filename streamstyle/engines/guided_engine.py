@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamstyle.engines.statistics import HoldingEngine, SkippingEngine
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.nets.layout import CodeLayout
-from streamstyle.types import Engine, EngineSpec, Look, Painting, Pending, Picture, is_painted
+from streamstyle.types import Engine, EngineSpec, Painting, Pending, Picture, StyleCondition, is_painted
 
 
 def open_guided(
@@ -45,7 +45,7 @@ class GuidedEngine:
         self._inner = inner
         self._working = working
         self._upsampled = GuidedUpsampling(height, width, working)
-        self._look: tuple[Look, Look] | None = None
+        self._condition: tuple[StyleCondition, StyleCondition] | None = None
         self._painter: Engine = self
         if isinstance(inner, SkippingEngine):
             self._painter = around(inner.painter, height, width, working)
@@ -66,12 +66,12 @@ class GuidedEngine:
         """See `SkippingEngine`; itself where the inner engine paints every frame."""
         return self._painter
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
         began = time.perf_counter()
-        small, small_look = reduced(pixels, *self._working), self._reduced_look(look)
+        small, small_condition = reduced(pixels, *self._working), self._reduced_condition(condition)
         self._seconds += time.perf_counter() - began
-        painted = self._inner.start(small, small_look)
+        painted = self._inner.start(small, small_condition)
 
         def wait() -> Picture:
             coarse = painted()
@@ -82,13 +82,13 @@ class GuidedEngine:
 
         return Painting(wait, lambda: is_painted(painted))
 
-    def _reduced_look(self, look: Look) -> Look:
-        """The same object as long as the look stays, so that engines see that it did."""
-        if look.mask is None:
-            return look
-        if self._look is None or self._look[0] is not look:
-            self._look = look, replace(look, mask=reduced(look.mask, *self._working))
-        return self._look[1]
+    def _reduced_condition(self, condition: StyleCondition) -> StyleCondition:
+        """The same object as long as the condition stays, so that engines see that it did."""
+        if condition.mask is None:
+            return condition
+        if self._condition is None or self._condition[0] is not condition:
+            self._condition = condition, replace(condition, mask=reduced(condition.mask, *self._working))
+        return self._condition[1]
 
     def close(self) -> None:
         """Close the inner engine."""

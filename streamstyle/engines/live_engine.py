@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from streamstyle.engines.statistics import repainter_of
 from streamstyle.errors import EngineError, EngineMemoryError
-from streamstyle.types import Engine, EngineSpec, Look, Painting, Pending, Picture, Repaint
+from streamstyle.types import Engine, EngineSpec, Painting, Pending, Picture, Repaint, StyleCondition
 
 T = TypeVar("T")
 
@@ -104,19 +104,19 @@ class LiveEngine:
         self._eased = skipped
         self._asked = self.ways[min(skipped, len(self.ways) - 1) :]
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`. Raises EngineError where the first engine cannot be opened for
         another reason than memory: live or not, what was asked for and cannot be had is said."""
         self._advance()
         serving = self._serving
         if serving is None:
             return self._passed(pixels)
-        if look.hold and not serving.engine.spec.holds:
-            look = replace(look, hold=0.0)  # the engine that holds is still being opened
-        if look.mask is not None and not serving.engine.spec.masks:
-            look = replace(look, mask=None)  # as is the one that is ready for masks
+        if condition.hold and not serving.engine.spec.holds:
+            condition = replace(condition, hold=0.0)  # the engine that holds is still being opened
+        if condition.mask is not None and not serving.engine.spec.masks:
+            condition = replace(condition, mask=None)  # as is the one that is ready for masks
         try:
-            pending = serving.engine.start(pixels, look)
+            pending = serving.engine.start(pixels, condition)
         except EngineMemoryError as error:
             self._step_down(serving, error)
             return self._passed(pixels)

@@ -17,7 +17,7 @@ from streamstyle.engines.gpu import Gpu, find_gpu
 from streamstyle.engines.memory import check_memory
 from streamstyle.engines.openvino_engine import HoldingOpenVinoEngine, OpenVinoEngine
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, nearest
-from streamstyle.types import Engine, Look, Pending, Picture
+from streamstyle.types import Engine, Pending, Picture, StyleCondition
 
 ENGINES = ("tensorrt", "cuda", "openvino", "torch")
 """What `auto` tries, in this order."""
@@ -50,11 +50,11 @@ class _Wanted:
         return EngineCache(cache_folder(), self.tell, aside=aside)
 
 
-def paint_all(engine: Engine, pictures: Iterable[Picture], look: Look) -> Iterator[Picture]:
-    """Paint pictures in one look, in order, with as many in flight as the engine asks for."""
+def paint_all(engine: Engine, pictures: Iterable[Picture], condition: StyleCondition) -> Iterator[Picture]:
+    """Paint pictures under one condition, in order, with as many in flight as the engine asks for."""
     waiting: deque[Pending] = deque()
     for pixels in pictures:
-        waiting.append(engine.start(pixels, look))
+        waiting.append(engine.start(pixels, condition))
         if len(waiting) > engine.spec.in_flight:
             yield waiting.popleft()()
     while waiting:
@@ -80,7 +80,7 @@ def open_engine(
     """Open the engine `name` for frames of `height` x `width`; "auto": the first of `ENGINES` to be had.
 
     architecture, weights: of a style bundle's generator. statistics: keep those of the normalisation from
-    frame to frame, so that looks may ask for `hold`; one frame at a time then, which is slower. masks: looks
+    frame to frame, so that conditions may ask for `hold`; one frame at a time then. masks: conditions
     will have them; an engine that is slower for it is else made so by the first. halvings: how often engines
     on a device halve picture and painting for `Painting.small`. precision: one of the engine's `PRECISIONS`.
     tell: hears that an engine is compiled, once (`label` for WxH), and why

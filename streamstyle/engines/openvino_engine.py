@@ -26,7 +26,7 @@ from streamstyle.engines.statistics import Past
 from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.layout import BLOCK_BYTES, CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Look, Painting, Pending, Picture
+from streamstyle.types import EngineSpec, Painting, Pending, Picture, StyleCondition
 
 NETS = Path(__file__).parents[1] / "nets"
 
@@ -58,7 +58,7 @@ class OpenVinoEngine:
     """One compiled graph per frame size; style codes, mask and canvas are inputs of it.
 
     architecture, weights: of a style bundle's generator. masks: with a graph that reads masks from the
-    beginning; else it is opened for the first look that has one, and paints from then on, so that looks
+    beginning; else it opens for the first condition with one, and paints from then on, so that conditions
     without do not pay for it. cache: where compiled graphs are kept; None compiles at every start. label:
     what `cache` calls the network. why: see `EngineSpec`. Raises EngineError, ModelError.
     """
@@ -126,23 +126,25 @@ class OpenVinoEngine:
         """See `streamstyle.types.Engine`."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
-        return self._begin(pixels, look)[1]
+        return self._begin(pixels, condition)[1]
 
-    def _begin(self, pixels: Picture, look: Look, *state: NDArray[np.float32]) -> tuple[Any, Pending]:
+    def _begin(
+        self, pixels: Picture, condition: StyleCondition, *state: NDArray[np.float32]
+    ) -> tuple[Any, Pending]:
         """The request that paints, and the call that waits for the picture. state: further inputs."""
-        if look.mask is not None and not self._spec.masks:
+        if condition.mask is not None and not self._spec.masks:
             self._compiled, self._spec = self._open_graph(masks=True)
             self._idle = deque()  # frames that are under way keep the graph and the slots that they have
-        codes, mask = self._conditioning.of(look)
+        codes, mask = self._conditioning.of(condition)
         styles = (codes, mask) if self._spec.masks else (codes[:, 0],)
         idle = self._idle
         slot = idle.popleft() if idle else self._slot()
         request, packer = slot.request, slot.packer
         packer.pack(self._padding.pad(pixels))
         # share_inputs: no copy in; the request keeps the arrays alive until its next start.
-        inputs = (packer.blocks, *styles, self._conditioning.canvas_of(look), *state)
+        inputs = (packer.blocks, *styles, self._conditioning.canvas_of(condition), *state)
         request.start_async(dict(enumerate(inputs)), share_inputs=True)
 
         def wait() -> Picture:
@@ -192,11 +194,11 @@ class HoldingOpenVinoEngine(OpenVinoEngine):
         self._settle()
         self._past.statistics = value
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
         self._settle()
-        past, hold = self._past.inputs(look.hold)
-        self._running, pending = self._begin(pixels, look, past, hold)
+        past, hold = self._past.inputs(condition.hold)
+        self._running, pending = self._begin(pixels, condition, past, hold)
         return pending
 
     def _settle(self) -> None:

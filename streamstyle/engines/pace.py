@@ -16,7 +16,7 @@ from streamstyle.engines.gpu import find_gpu
 from streamstyle.engines.machine import Neighbours, instruction_sets, processor_name, usable_cpus
 from streamstyle.engines.size import REST, SPARE, bring_up_seconds, engine_seconds, halved
 from streamstyle.errors import EngineError
-from streamstyle.types import Engine, Look
+from streamstyle.types import Engine, StyleCondition
 
 FIXED = 2.0
 """What of the rest of a frame's cost is the same at any size (the detector's small pictures, queues), as a
@@ -67,15 +67,18 @@ class EnginePace(msgspec.Struct, frozen=True):
 
 
 def measured(
-    open_engine: Callable[[], Engine], look: Look, frame: tuple[int, int], working: tuple[int, int]
+    open_engine: Callable[[], Engine],
+    condition: StyleCondition,
+    frame: tuple[int, int],
+    working: tuple[int, int],
 ) -> EnginePace:
     """Open an engine that paints pictures of size `working` (height, width), of frames of size `frame`, and
-    measure for about a second. look: of the right size for the network. Raises what `open_engine` does."""
+    measure for about a second. condition: its codes fit the network. Raises what `open_engine` does."""
     rng = np.random.default_rng(0)
     engine = open_engine()
     try:
         neighbours = Neighbours()
-        painting = engine_seconds(engine, rng.integers(0, 256, (*working, 3), np.uint8), look)
+        painting = engine_seconds(engine, rng.integers(0, 256, (*working, 3), np.uint8), condition)
         bring_up = _bring_up(*frame)
         others = neighbours.share()
     finally:

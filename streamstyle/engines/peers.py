@@ -27,7 +27,7 @@ from streamstyle.engines.padding import Padding
 from streamstyle.errors import ConfigError, EngineError, nearest
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture
+from streamstyle.types import Engine, EngineSpec, Pending, Picture, StyleCondition
 
 Inputs = tuple[NDArray[Any], ...]
 Network = Callable[[Inputs], NDArray[np.uint8]]
@@ -47,10 +47,10 @@ class PeerEngine:
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, code_size)
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
         started = time.perf_counter()
-        codes, mask = self._conditioning.of(look)
+        codes, mask = self._conditioning.of(condition)
         painted = self._network(
             (self._padding.pad(pixels).copy()[None], codes, mask, self._conditioning.canvas)
         )

@@ -14,7 +14,7 @@ from streamstyle.engines.open import paint_all
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.errors import ConfigError
 from streamstyle.nets.noise import coloured_noise
-from streamstyle.types import Engine, Look, Picture
+from streamstyle.types import Engine, Picture, StyleCondition
 
 AUTO = "auto"
 SMALLEST = 64
@@ -89,17 +89,22 @@ def affordable(
 
 
 def affordable_engine(
-    open_engine: Callable[[int, int], Engine], height: int, width: int, rate: Fraction | None, look: Look
+    open_engine: Callable[[int, int], Engine],
+    height: int,
+    width: int,
+    rate: Fraction | None,
+    condition: StyleCondition,
 ) -> tuple[Engine, tuple[int, int]]:
     """The largest working size (height, width) that keeps the source's frame rate, by a calibration of about
-    a second, and an engine for it. look: of the right size for the network. Raises what `open_engine` does.
+    a second, and an engine for it. condition: with codes that the network takes. Raises what `open_engine`
+    does.
     """
     probe = halved(height, width)
     picture = coloured_noise(height, width, np.random.default_rng(0))
     small = reduced(picture, *probe)
     inner = open_engine(*probe)
     cpus = usable_cpus() if inner.spec.device == "cpu" else 1
-    seconds = engine_seconds(inner, small, look)
+    seconds = engine_seconds(inner, small, condition)
     upsampling = bring_up_seconds(picture, probe)
     working = affordable(height, width, rate, seconds * cpus / small[..., 0].size, upsampling, cpus)
     if working != probe:
@@ -108,14 +113,14 @@ def affordable_engine(
     return inner, working
 
 
-def engine_seconds(engine: Engine, picture: Picture, look: Look) -> float:
+def engine_seconds(engine: Engine, picture: Picture, condition: StyleCondition) -> float:
     """Of one frame like `picture`, with as many in flight as the engine asks for: by the fastest of a few
     batches, since others on the machine can only slow it down."""
     at_once = engine.spec.in_flight
     count = max(_FEWEST, 2 * at_once)
 
     def paint(frames: int) -> None:
-        for _ in paint_all(engine, [picture] * frames, look):
+        for _ in paint_all(engine, [picture] * frames, condition):
             pass
 
     paint(at_once)

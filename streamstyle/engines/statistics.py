@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import CodeLayout
-from streamstyle.types import Engine, Look, Picture, Repaint, Repainter
+from streamstyle.types import Engine, Picture, Repaint, Repainter, StyleCondition
 
 
 @runtime_checkable
@@ -53,10 +53,10 @@ class FrozenRepainter:
         """See `streamstyle.types.Repainter`."""
         engine, past = self._engine, self._engine.statistics
 
-        def again(pixels: Picture, look: Look) -> Picture:
+        def again(pixels: Picture, condition: StyleCondition) -> Picture:
             present = engine.statistics
             engine.statistics = past
-            picture = engine.start(pixels, replace(look, hold=1.0))()
+            picture = engine.start(pixels, replace(condition, hold=1.0))()
             engine.statistics = present
             return picture
 
@@ -97,19 +97,19 @@ class Past:
 def paint_modulated(
     engine: Engine,
     pictures: Iterable[Picture],
-    looks: Iterable[Look],
+    conditions: Iterable[StyleCondition],
     factors: Iterable[float],
     layers: Collection[str] | None = None,
 ) -> Iterator[Picture]:
     """Paint pictures with the statistics of each frame multiplied by a factor: flicker from inside.
 
-    looks: one for each picture, whose hold does not count. factors: one above 0 for each picture, on mean and
+    conditions: one per picture; hold is ignored. factors: one above 0 for each picture, on mean and
     deviation alike; 1 paints as the engine does with hold 0, bit for bit. The other layers keep the
     statistics that they have without the factor. layers: names out of `engine.norms.names`, all where None.
     Frames whose factor is not 1 are painted twice.
 
     Raises EngineError where the engine keeps no statistics, ValueError for unknown layers, and where
-    pictures, looks and factors differ in number.
+    pictures, conditions and factors differ in number.
     """
     if not isinstance(engine, HoldingEngine):
         raise EngineError("this engine keeps no statistics; open one of the network's with statistics=True")
@@ -118,11 +118,11 @@ def paint_modulated(
         raise ValueError(f"no layers {sorted(unknown)}; there are {', '.join(engine.norms.names)}")
     sizes = zip(engine.norms.names, engine.norms.channels, strict=True)
     modulated = np.concatenate([np.full(2 * count, name in chosen) for name, count in sizes])
-    for pixels, look, factor in zip(pictures, looks, factors, strict=True):
-        styled = engine.start(pixels, replace(look, hold=0.0))()
+    for pixels, condition, factor in zip(pictures, conditions, factors, strict=True):
+        styled = engine.start(pixels, replace(condition, hold=0.0))()
         if factor != 1:
             statistics = engine.statistics
             assert statistics is not None
             engine.statistics = np.where(modulated, statistics * np.float32(factor), statistics)
-            styled = engine.start(pixels, replace(look, hold=1.0))()
+            styled = engine.start(pixels, replace(condition, hold=1.0))()
         yield styled

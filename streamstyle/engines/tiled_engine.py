@@ -26,7 +26,7 @@ from streamstyle.engines.upsampling import reduced
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.nets.layout import CodeLayout
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import Engine, EngineSpec, Look, Pending, Picture
+from streamstyle.types import Engine, EngineSpec, Pending, Picture, StyleCondition
 
 _LEAST_DEVIATION = 1e-3
 _LEAST_STEP = 64
@@ -99,14 +99,14 @@ class TiledEngine:
     def statistics(self, value: NDArray[np.float32] | None) -> None:
         self._past.statistics = value
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
         picture = self._padding.pad(pixels)
-        mask = None if look.mask is None else self._padding.pad(look.mask)
+        mask = None if condition.mask is None else self._padding.pad(condition.mask)
         past = self._past.statistics
-        if past is None or look.hold < 1:
-            own = self._own_statistics(picture, mask, look)
-            hold = 0.0 if past is None else look.hold
+        if past is None or condition.hold < 1:
+            own = self._own_statistics(picture, mask, condition)
+            hold = 0.0 if past is None else condition.hold
             past = own if past is None else (hold * past + (1 - hold) * own).astype(np.float32)
             self._past.statistics = past
         self._inner.statistics = past
@@ -114,22 +114,22 @@ class TiledEngine:
         for y, x in self._tiles:
             part = slice(y.start, y.start + self._tile[0]), slice(x.start, x.start + self._tile[1])
             under = None if mask is None else mask[part]
-            frozen = replace(look, mask=under, hold=1.0, origin=(y.start, x.start))
+            frozen = replace(condition, mask=under, hold=1.0, origin=(y.start, x.start))
             styled = self._inner.start(np.ascontiguousarray(picture[part]), frozen)()
             painted[y.kept, x.kept] = styled[_shifted(y), _shifted(x)]
         result = self._padding.crop(painted)
         return lambda: result
 
     def _own_statistics(
-        self, picture: Picture, mask: NDArray[np.uint8] | None, look: Look
+        self, picture: Picture, mask: NDArray[np.uint8] | None, condition: StyleCondition
     ) -> NDArray[np.float32]:
         """Of the whole frame, at its own scale: `statistics` of it reduced, times what five places say."""
         height, width = self._tile
-        if self._codes is None or not np.array_equal(self._codes, look.codes):
-            self._codes, self._measured, self._next = look.codes, [], 0
+        if self._codes is None or not np.array_equal(self._codes, condition.codes):
+            self._codes, self._measured, self._next = condition.codes, [], 0
 
         def measured(of: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> NDArray[np.float64]:
-            part = replace(look, mask=None if mask is None else of(mask), hold=0.0)
+            part = replace(condition, mask=None if mask is None else of(mask), hold=0.0)
             self._inner.start(of(picture), part)()
             statistics = self._inner.statistics
             assert statistics is not None

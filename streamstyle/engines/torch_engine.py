@@ -18,7 +18,7 @@ from streamstyle.nets.generator import FrameGenerator
 from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.layout import CodeLayout
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Look, Pending, Picture
+from streamstyle.types import EngineSpec, Pending, Picture, StyleCondition
 
 
 class TorchEngine:
@@ -44,17 +44,17 @@ class TorchEngine:
         """See `streamstyle.types.Engine`."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
-        return self._cropped(self._run(pixels, look))
+        return self._cropped(self._run(pixels, condition))
 
-    def _run(self, pixels: Picture, look: Look, *state: Tensor) -> Any:
+    def _run(self, pixels: Picture, condition: StyleCondition, *state: Tensor) -> Any:
         """What the network gives for a frame. state: its further inputs."""
         started = time.perf_counter()
         # from_numpy refuses read-only arrays with a warning; the copy is small beside the network.
         frames = torch.from_numpy(self._padding.pad(pixels).copy())[None]
-        canvas = torch.from_numpy(self._conditioning.canvas_of(look))
-        codes, mask = map(torch.from_numpy, self._conditioning.of(look))
+        canvas = torch.from_numpy(self._conditioning.canvas_of(condition))
+        codes, mask = map(torch.from_numpy, self._conditioning.of(condition))
         try:
             with torch.inference_mode():
                 result = self._network(frames, codes, mask, canvas, *state)
@@ -92,9 +92,9 @@ class HoldingTorchEngine(TorchEngine):
     def statistics(self, value: NDArray[np.float32] | None) -> None:
         self._past.statistics = value
 
-    def start(self, pixels: Picture, look: Look) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
-        state = map(torch.from_numpy, self._past.inputs(look.hold))
-        styled, used = self._run(pixels, look, *state)
+        state = map(torch.from_numpy, self._past.inputs(condition.hold))
+        styled, used = self._run(pixels, condition, *state)
         self._past.statistics = used[0].numpy()
         return self._cropped(styled)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.styles.bundle import StyleBundle
-from streamstyle.styles.mix import Turn
+from streamstyle.styles.mix import StyleAdjustment
 
 GROUPS = ("texture", "contrast", "colour")
 LARGEST = 3.0  # beyond that the network leaves what it was trained on, and paints noise
@@ -79,7 +79,7 @@ def parse_turn(text: str) -> dict[str, float]:
     return factors
 
 
-def turning(bundle: StyleBundle, factors: Mapping[str, float]) -> Turn:
+def turning(bundle: StyleBundle, factors: Mapping[str, float]) -> StyleAdjustment:
     """What turns the codes of a bundle by `factors`, for `styles.mix.style_code`."""
     layout = GeneratorConfig.from_json(bundle.manifest.architecture).layout
     return lambda code: turn(code, layout, bundle.mean, factors)

@@ -13,7 +13,16 @@ import cv2
 import numpy as np
 
 from streamstyle.errors import ConfigError, EngineError
-from streamstyle.types import EngineSpec, Frame, Look, MediaReport, Pending, Picture, Source, StreamInfo
+from streamstyle.types import (
+    EngineSpec,
+    Frame,
+    MediaReport,
+    Pending,
+    Picture,
+    Source,
+    StreamInfo,
+    StyleCondition,
+)
 from streamstyle.urls import masked
 
 
@@ -91,7 +100,7 @@ class PaintedEngine:
     def __init__(self, painted: deque[Picture]) -> None:
         self._painted = painted
 
-    def start(self, pixels: Picture, look: Look) -> Pending:  # noqa: ARG002 - it is painted already
+    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:  # noqa: ARG002 - it is painted already
         """The painting of the next frame, a picture that the caller owns."""
         if not self._painted:
             raise EngineError("a frame was asked for that the painted film has not shown yet")

@@ -48,11 +48,11 @@ def has_style(manifest: Manifest, style: str) -> bool:
     return all(path is not None and load_code(path).fits(manifest) for path in own)
 
 
-Turn: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+StyleAdjustment: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def style_code(
-    bundle: StyleBundle, style: str, strength: float = 1.0, turn: Turn | None = None
+    bundle: StyleBundle, style: str, strength: float = 1.0, turn: StyleAdjustment | None = None
 ) -> NDArray[np.float32]:
     """The code (size,) of a style or a mix; `strength` in 0..1 mixes it with the code of `original`.
 
@@ -91,15 +91,15 @@ def _own_code(bundle: StyleBundle, name: str, known: Iterable[str]) -> NDArray[n
     return code
 
 
-def look_codes(
+def condition_codes(
     bundle: StyleBundle,
     outside: str,
     inside: str | None,
     strength: float = 1.0,
-    turn: Turn | None = None,
+    turn: StyleAdjustment | None = None,
 ) -> NDArray[np.float32]:
-    """The two codes (2, size) of a `streamstyle.types.Look`: style `outside` where the mask is 0, `inside`
-    where it is 255 (None: `outside` everywhere). Raises ConfigError as `style_code` does.
+    """The two codes (2, size) of a `StyleCondition`: style `outside` where the mask is 0, `inside` where it
+    is 255 (None: `outside` everywhere). Raises ConfigError as `style_code` does.
     """
     first = style_code(bundle, outside, strength, turn)
     second = first if inside is None else style_code(bundle, inside, strength, turn)

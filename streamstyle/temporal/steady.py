@@ -14,7 +14,7 @@ MOST = 0.6
 
 
 class SceneHold:
-    """Says `Look.hold` of each frame of one film: a share of the past within a shot, none where it begins.
+    """`StyleCondition.hold` of each frame of one film: a share of the past, 0 in the first frame of a shot.
 
     The detector finds cuts better, but only after the frame was painted. A mistake here costs one frame of
     smoothing.

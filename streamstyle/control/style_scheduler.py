@@ -1,4 +1,4 @@
-"""The look of a run that others change while it runs."""
+"""The style of each frame, for runs whose style changes while they run."""
 
 from __future__ import annotations
 
@@ -10,48 +10,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.flow import Lock
-from streamstyle.types import Frame, Look, Picture, Region
+from streamstyle.types import Frame, Picture, Region, StyleCondition
 
 _LONGEST_STEP = 0.5
-"""Seconds that a fade goes on by from one frame to the next: after a gap it is still seen."""
+"""Seconds by which a fade advances per frame at most, so that it is still seen after a gap."""
 
 _NOTHING, _ENOUGH = 2.0, 8.0
-"""Standard deviations of a picture, levels of 0..255: below the one there is nothing to paint, from the other
-on it is like any other. Of our clips it is 12 at the least, but in fades."""
+"""Standard deviations of a picture in levels of 0..255. Below the first there is nothing to paint; from the
+second on the picture counts as any other. Outside of fades the project's clips stay above 12."""
 
 
 def content_share(picture: Picture) -> float:
-    """How much there is to paint in a picture (H, W, 3), 0..1, by its most varied channel.
+    """Share of content in a picture (H, W, 3), 0..1, from the standard deviation of its most varied channel.
 
-    A network that normalises over the frame makes full contrast of any picture, of the noise of black too.
+    A network that normalises over the frame gives any picture full contrast, even the noise of black.
     """
     spread = float(cv2.meanStdDev(np.ascontiguousarray(picture[::8, ::8]))[1].max())
     return min(max((spread - _NOTHING) / (_ENOUGH - _NOTHING), 0.0), 1.0)
 
 
 @dataclass(frozen=True)
-class Target:
-    """How frames are to be painted. codes: float32 (2, size). region: None for the first code everywhere.
-    hold: `Look.hold` of each frame, None for 0. name: of the style. colour: see `Look`."""
+class StyleTarget:
+    """How frames are to be painted."""
 
     codes: NDArray[np.float32]
+    """(2, size): the codes outside and inside the region."""
     region: Region | None
+    """Where the second code holds; None paints with the first code everywhere."""
     hold: Callable[[Frame], float] | None
+    """`StyleCondition.hold` of each frame; None is 0."""
     name: str
+    """Name of the style, as the user wrote it."""
     colour: float = 0.0
+    """See `StyleCondition.colour`."""
 
 
-class LiveLook:
-    """Says how each frame is painted; what is asked for holds from the next frame on, or is faded to.
+class StyleScheduler:
+    """The style condition of each frame. A new target holds from the next frame on, or is faded to.
 
-    plain: float32 (size,), the code of the picture as it is, which frames with nothing to paint go over to,
-    so that a film fades from black and to black. None where all frames are painted alike.
+    plain: float32 (size,), the code that leaves pictures as they are; frames of very low contrast fade to it,
+    so that a film fades from black and to black. None paints all frames alike.
 
-    The frames' own clock drives a fade, so that it takes its time at any pace. A second change during a fade
-    goes on from what is shown. Owns the regions. `ask` may be called from any thread.
+    The frames' time stamps drive a fade, so that it lasts as long at any frame rate. A second change during a
+    fade starts from what is shown. Owns the regions. `ask` may be called from any thread.
     """
 
-    def __init__(self, target: Target, plain: NDArray[np.float32] | None = None) -> None:
+    def __init__(self, target: StyleTarget, plain: NDArray[np.float32] | None = None) -> None:
         self._lock = Lock()
         self._plain = plain
         self._asked = (target, 0.0)
@@ -60,20 +64,20 @@ class LiveLook:
         self._colour_from = self._colour = target.colour
         self._share = 1.0
         self._time: float | None = None
-        self._still = Look(target.codes, colour=target.colour)
+        self._still = StyleCondition(target.codes, colour=target.colour)
 
     @property
-    def target(self) -> Target:
-        """What was asked for last."""
+    def target(self) -> StyleTarget:
+        """The latest target."""
         return self._asked[0]
 
     @property
     def fading(self) -> bool:
-        """Are the codes still on their way?"""
+        """True while a fade is under way."""
         return self._share < 1 or self._asked is not self._shown
 
-    def ask(self, target: Target, fade: float = 0.0) -> None:
-        """Go over to another look, within `fade` seconds of the frames' time. The region before is closed
+    def ask(self, target: StyleTarget, fade: float = 0.0) -> None:
+        """Change to another target within `fade` seconds of the frames' time. The region before is closed
         once no frame asks for it any more."""
         with self._lock:
             skipped = self._asked
@@ -81,8 +85,8 @@ class LiveLook:
             if skipped is not self._shown and skipped[0].region not in (target.region, self._shown[0].region):
                 _close(skipped[0].region)
 
-    def __call__(self, frame: Frame) -> Look:
-        """The look of the next frame."""
+    def __call__(self, frame: Frame) -> StyleCondition:
+        """The condition of the next frame."""
         if self._asked is not self._shown:
             self._begin()
         target, fade = self._shown
@@ -97,14 +101,18 @@ class LiveLook:
         hold = 0.0 if target.hold is None else target.hold(frame)
         if self._plain is not None and (share := content_share(frame.pixels)) < 1:
             codes = share * self._codes + (1 - share) * self._plain
-            # Nothing is held: statistics of what is hardly painted are none for what will be.
+            # Hold nothing: the statistics of a frame that is hardly painted do not suit later frames.
             blended = codes.astype(np.float32)
-            return Look(blended, mask, 0.0, target.name, moving=True, faint=True, colour=self._colour)
+            return StyleCondition(
+                blended, mask, 0.0, target.name, fading=True, low_contrast=True, colour=self._colour
+            )
         still = self._still
         kept = still.codes is self._codes and still.mask is mask
         if not kept or (still.hold, still.name, still.colour) != (hold, target.name, self._colour):
-            moving = self._share < 1
-            self._still = Look(self._codes, mask, hold, target.name, moving=moving, colour=self._colour)
+            fading = self._share < 1
+            self._still = StyleCondition(
+                self._codes, mask, hold, target.name, fading=fading, colour=self._colour
+            )
         return self._still
 
     def close(self) -> None:
