@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamstyle.types import MediaReport, StreamInfo
+from streamstyle.types import EngineSpec, MediaReport, StreamInfo
 from streamstyle.urls import masked
 
 _UNSTEADY = (
@@ -90,7 +90,7 @@ class RunSummary:
     consistency: float
     region: str | None
     region_style: str
-    engine: dict[str, Any]
+    engine: EngineSpec
     frames_in: int
     frames_out: int
     drops: dict[str, int]
@@ -119,7 +119,7 @@ class RunSummary:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know: sentences from the source, the engine and the sinks."""
-        unsteady = self.consistency > 0 and not self.engine["holds"]
+        unsteady = self.consistency > 0 and not self.engine.stateful
         told = tuple(n for r in (self.source_report, *self.sink_reports) for n in r.notes)
         given_up = tuple(f"{name} did not take its frames in time and was given up." for name in self.stuck)
         return (*told, *([_UNSTEADY] if unsteady else []), *given_up)
@@ -138,7 +138,7 @@ class RunSummary:
             "region": self.region,
             "region_style": self.region_style if self.region else None,
             "network": None if self.network is None else self.network.to_json(),
-            "engine": self.engine,
+            "engine": self.engine.to_json(),
             "frames_in": self.frames_in,
             "frames_out": self.frames_out,
             "dropped": self.dropped,

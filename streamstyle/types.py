@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,26 +176,37 @@ class Interruptible(Protocol):
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """name: "torch", "openvino" ...; precision: "fp32", "bf16" ...; device: "cpu" or "cuda:0";
-    in_flight: how many frames to keep started so that the engine never idles; holds: does it keep the
-    statistics of its normalisation from frame to frame, see `StyleCondition.hold`? size: (width, height) that
-    it paints at where that is not the frame's. every: of how many frames it paints one, at least. tiles: into
-    how many it cuts a frame. paints: False where pictures leave as they came. why: the reason that `auto`
-    took no better one, empty where there was none or it was asked for by name. plan: how it shares out the
-    processors, in words. masks: False where the first `StyleCondition.mask` takes it time."""
+    """What an engine is and can do."""
 
     name: str
+    """As `--engine` takes it: "tensorrt", "cuda", "openvino", "torch"."""
     precision: str
+    """Of the arithmetic: "fp32", "fp16", "bf16" ..."""
     device: str
+    """As torch names it: "cpu", "cuda:0"."""
     in_flight: int
-    holds: bool = False
+    """How many frames to keep started so that the engine never idles."""
+    stateful: bool = False
+    """It keeps the statistics of its normalisation from frame to frame, so that `StyleCondition.ema_decay`
+    counts."""
     size: tuple[int, int] | None = None
+    """(width, height) that it paints at; None for the frame's own."""
     paints: bool = True
+    """False where pictures leave as they came."""
     why: str = ""
+    """The reason that `auto` took no better engine; empty where there is none."""
     plan: str = ""
+    """How it shares out the processors, in words."""
     every: int = 1
+    """It paints at least one of so many frames, and warps the others from it."""
     tiles: int = 1
+    """How many tiles it cuts a frame into."""
     masks: bool = True
+    """False where the first `StyleCondition.mask` takes it time."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values under the names of `run --json`, which stay: `stateful` is "holds" there."""
+        return {"holds" if name == "stateful" else name: value for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -203,17 +214,16 @@ class StyleCondition:
     """How to paint a frame: two styles, where each of them holds, and how. All may change with every frame.
 
     codes: float32 (2, size). mask: uint8 (H, W), 0 paints with the first code, 255 with the second, between
-    them a mix inside the network; None is the first code everywhere. hold: 0..1, share of the past in the
-    statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's past
-    begins with it, 1 takes those of the frame before. name: of the style. fading: the codes are on their way
-    to others, so that a change of colour is meant. low_contrast: they are since the picture has hardly any
-    contrast, so that a change of edges is. colour: 0..1, share of the frame's own colours. origin: (row,
-    column) in a larger frame that the picture is a tile of, multiples of 8; where statistics can be set.
-    """
+    them a mix inside the network; None is the first code everywhere. ema_decay: 0..1, share of the past in
+    the statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's
+    past begins with it, 1 takes those of the frame before. name: of the style. fading: the codes are on their
+    way to others, so that a change of colour is meant. low_contrast: they are since the picture has hardly
+    any contrast, so that a change of edges is. colour: 0..1, share of the frame's own colours. origin: (row,
+    column) in a larger frame that the picture is a tile of, multiples of 8; where statistics can be set."""
 
     codes: NDArray[np.float32]
     mask: NDArray[np.uint8] | None = None
-    hold: float = 0.0
+    ema_decay: float = 0.0
     name: str = ""
     fading: bool = False
     low_contrast: bool = False

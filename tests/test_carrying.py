@@ -18,8 +18,8 @@ from test_process import panning_scene
 from streamstyle.cli.main import main
 from streamstyle.engines.carrying_engine import CarryingEngine
 from streamstyle.engines.guided_engine import around
+from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.engines.open import open_engine, paint_all
-from streamstyle.engines.statistics import repainter_of
 from streamstyle.media.open import open_source
 from streamstyle.process import Process
 from streamstyle.styles.bundle import BUNDLED, load_bundle
@@ -139,7 +139,7 @@ def test_frames_are_painted_again_whole_while_others_are_carried() -> None:
     condition, frames = still(network.codes[0]), panning(4)
 
     def opened() -> Engine:
-        carrying = CarryingEngine(network.open_holding("torch", 90, 160), 4, FineMotion())
+        carrying = CarryingEngine(network.open_stateful("torch", 90, 160), 4, FineMotion())
         return around(carrying, 180, 320, (90, 160))
 
     engine = opened()

@@ -127,7 +127,7 @@ def test_a_fade_takes_its_time_on_the_frames_clock_and_says_that_it_moves() -> N
 
 
 def test_what_has_nothing_to_paint_goes_over_to_the_plain_picture() -> None:
-    scheduler = StyleScheduler(replace(target("ink"), hold=lambda _: 0.6), np.zeros(3, np.float32))
+    scheduler = StyleScheduler(replace(target("ink"), ema_decay=lambda _: 0.6), np.zeros(3, np.float32))
     ramp = np.tile(np.linspace(-1, 1, 96, dtype=np.float32)[None, :, None], (64, 1, 3))
     seen = []
     for i in range(60):  # contrast comes from nothing and goes again
@@ -135,7 +135,7 @@ def test_what_has_nothing_to_paint_goes_over_to_the_plain_picture() -> None:
         pixels = np.rint(100 + contrast * ramp).astype(np.uint8)
         now = scheduler(Frame(pixels, i, i, Fraction(1, 30), 1, 0.0))
         seen.append((float(now.codes[1, 2]), now.fading and now.low_contrast))
-        assert now.hold == (0 if now.low_contrast else 0.6), (
+        assert now.ema_decay == (0 if now.low_contrast else 0.6), (
             "what is hardly painted has no statistics to hold"
         )
     codes = [code for code, _ in seen]

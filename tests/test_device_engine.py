@@ -50,7 +50,7 @@ def opened(network: Network, height: int, width: int, *, halving: bool = True) -
         *(network.architecture, network.weights, height, width),
         gpu=None,
         precision="fp32",
-        holds=False,
+        stateful=False,
         halvings=times,
         compiled=False,
     )

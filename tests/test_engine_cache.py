@@ -40,14 +40,19 @@ def film(count: int = 3) -> list[Picture]:
     return [rng.integers(0, 256, (*SIZE, 3), np.uint8) for _ in range(count)]
 
 
-def opened(told: list[str], *, seed: int = 0, size: tuple[int, int] = SIZE, hold: bool = False) -> Engine:
+def opened(
+    told: list[str], *, seed: int = 0, size: tuple[int, int] = SIZE, ema_decay: bool = False
+) -> Engine:
     architecture = CONFIG.to_json()
-    return open_engine("openvino", architecture, weights(seed), *size, statistics=hold, tell=told.append)
+    return open_engine("openvino", architecture, weights(seed), *size, stateful=ema_decay, tell=told.append)
 
 
-def painted(told: list[str], *, hold: bool = False) -> list[Picture]:
-    engine = opened(told, hold=hold)
-    frames = [engine.start(pixels, StyleCondition(CODES, hold=0.5 if hold else 0.0))() for pixels in film()]
+def painted(told: list[str], *, ema_decay: bool = False) -> list[Picture]:
+    engine = opened(told, ema_decay=ema_decay)
+    frames = [
+        engine.start(pixels, StyleCondition(CODES, ema_decay=0.5 if ema_decay else 0.0))()
+        for pixels in film()
+    ]
     engine.close()
     return frames
 
@@ -70,9 +75,9 @@ def recipe(name: str = "a", size: int = 100, compiled: list[str] | None = None) 
 
 
 @pytest.mark.parametrize("hold", [False, True])
-def test_a_kept_engine_paints_bit_for_bit_as_the_compiled_one(hold: bool) -> None:
+def test_a_kept_engine_paints_bit_for_bit_as_the_compiled_one(ema_decay: bool) -> None:
     first, second = [], []
-    a, b = painted(first, hold=hold), painted(second, hold=hold)
+    a, b = painted(first, ema_decay=ema_decay), painted(second, ema_decay=ema_decay)
     for x, y in zip(a, b, strict=True):
         np.testing.assert_array_equal(x, y)
     assert first[0] == "compiling the network for 96x64, once ..."

@@ -20,10 +20,10 @@ from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.cuda_engine import open_cuda
 from streamstyle.engines.foreign_engine import TRANSFORMER_CONTRACT, ForeignEngine
 from streamstyle.engines.gpu import find_gpu
+from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine, paint_modulated
 from streamstyle.engines.open import ENGINES, open_engine
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.engines.padding import Padding
-from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine, paint_modulated
 from streamstyle.errors import ConfigError, EngineError, ModelError
 from streamstyle.nets.generator import (
     NORM_EPS,
@@ -81,7 +81,7 @@ class Network:
         return cls(generator.config.to_json(), weights, codes.numpy())
 
     def open(
-        self, name: str, height: int, width: int, *, statistics: bool = False, masks: bool = False
+        self, name: str, height: int, width: int, *, stateful: bool = False, masks: bool = False
     ) -> Engine:
         if name == CUDA_ON_CPU:
             return open_cuda(
@@ -91,15 +91,15 @@ class Network:
                 width,
                 gpu=None,
                 precision="fp32",
-                holds=statistics,
+                stateful=stateful,
                 compiled=False,
             )
-        kind = {"statistics": statistics, "masks": masks}
+        kind = {"stateful": stateful, "masks": masks}
         return open_engine(name, self.architecture, self.weights, height, width, **kind)
 
-    def open_holding(self, name: str, height: int, width: int) -> HoldingEngine:
-        engine = self.open(name, height, width, statistics=True)
-        assert isinstance(engine, HoldingEngine)
+    def open_stateful(self, name: str, height: int, width: int) -> StatefulEngine:
+        engine = self.open(name, height, width, stateful=True)
+        assert isinstance(engine, StatefulEngine)
         return engine
 
     def reference(self, pixels: Picture, condition: StyleCondition) -> Picture:
@@ -116,7 +116,7 @@ class Network:
             styled = network(*(torch.from_numpy(array)[None] for array in arrays))[0]
         return styled[:height, :width].numpy()
 
-    def held_reference(
+    def stateful_reference(
         self, pixels: Picture, condition: StyleCondition, past: Statistics | None = None
     ) -> tuple[Picture, Statistics]:
         """Torch eager fp64, the formula written out; sides multiples of 8."""
@@ -132,8 +132,8 @@ class Network:
             mean = x.mean((2, 3), keepdim=True)
             deviation = (((x - mean) ** 2).mean((2, 3), keepdim=True) + NORM_EPS).sqrt()
             if past is not None:
-                deviation = condition.hold * past[name][0] + (1 - condition.hold) * deviation
-                mean = condition.hold * past[name][1] + (1 - condition.hold) * mean
+                deviation = condition.ema_decay * past[name][0] + (1 - condition.ema_decay) * deviation
+                mean = condition.ema_decay * past[name][1] + (1 - condition.ema_decay) * mean
             used[name] = deviation, mean
             scale, shift = at[name]
             return scale * (x - mean) / deviation + shift
@@ -334,10 +334,10 @@ def assert_alike(a: Picture, b: Picture, engine: Engine) -> None:
     assert psnr(a, b) >= 40
 
 
-def assert_statistics(engine: HoldingEngine, expected: Statistics) -> None:
+def assert_statistics(engine: StatefulEngine, expected: Statistics) -> None:
     """To a thousandth of the deviation; in bf16, where rounded weights shift the means, to a twentieth."""
-    assert engine.statistics is not None
-    kept = engine.norms.split(torch.from_numpy(engine.statistics)[None].double())
+    assert engine.norm_stats is not None
+    kept = engine.norms.split(torch.from_numpy(engine.norm_stats)[None].double())
     tolerance = 1e-3 if engine.spec.precision == "fp32" else 5e-2
     for name, (deviation, mean) in expected.items():
         assert float(((kept[name][0] - deviation) / deviation).abs().max()) < tolerance
@@ -348,8 +348,8 @@ def assert_statistics(engine: HoldingEngine, expected: Statistics) -> None:
 def test_hold_0_paints_as_an_engine_without_statistics(
     engine_name: str, network: Network, size: tuple[int, int]
 ) -> None:
-    plain, holding = network.open(engine_name, *size), network.open_holding(engine_name, *size)
-    assert (plain.spec.holds, holding.spec.holds, holding.spec.in_flight) == (False, True, 1)
+    plain, holding = network.open(engine_name, *size), network.open_stateful(engine_name, *size)
+    assert (plain.spec.stateful, holding.spec.stateful, holding.spec.in_flight) == (False, True, 1)
     for seed in range(3):
         pixels, condition = (
             picture(*size, seed),
@@ -361,59 +361,59 @@ def test_hold_0_paints_as_an_engine_without_statistics(
 
 
 def test_the_first_frame_has_no_past_to_hold(engine_name: str, network: Network) -> None:
-    engine, fresh = (network.open_holding(engine_name, 64, 96) for _ in range(2))
+    engine, fresh = (network.open_stateful(engine_name, 64, 96) for _ in range(2))
     condition = still(network.codes[0])
-    assert engine.statistics is None
-    held = engine.start(picture(64, 96), replace(condition, hold=0.9))()
+    assert engine.norm_stats is None
+    held = engine.start(picture(64, 96), replace(condition, ema_decay=0.9))()
     np.testing.assert_array_equal(held, fresh.start(picture(64, 96), condition)())
     engine.close()
     fresh.close()
 
 
 def test_hold_1_keeps_the_statistics_of_the_frame_before(engine_name: str, network: Network) -> None:
-    engine = network.open_holding(engine_name, 64, 96)
+    engine = network.open_stateful(engine_name, 64, 96)
     first, brighter = film(2, gain=1.1)
     condition = StyleCondition(network.codes[:2], soft_disc(64, 96))
-    frozen = replace(condition, hold=1.0)
-    _, statistics = network.held_reference(first, condition)
+    frozen = replace(condition, ema_decay=1.0)
+    _, norm_stats = network.stateful_reference(first, condition)
     engine.start(first, condition)()
-    assert_statistics(engine, statistics)
-    before = engine.statistics
+    assert_statistics(engine, norm_stats)
+    before = engine.norm_stats
     styled = engine.start(brighter, frozen)()
-    np.testing.assert_array_equal(engine.statistics, before)
-    assert_alike(styled, network.held_reference(brighter, frozen, statistics)[0], engine)
+    np.testing.assert_array_equal(engine.norm_stats, before)
+    assert_alike(styled, network.stateful_reference(brighter, frozen, norm_stats)[0], engine)
     assert psnr(styled, engine.start(brighter, condition)()) < 35
     engine.close()
 
 
 def test_held_statistics_run_on_until_a_frame_with_hold_0(engine_name: str, network: Network) -> None:
-    engine, fresh = (network.open_holding(engine_name, 64, 96) for _ in range(2))
+    engine, fresh = (network.open_stateful(engine_name, 64, 96) for _ in range(2))
     condition = still(network.codes[0])
-    held = replace(condition, hold=0.8)
+    held = replace(condition, ema_decay=0.8)
     frames = film(6, gain=1.2)
     past = None
     for pixels in frames[:5]:
         styled = engine.start(pixels, held)()
-        expected, past = network.held_reference(pixels, held, past)
+        expected, past = network.stateful_reference(pixels, held, past)
         assert_alike(styled, expected, engine)
         assert_statistics(engine, past)
     restarted = engine.start(frames[5], condition)()
     np.testing.assert_array_equal(restarted, fresh.start(frames[5], condition)())
-    np.testing.assert_array_equal(engine.statistics, fresh.statistics)
+    np.testing.assert_array_equal(engine.norm_stats, fresh.norm_stats)
     engine.close()
     fresh.close()
 
 
 def test_held_statistics_follow_the_order_of_start_not_of_waiting(engine_name: str, network: Network) -> None:
-    engine, other = (network.open_holding(engine_name, 64, 96) for _ in range(2))
-    held = replace(still(network.codes[0]), hold=0.8)
+    engine, other = (network.open_stateful(engine_name, 64, 96) for _ in range(2))
+    held = replace(still(network.codes[0]), ema_decay=0.8)
     frames = film(6, gain=1.3)
     one_by_one = [engine.start(pixels, held)() for pixels in frames]
     pending = [other.start(pixels, held) for pixels in frames]
     backwards = [wait() for wait in reversed(pending)]
     for a, b in zip(one_by_one, reversed(backwards), strict=True):
         np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(engine.statistics, other.statistics)
+    np.testing.assert_array_equal(engine.norm_stats, other.norm_stats)
     engine.close()
     other.close()
 
@@ -421,17 +421,17 @@ def test_held_statistics_follow_the_order_of_start_not_of_waiting(engine_name: s
 def test_frames_painted_again_leave_no_trace_where_the_statistics_are_put_back(
     engine_name: str, network: Network
 ) -> None:
-    engine, other = (network.open_holding(engine_name, 64, 96) for _ in range(2))
+    engine, other = (network.open_stateful(engine_name, 64, 96) for _ in range(2))
     condition = still(network.codes[0])
     frames = film(3, gain=1.3)
     for pixels in frames[:2]:
-        engine.start(pixels, replace(condition, hold=0.8))()
-        other.start(pixels, replace(condition, hold=0.8))()
-    past = engine.statistics
-    for hold in (1.0, 0.0):
-        engine.start(frames[0], replace(condition, hold=hold))()
-    engine.statistics = past
-    last = (frames[2], replace(condition, hold=0.8))
+        engine.start(pixels, replace(condition, ema_decay=0.8))()
+        other.start(pixels, replace(condition, ema_decay=0.8))()
+    past = engine.norm_stats
+    for ema_decay in (1.0, 0.0):
+        engine.start(frames[0], replace(condition, ema_decay=ema_decay))()
+    engine.norm_stats = past
+    last = (frames[2], replace(condition, ema_decay=0.8))
     np.testing.assert_array_equal(engine.start(*last)(), other.start(*last)())
     engine.close()
     other.close()
@@ -440,37 +440,37 @@ def test_frames_painted_again_leave_no_trace_where_the_statistics_are_put_back(
 def test_a_repainted_frame_has_the_statistics_before_it_and_the_next_frames_never_know(
     engine_name: str, network: Network
 ) -> None:
-    engine, other = (network.open_holding(engine_name, 64, 96) for _ in range(2))
+    engine, other = (network.open_stateful(engine_name, 64, 96) for _ in range(2))
     condition = still(network.codes[0])
     frames = film(3, gain=1.3)
     for pixels in frames[:2]:
         engine.start(pixels, condition)()
     again = FrozenRepainter(engine).remember()
-    ahead = [engine.start(frames[2], condition), engine.start(frames[0], replace(condition, hold=0.8))]
+    ahead = [engine.start(frames[2], condition), engine.start(frames[0], replace(condition, ema_decay=0.8))]
     repainted = again(frames[2], condition)
     frozen = [other.start(pixels, condition)() for pixels in frames[:2]]
-    frozen.append(other.start(frames[2], replace(condition, hold=1.0))())
+    frozen.append(other.start(frames[2], replace(condition, ema_decay=1.0))())
     np.testing.assert_array_equal(repainted, frozen[2])
     assert not np.array_equal(repainted, ahead[0]())
     ahead[1]()
-    after = engine.start(frames[1], replace(condition, hold=0.8))()
-    plain = network.open_holding(engine_name, 64, 96)
+    after = engine.start(frames[1], replace(condition, ema_decay=0.8))()
+    plain = network.open_stateful(engine_name, 64, 96)
     steps = [(frames[0], 0.0), (frames[1], 0.0), (frames[2], 0.0), (frames[0], 0.8), (frames[1], 0.8)]
-    expected = [plain.start(pixels, replace(condition, hold=hold))() for pixels, hold in steps]
+    expected = [plain.start(pixels, replace(condition, ema_decay=ema_decay))() for pixels, ema_decay in steps]
     np.testing.assert_array_equal(after, expected[-1])
     for each in (engine, other, plain):
         each.close()
 
 
 def test_a_tile_is_painted_as_that_part_of_the_whole_frame(engine_name: str, network: Network) -> None:
-    reach = GeneratorConfig.from_json(network.architecture).reach
+    receptive_radius = GeneratorConfig.from_json(network.architecture).receptive_radius
     pixels, condition = picture(128, 256), still(network.codes[0])
-    whole, tile = (network.open_holding(engine_name, 128, width) for width in (256, 192))
+    whole, tile = (network.open_stateful(engine_name, 128, width) for width in (256, 192))
     expected = whole.start(pixels, condition)()
-    tile.statistics = whole.statistics
+    tile.norm_stats = whole.norm_stats
     for left in (0, 64):
-        frozen = replace(condition, hold=1.0, origin=(0, left))
-        part = slice(left + reach, 256 if left else 192 - reach)
+        frozen = replace(condition, ema_decay=1.0, origin=(0, left))
+        part = slice(left + receptive_radius, 256 if left else 192 - receptive_radius)
         styled = tile.start(np.ascontiguousarray(pixels[:, left : left + 192]), frozen)()
         assert psnr(styled[:, part.start - left : part.stop - left], expected[:, part]) > 50
     whole.close()
@@ -480,62 +480,62 @@ def test_a_tile_is_painted_as_that_part_of_the_whole_frame(engine_name: str, net
 def test_modulated_statistics_change_the_frames_with_a_factor_only(
     engine_name: str, network: Network
 ) -> None:
-    engine = network.open_holding(engine_name, 64, 96)
+    engine = network.open_stateful(engine_name, 64, 96)
     condition = still(network.codes[0])
     frames = film(3)
     clean = [engine.start(pixels, condition)() for pixels in frames]
     modulated = list(paint_modulated(engine, frames, [condition] * 3, [1, 1.2, 1], layers={"merge", "up1"}))
     np.testing.assert_array_equal(modulated[0], clean[0])
     np.testing.assert_array_equal(modulated[2], clean[2])
-    _, statistics = network.held_reference(frames[1], condition)
+    _, norm_stats = network.stateful_reference(frames[1], condition)
     for name in ("merge", "up1"):
-        deviation, mean = statistics[name]
-        statistics[name] = 1.2 * deviation, 1.2 * mean
-    expected, _ = network.held_reference(frames[1], replace(condition, hold=1.0), statistics)
+        deviation, mean = norm_stats[name]
+        norm_stats[name] = 1.2 * deviation, 1.2 * mean
+    expected, _ = network.stateful_reference(frames[1], replace(condition, ema_decay=1.0), norm_stats)
     assert_alike(modulated[1], expected, engine)
     assert psnr(modulated[1], clean[1]) < 35
     engine.close()
 
 
 def test_a_modulation_that_cannot_be_is_refused(engine_name: str, network: Network) -> None:
-    plain, engine = network.open(engine_name, 64, 96), network.open_holding(engine_name, 64, 96)
+    plain, engine = network.open(engine_name, 64, 96), network.open_stateful(engine_name, 64, 96)
     condition = still(network.codes[0])
-    with pytest.raises(EngineError, match="statistics=True"):
+    with pytest.raises(EngineError, match="stateful=True"):
         next(paint_modulated(plain, film(1), [condition], [1.1]))
     with pytest.raises(ValueError, match="no layers"):
         next(paint_modulated(engine, film(1), [condition], [1.1], layers={"detail"}))
     with pytest.raises(ValueError, match="shorter"):
         list(paint_modulated(engine, film(2), [condition] * 2, [1.1]))
     with pytest.raises(EngineError, match=r"keeps \d+ statistics"):
-        engine.statistics = np.zeros(3, np.float32)
+        engine.norm_stats = np.zeros(3, np.float32)
     plain.close()
     engine.close()
 
 
 @pytest.mark.parametrize("hold", [-0.1, 1.1, float("nan")])
-def test_a_hold_out_of_range_is_refused(engine_name: str, network: Network, hold: float) -> None:
-    engine = network.open_holding(engine_name, 64, 64)
+def test_a_hold_out_of_range_is_refused(engine_name: str, network: Network, ema_decay: float) -> None:
+    engine = network.open_stateful(engine_name, 64, 64)
     with pytest.raises(EngineError, match=r"hold must lie in 0\.\.1"):
-        engine.start(picture(64, 64), replace(still(network.codes[0]), hold=hold))
+        engine.start(picture(64, 64), replace(still(network.codes[0]), ema_decay=ema_decay))
     engine.close()
 
 
 def test_an_engine_without_statistics_refuses_to_hold(engine_name: str, network: Network) -> None:
     engine = network.open(engine_name, 64, 64)
-    with pytest.raises(EngineError, match="open it with statistics=True"):
-        engine.start(picture(64, 64), replace(still(network.codes[0]), hold=0.5))
+    with pytest.raises(EngineError, match="open it with stateful=True"):
+        engine.start(picture(64, 64), replace(still(network.codes[0]), ema_decay=0.5))
     engine.close()
 
 
 def test_an_imported_model_says_that_it_holds_nothing_and_does_not() -> None:
     weights = save({name: tensor.contiguous() for name, tensor in TransformerNet().state_dict().items()})
     engine = ForeignEngine("transformer", weights, TRANSFORMER_CONTRACT, 64, 96)
-    assert not engine.spec.holds
+    assert not engine.spec.stateful
     condition = StyleCondition(np.zeros((2, 0), np.float32))
     dark, bright = film(2, gain=1.3)
     alone = engine.start(bright, condition)()
     engine.start(dark, condition)()
-    np.testing.assert_array_equal(engine.start(bright, replace(condition, hold=0.9))(), alone)
+    np.testing.assert_array_equal(engine.start(bright, replace(condition, ema_decay=0.9))(), alone)
     engine.close()
 
 

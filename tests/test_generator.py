@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from streamstyle.metrics.grid import grid_contrast
 from streamstyle.nets.discriminator import PatchDiscriminator
+from streamstyle.nets.ema_norm import EmaNorm
 from streamstyle.nets.generator import (
     NORM_EPS,
     Affine,
@@ -18,7 +19,6 @@ from streamstyle.nets.generator import (
     PhaseConv,
     UpsampleConv,
 )
-from streamstyle.nets.held import HeldNorm
 from streamstyle.nets.noise import CANVAS_CHANNELS, canvas
 
 SMALL = GeneratorConfig(widths=(8, 8, 16), blocks=1)
@@ -103,11 +103,11 @@ def test_a_code_is_split_into_scale_and_shift_of_every_layer() -> None:
     assert torch.equal(layout.join(layout.split(code)), code)
 
 
-def held(x: torch.Tensor, past: Affine, hold: float) -> Affine:
+def held(x: torch.Tensor, past: Affine, ema_decay: float) -> Affine:
     """(deviation, mean) that features are normalised with after a past."""
     neutral = {"layer": (torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))}
     masks = {"layer": torch.zeros(1, 1, *x.shape[2:])}
-    norm = HeldNorm(neutral, neutral, masks, {"layer": past}, torch.full((1, 1, 1, 1), hold))
+    norm = EmaNorm(neutral, neutral, masks, {"layer": past}, torch.full((1, 1, 1, 1), ema_decay))
     norm("layer", x)
     return norm.used["layer"]
 

@@ -44,8 +44,8 @@ from streamstyle.engines.tensorrt_engine import (
 )
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError
 from streamstyle.nets.deployed import LevelFrames
+from streamstyle.nets.ema_norm import StatefulFrameGenerator
 from streamstyle.nets.generator import FrameGenerator, restore_generator
-from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.types import Engine, StreamInfo, StyleCondition
@@ -62,11 +62,17 @@ def network() -> Network:
     return Network.fresh()
 
 
-def on_cpu(network: Network, precision: str = "fp32", *, holds: bool = False, **options: Any) -> Engine:
+def on_cpu(network: Network, precision: str = "fp32", *, stateful: bool = False, **options: Any) -> Engine:
     size = options.pop("size", (61, 90))
     options = {"compiled": False, **options}
     return open_cuda(
-        network.architecture, network.weights, *size, gpu=None, precision=precision, holds=holds, **options
+        network.architecture,
+        network.weights,
+        *size,
+        gpu=None,
+        precision=precision,
+        stateful=stateful,
+        **options,
     )
 
 
@@ -93,7 +99,7 @@ def test_half_weights_with_fp32_statistics_paint_every_fourth_style_as_fp32(
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_statistics_stay_fp32_whatever_the_weights_are(network: Network, precision: str) -> None:
     """In the weights' own type sums over a frame would lose their last digits, or overflow."""
-    module = deployed_network(network.architecture, network.weights, precision, CPU, holds=True)
+    module = deployed_network(network.architecture, network.weights, precision, CPU, stateful=True)
     types_seen = set()
     original = torch.Tensor.mean
 
@@ -101,7 +107,7 @@ def test_statistics_stay_fp32_whatever_the_weights_are(network: Network, precisi
         types_seen.add(self.dtype)
         return original(self, *arguments, **options)
 
-    inputs = [torch.zeros(s, dtype=d) for s, d in input_shapes((64, 64), CONFIG, holds=True)]
+    inputs = [torch.zeros(s, dtype=d) for s, d in input_shapes((64, 64), CONFIG, stateful=True)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "mean", watching)
         _, used = module(*inputs)
@@ -132,27 +138,27 @@ def test_tensorrt_has_a_converter_for_every_operator_of_the_lowered_graph() -> N
 
 @pytest.mark.parametrize("holds", [False, True])
 def test_one_exported_graph_paints_all_sizes_of_a_bucket_as_the_network_does(
-    network: Network, holds: bool
+    network: Network, stateful: bool
 ) -> None:
     bucket = Bucket.of(64, 96)
-    module = deployed_network(network.architecture, network.weights, "fp32", CPU, holds=holds)
-    exported = export(LevelFrames(module), CONFIG, bucket, holds=holds)
+    module = deployed_network(network.architecture, network.weights, "fp32", CPU, stateful=stateful)
+    exported = export(LevelFrames(module), CONFIG, bucket, stateful=stateful)
     assert {str(n.target) for n in exported.graph.nodes if n.op == "call_function"} == set(
-        _converters("holding" if holds else "plain")["exported"]
+        _converters("holding" if stateful else "plain")["exported"]
     ), "the graph has changed: run tools/tensorrt_operators.py, which says how"
     program = exported.module()
     generator = restore_generator(network.architecture, network.weights)
-    eager = (HoldingFrameGenerator if holds else FrameGenerator)(generator)
+    eager = (StatefulFrameGenerator if stateful else FrameGenerator)(generator)
     generator_ = torch.Generator().manual_seed(0)
     for size in ((16, 272), (64, 96), (272, 136)):
         inputs = [
             torch.randint(0, 256, shape, dtype=dtype, generator=generator_)
             if dtype == torch.uint8
             else torch.rand(shape, generator=generator_)
-            for shape, dtype in input_shapes(size, CONFIG, holds=holds)
+            for shape, dtype in input_shapes(size, CONFIG, stateful=stateful)
         ]
         given, expected = program(*inputs), eager(*inputs)
-        if holds:
+        if stateful:
             torch.testing.assert_close(given[1], expected[1], atol=1e-4, rtol=1e-4)
             given, expected = given[0], expected[0]
         assert given.dtype == torch.float32
@@ -163,9 +169,9 @@ def test_one_exported_graph_paints_all_sizes_of_a_bucket_as_the_network_does(
 def test_no_byte_goes_through_the_graph_for_tensorrt() -> None:
     """TensorRT reads bytes only to cast them, and its registry refuses to cast to them."""
     weights = {name: tensor.numpy() for name, tensor in CONFIG.create().state_dict().items()}
-    for holds in (False, True):
-        module = deployed_network(CONFIG.to_json(), weights, "bf16", CPU, holds=holds)
-        graph = export(LevelFrames(module), CONFIG, (64, 64), holds=holds).run_decompositions({}).graph
+    for stateful in (False, True):
+        module = deployed_network(CONFIG.to_json(), weights, "bf16", CPU, stateful=stateful)
+        graph = export(LevelFrames(module), CONFIG, (64, 64), stateful=stateful).run_decompositions({}).graph
         for node in graph.nodes:
             value = node.meta.get("val")
             if isinstance(value, torch.Tensor) and value.dtype == torch.uint8:
@@ -205,7 +211,7 @@ def test_every_size_from_16_to_4k_has_one_bucket_that_serves_its_padded_size() -
 
 
 def test_the_profile_spans_the_bucket_for_every_input_that_varies() -> None:
-    rows = profile(CONFIG, Bucket.of(1080, 1920), holds=True)
+    rows = profile(CONFIG, Bucket.of(1080, 1920), stateful=True)
     assert rows[0] == {
         "min_shape": (1, 552, 1096, 3),
         "opt_shape": (1, 960, 1920, 3),
@@ -252,16 +258,22 @@ def library(monkeypatch: pytest.MonkeyPatch) -> _Library:
 _programs: dict[Any, Any] = {}
 
 
-def _exported_once(module: Any, config: GeneratorConfig, bucket: Bucket, *, holds: bool) -> Any:
+def _exported_once(module: Any, config: GeneratorConfig, bucket: Bucket, *, stateful: bool) -> Any:
     """Of the one network of this file; exporting takes seconds."""
-    key = module.network.levels, bucket, holds
+    key = module.network.levels, bucket, stateful
     if key not in _programs:
-        _programs[key] = export(module, config, bucket, holds=holds)
+        _programs[key] = export(module, config, bucket, stateful=stateful)
     return _programs[key]
 
 
 def built(
-    network: Network, folder: Path, told: list[str], *, holds: bool = False, precision: str = "bf16", **o: Any
+    network: Network,
+    folder: Path,
+    told: list[str],
+    *,
+    stateful: bool = False,
+    precision: str = "bf16",
+    **o: Any,
 ) -> Engine:
     cache = EngineCache(folder, told.append)
     size = o.pop("size", (61, 90))
@@ -271,7 +283,7 @@ def built(
         *size,
         gpu=None,
         precision=precision,
-        holds=holds,
+        stateful=stateful,
         cache=cache,
         tell=told.append,
     )
@@ -279,11 +291,11 @@ def built(
 
 @pytest.mark.parametrize("holds", [False, True])
 def test_a_built_engine_is_kept_serves_its_bucket_and_crops_exactly(
-    network: Network, library: _Library, tmp_path: Path, holds: bool, capsys: pytest.CaptureFixture[str]
+    network: Network, library: _Library, tmp_path: Path, stateful: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told: list[str] = []
     for size in ((61, 90), (95, 131)):
-        engine = built(network, tmp_path / "e", told, holds=holds, size=size)
+        engine = built(network, tmp_path / "e", told, stateful=stateful, size=size)
         pixels, condition = picture(*size), StyleCondition(network.codes[:2], soft_disc(*size))
         styled = engine.start(pixels, condition)()
         assert styled.shape == pixels.shape
@@ -314,8 +326,8 @@ def test_other_precisions_and_statistics_and_buckets_are_other_engines(
     network: Network, library: _Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # None of them paints, so that one graph serves them all.
-    module = deployed_network(network.architecture, network.weights, "bf16", CPU, holds=False)
-    program = _exported_once(LevelFrames(module), CONFIG, Bucket.of(61, 90), holds=False)
+    module = deployed_network(network.architecture, network.weights, "bf16", CPU, stateful=False)
+    program = _exported_once(LevelFrames(module), CONFIG, Bucket.of(61, 90), stateful=False)
     monkeypatch.setattr(tensorrt_engine, "export", lambda *_, **__: program)
     for options in ({}, {"precision": "fp16"}, {"holds": True}, {"size": (300, 90)}):
         built(network, tmp_path / "e", [], **options).close()
@@ -440,7 +452,7 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 *(wanted.height, wanted.width),
                 gpu=None,
                 precision="fp32",
-                holds=wanted.statistics,
+                stateful=wanted.stateful,
                 compiled=False,
             )
 

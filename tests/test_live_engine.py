@@ -40,7 +40,7 @@ class AddingEngine:
 
     def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         assert not self.closed
-        assert condition.hold == 0
+        assert condition.ema_decay == 0
         begun, self._begun = self._begun, self._begun + 1
         self.waiting += 1
 
@@ -231,7 +231,7 @@ def test_a_look_that_holds_waits_for_an_engine_that_does() -> None:
     begin = Openings(ready=1)
     live = LiveEngine([rung(AddingEngine(1))], begin)
     pixels = next(frames(1)).pixels
-    assert live.start(pixels, replace(CONDITION, hold=0.5))()[0, 0, 0] == 101
+    assert live.start(pixels, replace(CONDITION, ema_decay=0.5))()[0, 0, 0] == 101
     assert live.remember() is None
 
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamstyle.engines.packing import FramePacker
+from streamstyle.nets.ema_norm import StatefulFrameGenerator
 from streamstyle.nets.generator import FrameGenerator, Generator
-from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.noise import canvas
 from streamstyle.nets.packed import (
-    HoldingPackedFrameGenerator,
     PackedFrameGenerator,
     PlainPackedFrameGenerator,
+    StatefulPackedFrameGenerator,
 )
 
 HEIGHT, WIDTH = 48, 80
@@ -122,8 +122,8 @@ def test_the_network_holds_the_same_statistics_on_packed_frames(
     past = torch.from_numpy(rng.uniform(0.2, 1, (1, generator.norms.size)).astype(np.float32))
     state = past, torch.full((1, 1), 0.4)
     with torch.no_grad():
-        expected, used = HoldingFrameGenerator(generator)(frames, *inputs(), *state)
-        packed, packed_used = HoldingPackedFrameGenerator(generator)(blocks, *inputs(), *state)
+        expected, used = StatefulFrameGenerator(generator)(frames, *inputs(), *state)
+        packed, packed_used = StatefulPackedFrameGenerator(generator)(blocks, *inputs(), *state)
     found = FramePacker(HEIGHT, WIDTH).unpack(packed.numpy())
     assert np.abs(found.astype(int) - expected[0].numpy()).max() <= 1
     torch.testing.assert_close(packed_used, used, atol=1e-4, rtol=1e-4)

@@ -17,9 +17,9 @@ from test_engine_contract import Network, picture, psnr, still
 
 from streamstyle.cli.main import main
 from streamstyle.engines.guided_engine import GuidedEngine, around
+from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine
 from streamstyle.engines.open import open_engine, paint_all
 from streamstyle.engines.size import RUNGS, SMALLEST, affordable, affordable_engine, fitted
-from streamstyle.engines.statistics import FrozenRepainter, HoldingEngine
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.media.open import open_source
 from streamstyle.metrics.similarity import edge_similarity, sharpness_ratio
@@ -153,8 +153,8 @@ def test_statistics_are_held_through_the_smaller_size() -> None:
     network = Network.fresh()
     condition = still(network.codes[1])
     bright, dark = picture(96, 128), picture(96, 128) // 3
-    engine = open_guided(lambda h, w: network.open_holding("torch", h, w), 96, 128, (48, 64))
-    assert isinstance(engine, HoldingEngine)
+    engine = open_guided(lambda h, w: network.open_stateful("torch", h, w), 96, 128, (48, 64))
+    assert isinstance(engine, StatefulEngine)
     again = FrozenRepainter(engine)
     alone = engine.start(dark, condition)()
     engine.start(bright, condition)()

@@ -100,9 +100,9 @@ def run(consistency: float) -> RunSummary:
 
 
 def test_the_engine_holds_its_statistics_only_where_it_is_asked_to_be_steady() -> None:
-    assert not run(0.0).engine["holds"]
+    assert not run(0.0).engine.stateful
     summary = run(0.7)
-    assert summary.engine["holds"]
+    assert summary.engine.stateful
     assert summary.to_json()["consistency"] == 0.7
     assert not summary.notes
 

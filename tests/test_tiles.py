@@ -34,42 +34,42 @@ def lite() -> Network:
     return Network(bundle.manifest.architecture, bundle.weights, codes)
 
 
-def reach_of(network: Network) -> int:
-    return GeneratorConfig.from_json(network.architecture).reach
+def receptive_radius_of(network: Network) -> int:
+    return GeneratorConfig.from_json(network.architecture).receptive_radius
 
 
 def tiled(network: Network, height: int, width: int, tile: tuple[int, int]) -> TiledEngine:
     engine = open_tiled(
-        lambda h, w: network.open_holding("torch", h, w), height, width, tile, reach_of(network)
+        lambda h, w: network.open_stateful("torch", h, w), height, width, tile, receptive_radius_of(network)
     )
     assert isinstance(engine, TiledEngine)
     return engine
 
 
 def painted_with(
-    network: Network, pixels: Picture, condition: StyleCondition, statistics: np.ndarray | None
+    network: Network, pixels: Picture, condition: StyleCondition, norm_stats: np.ndarray | None
 ) -> Picture:
     """Whole, with these statistics."""
-    whole = network.open_holding("torch", *pixels.shape[:2])
-    whole.statistics = statistics
-    return whole.start(pixels, StyleCondition(condition.codes, condition.mask, hold=1.0))()
+    whole = network.open_stateful("torch", *pixels.shape[:2])
+    whole.norm_stats = norm_stats
+    return whole.start(pixels, StyleCondition(condition.codes, condition.mask, ema_decay=1.0))()
 
 
 def test_tiles_cover_every_length_once_and_keep_away_from_inner_borders() -> None:
     rng = np.random.default_rng(2)
     for _ in range(2000):
-        reach = 8 * int(rng.integers(0, 16))
-        tile = 2 * reach + 8 * int(rng.integers(1, 60))
+        receptive_radius = 8 * int(rng.integers(0, 16))
+        tile = 2 * receptive_radius + 8 * int(rng.integers(1, 60))
         length = tile + 8 * int(rng.integers(0, 500))
-        tiles = list(tiles_along(length, tile, reach))
+        tiles = list(tiles_along(length, tile, receptive_radius))
         assert [t.kept.start for t in tiles] == [0, *(t.kept.stop for t in tiles[:-1])]
         assert tiles[-1].kept.stop == length
         for t in tiles:
             assert t.start % 8 == 0
             assert 0 <= t.start <= t.start + tile <= length
             assert t.kept.start < t.kept.stop
-            assert t.kept.start == 0 or t.kept.start - t.start >= reach
-            assert t.kept.stop == length or t.start + tile - t.kept.stop >= reach
+            assert t.kept.start == 0 or t.kept.start - t.start >= receptive_radius
+            assert t.kept.stop == length or t.start + tile - t.kept.stop >= receptive_radius
 
 
 @pytest.mark.parametrize("size", [(240, 320), (245, 331), (128, 500)])
@@ -83,20 +83,20 @@ def test_tiles_are_what_the_whole_frame_is_with_the_same_statistics(
     assert engine.spec.tiles > 1
     styled = engine.start(pixels, condition)()
     assert styled.shape == pixels.shape
-    whole = painted_with(network, pixels, condition, engine.statistics)
+    whole = painted_with(network, pixels, condition, engine.norm_stats)
     assert psnr(styled, whole) > 60
 
 
 def test_nothing_beyond_the_reach_changes_a_pixel(lite: Network) -> None:
-    reach, condition = reach_of(lite), still(lite.codes[3])
+    receptive_radius, condition = receptive_radius_of(lite), still(lite.codes[3])
     pixels = picture(64, 432)
-    engine = lite.open_holding("torch", 64, 432)
+    engine = lite.open_stateful("torch", 64, 432)
     engine.start(pixels, condition)()
-    statistics = engine.statistics
-    before = painted_with(lite, pixels, condition, statistics).astype(int)
-    pixels[:, 216 + reach :] = 255 - pixels[:, 216 + reach :]
+    norm_stats = engine.norm_stats
+    before = painted_with(lite, pixels, condition, norm_stats).astype(int)
+    pixels[:, 216 + receptive_radius :] = 255 - pixels[:, 216 + receptive_radius :]
     differs = np.flatnonzero(
-        np.abs(painted_with(lite, pixels, condition, statistics) - before).max(axis=(0, 2))
+        np.abs(painted_with(lite, pixels, condition, norm_stats) - before).max(axis=(0, 2))
     )
     assert 216 <= differs[0] < 216 + 40, "the reach is enough, and not much more than that"
 
@@ -109,12 +109,12 @@ def test_tiled_clip_has_no_seams_and_looks_as_painted_whole(lite: Network, clip:
     condition = still(lite.codes[5])
     engine = tiled(lite, *pixels.shape[:2], (320, 480))
     styled = engine.start(pixels, condition)()
-    assert psnr(styled, painted_with(lite, pixels, condition, engine.statistics)) > 60
-    whole = lite.open_holding("torch", *pixels.shape[:2]).start(pixels, condition)()
+    assert psnr(styled, painted_with(lite, pixels, condition, engine.norm_stats)) > 60
+    whole = lite.open_stateful("torch", *pixels.shape[:2]).start(pixels, condition)()
     assert psnr(styled, whole) > 28
     steps = np.abs(np.diff(styled.astype(int), axis=1)).mean(axis=(0, 2))
     expected = np.abs(np.diff(whole.astype(int), axis=1)).mean(axis=(0, 2))
-    seams = [t.kept.stop - 1 for t in tiles_along(800, 480, reach_of(lite))][:-1]
+    seams = [t.kept.stop - 1 for t in tiles_along(800, 480, receptive_radius_of(lite))][:-1]
     assert seams
     assert (steps[seams] / expected[seams]).max() < 1.15
 
@@ -124,14 +124,14 @@ def test_statistics_are_held_from_frame_to_frame_and_another_style_begins_anew(n
     engine = tiled(network, *size, (168, 168))
     one, other = still(network.codes[0]), still(network.codes[1])
     first = engine.start(pixels, one)()
-    kept = engine.statistics
-    engine.start(pixels // 3, StyleCondition(one.codes, hold=1.0))()
-    np.testing.assert_array_equal(engine.statistics, kept)
-    engine.start(pixels // 3, StyleCondition(one.codes, hold=0.5))()
-    assert engine.statistics is not None
-    assert not np.array_equal(engine.statistics, kept)
+    kept = engine.norm_stats
+    engine.start(pixels // 3, StyleCondition(one.codes, ema_decay=1.0))()
+    np.testing.assert_array_equal(engine.norm_stats, kept)
+    engine.start(pixels // 3, StyleCondition(one.codes, ema_decay=0.5))()
+    assert engine.norm_stats is not None
+    assert not np.array_equal(engine.norm_stats, kept)
     engine.start(pixels, other)()
-    engine.statistics = None
+    engine.norm_stats = None
     np.testing.assert_array_equal(engine.start(pixels, one)(), first)
 
 
@@ -139,17 +139,17 @@ def test_frames_that_do_not_fit_into_memory_are_tiled_and_too_small_tiles_refuse
     def open_small(height: int, width: int) -> Engine:
         if height * width > 30_000:
             raise EngineMemoryError(f"{width}x{height} does not fit")
-        return network.open_holding("torch", height, width)
+        return network.open_stateful("torch", height, width)
 
-    reach = reach_of(network)
-    engine = open_fitting(open_small, open_small, 240, 320, reach)
+    receptive_radius = receptive_radius_of(network)
+    engine = open_fitting(open_small, open_small, 240, 320, receptive_radius)
     assert engine.spec.tiles > 1
     assert engine.start(picture(240, 320), still(network.codes[0]))().shape == (240, 320, 3)
-    assert open_fitting(open_small, open_small, 96, 128, reach).spec.tiles == 1
+    assert open_fitting(open_small, open_small, 96, 128, receptive_radius).spec.tiles == 1
     with pytest.raises(EngineMemoryError, match="does not fit"):
-        open_fitting(open_small, open_small, 240, 30_000, reach)
+        open_fitting(open_small, open_small, 240, 30_000, receptive_radius)
     with pytest.raises(EngineError, match="too small"):
-        open_tiled(open_small, 240, 320, (64, 64), reach)
+        open_tiled(open_small, 240, 320, (64, 64), receptive_radius)
 
 
 def test_run_paints_in_tiles_when_asked_and_when_memory_is_short(

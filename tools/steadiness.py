@@ -41,7 +41,7 @@ def measure(
     for style in styles:
         codes = condition_codes(bundle, style, None)
         opening = partial(open_engine, "auto", bundle.manifest.architecture, bundle.weights)
-        model = Model(partial(opening, statistics=True), codes, normalises=True)
+        model = Model(partial(opening, stateful=True), codes, normalises=True)
         height, width = film[0].shape[:2]
         plain = list(paint_all(opening(height, width), film, StyleCondition(codes)))
         steady = steadied(film, fps, model.open_engine(height, width), model, consistency)

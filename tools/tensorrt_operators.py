@@ -77,7 +77,7 @@ def import_wheel(wheel: Path, folder: Path) -> Any:
     return torch_tensorrt
 
 
-def operators(library: Any, *, holds: bool) -> dict[str, list[str]]:
+def operators(library: Any, *, stateful: bool) -> dict[str, list[str]]:
     """Those that we export, those that reach the converters, and those of the latter that none takes."""
     import torch
     from torch_tensorrt.dynamo._settings import CompilationSettings
@@ -111,10 +111,10 @@ def operators(library: Any, *, holds: bool) -> dict[str, list[str]]:
     )
     bundle = load_bundle()
     network = deployed_network(
-        bundle.manifest.architecture, bundle.weights, "fp16", torch.device("cpu"), holds=holds
+        bundle.manifest.architecture, bundle.weights, "fp16", torch.device("cpu"), stateful=stateful
     )
     bucket = Bucket.of(1080, 1920)
-    build(checking, network, network.generator.config, bucket, holds=holds, tell=print)
+    build(checking, network, network.generator.config, bucket, stateful=stateful, tell=print)
     return {name: sorted(targets) for name, targets in found.items()}
 
 
@@ -126,8 +126,8 @@ def main(wheel: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         library = import_wheel(wheel, Path(folder))
         result: dict[str, Any] = {"torch_tensorrt": library.__version__, "torch": str(torch.__version__)}
-        for name, holds in (("plain", False), ("holding", True)):
-            result[name] = operators(library, holds=holds)
+        for name, stateful in (("plain", False), ("holding", True)):
+            result[name] = operators(library, stateful=stateful)
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"{RESULT.relative_to(ROOT)}: refused {[result[name]['refused'] for name in ('plain', 'holding')]}")
     return int(any(result[name]["refused"] for name in ("plain", "holding")))

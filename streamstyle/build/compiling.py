@@ -132,9 +132,7 @@ _SERVING: ContextVar[Compiler | None] = ContextVar("compiler", default=None)
 """Of the thread that opens an engine for a live run; else None."""
 
 
-def aside(
-    config: RunConfig, height: int, width: int, *, statistics: bool
-) -> Callable[[str, str], None] | None:
+def aside(config: RunConfig, height: int, width: int, *, stateful: bool) -> Callable[[str, str], None] | None:
     """What compiles the engine of a name into the cache, see `open_engine`; None where a thread may take all
     the time it needs."""
     compiler = _SERVING.get()
@@ -144,7 +142,7 @@ def aside(
     def compile_(engine: str, what: str) -> None:
         settings = {name: getattr(config, name) for name in _SETTINGS}
         settings |= {} if config.region is None else {"region": config.region}
-        settings |= {"engine": engine, "consistency": float(statistics)}
+        settings |= {"engine": engine, "consistency": float(stateful)}
         settings |= {"precision": config.precision if engine in PRECISIONS else "auto"}
         compiler.compile(Order(settings, height, width, os.getpid()), what)
 

@@ -41,10 +41,10 @@ def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
     return open_for
 
 
-def hold_of(config: RunConfig, engine: Engine, *, live: bool) -> Callable[[Frame], float] | None:
+def ema_decay_of(config: RunConfig, engine: Engine, *, live: bool) -> Callable[[Frame], float] | None:
     """The share of the past that each frame's statistics hold; None where none is asked for or kept.
 
-    live: the engine may not be open yet; it ignores a hold that it cannot keep.
+    live: the engine may not be open yet; it ignores a decay that it cannot apply.
     """
-    steadied = config.consistency > 0 and (live or engine.spec.holds)
+    steadied = config.consistency > 0 and (live or engine.spec.stateful)
     return SceneHold(config.consistency).of if steadied else None

@@ -113,16 +113,16 @@ class Controlled:
         codes = shown.codes
         if _painted(config) != _painted(before):
             codes = self.model.codes_of(config)
-        hold, go_over = shown.hold, self._engine_for(info, config, before)
+        ema_decay, go_over = shown.ema_decay, self._engine_for(info, config, before)
         if config.consistency != before.consistency:
-            hold = SceneHold(config.consistency).of if config.consistency else None
+            ema_decay = SceneHold(config.consistency).of if config.consistency else None
         region, opener = shown.region, region_opener(config)
         if not same_region(config, before):
             region = None if opener is None else opener(info.height, info.width)
-        return StyleTarget(codes, region, hold, config.style, config.colour), go_over
+        return StyleTarget(codes, region, ema_decay, config.style, config.colour), go_over
 
     def _engine_for(self, info: StreamInfo, config: RunConfig, before: RunConfig) -> Callable[[], None]:
-        """What goes over to another consistency, and live to an engine that can hold statistics or need not,
+        """What goes over to another consistency, and live to an engine that keeps statistics or need not,
         or that is ready for a region: what a film's engine lacks for that it opens by itself."""
         engine, judge = self.painting.engine, None
         guard: Guard | None = None
@@ -155,7 +155,7 @@ class Controlled:
         return {
             "live": info.live,
             "size": [info.width, info.height],
-            "engine": vars(engine.spec),
+            "engine": engine.spec.to_json(),
             "opening": engine.opening if isinstance(engine, LiveEngine) else "",
             "unpainted": engine.unpainted if isinstance(engine, LiveEngine) else 0,
             "frames_in": status.captured,

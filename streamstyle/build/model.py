@@ -47,8 +47,8 @@ def _unchangeable(config: RunConfig) -> NDArray[np.float32]:
 class Model:
     """The network and the two codes (2, size) that a run uses, before the frame size is known.
 
-    open_holding: the same with statistics that can be set; None where the model has none. reach: see
-    `GeneratorConfig.reach`. codes_of: the codes that other settings mean on this network. Raises ConfigError,
+    open_stateful: the same with statistics that can be set; None where the model has none. receptive_radius:
+    see `GeneratorConfig`. codes_of: the codes that other settings mean on this network. Raises ConfigError,
     ModelError. normalises: is it known to normalise over the frame, and so to answer its mean with nothing?
     plain: the code (size,) that leaves a picture as it is, None where there is none. on_gpu: the same, but
     where the GPU lacks memory for a size it is not left for the processor; None where that is no question.
@@ -57,8 +57,8 @@ class Model:
     open_engine: Callable[[int, int], Engine]
     codes: NDArray[np.float32]
     codes_of: Callable[[RunConfig], NDArray[np.float32]] = _unchangeable
-    open_holding: Callable[[int, int], Engine] | None = None
-    reach: Callable[[], int] = lambda: 0
+    open_stateful: Callable[[int, int], Engine] | None = None
+    receptive_radius: Callable[[], int] = lambda: 0
     normalises: bool = False
     plain: NDArray[np.float32] | None = None
     on_gpu: Model | None = None
@@ -92,7 +92,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
         height: int,
         width: int,
         *,
-        statistics: bool = config.consistency > 0,
+        stateful: bool = config.consistency > 0,
         whole: bool = config.size is None,
         leave_gpu: bool = True,
     ) -> Engine:
@@ -102,24 +102,26 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             weights,
             height,
             width,
-            statistics=statistics,
+            stateful=stateful,
             masks=config.region is not None,
             # Only of whole frames, since those are judged.
             halvings=halvings(height, width) if whole and config.correct == "repair" else 0,
             precision=config.precision,
             label=config.network,
             tell=tell,
-            aside=aside(config, height, width, statistics=statistics),
+            aside=aside(config, height, width, stateful=stateful),
             leave_gpu=leave_gpu,
         )
 
-    def reach() -> int:
-        return GeneratorConfig.from_json(architecture).reach
+    def receptive_radius() -> int:
+        return GeneratorConfig.from_json(architecture).receptive_radius
 
     def painting(*, leave_gpu: bool) -> Model:
         opens = partial(open_for, leave_gpu=leave_gpu)
-        holds = partial(opens, statistics=True, whole=False)
-        return Model(opens, codes, codes_of, holds, reach, normalises=True, plain=bundle.original)
+        stateful = partial(opens, stateful=True, whole=False)
+        return Model(
+            opens, codes, codes_of, stateful, receptive_radius, normalises=True, plain=bundle.original
+        )
 
     model = painting(leave_gpu=True)
     if config.engine != "auto" or isinstance(find_gpu(), str):
@@ -150,7 +152,7 @@ def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -
     contract = Contract.from_json(foreign.manifest.contract)
 
     def open_for(height: int, width: int) -> Engine:
-        compiled = aside(config, height, width, statistics=False)
+        compiled = aside(config, height, width, stateful=False)
         return ForeignEngine(
             foreign.manifest.kind,
             foreign.data,

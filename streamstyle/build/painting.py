@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from streamstyle.build.conditions import hold_of, region_opener
+from streamstyle.build.conditions import ema_decay_of, region_opener
 from streamstyle.build.live_engine import open_live_engine, rungs
 from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
@@ -15,7 +15,7 @@ from streamstyle.control.detector import ChangingDetector
 from streamstyle.control.guard import ChangingGuard
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter
-from streamstyle.engines.statistics import repainter_of
+from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import RunReport
@@ -81,9 +81,9 @@ def painting_opener(
             repainter = repainter_of(engine)
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
-        hold = hold_of(config, engine, live=info.live)
+        ema_decay = ema_decay_of(config, engine, live=info.live)
         scheduler = StyleScheduler(
-            StyleTarget(model.codes, region, hold, config.style, config.colour), model.plain
+            StyleTarget(model.codes, region, ema_decay, config.style, config.colour), model.plain
         )
         stack.callback(scheduler.close)
         events = stack.enter_context(EventLog(job.events))

@@ -52,7 +52,7 @@ def open_alone(config: RunConfig, model: Model, height: int, width: int) -> Engi
 def _opener_of_one(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engine]:
     auto = config.size is not None and parse_size(config.size) is None
     tile = None if config.tile is None else parse_tile(config.tile)
-    if tile is not None and model.open_holding is None:
+    if tile is not None and model.open_stateful is None:
         raise ConfigError("only the network's own styles can be painted in tiles; leave --tile out")
 
     def open_for(info: StreamInfo) -> Engine:
@@ -85,15 +85,15 @@ def _carried(inner: Engine, size: tuple[int, int], working: tuple[int, int], eve
 def _opener(model: Model, tile: tuple[int, int] | None, *, live: bool) -> Callable[[int, int], Engine]:
     """What opens an engine for a height and width: whole, or in tiles where asked for or where memory lacks.
     Live, a smaller size is the better answer to that."""
-    holding = model.open_holding
+    holding = model.open_stateful
     if holding is None or (live and tile is None):
         return model.open_engine
 
     def open_one(height: int, width: int) -> Engine:
         if tile is None:
-            return open_fitting(model.open_engine, holding, height, width, model.reach())
+            return open_fitting(model.open_engine, holding, height, width, model.receptive_radius())
         if tile[0] >= height and tile[1] >= width:
             return model.open_engine(height, width)
-        return open_tiled(holding, height, width, tile, model.reach())
+        return open_tiled(holding, height, width, tile, model.receptive_radius())
 
     return open_one

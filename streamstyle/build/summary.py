@@ -43,7 +43,7 @@ def summarise(
         consistency=config.consistency,
         region=config.region,
         region_style=config.region_style,
-        engine=vars(painting.engine.spec),
+        engine=painting.engine.spec,
         frames_in=status.captured,
         frames_out=status.left,
         drops=dict(status.drops),

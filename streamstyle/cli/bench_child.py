@@ -138,7 +138,7 @@ def _engine(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
         watch.frame_ms = latency
         return watch.round()
 
-    return Ready(vars(engine.spec), round(opened, 3)), measure
+    return Ready(engine.spec.to_json(), round(opened, 3)), measure
 
 
 def _decode(task: Task, _stack: ExitStack) -> tuple[Ready, Measure]:

@@ -27,13 +27,13 @@ from streamstyle.bench.protocol import (
 from streamstyle.bench.rendered import RenderedFilm, render
 from streamstyle.bench.runs import timed
 from streamstyle.bench.subjects import Distance, Measured, Painter, Subject
-from streamstyle.build.conditions import hold_of
+from streamstyle.build.conditions import ema_decay_of
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.painting import judges
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
+from streamstyle.engines.norm_stats import paint_modulated, repainter_of
 from streamstyle.engines.open import open_engine
-from streamstyle.engines.statistics import paint_modulated, repainter_of
 from streamstyle.errors import ConfigError
 from streamstyle.media.open import open_source
 from streamstyle.metrics.perceptual import perceptual_distance, taps
@@ -163,11 +163,11 @@ def read_film(url: str, frames: int) -> tuple[Film, float]:
 
 
 @cache
-def _network(*, statistics: bool) -> Engine:
+def _network(*, stateful: bool) -> Engine:
     """The network that all styles of ours share, at 640x360."""
     bundle = load_bundle(network_folder(NETWORK))
     architecture = bundle.manifest.architecture
-    return open_engine("auto", architecture, bundle.weights, SIZE[1], SIZE[0], statistics=statistics)
+    return open_engine("auto", architecture, bundle.weights, SIZE[1], SIZE[0], stateful=stateful)
 
 
 def open_style(style: str) -> Callable[[Film], Film]:
@@ -175,7 +175,7 @@ def open_style(style: str) -> Callable[[Film], Film]:
     EngineError."""
     model = load_model(RunConfig(style=style, network=NETWORK))
     imported = asked_model(style, model_names()) is not None
-    engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=False)
+    engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(stateful=False)
 
     def paint(film: Film) -> Film:
         process = Process(engine, style_scheduler(model), None, RepairCorrector(), EventLog(None))
@@ -184,9 +184,9 @@ def open_style(style: str) -> Callable[[Film], Film]:
     return paint
 
 
-def style_scheduler(model: Model, hold: Callable[[Frame], float] | None = None) -> StyleScheduler:
+def style_scheduler(model: Model, ema_decay: Callable[[Frame], float] | None = None) -> StyleScheduler:
     """How a run paints with this model. hold: see `StyleTarget`."""
-    return StyleScheduler(StyleTarget(model.codes, None, hold, ""), model.plain)
+    return StyleScheduler(StyleTarget(model.codes, None, ema_decay, ""), model.plain)
 
 
 def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: float) -> Film:
@@ -194,7 +194,7 @@ def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: 
     statistics if it can have them."""
     config = RunConfig(consistency=consistency)
     detector, guard = judges(config, normalises=model.normalises)
-    scheduler = style_scheduler(model, hold_of(config, engine, live=False))
+    scheduler = style_scheduler(model, ema_decay_of(config, engine, live=False))
     corrector, again = RepairCorrector(), repainter_of(engine)
     process = Process(engine, scheduler, detector, corrector, EventLog(None), guard, repainter=again)
     return [frame.pixels for frame in process(timed(film, fps))]
@@ -212,10 +212,10 @@ def open_painter(style: str, other_style: str) -> Painter:
         return list(map(style_scheduler(model), timed(film, _FPS)))
 
     def modulate(film: Film, factors: Sequence[float]) -> Film:
-        return list(paint_modulated(_network(statistics=True), film, conditions(film), factors))
+        return list(paint_modulated(_network(stateful=True), film, conditions(film), factors))
 
     def steady(film: Film, fps: float, consistency: float) -> Film:
-        engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(statistics=True)
+        engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(stateful=True)
         return steadied(film, fps, engine, model, consistency)
 
     return Painter(open_style(style), restyle, None if imported else modulate, steady, conditions)

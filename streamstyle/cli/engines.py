@@ -28,8 +28,8 @@ def list_engines(_arguments: argparse.Namespace) -> int:
     manifests = cache.manifests()
     for manifest in manifests:
         engine, precision = (manifest.key.get(name, "?") for name in ("engine", "precision"))
-        holds = ", holds statistics" if manifest.key.get("holds") else ""
-        print(f"{manifest.what:36} {manifest.size / 1e6:6.1f} MB  {engine} {precision}{holds}")
+        statistics = ", holds statistics" if manifest.key.get("holds") else ""
+        print(f"{manifest.what:36} {manifest.size / 1e6:6.1f} MB  {engine} {precision}{statistics}")
     for sentence in PaceCache().sentences():
         print(sentence)
     total = sum(manifest.size for manifest in manifests)

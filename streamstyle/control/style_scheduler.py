@@ -37,8 +37,8 @@ class StyleTarget:
     """(2, size): the codes outside and inside the region."""
     region: Region | None
     """Where the second code holds; None paints with the first code everywhere."""
-    hold: Callable[[Frame], float] | None
-    """`StyleCondition.hold` of each frame; None is 0."""
+    ema_decay: Callable[[Frame], float] | None
+    """`StyleCondition.ema_decay` of each frame; None is 0."""
     name: str
     """Name of the style, as the user wrote it."""
     colour: float = 0.0
@@ -98,7 +98,7 @@ class StyleScheduler:
             self._colour = self._colour_from + self._share * (target.colour - self._colour_from)
         self._time = frame.time
         mask = None if target.region is None else target.region.mask(frame)
-        hold = 0.0 if target.hold is None else target.hold(frame)
+        ema_decay = 0.0 if target.ema_decay is None else target.ema_decay(frame)
         if self._plain is not None and (share := content_share(frame.pixels)) < 1:
             codes = share * self._codes + (1 - share) * self._plain
             # Hold nothing: the statistics of a frame that is hardly painted do not suit later frames.
@@ -108,10 +108,10 @@ class StyleScheduler:
             )
         still = self._still
         kept = still.codes is self._codes and still.mask is mask
-        if not kept or (still.hold, still.name, still.colour) != (hold, target.name, self._colour):
+        if not kept or (still.ema_decay, still.name, still.colour) != (ema_decay, target.name, self._colour):
             fading = self._share < 1
             self._still = StyleCondition(
-                self._codes, mask, hold, target.name, fading=fading, colour=self._colour
+                self._codes, mask, ema_decay, target.name, fading=fading, colour=self._colour
             )
         return self._still
 

@@ -15,14 +15,14 @@ from streamstyle.types import StyleCondition
 class Conditioning:
     """Turns conditions into inputs for frames of one size; an unchanged condition costs nothing per frame.
 
-    canvas: float32 (1, CANVAS_CHANNELS, H/8, W/8) of the padded size, the same for every frame. holds:
-    conditions may ask for held statistics.
+    canvas: float32 (1, CANVAS_CHANNELS, H/8, W/8) of the padded size, the same for every frame. stateful:
+    conditions may set `ema_decay`.
     """
 
-    def __init__(self, padding: Padding, code_size: int, *, holds: bool = False) -> None:
+    def __init__(self, padding: Padding, code_size: int, *, stateful: bool = False) -> None:
         self._padding = padding
         self._code_size = code_size
-        self._holds = holds
+        self._stateful = stateful
         height, width = padding.padded_size
         self.canvas: NDArray[np.float32] = canvas(height, width)[None]
         self._size = height, width
@@ -38,7 +38,7 @@ class Conditioning:
         Raises EngineError where the condition does not fit the network or the frame.
         """
         if self._inputs is None or condition is not self._condition:
-            self._check(condition.hold)
+            self._check(condition.ema_decay)
             self._inputs = self._codes(condition.codes), self._halved(condition.mask)
             self._condition = condition
         return self._inputs
@@ -52,11 +52,11 @@ class Conditioning:
             self._canvases[condition.origin] = np.ascontiguousarray(part)[None]
         return self._canvases[condition.origin]
 
-    def _check(self, hold: float) -> None:
-        if not 0 <= hold <= 1:
-            raise EngineError(f"hold must lie in 0..1, not {hold:g}")
-        if hold and not self._holds:
-            raise EngineError("this engine keeps no statistics to hold; open it with statistics=True")
+    def _check(self, ema_decay: float) -> None:
+        if not 0 <= ema_decay <= 1:
+            raise EngineError(f"ema_decay must lie in 0..1, not {ema_decay:g}")
+        if ema_decay and not self._stateful:
+            raise EngineError("this engine keeps no statistics to hold; open it with stateful=True")
 
     def _codes(self, codes: NDArray[np.float32]) -> NDArray[np.float32]:
         if codes.shape != (2, self._code_size):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from streamstyle.engines.cache import EngineCache, Recipe
-from streamstyle.engines.device import DeviceEngine, HoldingDeviceEngine, Network, first_line
+from streamstyle.engines.device import DeviceEngine, Network, StatefulDeviceEngine, first_line
 from streamstyle.engines.exported import deployed_network, export, graph_key
 from streamstyle.engines.gpu import Gpu
 from streamstyle.engines.machine import instruction_sets
@@ -55,7 +55,7 @@ def open_cuda(
     *,
     gpu: Gpu | None,
     precision: str,
-    holds: bool,
+    stateful: bool,
     halvings: int = 0,
     compiled: bool = True,
     cache: EngineCache | None = None,
@@ -70,14 +70,14 @@ def open_cuda(
     """
     config = GeneratorConfig.from_json(architecture)
     device = torch.device("cpu" if gpu is None else f"cuda:{gpu.index}")
-    in_flight = 1 if holds or gpu is None else IN_FLIGHT
-    spec = EngineSpec("cuda", precision, str(device), in_flight=in_flight, holds=holds, why=why)
+    in_flight = 1 if stateful or gpu is None else IN_FLIGHT
+    spec = EngineSpec("cuda", precision, str(device), in_flight=in_flight, stateful=stateful, why=why)
     size = Padding.to_multiple(height, width, SIZE_MULTIPLE).padded_size
-    module = deployed_network(architecture, weights, precision, device, holds=holds)
+    module = deployed_network(architecture, weights, precision, device, stateful=stateful)
     run: Callable[..., Any] = module
     if compiled:
         key = {
-            **graph_key(architecture, weights, Path(__file__), precision=precision, holds=holds),
+            **graph_key(architecture, weights, Path(__file__), precision=precision, stateful=stateful),
             "engine": "cuda",
             "size": list(size),
             "torch": str(torch.__version__),
@@ -86,7 +86,7 @@ def open_cuda(
         recipe = Recipe(
             f"{label} for {width}x{height}",
             key,
-            compile=lambda: _compile(module, config, size, holds=holds),
+            compile=lambda: _compile(module, config, size, stateful=stateful),
             export=lambda package: package.data,
             load=_load,
         )
@@ -94,7 +94,7 @@ def open_cuda(
             run = (recipe.compile() if cache is None else cache.get(recipe)).run
         except EngineError as error:
             tell(f"cuda runs uncompiled, which is slower: {error}")
-    engine = HoldingDeviceEngine if holds else DeviceEngine
+    engine = StatefulDeviceEngine if stateful else DeviceEngine
     return engine(
         *(as_network(run), config, height, width),
         device=device,
@@ -118,7 +118,7 @@ def as_network(run: Callable[..., Any]) -> Network:
 
 
 def _compile(
-    module: torch.nn.Module, config: GeneratorConfig, size: tuple[int, int], *, holds: bool
+    module: torch.nn.Module, config: GeneratorConfig, size: tuple[int, int], *, stateful: bool
 ) -> Package:
     from torch._inductor import aoti_compile_and_package
     from torch._inductor.utils import fresh_cache
@@ -128,7 +128,7 @@ def _compile(
         warnings.simplefilter("ignore")  # of torch, on its own future
         path = str(Path(folder) / "network.pt2")
         try:
-            program = export(module, config, size, holds=holds)
+            program = export(module, config, size, stateful=stateful)
             aoti_compile_and_package(program, package_path=path, inductor_configs=_INDUCTOR)
             data = Path(path).read_bytes()
         # Whatever is missing shows in its own way: a compiler, its headers, Triton, memory.

@@ -28,7 +28,7 @@ from streamstyle.types import EngineSpec, Painting, Pending, Picture, Small, Sty
 
 Network: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
 """Takes what the network's `forward` takes, on the device; gives the frames (1, H, W, 3) uint8 and, where it
-holds statistics, those that it painted with (1, norms.size)."""
+keeps statistics, those that it painted with (1, norms.size)."""
 
 _WARM_UP = 3  # runs before a capture: libraries choose their kernels and take their memory in these
 
@@ -111,7 +111,7 @@ class Slot:
         codes: NDArray[np.float32],
         mask: NDArray[np.uint8],
         canvas: NDArray[np.float32],
-        hold: float,
+        ema_decay: float,
     ) -> list[int]:
         """Fill the host's side but for the frame; returns which inputs have to be sent."""
         changed = [0]
@@ -125,7 +125,7 @@ class Slot:
             self.canvas = canvas
             changed.append(3)
         if 5 in self.host:
-            self.host[5].fill_(hold)
+            self.host[5].fill_(ema_decay)
             changed.append(5)
         return changed
 
@@ -155,12 +155,12 @@ class DeviceEngine:
     ) -> None:
         self._network, self._device, self._spec, self._tell = network, device, spec, tell
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
-        self._conditioning = Conditioning(self._padding, config.layout.size, holds=spec.holds)
+        self._conditioning = Conditioning(self._padding, config.layout.size, stateful=spec.stateful)
         self._in, self._compute, self._out = (Lane(device) for _ in range(3))
         padded = self._padding.bottom or self._padding.right
         self._halvings = 0 if padded else halvings
         self._norms = config.norms
-        self._past = torch.zeros((1, self._norms.size), dtype=torch.float32, device=device)
+        self._state = torch.zeros((1, self._norms.size), dtype=torch.float32, device=device)
         self._has_past = False
         self._capture = capture and device.type == "cuda"
         self._pool: Any = None
@@ -178,10 +178,10 @@ class DeviceEngine:
             torch.empty((1, 1, height // 2, width // 2), dtype=torch.uint8, device=self._device),
             canvas,
         ]
-        if not self._spec.holds:
+        if not self._spec.stateful:
             return like, {3: canvas}
         # Frames may be tiles of a larger one then, each with another part of the canvas under it.
-        return [*like, self._past, torch.empty((1, 1), device=self._device)], {4: self._past}
+        return [*like, self._state, torch.empty((1, 1), device=self._device)], {4: self._state}
 
     @property
     def spec(self) -> EngineSpec:
@@ -198,17 +198,17 @@ class DeviceEngine:
         (codes, mask), canvas = self._conditioning.of(condition), self._conditioning.canvas_of(condition)
         with self._failing(), torch.no_grad():
             slot = self._idle.popleft() if self._idle else self._slot()
-            hold = condition.hold if self._has_past else 0.0
+            ema_decay = condition.ema_decay if self._has_past else 0.0
             self._padding.pad_into(pixels, slot.host[0].numpy()[0])
             with self._in.after():
-                for i in slot.load(codes, mask, canvas, hold):
+                for i in slot.load(codes, mask, canvas, ema_decay):
                     slot.inputs[i].copy_(slot.host[i], non_blocking=True)
             sent = self._in.mark()
             with self._compute.after(sent):
                 began = self._compute.mark()
                 styled, used = slot.paint()
                 if used is not None:
-                    self._past.copy_(used)
+                    self._state.copy_(used)
                     self._has_past = True
             painted = self._compute.mark()
             with self._out.after(painted):
@@ -284,36 +284,36 @@ class DeviceEngine:
             raise engine_error(f"the {self._spec.name} engine {how}", error) from error
 
 
-class HoldingDeviceEngine(DeviceEngine):
-    """The same with statistics as state, which stays on the device; implements `HoldingEngine`.
+class StatefulDeviceEngine(DeviceEngine):
+    """The same with statistics as state, which stays on the device; implements `StatefulEngine`.
 
     The lane keeps the frames in the order of `start`. Reading the statistics waits for the device.
     """
 
     @property
     def norms(self) -> CodeLayout:
-        """See `HoldingEngine`."""
+        """See `StatefulEngine`."""
         return self._norms
 
     @property
-    def statistics(self) -> NDArray[np.float32] | None:
-        """See `HoldingEngine`; waits for the frames that are under way."""
+    def norm_stats(self) -> NDArray[np.float32] | None:
+        """See `StatefulEngine`; waits for the frames that are under way."""
         if not self._has_past:
             return None
         with self._failing(), torch.no_grad():
             with self._compute.after():
-                kept = self._past.to("cpu", copy=True)
+                kept = self._state.to("cpu", copy=True)
             return kept[0].numpy()
 
-    @statistics.setter
-    def statistics(self, value: NDArray[np.float32] | None) -> None:
+    @norm_stats.setter
+    def norm_stats(self, value: NDArray[np.float32] | None) -> None:
         if value is not None and value.shape != (self._norms.size,):
             raise EngineError(f"the network keeps {self._norms.size} statistics, not {value.shape}")
         self._has_past = value is not None
         if value is not None:
             given = torch.from_numpy(np.array(value, np.float32))[None]
             with self._failing(), torch.no_grad(), self._compute.after():
-                self._past.copy_(given)
+                self._state.copy_(given)
 
 
 def halved(frames: Tensor, times: int) -> Tensor:

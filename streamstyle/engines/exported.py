@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+    from streamstyle.nets.ema_norm import StatefulFrameGenerator
     from streamstyle.nets.generator import FrameGenerator
-    from streamstyle.nets.held import HoldingFrameGenerator
 
 _NETS = Path(__file__).parents[1] / "nets"
-_SOURCES = ("generator.py", "held.py", "layout.py", "deployed.py")
+_SOURCES = ("generator.py", "ema_norm.py", "layout.py", "deployed.py")
 
 
 def graph_key(
@@ -31,7 +31,7 @@ def graph_key(
     engine: Path,
     *,
     precision: str,
-    holds: bool,
+    stateful: bool,
 ) -> dict[str, Any]:
     """What a compiled network depends on, but for size, library and device. engine: the compiling file."""
     return {
@@ -39,12 +39,12 @@ def graph_key(
         "weights": weights_hash(weights),
         "graph": source_hash(*(_NETS / name for name in _SOURCES), Path(__file__), engine),
         "precision": precision,
-        "holds": holds,
+        "holds": stateful,
     }
 
 
 def input_shapes(
-    size: tuple[int, int], config: GeneratorConfig, *, holds: bool
+    size: tuple[int, int], config: GeneratorConfig, *, stateful: bool
 ) -> list[tuple[list[int], torch.dtype]]:
     """Of frames, codes, mask and canvas, and of past and hold, as the network's `forward` takes them."""
     import torch
@@ -56,7 +56,7 @@ def input_shapes(
         ([1, 2, config.layout.size], torch.float32),
         ([1, 1, height // 2, width // 2], torch.uint8),
         ([1, CANVAS_CHANNELS, height // SIZE_MULTIPLE, width // SIZE_MULTIPLE], torch.float32),
-        *(state if holds else []),
+        *(state if stateful else []),
     ]
 
 
@@ -66,20 +66,20 @@ def deployed_network(
     precision: str,
     device: torch.device,
     *,
-    holds: bool,
-) -> FrameGenerator | HoldingFrameGenerator:
+    stateful: bool,
+) -> FrameGenerator | StatefulFrameGenerator:
     """The network of a bundle in `precision` on `device`, channels last. Raises ModelError."""
     import torch
 
     from streamstyle.nets.deployed import deployed
     from streamstyle.nets.generator import restore_generator
 
-    network = deployed(restore_generator(architecture, weights), precision, holds=holds)
+    network = deployed(restore_generator(architecture, weights), precision, stateful=stateful)
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def export(
-    network: torch.nn.Module, config: GeneratorConfig, size: tuple[int, int] | Bucket, *, holds: bool
+    network: torch.nn.Module, config: GeneratorConfig, size: tuple[int, int] | Bucket, *, stateful: bool
 ) -> ExportedProgram:
     """The graph of a network that takes `input_shapes`, for one padded size or for all of a bucket."""
     import torch
@@ -97,10 +97,10 @@ def export(
             None,
             {2: half * rows, 3: half * columns},
             {2: rows, 3: columns},
-            *([None, None] if holds else []),
+            *([None, None] if stateful else []),
         )
         size = size.height.usual, size.width.usual
     device = next(network.parameters()).device
-    shapes = input_shapes(size, config, holds=holds)
+    shapes = input_shapes(size, config, stateful=stateful)
     example = tuple(torch.zeros(shape, dtype=dtype, device=device) for shape, dtype in shapes)
     return torch.export.export(network, example, dynamic_shapes=dynamic)

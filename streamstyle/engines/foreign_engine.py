@@ -71,8 +71,8 @@ TRANSFORMER_CONTRACT = Contract("nchw", "nchw", "bytes", "bytes", multiple=4)
 
 
 class ForeignEngine:
-    """An imported model at one frame size. It has no style codes and keeps no statistics (`spec.holds`): of a
-    `StyleCondition` nothing is heard.
+    """An imported model at one frame size. It has no style codes and keeps no statistics (`spec.stateful`):
+    of a `StyleCondition` nothing is heard.
 
     strength: 0 (the frame itself) .. 1, a blend of pixels. A model of a fixed size gets the frame resized
     to it, and its picture is resized back. cache, label: see `OpenVinoEngine`.

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.engines.statistics import HoldingEngine, SkippingEngine
+from streamstyle.engines.norm_stats import SkippingEngine, StatefulEngine
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.nets.layout import CodeLayout
 from streamstyle.types import Engine, EngineSpec, Painting, Pending, Picture, StyleCondition, is_painted
@@ -28,8 +28,8 @@ def around(inner: Engine, height: int, width: int, working: tuple[int, int]) -> 
     open for; `inner` itself where that is the frame's size."""
     if working == (height, width):
         return inner
-    if isinstance(inner, HoldingEngine):
-        return HoldingGuidedEngine(inner, height, width, working)
+    if isinstance(inner, StatefulEngine):
+        return StatefulGuidedEngine(inner, height, width, working)
     return GuidedEngine(inner, height, width, working)
 
 
@@ -95,23 +95,23 @@ class GuidedEngine:
         self._inner.close()
 
 
-class HoldingGuidedEngine(GuidedEngine):
-    """The same around a `HoldingEngine`, and one itself."""
+class StatefulGuidedEngine(GuidedEngine):
+    """The same around a `StatefulEngine`, and one itself."""
 
-    def __init__(self, inner: HoldingEngine, height: int, width: int, working: tuple[int, int]) -> None:
+    def __init__(self, inner: StatefulEngine, height: int, width: int, working: tuple[int, int]) -> None:
         super().__init__(inner, height, width, working)
         self._holding = inner
 
     @property
     def norms(self) -> CodeLayout:
-        """See `HoldingEngine`."""
+        """See `StatefulEngine`."""
         return self._holding.norms
 
     @property
-    def statistics(self) -> NDArray[np.float32] | None:
-        """See `HoldingEngine`."""
-        return self._holding.statistics
+    def norm_stats(self) -> NDArray[np.float32] | None:
+        """See `StatefulEngine`."""
+        return self._holding.norm_stats
 
-    @statistics.setter
-    def statistics(self, value: NDArray[np.float32] | None) -> None:
-        self._holding.statistics = value
+    @norm_stats.setter
+    def norm_stats(self, value: NDArray[np.float32] | None) -> None:
+        self._holding.norm_stats = value

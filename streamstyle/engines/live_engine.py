@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from streamstyle.engines.statistics import repainter_of
+from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.types import Engine, EngineSpec, Painting, Pending, Picture, Repaint, StyleCondition
 
@@ -111,8 +111,8 @@ class LiveEngine:
         serving = self._serving
         if serving is None:
             return self._passed(pixels)
-        if condition.hold and not serving.engine.spec.holds:
-            condition = replace(condition, hold=0.0)  # the engine that holds is still being opened
+        if condition.ema_decay and not serving.engine.spec.stateful:
+            condition = replace(condition, ema_decay=0.0)  # the stateful engine is still being opened
         if condition.mask is not None and not serving.engine.spec.masks:
             condition = replace(condition, mask=None)  # as is the one that is ready for masks
         try:
@@ -135,7 +135,7 @@ class LiveEngine:
         return replace(pending, wait=wait) if isinstance(pending, Painting) else wait
 
     def remember(self) -> Repaint | None:
-        """See `streamstyle.types.Repainter`; None while no engine holds statistics."""
+        """See `streamstyle.types.Repainter`; None while no engine keeps statistics."""
         repainter = None if self._serving is None else repainter_of(self._serving.engine)
         return None if repainter is None else repainter.remember()
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from streamstyle.engines.cache import EngineCache, cache_folder
 from streamstyle.engines.gpu import Gpu, find_gpu
 from streamstyle.engines.memory import check_memory
-from streamstyle.engines.openvino_engine import HoldingOpenVinoEngine, OpenVinoEngine
+from streamstyle.engines.openvino_engine import OpenVinoEngine, StatefulOpenVinoEngine
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, nearest
 from streamstyle.types import Engine, Pending, Picture, StyleCondition
 
@@ -35,7 +35,7 @@ class _Wanted:
     weights: Mapping[str, NDArray[np.generic]]
     height: int
     width: int
-    statistics: bool
+    stateful: bool
     masks: bool
     halvings: int
     precision: str
@@ -68,7 +68,7 @@ def open_engine(
     height: int,
     width: int,
     *,
-    statistics: bool = False,
+    stateful: bool = False,
     masks: bool = False,
     halvings: int = 0,
     precision: str = "auto",
@@ -79,20 +79,18 @@ def open_engine(
 ) -> Engine:
     """Open the engine `name` for frames of `height` x `width`; "auto": the first of `ENGINES` to be had.
 
-    architecture, weights: of a style bundle's generator. statistics: keep those of the normalisation from
-    frame to frame, so that conditions may ask for `hold`; one frame at a time then. masks: conditions
+    architecture, weights: of a style bundle's generator. stateful: keep the statistics of the normalisation
+    from frame to frame, so that conditions may set `ema_decay`; one frame at a time then. masks: conditions
     will have them; an engine that is slower for it is else made so by the first. halvings: how often engines
     on a device halve picture and painting for `Painting.small`. precision: one of the engine's `PRECISIONS`.
-    tell: hears that an engine is compiled, once (`label` for WxH), and why
-    it cannot be kept for the next start. aside: for callers that cannot wait, has the engine of this name
-    compiled into the cache by another process (see `EngineCache`; the second argument is for people).
-    leave_gpu: whether "auto" paints on the processor where the GPU lacks memory for this size.
-    Raises ConfigError for an unknown name or precision, EngineMemoryError where frames of this size do not
-    fit into memory and EngineError where the engine cannot be had. Only "auto" goes on to another one, and
-    says why in `spec.why`.
-    """
+    tell: hears that an engine is compiled, once (`label` for WxH), and why it cannot be kept for the next
+    start. aside: for callers that cannot wait, has the engine of this name compiled into the cache by another
+    process (see `EngineCache`; the second argument is for people). leave_gpu: whether "auto" paints on the
+    processor where the GPU lacks memory for this size. Raises ConfigError for an unknown name or precision,
+    EngineMemoryError where frames of this size do not fit into memory and EngineError where the engine cannot
+    be had. Only "auto" goes on to another one, and says why in `spec.why`."""
     wanted = _Wanted(
-        *(architecture, weights, height, width, statistics, masks, halvings),
+        *(architecture, weights, height, width, stateful, masks, halvings),
         *(precision, label, tell, aside, leave_gpu),
     )
     if name == "auto":
@@ -163,7 +161,7 @@ def _asked_of_gpu(name: str, wanted: _Wanted) -> dict[str, Any]:
         "width": wanted.width,
         "gpu": _gpu_for(name),
         "precision": _precision(name, wanted),
-        "holds": wanted.statistics,
+        "holds": wanted.stateful,
         "halvings": wanted.halvings,
         "cache": wanted.cache(name),
         "label": wanted.label,
@@ -178,7 +176,7 @@ def _precision(name: str, wanted: _Wanted) -> str:
 
 def _open_openvino(wanted: _Wanted) -> Engine:
     check_memory(wanted.height, wanted.width)
-    engine = HoldingOpenVinoEngine if wanted.statistics else OpenVinoEngine
+    engine = StatefulOpenVinoEngine if wanted.stateful else OpenVinoEngine
     return engine(
         wanted.architecture,
         wanted.weights,
@@ -196,14 +194,14 @@ def _open_torch(wanted: _Wanted) -> Engine:
     if wanted.aside is not None:
         wanted.tell("the torch engine is made in this process, for which frames may stall")
     # Importing torch takes two seconds; an engine out of the cache needs none of it.
-    from streamstyle.engines.torch_engine import HoldingTorchEngine, TorchEngine
+    from streamstyle.engines.torch_engine import StatefulTorchEngine, TorchEngine
+    from streamstyle.nets.ema_norm import StatefulFrameGenerator
     from streamstyle.nets.generator import FrameGenerator, restore_generator
-    from streamstyle.nets.held import HoldingFrameGenerator
 
     generator = restore_generator(wanted.architecture, wanted.weights)
     size = wanted.height, wanted.width
-    if wanted.statistics:
-        return HoldingTorchEngine(HoldingFrameGenerator(generator), *size, why=wanted.why)
+    if wanted.stateful:
+        return StatefulTorchEngine(StatefulFrameGenerator(generator), *size, why=wanted.why)
     return TorchEngine(FrameGenerator(generator), *size, why=wanted.why)
 
 

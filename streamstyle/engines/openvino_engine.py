@@ -20,9 +20,9 @@ from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.cpu_plan import MOST_STREAMS, compiled_for_cpu
 from streamstyle.engines.exported import input_shapes
 from streamstyle.engines.memory import engine_error
+from streamstyle.engines.norm_stats import NormState
 from streamstyle.engines.packing import FramePacker
 from streamstyle.engines.padding import Padding
-from streamstyle.engines.statistics import Past
 from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.layout import BLOCK_BYTES, CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
@@ -63,7 +63,7 @@ class OpenVinoEngine:
     what `cache` calls the network. why: see `EngineSpec`. Raises EngineError, ModelError.
     """
 
-    _HOLDS = False
+    _STATEFUL = False
 
     def __init__(
         self,
@@ -77,42 +77,42 @@ class OpenVinoEngine:
         label: str = "the network",
         why: str = "",
     ) -> None:
-        ov, holds = import_openvino(), self._HOLDS
+        ov, stateful = import_openvino(), self._STATEFUL
         try:
             self._config = GeneratorConfig.from_json(architecture)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the bundle's architecture cannot be read: {error}") from error
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
-        self._conditioning = Conditioning(self._padding, self._config.layout.size, holds=holds)
+        self._conditioning = Conditioning(self._padding, self._config.layout.size, stateful=stateful)
         size = self._padding.padded_size
-        nets = [NETS / name for name in ("generator.py", "held.py", "layout.py", "packed.py")]
+        nets = [NETS / name for name in ("generator.py", "ema_norm.py", "layout.py", "packed.py")]
         sources = (*nets, Path(__file__).with_name("exported.py"), Path(__file__))
         key = {
             "architecture": dict(architecture),
             "weights": weights_hash(weights),
             "graph": source_hash(*sources),
             "size": list(size),
-            "holds": holds,
+            "holds": stateful,
         }
 
         def open_graph(*, masks: bool) -> tuple[Any, EngineSpec]:
-            regional = " with a region" if masks and not holds else ""
+            regional = " with a region" if masks and not stateful else ""
             try:
                 compiled, spec = compiled_for_cpu(
                     ov,
-                    lambda: convert(ov, architecture, weights, size, holds=holds, masks=masks),
+                    lambda: convert(ov, architecture, weights, size, stateful=stateful, masks=masks),
                     {**key, "masks": masks},
                     cache=cache,
                     what=f"{label} for {width}x{height}{regional}",
                     pixels=size[0] * size[1],
-                    most_streams=1 if holds else MOST_STREAMS,
+                    most_streams=1 if stateful else MOST_STREAMS,
                 )
             except (RuntimeError, MemoryError) as error:
                 raise engine_error("OpenVINO cannot compile the network", error) from error
-            return compiled, replace(spec, holds=holds, masks=masks, why=why)
+            return compiled, replace(spec, stateful=stateful, masks=masks, why=why)
 
         self._open_graph = open_graph
-        self._compiled, self._spec = open_graph(masks=masks or holds)
+        self._compiled, self._spec = open_graph(masks=masks or stateful)
         self._idle: deque[_Slot] = deque()
         self._busy_seconds = 0.0
 
@@ -164,41 +164,41 @@ class OpenVinoEngine:
         self._idle.clear()
 
 
-class HoldingOpenVinoEngine(OpenVinoEngine):
-    """The same with statistics as state in, state out; implements `HoldingEngine`.
+class StatefulOpenVinoEngine(OpenVinoEngine):
+    """The same with statistics as state in, state out; implements `StatefulEngine`.
 
     A frame needs what the one before was painted with, so that two cannot run at once: `start` waits for
     the frame before, and each frame gets all processors.
     """
 
-    _HOLDS = True
+    _STATEFUL = True
     _running: Any = None
 
     @cached_property
-    def _past(self) -> Past:
-        return Past(self._config.norms)
+    def _state(self) -> NormState:
+        return NormState(self._config.norms)
 
     @property
     def norms(self) -> CodeLayout:
-        """See `HoldingEngine`."""
-        return self._past.norms
+        """See `StatefulEngine`."""
+        return self._state.norms
 
     @property
-    def statistics(self) -> NDArray[np.float32] | None:
-        """See `HoldingEngine`; waits for the frame that is under way."""
+    def norm_stats(self) -> NDArray[np.float32] | None:
+        """See `StatefulEngine`; waits for the frame that is under way."""
         self._settle()
-        return self._past.statistics
+        return self._state.norm_stats
 
-    @statistics.setter
-    def statistics(self, value: NDArray[np.float32] | None) -> None:
+    @norm_stats.setter
+    def norm_stats(self, value: NDArray[np.float32] | None) -> None:
         self._settle()
-        self._past.statistics = value
+        self._state.norm_stats = value
 
     def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
         self._settle()
-        past, hold = self._past.inputs(condition.hold)
-        self._running, pending = self._begin(pixels, condition, past, hold)
+        past, ema_decay = self._state.inputs(condition.ema_decay)
+        self._running, pending = self._begin(pixels, condition, past, ema_decay)
         return pending
 
     def _settle(self) -> None:
@@ -206,7 +206,7 @@ class HoldingOpenVinoEngine(OpenVinoEngine):
         if self._running is not None:
             request, self._running = self._running, None
             _finish(request)
-            self._past.statistics = request.get_output_tensor(1).data[0]
+            self._state.norm_stats = request.get_output_tensor(1).data[0]
 
     def close(self) -> None:
         """Drop the requests."""
@@ -227,33 +227,33 @@ def convert(
     weights: Mapping[str, NDArray[np.generic]],
     size: tuple[int, int],
     *,
-    holds: bool = False,
+    stateful: bool = False,
     masks: bool = False,
 ) -> Any:
     """The network as an OpenVINO model for frames of `size` (height, width), multiples of 8. masks: it reads
-    two codes and a mask, as it always does where it holds statistics, else one code."""
+    two codes and a mask, as it always does where it keeps statistics, else one code."""
     # Here and not above: a start from the cache must not wait for torch.
     import torch
 
     from streamstyle.nets.generator import restore_generator
     from streamstyle.nets.packed import (
-        HoldingPackedFrameGenerator,
         PackedFrameGenerator,
         PlainPackedFrameGenerator,
+        StatefulPackedFrameGenerator,
     )
 
     generator = restore_generator(architecture, weights)
-    plain = not (holds or masks)
-    if holds:
-        network: PackedFrameGenerator = HoldingPackedFrameGenerator(generator)
+    plain = not (stateful or masks)
+    if stateful:
+        network: PackedFrameGenerator = StatefulPackedFrameGenerator(generator)
     else:
         network = PlainPackedFrameGenerator(generator) if plain else PackedFrameGenerator(generator)
     # The trace runs the network once. A small frame serves: sizes are recorded as operations, and OpenVINO
     # then fixes them to `shapes`. At 1080p a full frame took seconds and 0.8 GB more.
     side = 8 * SIZE_MULTIPLE
-    inputs = _input_shapes((side, side), generator.config, holds=holds, plain=plain)
+    inputs = _input_shapes((side, side), generator.config, stateful=stateful, plain=plain)
     example = tuple(torch.zeros(shape, dtype=dtype) for shape, dtype in inputs)
-    wanted = _input_shapes(size, generator.config, holds=holds, plain=plain)
+    wanted = _input_shapes(size, generator.config, stateful=stateful, plain=plain)
     shapes = [ov.PartialShape(shape) for shape, _ in wanted]
     with warnings.catch_warnings():
         # OpenVINO's converter uses torch.jit.trace, which torch deprecates. Its other way in,
@@ -265,10 +265,10 @@ def convert(
 
 
 def _input_shapes(
-    size: tuple[int, int], config: GeneratorConfig, *, holds: bool, plain: bool
+    size: tuple[int, int], config: GeneratorConfig, *, stateful: bool, plain: bool
 ) -> list[tuple[list[int], Any]]:
     """`input_shapes` with the frame packed. plain: one code and no mask."""
-    (_, levels), (codes, floats), mask, *others = input_shapes(size, config, holds=holds)
+    (_, levels), (codes, floats), mask, *others = input_shapes(size, config, stateful=stateful)
     height, width = size
     blocks = [1, (height // 2 + 2) * (width // 2 + 2), BLOCK_BYTES]
     styles = [([1, codes[-1]], floats)] if plain else [(codes, floats), mask]

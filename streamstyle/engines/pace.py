@@ -30,7 +30,7 @@ _REST_SECONDS = 0.2
 _FORMAT = 1
 _NETS = Path(__file__).parents[1] / "nets"
 _SOURCES = (
-    *(_NETS / name for name in ("generator.py", "held.py", "layout.py", "packed.py")),
+    *(_NETS / name for name in ("generator.py", "ema_norm.py", "layout.py", "packed.py")),
     *(Path(__file__).with_name(name) for name in ("openvino_engine.py", "cpu_plan.py", "device.py")),
     Path(__file__),
 )

@@ -80,7 +80,7 @@ def open_peer(
     import torch
 
     # Channels last and with folded kernels: the form in which torch and its compilers are fastest.
-    network = deployed_network(architecture, weights, "fp32", torch.device("cpu"), holds=False)
+    network = deployed_network(architecture, weights, "fp32", torch.device("cpu"), stateful=False)
     config = GeneratorConfig.from_json(architecture)
     size = height + -height % SIZE_MULTIPLE, width + -width % SIZE_MULTIPLE
     with warnings.catch_warnings():
@@ -95,7 +95,7 @@ def open_peer(
 def _example(size: tuple[int, int], config: GeneratorConfig) -> tuple[Any, ...]:
     import torch
 
-    return tuple(torch.zeros(s, dtype=d) for s, d in input_shapes(size, config, holds=False))
+    return tuple(torch.zeros(s, dtype=d) for s, d in input_shapes(size, config, stateful=False))
 
 
 def _on_torch(network: Any) -> Network:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from streamstyle.engines.buckets import Bucket
 from streamstyle.engines.cache import EngineCache, Recipe
 from streamstyle.engines.cuda_engine import IN_FLIGHT, Package, as_network
-from streamstyle.engines.device import DeviceEngine, HoldingDeviceEngine, first_line
+from streamstyle.engines.device import DeviceEngine, StatefulDeviceEngine, first_line
 from streamstyle.engines.exported import deployed_network, export, graph_key, input_shapes
 from streamstyle.engines.gpu import Gpu
 from streamstyle.errors import EngineError
@@ -65,7 +65,7 @@ def open_tensorrt(
     *,
     gpu: Gpu | None,
     precision: str,
-    holds: bool,
+    stateful: bool,
     halvings: int = 0,
     cache: EngineCache | None = None,
     label: str = "the network",
@@ -82,7 +82,7 @@ def open_tensorrt(
     bucket = Bucket.of(height, width)
     device = torch.device("cpu" if gpu is None else f"cuda:{gpu.index}")
     key = {
-        **graph_key(architecture, weights, Path(__file__), precision=precision, holds=holds),
+        **graph_key(architecture, weights, Path(__file__), precision=precision, stateful=stateful),
         "engine": "tensorrt",
         "bucket": bucket.to_json(),
         "torch": str(torch.__version__),
@@ -92,8 +92,8 @@ def open_tensorrt(
 
     def compile_() -> Package:
         tell("tensorrt 1/3: exporting the network")
-        network = deployed_network(architecture, weights, precision, device, holds=holds)
-        data = build(library, network, config, bucket, holds=holds, tell=tell)
+        network = deployed_network(architecture, weights, precision, device, stateful=stateful)
+        data = build(library, network, config, bucket, stateful=stateful, tell=tell)
         tell("tensorrt 3/3: reading the engine back")
         return load(data)
 
@@ -103,9 +103,9 @@ def open_tensorrt(
     package = recipe.compile() if cache is None else cache.get(recipe)
     if gpu is not None:
         library.runtime.set_cudagraphs_mode(True)
-    in_flight = 1 if holds or gpu is None else IN_FLIGHT
-    spec = EngineSpec("tensorrt", precision, str(device), in_flight=in_flight, holds=holds, why=why)
-    engine = HoldingDeviceEngine if holds else DeviceEngine
+    in_flight = 1 if stateful or gpu is None else IN_FLIGHT
+    spec = EngineSpec("tensorrt", precision, str(device), in_flight=in_flight, stateful=stateful, why=why)
+    engine = StatefulDeviceEngine if stateful else DeviceEngine
     network = as_network(package.run)
     return engine(network, config, height, width, device=device, spec=spec, halvings=halvings, tell=tell)
 
@@ -116,7 +116,7 @@ def build(
     config: GeneratorConfig,
     bucket: Bucket,
     *,
-    holds: bool,
+    stateful: bool,
     tell: Callable[[str], None],
 ) -> bytes:
     """The engine as `torch_tensorrt.save` writes it. Raises EngineError."""
@@ -124,8 +124,8 @@ def build(
         warnings.simplefilter("ignore")  # of libraries, on their own future
         path = Path(folder) / "engine.pt2"
         try:
-            program = export(LevelFrames(network), config, bucket, holds=holds)  # type: ignore[arg-type]
-            inputs = [library.Input(**shapes) for shapes in profile(config, bucket, holds=holds)]
+            program = export(LevelFrames(network), config, bucket, stateful=stateful)  # type: ignore[arg-type]
+            inputs = [library.Input(**shapes) for shapes in profile(config, bucket, stateful=stateful)]
             tell("tensorrt 2/3: TensorRT chooses its kernels; this takes minutes")
 
             def compile_(workspace: int) -> Any:
@@ -152,11 +152,11 @@ def build(
             raise EngineError(f"TensorRT cannot build the engine: {first_line(error)}") from error
 
 
-def profile(config: GeneratorConfig, bucket: Bucket, *, holds: bool) -> list[dict[str, Any]]:
+def profile(config: GeneratorConfig, bucket: Bucket, *, stateful: bool) -> list[dict[str, Any]]:
     """Of every input the arguments of `torch_tensorrt.Input`: smallest, usual and largest shape, and type."""
     sides = (("min_shape", "low"), ("opt_shape", "usual"), ("max_shape", "high"))
     shapes = {
-        name: input_shapes((getattr(bucket.height, of), getattr(bucket.width, of)), config, holds=holds)
+        name: input_shapes((getattr(bucket.height, of), getattr(bucket.width, of)), config, stateful=stateful)
         for name, of in sides
     }
     rows = zip(*shapes.values(), strict=True)

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamstyle.engines.norm_stats import NormState, StatefulEngine
 from streamstyle.engines.padding import Padding
-from streamstyle.engines.statistics import HoldingEngine, Past
 from streamstyle.engines.upsampling import reduced
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.nets.layout import CodeLayout
@@ -41,35 +41,37 @@ class Tile:
     kept: slice
 
 
-def tiles_along(length: int, tile: int, reach: int) -> Iterator[Tile]:
+def tiles_along(length: int, tile: int, receptive_radius: int) -> Iterator[Tile]:
     """Tiles that cover `length` pixels and keep `reach` away from borders that the frame has not; all of it
     multiples of 8. tile: the length, or less but above 2 * reach."""
-    step = tile - 2 * reach
+    step = tile - 2 * receptive_radius
     first = 0
     for start in (*range(0, length - tile, step), length - tile):
-        last = length if start == length - tile else start + tile - reach
+        last = length if start == length - tile else start + tile - receptive_radius
         yield Tile(start, slice(first, last))
         first = last
 
 
 class TiledEngine:
-    """Implements `HoldingEngine` for frames of `height` x `width` in tiles of the size that `inner` paints.
+    """Implements `StatefulEngine` for frames of `height` x `width` in tiles of the size that `inner` paints.
 
     tile: (height, width) of the inner engine, multiples of 8, no more than those of the frame. reach: see
-    `GeneratorConfig.reach`. Paints in the call of `start`.
+    `GeneratorConfig.receptive_radius`. Paints in the call of `start`.
     """
 
     def __init__(
-        self, inner: HoldingEngine, height: int, width: int, tile: tuple[int, int], reach: int
+        self, inner: StatefulEngine, height: int, width: int, tile: tuple[int, int], receptive_radius: int
     ) -> None:
         self._inner = inner
         self._tile = tile
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         rows, columns = self._padding.padded_size
         self._tiles = [
-            (y, x) for y in tiles_along(rows, tile[0], reach) for x in tiles_along(columns, tile[1], reach)
+            (y, x)
+            for y in tiles_along(rows, tile[0], receptive_radius)
+            for x in tiles_along(columns, tile[1], receptive_radius)
         ]
-        self._past = Past(inner.norms)
+        self._state = NormState(inner.norms)
         self._deviations = _deviations(inner.norms)
         self._measured: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         self._codes: NDArray[np.float32] | None = None
@@ -87,53 +89,53 @@ class TiledEngine:
 
     @property
     def norms(self) -> CodeLayout:
-        """See `HoldingEngine`."""
+        """See `StatefulEngine`."""
         return self._inner.norms
 
     @property
-    def statistics(self) -> NDArray[np.float32] | None:
-        """See `HoldingEngine`."""
-        return self._past.statistics
+    def norm_stats(self) -> NDArray[np.float32] | None:
+        """See `StatefulEngine`."""
+        return self._state.norm_stats
 
-    @statistics.setter
-    def statistics(self, value: NDArray[np.float32] | None) -> None:
-        self._past.statistics = value
+    @norm_stats.setter
+    def norm_stats(self, value: NDArray[np.float32] | None) -> None:
+        self._state.norm_stats = value
 
     def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
         picture = self._padding.pad(pixels)
         mask = None if condition.mask is None else self._padding.pad(condition.mask)
-        past = self._past.statistics
-        if past is None or condition.hold < 1:
-            own = self._own_statistics(picture, mask, condition)
-            hold = 0.0 if past is None else condition.hold
-            past = own if past is None else (hold * past + (1 - hold) * own).astype(np.float32)
-            self._past.statistics = past
-        self._inner.statistics = past
+        past = self._state.norm_stats
+        if past is None or condition.ema_decay < 1:
+            own = self._own_norm_stats(picture, mask, condition)
+            ema_decay = 0.0 if past is None else condition.ema_decay
+            past = own if past is None else (ema_decay * past + (1 - ema_decay) * own).astype(np.float32)
+            self._state.norm_stats = past
+        self._inner.norm_stats = past
         painted = np.empty_like(picture)
         for y, x in self._tiles:
             part = slice(y.start, y.start + self._tile[0]), slice(x.start, x.start + self._tile[1])
             under = None if mask is None else mask[part]
-            frozen = replace(condition, mask=under, hold=1.0, origin=(y.start, x.start))
+            frozen = replace(condition, mask=under, ema_decay=1.0, origin=(y.start, x.start))
             styled = self._inner.start(np.ascontiguousarray(picture[part]), frozen)()
             painted[y.kept, x.kept] = styled[_shifted(y), _shifted(x)]
         result = self._padding.crop(painted)
         return lambda: result
 
-    def _own_statistics(
+    def _own_norm_stats(
         self, picture: Picture, mask: NDArray[np.uint8] | None, condition: StyleCondition
     ) -> NDArray[np.float32]:
-        """Of the whole frame, at its own scale: `statistics` of it reduced, times what five places say."""
+        """Of the whole frame, at its own scale: the statistics of it reduced, times what five places say."""
         height, width = self._tile
         if self._codes is None or not np.array_equal(self._codes, condition.codes):
             self._codes, self._measured, self._next = condition.codes, [], 0
 
         def measured(of: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> NDArray[np.float64]:
-            part = replace(condition, mask=None if mask is None else of(mask), hold=0.0)
+            part = replace(condition, mask=None if mask is None else of(mask), ema_decay=0.0)
             self._inner.start(of(picture), part)()
-            statistics = self._inner.statistics
-            assert statistics is not None
-            return statistics.astype(np.float64)
+            norm_stats = self._inner.norm_stats
+            assert norm_stats is not None
+            return norm_stats.astype(np.float64)
 
         small = measured(lambda x: reduced(x, height, width))
         places = _places(picture.shape[0] - height, picture.shape[1] - width)
@@ -187,34 +189,38 @@ def _joined(parts: list[NDArray[np.float64]], deviations: NDArray[np.bool_]) -> 
 
 
 def open_tiled(
-    open_holding: Callable[[int, int], Engine], height: int, width: int, tile: tuple[int, int], reach: int
+    open_stateful: Callable[[int, int], Engine],
+    height: int,
+    width: int,
+    tile: tuple[int, int],
+    receptive_radius: int,
 ) -> Engine:
     """An engine for frames of `height` x `width` in tiles of at most `tile` (height, width).
 
-    open_holding: opens an engine that holds statistics. Raises EngineError where that one cannot have them
-    set, and for tiles too small for the network; and what `open_holding` raises.
+    open_stateful: opens an engine that keeps statistics. Raises EngineError where that one cannot have them
+    set, and for tiles too small for the network; and what `open_stateful` raises.
     """
     frame = Padding.to_multiple(height, width, SIZE_MULTIPLE).padded_size
     rows, columns = (min(a, b // SIZE_MULTIPLE * SIZE_MULTIPLE) for a, b in zip(frame, tile, strict=True))
-    least = 2 * reach + _LEAST_STEP
+    least = 2 * receptive_radius + _LEAST_STEP
     if (rows < frame[0] and rows < least) or (columns < frame[1] and columns < least):
         raise EngineError(
             f"tiles of {tile[1]}x{tile[0]} are too small for this network: it needs {least} pixels a side"
         )
-    inner = open_holding(rows, columns)
-    if not isinstance(inner, HoldingEngine):
+    inner = open_stateful(rows, columns)
+    if not isinstance(inner, StatefulEngine):
         name = inner.spec.name
         inner.close()
         raise EngineError(f"the {name} engine cannot paint in tiles; take --engine openvino or a --size")
-    return TiledEngine(inner, height, width, (rows, columns), reach)
+    return TiledEngine(inner, height, width, (rows, columns), receptive_radius)
 
 
 def open_fitting(
     open_whole: Callable[[int, int], Engine],
-    open_holding: Callable[[int, int], Engine],
+    open_stateful: Callable[[int, int], Engine],
     height: int,
     width: int,
-    reach: int,
+    receptive_radius: int,
 ) -> Engine:
     """An engine for whole frames where that fits into memory, else one in tiles, as large as do.
 
@@ -224,9 +230,11 @@ def open_fitting(
         return open_whole(height, width)
     except EngineMemoryError as error:
         for cuts in _CUTS:
-            rows, columns = (max(side // cuts, _LEAST_STEP) + 2 * reach for side in (height, width))
+            rows, columns = (
+                max(side // cuts, _LEAST_STEP) + 2 * receptive_radius for side in (height, width)
+            )
             tile = min(rows, height), min(columns, width)
             if tile != (height, width):
                 with suppress(EngineMemoryError):
-                    return open_tiled(open_holding, height, width, tile, reach)
+                    return open_tiled(open_stateful, height, width, tile, receptive_radius)
         raise error

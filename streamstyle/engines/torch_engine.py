@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.memory import engine_error
+from streamstyle.engines.norm_stats import NormState
 from streamstyle.engines.padding import Padding
-from streamstyle.engines.statistics import Past
+from streamstyle.nets.ema_norm import StatefulFrameGenerator
 from streamstyle.nets.generator import FrameGenerator
-from streamstyle.nets.held import HoldingFrameGenerator
 from streamstyle.nets.layout import CodeLayout
 from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import EngineSpec, Pending, Picture, StyleCondition
@@ -25,13 +25,13 @@ class TorchEngine:
     """Runs each frame to its end in `start`: one in flight."""
 
     def __init__(
-        self, network: FrameGenerator | HoldingFrameGenerator, height: int, width: int, *, why: str = ""
+        self, network: FrameGenerator | StatefulFrameGenerator, height: int, width: int, *, why: str = ""
     ) -> None:
-        holds = isinstance(network, HoldingFrameGenerator)
+        stateful = isinstance(network, StatefulFrameGenerator)
         self._network: nn.Module = network
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
-        self._conditioning = Conditioning(self._padding, network.generator.layout.size, holds=holds)
-        self._spec = EngineSpec("torch", "fp32", "cpu", in_flight=1, holds=holds, why=why)
+        self._conditioning = Conditioning(self._padding, network.generator.layout.size, stateful=stateful)
+        self._spec = EngineSpec("torch", "fp32", "cpu", in_flight=1, stateful=stateful, why=why)
         self._busy_seconds = 0.0
 
     @property
@@ -71,30 +71,30 @@ class TorchEngine:
         """Nothing to free before the garbage collector does."""
 
 
-class HoldingTorchEngine(TorchEngine):
-    """The same with statistics as state in, state out; implements `HoldingEngine`."""
+class StatefulTorchEngine(TorchEngine):
+    """The same with statistics as state in, state out; implements `StatefulEngine`."""
 
-    def __init__(self, network: HoldingFrameGenerator, height: int, width: int, *, why: str = "") -> None:
+    def __init__(self, network: StatefulFrameGenerator, height: int, width: int, *, why: str = "") -> None:
         super().__init__(network, height, width, why=why)
-        self._past = Past(network.generator.norms)
+        self._state = NormState(network.generator.norms)
 
     @property
     def norms(self) -> CodeLayout:
-        """See `HoldingEngine`."""
-        return self._past.norms
+        """See `StatefulEngine`."""
+        return self._state.norms
 
     @property
-    def statistics(self) -> NDArray[np.float32] | None:
-        """See `HoldingEngine`."""
-        return self._past.statistics
+    def norm_stats(self) -> NDArray[np.float32] | None:
+        """See `StatefulEngine`."""
+        return self._state.norm_stats
 
-    @statistics.setter
-    def statistics(self, value: NDArray[np.float32] | None) -> None:
-        self._past.statistics = value
+    @norm_stats.setter
+    def norm_stats(self, value: NDArray[np.float32] | None) -> None:
+        self._state.norm_stats = value
 
     def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
         """See `streamstyle.types.Engine`."""
-        state = map(torch.from_numpy, self._past.inputs(condition.hold))
+        state = map(torch.from_numpy, self._state.inputs(condition.ema_decay))
         styled, used = self._run(pixels, condition, *state)
-        self._past.statistics = used[0].numpy()
+        self._state.norm_stats = used[0].numpy()
         return self._cropped(styled)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from streamstyle.nets.ema_norm import StatefulFrameGenerator
 from streamstyle.nets.generator import FrameGenerator, Generator, PhaseConv, UpsampleConv
-from streamstyle.nets.held import HoldingFrameGenerator
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -33,7 +33,9 @@ class FoldedPhaseConv(_Folded, PhaseConv):
     """A `PhaseConv` that is folded."""
 
 
-def deployed(generator: Generator, precision: str, *, holds: bool) -> FrameGenerator | HoldingFrameGenerator:
+def deployed(
+    generator: Generator, precision: str, *, stateful: bool
+) -> FrameGenerator | StatefulFrameGenerator:
     """`generator`, which is changed, with weights of `precision`: fp32, fp16 or bf16.
 
     Kernels are folded in fp32 and rounded once. Statistics are taken in fp32 whatever the weights are.
@@ -47,7 +49,7 @@ def deployed(generator: Generator, precision: str, *, holds: bool) -> FrameGener
         else:
             generator.up2 = FoldedUpsample(generator.up2)
     generator.to(PRECISIONS[precision]).requires_grad_(False).eval()
-    return HoldingFrameGenerator(generator) if holds else FrameGenerator(generator)
+    return StatefulFrameGenerator(generator) if stateful else FrameGenerator(generator)
 
 
 class LevelFrames(nn.Module):
@@ -57,7 +59,7 @@ class LevelFrames(nn.Module):
     of the type of the weights, which hold them exactly. fp32 is the way in: TensorRT casts no bytes to bf16.
     """
 
-    def __init__(self, network: FrameGenerator | HoldingFrameGenerator) -> None:
+    def __init__(self, network: FrameGenerator | StatefulFrameGenerator) -> None:
         super().__init__()
         network.levels = network.generator.stem.weight.dtype
         self.network = network
@@ -69,11 +71,11 @@ class LevelFrames(nn.Module):
         mask: Tensor,
         canvas: Tensor,
         past: Tensor | None = None,
-        hold: Tensor | None = None,
+        ema_decay: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Stylize whole frames; see the class."""
         dtype = self.network.levels
-        state = () if past is None or hold is None else (past, hold)
+        state = () if past is None or ema_decay is None else (past, ema_decay)
         result: Tensor | tuple[Tensor, Tensor] = self.network(
             frames.float().to(dtype), codes, mask.float().to(dtype), canvas, *state
         )

@@ -71,7 +71,7 @@ class GeneratorConfig:
         return CodeLayout(tuple(channels), tuple(channels.values()))
 
     @property
-    def reach(self) -> int:
+    def receptive_radius(self) -> int:
         """Pixels to each side that a painted pixel depends on, the statistics apart; a multiple of 8."""
         half, quarter, eighth = 2, 4, 8
         down = half + half + quarter  # the stem and the two that halve

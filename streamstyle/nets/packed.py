@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streamstyle.nets.ema_norm import EmaNorm
 from streamstyle.nets.generator import Affine, Generator, Norm, own_norm
-from streamstyle.nets.held import HeldNorm
 from streamstyle.nets.layout import BLOCK_BYTES
 
 
@@ -91,17 +91,18 @@ class PlainPackedFrameGenerator(PackedFrameGenerator):
         return self._paint(blocks, canvas, own_norm(at), at, self._detail(code))
 
 
-class HoldingPackedFrameGenerator(PackedFrameGenerator):
-    """`HoldingFrameGenerator` on packed frames: past and hold as that takes them, and its statistics."""
+class StatefulPackedFrameGenerator(PackedFrameGenerator):
+    """`StatefulFrameGenerator` on packed frames: past and ema_decay as that takes them, and its
+    statistics."""
 
     def forward(  # type: ignore[override]
-        self, blocks: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor, past: Tensor, hold: Tensor
+        self, blocks: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor, past: Tensor, ema_decay: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Stylize whole frames; see the class."""
         generator = self.generator
         first, second = (generator.layout.affines(codes[:, i]) for i in range(2))
         masks = generator.masks(mask.float() / 255)
-        norm = HeldNorm(first, second, masks, generator.norms.split(past), hold[:, :, None, None])
+        norm = EmaNorm(first, second, masks, generator.norms.split(past), ema_decay[:, :, None, None])
         direct = generator.layout.blend(codes, masks)
         styled = self._paint(blocks, canvas, norm, direct, self._details(codes, mask))
         return styled, generator.norms.join(norm.used)

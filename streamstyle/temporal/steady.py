@@ -14,7 +14,8 @@ MOST = 0.6
 
 
 class SceneHold:
-    """`StyleCondition.hold` of each frame of one film: a share of the past, 0 in the first frame of a shot.
+    """`StyleCondition.ema_decay` of each frame of one film: a share of the past, 0 in the first frame of a
+    shot.
 
     The detector finds cuts better, but only after the frame was painted. A mistake here costs one frame of
     smoothing.

@@ -15,8 +15,8 @@ from streamstyle.types import Engine, Picture, Repaint, Repainter, StyleConditio
 
 
 @runtime_checkable
-class HoldingEngine(Engine, Protocol):
-    """An engine whose `spec.holds`: it paints with statistics mixed of the past and of the frame.
+class StatefulEngine(Engine, Protocol):
+    """An engine whose `spec.stateful`: it paints with statistics mixed of the past and of the frame.
 
     Frames form a chain in the order of `start`, which waits for the frame before.
     """
@@ -26,12 +26,12 @@ class HoldingEngine(Engine, Protocol):
         """What the statistics consist of: of each normalising layer the deviations, then the means."""
 
     @property
-    def statistics(self) -> NDArray[np.float32] | None:
+    def norm_stats(self) -> NDArray[np.float32] | None:
         """float32 (norms.size,), what the last started frame was painted with and the next one's past; None
         before the first frame. What is set here takes their place. Raises EngineError."""
 
-    @statistics.setter
-    def statistics(self, value: NDArray[np.float32] | None) -> None: ...
+    @norm_stats.setter
+    def norm_stats(self, value: NDArray[np.float32] | None) -> None: ...
 
 
 @runtime_checkable
@@ -46,52 +46,52 @@ class SkippingEngine(Engine, Protocol):
 class FrozenRepainter:
     """Implements `Repainter`: with the statistics frozen, a frame cannot pulse against the one before."""
 
-    def __init__(self, engine: HoldingEngine) -> None:
+    def __init__(self, engine: StatefulEngine) -> None:
         self._engine = engine
 
     def remember(self) -> Repaint:
         """See `streamstyle.types.Repainter`."""
-        engine, past = self._engine, self._engine.statistics
+        engine, past = self._engine, self._engine.norm_stats
 
         def again(pixels: Picture, condition: StyleCondition) -> Picture:
-            present = engine.statistics
-            engine.statistics = past
-            picture = engine.start(pixels, replace(condition, hold=1.0))()
-            engine.statistics = present
+            present = engine.norm_stats
+            engine.norm_stats = past
+            picture = engine.start(pixels, replace(condition, ema_decay=1.0))()
+            engine.norm_stats = present
             return picture
 
         return again
 
 
 def repainter_of(engine: Engine) -> Repainter | None:
-    """What paints an engine's frames again; None where no statistics are held."""
+    """What paints an engine's frames again; None where it keeps no statistics."""
     painter = engine.painter if isinstance(engine, SkippingEngine) else engine
-    return FrozenRepainter(painter) if isinstance(painter, HoldingEngine) else None
+    return FrozenRepainter(painter) if isinstance(painter, StatefulEngine) else None
 
 
-class Past:
-    """The state of a holding engine between two frames. statistics: see `HoldingEngine`."""
+class NormState:
+    """The state of a stateful engine between two frames. norm_stats: see `StatefulEngine`."""
 
     def __init__(self, norms: CodeLayout) -> None:
         self.norms = norms
-        self._statistics: NDArray[np.float32] | None = None
+        self._norm_stats: NDArray[np.float32] | None = None
 
     @property
-    def statistics(self) -> NDArray[np.float32] | None:
+    def norm_stats(self) -> NDArray[np.float32] | None:
         """A copy; None before the first frame."""
-        return None if self._statistics is None else self._statistics.copy()
+        return None if self._norm_stats is None else self._norm_stats.copy()
 
-    @statistics.setter
-    def statistics(self, value: NDArray[np.float32] | None) -> None:
+    @norm_stats.setter
+    def norm_stats(self, value: NDArray[np.float32] | None) -> None:
         if value is not None and value.shape != (self.norms.size,):
             raise EngineError(f"the network keeps {self.norms.size} statistics, not {value.shape}")
-        self._statistics = None if value is None else np.array(value, np.float32)
+        self._norm_stats = None if value is None else np.array(value, np.float32)
 
-    def inputs(self, hold: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """past (1, norms.size) and hold (1, 1) for the next frame; without a past, hold 0."""
-        if self._statistics is None:
+    def inputs(self, ema_decay: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """past (1, norms.size) and ema_decay (1, 1) for the next frame; without a past, 0."""
+        if self._norm_stats is None:
             return np.zeros((1, self.norms.size), np.float32), np.zeros((1, 1), np.float32)
-        return self._statistics[None], np.full((1, 1), hold, np.float32)
+        return self._norm_stats[None], np.full((1, 1), ema_decay, np.float32)
 
 
 def paint_modulated(
@@ -104,25 +104,25 @@ def paint_modulated(
     """Paint pictures with the statistics of each frame multiplied by a factor: flicker from inside.
 
     conditions: one per picture; hold is ignored. factors: one above 0 for each picture, on mean and
-    deviation alike; 1 paints as the engine does with hold 0, bit for bit. The other layers keep the
+    deviation alike; 1 paints as the engine does with ema_decay 0, bit for bit. The other layers keep the
     statistics that they have without the factor. layers: names out of `engine.norms.names`, all where None.
     Frames whose factor is not 1 are painted twice.
 
     Raises EngineError where the engine keeps no statistics, ValueError for unknown layers, and where
     pictures, conditions and factors differ in number.
     """
-    if not isinstance(engine, HoldingEngine):
-        raise EngineError("this engine keeps no statistics; open one of the network's with statistics=True")
+    if not isinstance(engine, StatefulEngine):
+        raise EngineError("this engine keeps no statistics; open one of the network's with stateful=True")
     chosen = set(engine.norms.names if layers is None else layers)
     if unknown := chosen - set(engine.norms.names):
         raise ValueError(f"no layers {sorted(unknown)}; there are {', '.join(engine.norms.names)}")
     sizes = zip(engine.norms.names, engine.norms.channels, strict=True)
     modulated = np.concatenate([np.full(2 * count, name in chosen) for name, count in sizes])
     for pixels, condition, factor in zip(pictures, conditions, factors, strict=True):
-        styled = engine.start(pixels, replace(condition, hold=0.0))()
+        styled = engine.start(pixels, replace(condition, ema_decay=0.0))()
         if factor != 1:
-            statistics = engine.statistics
-            assert statistics is not None
-            engine.statistics = np.where(modulated, statistics * np.float32(factor), statistics)
-            styled = engine.start(pixels, replace(condition, hold=1.0))()
+            norm_stats = engine.norm_stats
+            assert norm_stats is not None
+            engine.norm_stats = np.where(modulated, norm_stats * np.float32(factor), norm_stats)
+            styled = engine.start(pixels, replace(condition, ema_decay=1.0))()
         yield styled

@@ -1,12 +1,13 @@
 """The generator with the statistics of its normalisation as state in, state out.
 
 Instance normalisation takes mean and deviation of every feature channel from the frame itself. Where these
-jump, the whole picture pulses. Here each layer paints with a mix of the past and of this frame, per channel:
+jump, the whole picture pulses. Here each layer paints with an exponential moving average of them over the
+frames, of decay d, per channel:
 
-    used = hold * past + (1 - hold) * of this frame         the next frame's past is what this one used
+    used = d * past + (1 - d) * of this frame         the next frame's past is what this one used
 
 The deviation is mixed, not the variance: it scales with the features as the mean does, so a frame whose
-features are g times the past ones is answered by one factor, hold + (1 - hold) g, in both. With variances a
+features are g times the past ones is answered by one factor, d + (1 - d) g, in both. With variances a
 spike upwards would count more, and last longer, than one downwards.
 """
 
@@ -20,12 +21,12 @@ from torch import Tensor, nn
 from streamstyle.nets.generator import NORM_EPS, Affine, Generator, shuffled, unshuffled
 
 
-class HeldNorm:
-    """Conditional normalisation with held statistics; implements `Norm`.
+class EmaNorm:
+    """Conditional normalisation with statistics averaged over the frames; implements `Norm`.
 
     first, second: {layer: (scale, shift)} of two codes, each (B, C, 1, 1). masks: {layer: (B, 1 or C, h, w)},
-    0 takes the first, 1 the second. past: {layer: (deviation, mean)}, (B, C, 1, 1). hold: (B, 1, 1, 1), 0..1.
-    used: the same of what every layer painted with so far.
+    0 takes the first, 1 the second. past: {layer: (deviation, mean)}, (B, C, 1, 1). ema_decay: (B, 1, 1, 1),
+    0..1. used: the same of what every layer painted with so far.
     """
 
     def __init__(
@@ -34,12 +35,12 @@ class HeldNorm:
         second: Mapping[str, Affine],
         masks: Mapping[str, Tensor],
         past: Mapping[str, Affine],
-        hold: Tensor,
+        ema_decay: Tensor,
     ) -> None:
         self._codes = first, second
         self._masks = masks
         self._past = past
-        self._hold = hold
+        self._ema_decay = ema_decay
         self.used: dict[str, Affine] = {}
 
     def __call__(self, name: str, x: Tensor) -> Tensor:
@@ -54,8 +55,8 @@ class HeldNorm:
         variance = (features * features).mean((2, 3), keepdim=True) - mean * mean
         deviation = (variance.clamp(min=0) + NORM_EPS).sqrt()
         past_deviation, past_mean = self._past[name]
-        deviation = self._hold * past_deviation + (1 - self._hold) * deviation
-        mean = self._hold * past_mean + (1 - self._hold) * mean
+        deviation = self._ema_decay * past_deviation + (1 - self._ema_decay) * deviation
+        mean = self._ema_decay * past_mean + (1 - self._ema_decay) * mean
         self.used[name] = deviation, mean
         (scale, shift), (scale2, shift2) = (_folded(at[name], deviation, mean) for at in self._codes)
         mask = self._masks[name]
@@ -69,11 +70,11 @@ def _folded(affine: Affine, deviation: Tensor, mean: Tensor) -> Affine:
     return scale, affine[1] - scale * mean
 
 
-class HoldingFrameGenerator(nn.Module):
-    """`FrameGenerator` with held statistics.
+class StatefulFrameGenerator(nn.Module):
+    """`FrameGenerator` with statistics averaged over the frames.
 
-    forward: what `FrameGenerator` takes, past (B, norms.size) float32 and hold (B, 1) float32 in 0..1 to the
-    RGB frames (B, H, W, 3) uint8 and the statistics that they were painted with, (B, norms.size) float32.
+    forward: what `FrameGenerator` takes, past (B, norms.size) float32 and ema_decay (B, 1) float32 in 0..1 to
+    the RGB frames (B, H, W, 3) uint8 and the statistics that they were painted with, (B, norms.size) float32.
     Both are laid out by `Generator.norms`: of each layer the deviations, then the means. levels: see there.
     """
 
@@ -83,14 +84,14 @@ class HoldingFrameGenerator(nn.Module):
         self.levels = levels
 
     def forward(
-        self, frames: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor, past: Tensor, hold: Tensor
+        self, frames: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor, past: Tensor, ema_decay: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Stylize whole frames; see the class."""
         generator = self.generator
         dtype = generator.stem.weight.dtype
         masks = generator.masks(mask.to(dtype) / 255)
         first, second = (generator.layout.affines(codes[:, i]) for i in range(2))
-        norm = HeldNorm(first, second, masks, generator.norms.split(past), hold[:, :, None, None])
+        norm = EmaNorm(first, second, masks, generator.norms.split(past), ema_decay[:, :, None, None])
         direct = generator.layout.blend(codes.to(dtype), masks)
         phases = generator.phases(unshuffled(frames).to(dtype) / 255, norm, direct, canvas.to(dtype))
         return shuffled(phases * 255, self.levels), generator.norms.join(norm.used)
