@@ -34,7 +34,9 @@ class RunConfig:
     that painting adds are limited wherever frames are repaired. consistency: 0 repairs what is flagged; up to
     1 every frame is steadied as well, for styles that flicker everywhere. overlay: draw what was found and
     done over the frames (see `streamstyle.explain.overlay`). queue: frames that each channel holds.
-    quality: the encoder's constant rate factor, 0 (best) .. 51; None leaves it to the container.
+    codec: of films that are written; None leaves it to the container. quality: the codec's constant quality,
+    0 (best) .. 51, or 63 of av1 and vp9; preset: how much work for how small a file, by the codec's own
+    names; pixel_format: FFmpeg's name; None leaves them to the codec.
     decoder: of films: cpu, cuda for NVIDIA's NVDEC, or auto for the CPU where that does not open.
     deinterlace: of films and live sources whose frames say that they are interlaced: auto makes one picture
     of each, field two, off leaves them as they are.
@@ -67,7 +69,10 @@ class RunConfig:
     consistency: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     overlay: bool = False
     queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
-    quality: Annotated[int, msgspec.Meta(ge=0, le=51)] | None = None
+    codec: Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None = None
+    quality: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
+    preset: str | None = None
+    pixel_format: str | None = None
     decoder: Literal["cpu", "cuda", "auto"] = "cpu"
     deinterlace: Literal["auto", "off", "field"] = "auto"
     background: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{6}$")] = "000000"
@@ -146,4 +151,8 @@ def _check_keys(kind: Any, values: Mapping[str, Any], *, prefix: str) -> None:
 def _in_our_words(message: str, kind: type) -> str:
     told = re.sub(r" - at `\$\.?(.*)`$", r" (at \1)", message)
     choice = re.search(r"^Invalid enum value .* \(at (\w+)\)$", told)
-    return f"{told}: it is one of {', '.join(get_args(get_type_hints(kind)[choice[1]]))}" if choice else told
+    if not choice:
+        return told
+    hint = get_type_hints(kind)[choice[1]]
+    literal = next((inner for inner in get_args(hint) if get_args(inner)), hint)  # of one that may be None
+    return f"{told}: it is one of {', '.join(get_args(literal))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -32,6 +33,16 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"cannot make the folder {path}: {error.strerror}") from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise SinkError where no file can be made at `path`; found out before the work, not after."""
+    if path.is_dir() or not path.name:
+        raise SinkError(f"cannot write {path}: it is a folder, name a file in it")
+    if not path.resolve().parent.is_dir():
+        raise SinkError(f"cannot write {path}: there is no folder {path.parent}; make it, or write elsewhere")
+    if not os.access(path if path.exists() else path.resolve().parent, os.W_OK):
+        raise SinkError(f"cannot write {path}: the permissions of it or its folder do not allow it")
 
 
 def encode(picture: Picture, suffix: str, *, quality: int = 90) -> bytes:

@@ -56,7 +56,8 @@ def test_help_needs_no_heavy_import() -> None:
 
 def test_a_run_imports_only_what_its_source_and_sinks_need() -> None:
     watch = (
-        "import sys; from streamstyle.build.run import open_sink, open_source; "
+        "import sys; import streamstyle.build.run; "
+        "from streamstyle.media.open import open_sink, open_source; "
         "open_sink('null:', open_source('test:?live=1').info)"
     )
     unneeded = "{'torch', 'openvino', 'av', 'zmq', 'asyncio', 'http.server', 'yaml'} & set(sys.modules)"
@@ -212,7 +213,8 @@ def test_an_interrupt_finishes_the_film_and_exits_with_130(tmp_path: Path, numbe
     command = [*PROGRAM, "run", film, str(out), "--json", "--network", "lite"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         # The film grows once frames flow; only then is there something to finish.
-        while not (out.exists() and out.stat().st_size > 20_000):
+        growing = tmp_path / "out.partial.mp4"
+        while not (growing.exists() and growing.stat().st_size > 20_000):
             assert process.poll() is None, process.stderr.read()  # type: ignore[union-attr]
             time.sleep(0.05)
         process.send_signal(number)
@@ -226,14 +228,14 @@ def test_an_interrupt_finishes_the_film_and_exits_with_130(tmp_path: Path, numbe
 
 def test_a_disk_that_fills_up_is_one_clear_line(tmp_path: Path) -> None:
     limited = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)); "
     limited += "from streamstyle.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [
         sys.executable,
         "-c",
         limited,
         "run",
-        "test:?seconds=60&size=320x180",
+        "test:?seconds=60&size=640x360",
         str(tmp_path / "out.mp4"),
         *("--network", "lite"),
     ]

@@ -21,10 +21,11 @@ from streamstyle.errors import SinkError, SourceError
 from streamstyle.media import av_source, encoders
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
+from streamstyle.media.codecs import CODECS, VideoEncoder
 from streamstyle.media.colour import ToRgb, is_full_range, matrix_name
 from streamstyle.media.decoders import DeviceRefusalError, check_film, device_refusal
 from streamstyle.media.encoders import HARDWARE, HardwareEncoder, refusal
-from streamstyle.media.formats import FORMATS
+from streamstyle.media.encoding import Encoding
 from streamstyle.media.net.encoder import LiveEncoder, live_video
 from streamstyle.media.net.parcel import PICTURE
 from streamstyle.media.net.stream_sink import StreamSink
@@ -90,16 +91,16 @@ def test_a_named_encoder_that_does_not_open_is_refused_with_what_it_needs(tmp_pa
     with pytest.raises(
         SinkError, match=f"h264_{name} in 96x64 here: .*It needs an .*Without --encoder {name}"
     ):
-        FileSink(str(path), info_of(), encoder=name)
+        FileSink(str(path), info_of(), Encoding(encoder=name))
     assert not path.exists()
     with pytest.raises(SinkError, match=f"hls:.* cannot be encoded by h264_{name}"):
-        StreamSink([f"hls:{tmp_path}"], info_of(), encoder=name)
+        StreamSink([f"hls:{tmp_path}"], info_of(), Encoding(encoder=name))
 
 
 @pytest.mark.parametrize(
     ("output", "size", "said"),
     [
-        ("out.webm", (96, 64), r"\.webm does not hold; name an \.mp4"),
+        ("out.webm", (96, 64), "not what is asked for; name an .mp4"),
         ("out.mp4", (95, 64), "even sizes only"),
     ],
 )
@@ -107,7 +108,7 @@ def test_what_no_hardware_encoder_does_is_said(
     tmp_path: Path, output: str, size: tuple[int, int], said: str
 ) -> None:
     with pytest.raises(SinkError, match=said) as refused:
-        FileSink(str(tmp_path / output), info_of(*size), encoder="nvenc")
+        FileSink(str(tmp_path / output), info_of(*size), Encoding(encoder="nvenc"))
     assert "It needs" not in str(refused.value)
 
 
@@ -127,7 +128,7 @@ def test_auto_encodes_on_the_cpu_and_the_summary_says_what_did_not_open(
 
 @NONE_OPENS
 def test_auto_streams_on_the_cpu_and_says_so(tmp_path: Path) -> None:
-    sink = StreamSink([f"hls:{tmp_path}"], info_of(), encoder="auto")
+    sink = StreamSink([f"hls:{tmp_path}"], info_of(), Encoding(encoder="auto"))
     try:
         note = sink.report().notes[0]
     finally:
@@ -146,10 +147,10 @@ def test_the_command_line_gets_one_sentence_and_leaves_no_file(
 
 
 def test_the_trial_lets_pass_what_encodes_and_gives_the_reason_otherwise() -> None:
-    format_ = FORMATS[".mp4"]
-    assert refusal(format_, dict(format_.video_options), info_of()) == ""
-    assert refusal(replace(format_, video="h264_nvenc"), {"rc": "no such"}, info_of()) != ""
-    assert refusal(format_, {"preset": "no such"}, info_of()) != ""
+    usual = CODECS["h264"].encoder
+    assert refusal(usual, info_of()) == ""
+    assert refusal(VideoEncoder("h264_nvenc", {"rc": "no such"}), info_of()) != ""
+    assert refusal(replace(usual, options={"preset": "no such"}), info_of()) != ""
 
 
 def test_what_opens_is_taken_with_its_options_and_pixel_format(
@@ -159,7 +160,7 @@ def test_what_opens_is_taken_with_its_options_and_pixel_format(
     stand_in = HardwareEncoder("libx264", {"crf": "{quality}", "forced-idr": "1", "bf": "0"}, {}, "")
     monkeypatch.setitem(encoders.HARDWARE, "nvenc", stand_in)
     out = tmp_path / "out.mp4"
-    sink = FileSink(str(out), info_of(), quality=4, encoder="auto")
+    sink = FileSink(str(out), info_of(), Encoding(quality=4, encoder="auto"))
     times = [512 * i for i in range(40)]
     for frame in frames_at(times):
         sink.write(frame)
@@ -175,7 +176,7 @@ def test_what_opens_is_taken_with_its_options_and_pixel_format(
 def test_a_hardware_encoder_keeps_times_colours_and_key_frames(tmp_path: Path, name: str) -> None:
     out = tmp_path / "out.mp4"
     size = (384, 256)
-    sink = FileSink(str(out), info_of(*size), quality=12, encoder=name)
+    sink = FileSink(str(out), info_of(*size), Encoding(quality=12, encoder=name))
     times = [512 * i for i in range(40)]
     for frame in frames_at(times, size=size):
         sink.write(frame)
@@ -197,7 +198,7 @@ def test_every_picture_of_a_stream_leaves_as_it_came_and_key_frames_when_asked(
         monkeypatch.setitem(encoders.HARDWARE, name, stand_in)
     notes: list[str] = []
     frames = frames_at([512 * i for i in range(12)], size=(384, 256))
-    video = live_video(info_of(384, 256), None, name, "a stream", notes)
+    video = live_video(info_of(384, 256), Encoding(encoder=name), "a stream", notes)
     encoder = LiveEncoder(video, Silence(), frames[0])
     try:
         for number, frame in enumerate(frames):
@@ -205,7 +206,7 @@ def test_every_picture_of_a_stream_leaves_as_it_came_and_key_frames_when_asked(
             assert picture.key == (number in {0, 7})
     finally:
         encoder.close()
-    assert notes == [f"a stream is encoded by {video.format.video}."]
+    assert notes == [f"a stream is encoded by {video.encoder.name}."]
 
 
 NO_NVDEC = device_refusal()

@@ -20,6 +20,7 @@ from streamstyle.cli.main import main
 from streamstyle.explain.overlay import Layout, Overlay, layout, short_words
 from streamstyle.explain.run_report import RunReport
 from streamstyle.explain.tint import outline_, tint_
+from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
@@ -249,7 +250,7 @@ def test_repair_draws_over_a_real_film_and_logs_the_same(
     with open_source(str(original)) as source:
         height, width = source.info.height, source.info.width
         patch = (slice(height * 2 // 9, height * 4 // 9), slice(width * 4 // 12, width * 7 // 12))
-        sink = open_sink(str(styled), source.info, quality=8)
+        sink = open_sink(str(styled), source.info, Encoding(quality=8))
         for index, frame in zip(range(45), source, strict=False):
             toned = 60 + 0.6 * frame.pixels.astype(np.float32)
             if index == 36:

@@ -67,11 +67,12 @@ def ended(process: subprocess.Popen[str], number: int = signal.SIGINT) -> dict[s
 
 
 def wait_while(process: subprocess.Popen[str], grown: Path) -> None:
-    """Until the file holds frames; fails if the run ends before."""
+    """Until the film, beside its name, holds frames; fails if the run ends before."""
+    part = grown.with_name(f"{grown.stem}.partial{grown.suffix}")
 
     def flows() -> bool:
         assert process.poll() is None, process.communicate()[1]
-        return grown.exists() and grown.stat().st_size > 2000
+        return part.exists() and part.stat().st_size > 2000
 
     wait_for(flows, "frames flow", LONG)
 

@@ -22,6 +22,7 @@ from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.errors import ConfigError, EngineError, SourceError
+from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink
 from streamstyle.regions.spec import (
     ChromaKey,
@@ -55,7 +56,7 @@ def opened(spec: str, feather: float = 0.0) -> Region:
 def write_film(path: Path, lumas: list[int], rate: int = 30) -> Path:
     """A film of flat grey frames."""
     info = StreamInfo("test:", 64, 48, Fraction(rate), Fraction(1, rate), 0, Fraction(1), "bt601", 0)
-    sink = open_sink(str(path), replace(info, url=str(path) + ".silent"), quality=1)
+    sink = open_sink(str(path), replace(info, url=str(path) + ".silent"), Encoding(quality=1))
     for i, luma in enumerate(lumas):
         sink.write(frame(i, rate=rate, pixels=np.full((48, 64, 3), luma, np.uint8)))
     sink.close(complete=True)

@@ -11,6 +11,7 @@ import pytest
 from clips import clip_named, needs_clips
 
 from streamstyle.cli.main import main
+from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.types import Picture
 
@@ -25,7 +26,7 @@ def toned(pixels: Picture, gain: float) -> Picture:
 
 def write_film(path: Path, original: Path, gains: dict[int, float], frames: int = FRAMES) -> None:
     with open_source(str(original)) as source:
-        sink = open_sink(str(path), source.info, quality=12)
+        sink = open_sink(str(path), source.info, Encoding(quality=12))
         for index, frame in zip(range(frames), source, strict=False):
             pixels = np.ascontiguousarray(toned(frame.pixels, gains.get(index, 1.0)))
             sink.write(type(frame)(**{**vars(frame), "pixels": pixels}))

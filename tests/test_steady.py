@@ -16,6 +16,7 @@ from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.flow import Stop
 from streamstyle.job import Job, RunSummary
+from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
@@ -110,7 +111,7 @@ def test_the_engine_holds_its_statistics_only_where_it_is_asked_to_be_steady() -
 def test_what_keeps_no_statistics_says_so(tmp_path: Path) -> None:
     film = tmp_path / "painted.mp4"
     with open_source("test:") as source:
-        sink = open_sink(str(film), source.info, quality=20)
+        sink = open_sink(str(film), source.info, Encoding(quality=20))
         for index, picture in zip(range(8), source, strict=False):
             assert picture.index == index
             sink.write(replace(picture, pixels=255 - picture.pixels))

@@ -13,7 +13,7 @@ from streamstyle.build.conditions import region_opener
 from streamstyle.build.live import outlet
 from streamstyle.build.live_engine import rungs
 from streamstyle.build.model import Model, load_model
-from streamstyle.build.outputs import refuse_overlap
+from streamstyle.build.outputs import encoding_of, refuse_overlap
 from streamstyle.build.painting import Painting, judges
 from streamstyle.config import RunConfig
 from streamstyle.control.desk import Desk, Levers, same_region
@@ -99,7 +99,7 @@ class Controlled:
         """See `Levers.attach`."""
         refuse_overlap([url], self.job.source)
         config = self.config
-        sink = open_sink(url, info, quality=config.quality, encoder=config.encoder, tell=self.tell)
+        sink = open_sink(url, info, encoding_of(config), tell=self.tell)
         try:
             flow.attach(outlet(masked(url), url, sink, config, live=info.live, optional=True))
         except ConfigError:
@@ -195,7 +195,7 @@ def controlled(
         make_folder(job.captures)
 
         def open_film(path: Path) -> Sink:
-            return open_sink(str(path), info, quality=config.quality, encoder=config.encoder, tell=tell)
+            return open_sink(str(path), info, encoding_of(config), tell=tell)
 
         recorder = Recorder(job.captures, open_film)
     return Controlled(job, config, model, source, info, painting, shown, recorder, tell)

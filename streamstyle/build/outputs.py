@@ -1,4 +1,4 @@
-"""What a run writes to."""
+"""The outputs of a run: what of them is refused before anything slow begins, and how they are opened."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from pathlib import Path
 
 from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
+from streamstyle.files import check_writable
 from streamstyle.job import Job
-from streamstyle.media.open import open_sink
+from streamstyle.media.encoding import Encoding
+from streamstyle.media.open import check_sink, is_file, open_sink
+from streamstyle.media.paths import exists
 from streamstyle.types import Sink, StreamInfo
 from streamstyle.urls import masked
 
 
+def encoding_of(config: RunConfig) -> Encoding:
+    """What the settings ask of the encoder."""
+    return Encoding(config.quality, config.encoder, config.codec, config.preset, config.pixel_format)
+
+
 def refuse_overlap(outputs: Sequence[str], *inputs: str) -> None:
     """Raise ConfigError where an output is an input, which it would destroy, or is named twice."""
-    taken = {Path(url).resolve(): url for url in inputs if Path(url).exists()}
+    taken = {Path(url).resolve(): url for url in inputs if exists(url)}
     for url in outputs:
         path = Path(url).resolve()
         if url.startswith("null:"):
@@ -26,6 +34,25 @@ def refuse_overlap(outputs: Sequence[str], *inputs: str) -> None:
         taken[path] = url
 
 
+def outputs_of(job: Job) -> list[str]:
+    """All that the job writes."""
+    return [*job.sinks, *(str(path) for path in (job.events, job.report) if path is not None)]
+
+
+def check_outputs(job: Job, info: StreamInfo, config: RunConfig) -> None:
+    """Raise ConfigError or SinkError for outputs that could not be written, before an engine is compiled."""
+    how = encoding_of(config)
+    if (how.codec or how.preset or how.pixel_format) and not any(map(is_file, job.sinks)):
+        raise ConfigError(
+            "--codec, --preset and --pixel-format are for films, and no SINK is one: leave them out"
+        )
+    for url in job.sinks:
+        check_sink(url, info, how)
+    for path in (job.events, job.report):
+        if path is not None:
+            check_writable(path)
+
+
 def open_sinks(
     job: Job, info: StreamInfo, config: RunConfig, tell: Callable[[str], None] = lambda _: None
 ) -> list[Sink]:
@@ -33,7 +60,7 @@ def open_sinks(
     sinks: list[Sink] = []
     try:
         for url in job.sinks:
-            sinks.append(open_sink(url, info, quality=config.quality, encoder=config.encoder, tell=tell))
+            sinks.append(open_sink(url, info, encoding_of(config), tell=tell))
     except BaseException:
         for sink in sinks:
             sink.close(complete=False)

@@ -16,7 +16,8 @@ from streamstyle.build.latency import deadline_of, ladder_of
 from streamstyle.build.live import leaving, live_of, live_state, outlets, served_metrics
 from streamstyle.build.model import Model
 from streamstyle.build.network import Chosen, choose, first_choice
-from streamstyle.build.outputs import open_sinks, refuse_overlap
+from streamstyle.build.outlook import slow_film
+from streamstyle.build.outputs import check_outputs, open_sinks, outputs_of, refuse_overlap
 from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
 from streamstyle.config import RunConfig
@@ -47,7 +48,7 @@ def run_job(
     know at once: an engine is compiled, an output is cut off. ready: gets the desk where changes can be asked
     for, before the first frame.
     """
-    refuse_overlap(_outputs(job), job.source)
+    refuse_overlap(outputs_of(job), job.source)
     job = replace(job, sinks=grouped(job.sinks))
     source = open_source(
         job.source,
@@ -74,7 +75,7 @@ def repair_job(
 
     Raises the first StreamStyleError of any stage.
     """
-    refuse_overlap(_outputs(job), job.source, original)
+    refuse_overlap(outputs_of(job), job.source, original)
     opened = (
         open_source(url, deinterlace=config.deinterlace, background=config.background)
         for url in (original, job.source)
@@ -82,10 +83,6 @@ def repair_job(
     pair = PaintedPair(*opened)
     model = Model(lambda _height, _width: PaintedEngine(pair.painted), np.zeros((2, 0), np.float32))
     return _run(job, Chosen(config, model), pair, stop=stop, on_progress=on_progress, clock=clock)
-
-
-def _outputs(job: Job) -> list[str]:
-    return [*job.sinks, *(str(path) for path in (job.events, job.report) if path is not None)]
 
 
 def _run(
@@ -108,6 +105,9 @@ def _run(
         source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
         info = leaving(source.info)
         deadline = deadline_of(first.config, info)
+        check_outputs(job, info, first.config)
+        if first.network is not None and (slow := slow_film(first.config, info)):
+            tell(slow)
         chosen = choose(first, info, tell)
         config, model = chosen.config, chosen.model
         if model is not first.model:

@@ -92,6 +92,10 @@ def _add_media_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--background", metavar="RRGGBB", help="what transparent films are laid over")
     parser.add_argument("--encoder", metavar="NAME", help="cpu (the default), nvenc, qsv, amf or auto")
+    parser.add_argument("--codec", metavar="NAME", help="of films: h264, hevc, av1, vp9, prores or ffv1")
+    parser.add_argument("--quality", type=int, metavar="N", help="of the codec: 0 is best, and biggest")
+    parser.add_argument("--preset", metavar="NAME", help="of the codec, as veryfast; prores: hq, 4444 ...")
+    parser.add_argument("--pixel-format", metavar="NAME", help="as yuv420p10le, for 10 bit")
     parser.add_argument(
         "--live",
         action="store_true",
@@ -147,6 +151,7 @@ def command(arguments: argparse.Namespace) -> int:
         *("style", "strength", "turn", "colour", "region", "region_style", "region_feather"),
         *("engine", "network", "size", "every", "tile", "correct", "flash_guard", "overlay"),
         *("consistency", "decoder", "deinterlace", "background", "encoder", "latency", "metrics", "live"),
+        *("codec", "quality", "preset", "pixel_format"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [

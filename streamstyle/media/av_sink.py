@@ -18,16 +18,19 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from streamstyle.errors import ConfigError, SinkError
+from streamstyle.errors import SinkError
 from streamstyle.media.audio import PcmTrack, SoundTrack, sound_tracks
 from streamstyle.media.carried import carry_over
+from streamstyle.media.codecs import VideoEncoder, video_encoder
 from streamstyle.media.colour import from_rgb
 from streamstyle.media.container import UNWRITABLE, sink_error
-from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
+from streamstyle.media.encoders import check_size, choose_encoder, pixel_format, video_stream
+from streamstyle.media.encoding import USUAL, Encoding
 from streamstyle.media.film_clock import FilmClock
 from streamstyle.media.film_input import is_film, open_film
 from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.letterbox import letterboxed
+from streamstyle.media.partial_file import PartialFile
 from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import Tune
 from streamstyle.media.tracks import Track, copy_chapters, subtitle_tracks
@@ -37,11 +40,12 @@ KEY_SECONDS = 1  # a killed process loses at most this much, and players seek to
 
 
 class FileSink:
-    """Writes one file as a Sink: H.264 in .mp4, .mov and .mkv, VP9 in .webm.
+    """Writes one film as a Sink, into the container that the name's suffix names.
 
     `info` describes the frames that will come; sound, subtitles and chapters, if any, are taken from
-    `info.url`. A killed process leaves a file that plays to about its last second. `quality` is the encoder's
-    CRF (lower is better and bigger; None: 18 for H.264, 24 for VP9). `encoder` is one of `choose_encoder`.
+    `info.url`. how: codec, quality and the like; without them H.264 in .mp4, .mov and .mkv, VP9 in .webm.
+    The film is written beside its name (see `PartialFile`) and takes it when it is whole. A killed process
+    leaves a partial film that plays to about its last second.
 
     Of a live source, its sound is encoded as late as its pictures; frames of another size are letterboxed
     (`frames_letterboxed`) and those whose time does not advance left out (`frames_skipped`).
@@ -50,21 +54,17 @@ class FileSink:
     subtitles `subtitle_packets_copied`.
     """
 
-    def __init__(
-        self, path: str, info: StreamInfo, *, quality: int | None = None, encoder: str = "cpu"
-    ) -> None:
+    def __init__(self, path: str, info: StreamInfo, how: Encoding = USUAL) -> None:
+        """Raises ConfigError, SinkError for what cannot be written or encoded so."""
         self._path = Path(path)
         self._info = info
-        format_ = format_of(self._path.suffix)
-        _check_writable(self._path, info.url)
-        options = dict(format_.video_options)
-        if quality is not None:
-            options["crf"] = str(quality)
+        self._format = format_of(self._path.suffix)
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
-        self._format, self._options = choose_encoder(
-            encoder, path, format_, options, info, self._notes, quality=int(options["crf"])
-        )
+        usual, quality = video_encoder(how, self._format, path)
+        self._file = PartialFile(self._path, info.url)
+        self._encoder = choose_encoder(how.encoder, path, usual, info, self._notes, quality=quality)
+        check_size(self._encoder, info, path)
         self._output: _Output | None = None
         self._closed = False
 
@@ -83,7 +83,7 @@ class FileSink:
         try:
             if self._output is None:
                 self._output = _Output(
-                    self._path, self._format, self._options, self._info, frame, self._notes
+                    self._file.begin(), self._format, self._encoder, self._info, frame, self._notes
                 )
             if self._info.live and not self._output.advances(frame):
                 self._counts["frames_skipped"] += 1
@@ -94,16 +94,19 @@ class FileSink:
         self._counts["frames"] += 1
 
     def close(self, *, complete: bool) -> None:
-        """Finish the file. After a failed run it is kept as `<stem>.partial<suffix>`; a file without a
-        frame is removed. Raises SinkError, but not while it cleans up after a failed run."""
+        """Finish the film and give it its name. After a failed run it stays beside it, as the notes say; one
+        without a frame is removed. Raises SinkError, but not while it cleans up after a failed run."""
         if self._closed:
             return
         self._closed = True
         if self._output is None:
             self._notes.append(f"No frame came, so {self._path} was not written.")
+            self._file.discard()
             return
         try:
             self._output.finish()
+            if complete:
+                self._file.finish()
         except UNWRITABLE as error:
             self._set_apart()
             if complete:
@@ -132,15 +135,11 @@ class FileSink:
         return replace(frame, pixels=pixels)
 
     def _set_apart(self) -> None:
-        """Nothing half-written may pose as a whole file."""
-        if not self._path.exists():
-            return
+        """Nothing half-written may pose as a whole film."""
         if not self._counts["frames"]:
-            self._path.unlink()
-            return
-        partial = self._path.with_name(f"{self._path.stem}.partial{self._path.suffix}")
-        self._path.replace(partial)
-        self._notes.append(f"The run did not finish: what was written is kept as {partial}.")
+            self._file.discard()
+        elif self._file.part is not None:
+            self._notes.append(f"The run did not finish: what was written is kept as {self._file.part}.")
 
 
 class _Output:
@@ -150,7 +149,7 @@ class _Output:
         self,
         path: Path,
         format_: OutputFormat,
-        options: dict[str, str],
+        encoder: VideoEncoder,
         info: StreamInfo,
         first: Frame,
         notes: list[str],
@@ -161,7 +160,7 @@ class _Output:
         self._info = info
         self._reformatter = VideoReformatter()
         self._shift = _shift_to_zero(first, info, notes)
-        self._stream = video_stream(self._container, format_, options, info, notes)
+        self._stream = video_stream(self._container, encoder, info, notes)
         self._tracks = _tracks(self._container, self._stream, format_, info, self._shift, notes)
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
@@ -217,23 +216,6 @@ class _Output:
             packet.duration = self._durations.pop(packet.pts or 0, packet.duration)
             self._container.mux(packet)
             self._video_packets += 1
-
-
-def _check_writable(path: Path, source: str) -> None:
-    """Say now what would otherwise fail only with the first encoded frame."""
-    if path.is_dir():
-        raise SinkError(f"{path} is a directory: name a file in it.")
-    with contextlib.suppress(OSError):
-        if path.samefile(source):
-            raise ConfigError(f"{path} is the input itself and would be destroyed: name another output.")
-    existed = path.exists()
-    try:
-        with path.open("ab"):
-            pass
-        if not existed:
-            path.unlink()
-    except OSError as error:
-        raise sink_error(str(path), error) from error
 
 
 def _shift_to_zero(first: Frame, info: StreamInfo, notes: list[str]) -> Fraction:

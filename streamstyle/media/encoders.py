@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -16,9 +16,9 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SinkError
+from streamstyle.media.codecs import CODECS, Codec, VideoEncoder, for_size
 from streamstyle.media.colour import MATRICES, from_rgb
 from streamstyle.media.container import UNWRITABLE, reason
-from streamstyle.media.formats import FORMATS, OutputFormat
 from streamstyle.types import StreamInfo
 
 
@@ -75,61 +75,65 @@ HARDWARE = {
 
 _TRIED_FRAMES = 2
 
+_TELLING_ASPECT = {"h264", "hevc"}
+"""Codecs that hold the pixel aspect themselves: PyAV has no way to make the Matroska muxer write it."""
+
 
 def choose_encoder(
     asked: str,
     output: str,
-    format_: OutputFormat,
-    options: dict[str, str],
+    usual: VideoEncoder,
     info: StreamInfo,
     notes: list[str],
     *,
     quality: int,
     most: int | None = None,
-) -> tuple[OutputFormat, dict[str, str]]:
-    """The format with its encoder, and the options to open it with.
+) -> VideoEncoder:
+    """The encoder that is opened: `usual`, the CPU's, where `asked` is cpu; the first hardware encoder that
+    opens where it is auto; else the one of `HARDWARE` with this name.
 
-    asked: cpu for `format_` and `options` as they are, auto for the first hardware encoder that opens, or a
-    name of `HARDWARE`. output: for people. What was taken, and why nothing else, goes to `notes`. Raises
-    SinkError where a hardware encoder was named and does not encode frames like those of `info` here.
+    output: for people. quality, most: see `HardwareEncoder.options`. What was taken, and why nothing else,
+    goes to `notes`. Raises SinkError where a hardware encoder was named and does not encode frames like those
+    of `info` here.
     """
     if asked == "cpu":
-        return format_, options
+        return usual
     refusals: list[str] = []
     for name in HARDWARE if asked == "auto" else [asked]:
-        other = replace(format_, video=HARDWARE[name].name)
-        tuned = HARDWARE[name].options(quality, most)
-        unfit = _unfit(format_, info)
-        why = unfit or refusal(other, tuned, info)
+        other = VideoEncoder(HARDWARE[name].name, HARDWARE[name].options(quality, most), "nv12")
+        unfit = _unfit(usual, info)
+        why = unfit or refusal(other, info)
         if not why:
-            notes.append(f"{output} is encoded by {other.video}.")
-            return other, tuned
+            notes.append(f"{output} is encoded by {other.name}.")
+            return other
         if asked != "auto":
             needs = "" if unfit else f"It needs {HARDWARE[name].needs}. "
             raise SinkError(
-                f"{output} cannot be encoded by {other.video} in {info.width}x{info.height} here: {why}. "
+                f"{output} cannot be encoded by {other.name} in {info.width}x{info.height} here: {why}. "
                 f"{needs}Without --encoder {name} the CPU does it."
             )
-        refusals.append(f"{other.video} ({why})")
-    notes.append(f"{output} is encoded by {format_.video}: no hardware encoder opens, {', '.join(refusals)}.")
-    return format_, options
+        refusals.append(f"{other.name} ({why})")
+    notes.append(f"{output} is encoded by {usual.name}: no hardware encoder opens, {', '.join(refusals)}.")
+    return usual
 
 
-def _unfit(format_: OutputFormat, info: StreamInfo) -> str:
-    if format_.video != "libx264":
-        return f"it makes H.264, which .{format_.muxer} does not hold; name an .mp4, .mkv or .mov"
+def _unfit(usual: VideoEncoder, info: StreamInfo) -> str:
+    if usual.name != "libx264":
+        return "it makes H.264, which is not what is asked for; name an .mp4, .mkv or .mov without --codec"
+    if usual.pixel_format != "yuv420p":
+        return "it takes no other pixel format than its own"
     if info.width % 2 or info.height % 2:
         return "it takes even sizes only"
     return ""
 
 
-def refusal(format_: OutputFormat, options: dict[str, str], info: StreamInfo) -> str:
+def refusal(encoder: VideoEncoder, info: StreamInfo) -> str:
     """Why this encoder does not encode frames like those of `info`; empty if it does: it just has."""
     packets: list[Packet[VideoStream]] = []
     step = max(round(1 / ((info.rate or 30) * info.time_base)), 1)
     try:
         with av.open(os.devnull, "w", format="nut") as container:
-            stream = video_stream(container, format_, options, info, [])
+            stream = video_stream(container, encoder, info, [])
             grey = np.full((info.height, info.width, 3), 128, np.uint8)
             for number in range(_TRIED_FRAMES):
                 picture = from_rgb(VideoReformatter(), grey, info.matrix, pixel_format(stream))
@@ -141,11 +145,38 @@ def refusal(format_: OutputFormat, options: dict[str, str], info: StreamInfo) ->
     return "" if len(packets) == _TRIED_FRAMES else f"it made {len(packets)} of {_TRIED_FRAMES} pictures"
 
 
+def check_size(encoder: VideoEncoder, info: StreamInfo, output: str) -> None:
+    """Raise SinkError where the encoder does not open for pictures of this size."""
+
+    def takes(codec: Codec) -> bool:
+        least, most = codec.sides
+        return least <= min(info.width, info.height) and max(info.width, info.height) <= most
+
+    known = next((codec for codec in CODECS.values() if codec.encoder.name == encoder.name), None)
+    if known is None:
+        return  # a hardware encoder, which was tried
+    why = f"its sides are {known.sides[0]} to {known.sides[1]} pixels"
+    if takes(known):
+        try:
+            with av.open(os.devnull, "w", format="matroska") as container:
+                video_stream(container, encoder, info, []).codec_context.open()
+        except UNWRITABLE as error:
+            why = reason(error)
+        else:
+            return
+    others = [name for name, codec in CODECS.items() if codec is not known and takes(codec)]
+    remedy = f", or name an .mkv with --codec {' or '.join(others)}" if others else ""
+    raise SinkError(
+        f"{output} cannot be encoded by {encoder.name} in {info.width}x{info.height}: {why}. Scale the film "
+        f"first{remedy}."
+    )
+
+
 def refusal_of(name: str) -> str:
     """Why this one of `HARDWARE` encodes no film of a usual size and rate; empty if it does."""
     info = StreamInfo("", 640, 360, Fraction(30), Fraction(1, 90_000), 0, Fraction(1), "bt709", 0)
     hardware = HARDWARE[name]
-    return refusal(replace(FORMATS[".mp4"], video=hardware.name), hardware.options(18, None), info)
+    return refusal(VideoEncoder(hardware.name, hardware.options(18, None), "nv12"), info)
 
 
 def pixel_format(stream: VideoStream) -> str:
@@ -154,36 +185,33 @@ def pixel_format(stream: VideoStream) -> str:
 
 
 def video_stream(
-    container: OutputContainer,
-    format_: OutputFormat,
-    options: dict[str, str],
-    info: StreamInfo,
-    notes: list[str],
+    container: OutputContainer, encoder: VideoEncoder, info: StreamInfo, notes: list[str]
 ) -> VideoStream:
-    """A video stream of this format and size, tagged with the colours that `from_rgb` makes."""
-    stream = container.add_stream(format_.video, rate=info.rate or 30, options=options)
+    """A video stream of this encoder and size, tagged with the colours that `from_rgb` makes."""
+    stream = container.add_stream(encoder.name, rate=info.rate or 30, options=dict(encoder.options))
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
+    if encoder.tag:
+        context.codec_tag = encoder.tag
     context.width, context.height = info.width, info.height
-    hardware = format_.video in {known.name for known in HARDWARE.values()}
-    context.pix_fmt = "nv12" if hardware else "yuv420p"  # what all of them take
-    if format_.video == "libx264" and (info.width % 2 or info.height % 2):
-        # H.264 crops 4:2:0 in steps of two pixels, so only 4:4:4 keeps an odd size exactly.
-        context.pix_fmt = "yuv444p"
+    context.pix_fmt = for_size(encoder, info.width, info.height)
+    if context.pix_fmt != encoder.pixel_format:
         notes.append(
             f"The odd size {info.width}x{info.height} is stored as 4:4:4, which some hardware players "
             f"do not show: an even size or .webm plays everywhere."
         )
-    if format_.video == "libvpx-vp9" and info.sample_aspect_ratio != 1:
-        # VP9 has no place for it, and PyAV no way to have the muxer write it.
+    in_matroska = container.format.name in {"matroska", "webm"}
+    if info.sample_aspect_ratio != 1 and in_matroska and context.codec.canonical_name not in _TELLING_ASPECT:
         aspect = info.sample_aspect_ratio
         notes.append(
-            f"The pixel aspect {aspect.numerator}:{aspect.denominator} is lost in .webm, so the picture "
-            f"looks squeezed: .mp4 and .mkv keep it."
+            f"The pixel aspect {aspect.numerator}:{aspect.denominator} is lost with {encoder.name} in "
+            f"{container.format.name}, so the picture looks squeezed: .mp4, .mov, and .mkv with h264 or hevc "
+            f"keep it."
         )
     matrix = MATRICES[info.matrix]
-    context.color_range = ColorRange.MPEG
-    context.colorspace = matrix.tag
+    rgb = bool(av.VideoFormat(context.pix_fmt or "").is_rgb)
+    context.color_range = ColorRange.JPEG if rgb else ColorRange.MPEG
+    context.colorspace = 0 if rgb else matrix.tag  # H.273's name of no matrix at all
     context.color_primaries = matrix.primaries
     context.color_trc = matrix.transfer
     context.sample_aspect_ratio = info.sample_aspect_ratio

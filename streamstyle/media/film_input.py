@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import av
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
@@ -11,6 +9,7 @@ from av.container import InputContainer
 from streamstyle.media.container import HOSTILE, open_input
 from streamstyle.media.live_error import live_error
 from streamstyle.media.live_url import LiveLimits, Opening, opening_of
+from streamstyle.media.paths import is_regular
 
 LIMITS = LiveLimits()
 
@@ -24,7 +23,7 @@ def is_on_the_web(url: str) -> bool:
 
 def is_film(url: str) -> bool:
     """Can `open_film` open what a source that is not live says it is?"""
-    return is_on_the_web(url) or Path(url).is_file()
+    return is_on_the_web(url) or is_regular(url)
 
 
 def open_film(url: str, hwaccel: HWAccel | None = None, limits: LiveLimits = LIMITS) -> InputContainer:

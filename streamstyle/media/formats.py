@@ -27,10 +27,6 @@ _EVERYWHERE = {
     "max_interleave_delta": "1000000",  # a sound track that ends early must not hold the video back
 }
 
-# B-frames would put decoding order into mp4's frame durations and the last frames into a long queue.
-_H264 = {"preset": "veryfast", "crf": "18", "bf": "0", "forced-idr": "1"}
-_VP9 = {"deadline": "realtime", "cpu-used": "7", "crf": "24", "b": "0", "row-mt": "1"}
-
 # What FFmpeg 8.1's muxers write and its demuxers find again.
 _EVERY_TAG = {
     "title",
@@ -65,15 +61,14 @@ _MATROSKA_DISPOSITIONS = frozenset(_SAID | {"original"})
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """muxer, video: FFmpeg's names. sound: codecs that this container may hold and players know in it
-    (None: whatever the muxer takes). sound_encoder: for the other codecs. subtitles: codecs that it holds.
-    dispositions: FFmpeg's names of those that it holds. tags: of the film, None for any. attachments: does it
-    hold files, such as the fonts of subtitles?"""
+    """muxer: FFmpeg's name. codecs: names of `CODECS` that it holds, the usual one first. sound: codecs that
+    this container may hold and players know in it (None: whatever the muxer takes). sound_encoder: for the
+    other codecs. subtitles: codecs that it holds. dispositions: FFmpeg's names of those that it holds. tags:
+    of the film, None for any. attachments: does it hold files, such as the fonts of subtitles?"""
 
     muxer: str
     muxer_options: Mapping[str, str]
-    video: str
-    video_options: Mapping[str, str]
+    codecs: tuple[str, ...]
     sound: frozenset[str] | None
     sound_encoder: str
     subtitles: frozenset[str] = frozenset()
@@ -96,8 +91,7 @@ FORMATS = {
     ".mp4": OutputFormat(
         "mp4",
         _SURVIVES_KILL,
-        "libx264",
-        _H264,
+        ("h264", "hevc", "av1", "vp9"),
         frozenset({"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}),
         "aac",
         frozenset({"mov_text"}),
@@ -107,8 +101,7 @@ FORMATS = {
     ".mov": OutputFormat(
         "mov",
         _SURVIVES_KILL,
-        "libx264",
-        _H264,
+        ("h264", "hevc", "prores"),
         frozenset({"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}),
         "aac",
         frozenset({"mov_text"}),
@@ -117,8 +110,7 @@ FORMATS = {
     ".mkv": OutputFormat(
         "matroska",
         {"cluster_time_limit": "500"},
-        "libx264",
-        _H264,
+        ("h264", "hevc", "av1", "vp9", "prores", "ffv1"),
         None,
         "aac",
         frozenset({"subrip", "ass", "webvtt", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"}),
@@ -128,8 +120,7 @@ FORMATS = {
     ".webm": OutputFormat(
         "webm",
         {"cluster_time_limit": "500"},
-        "libvpx-vp9",
-        _VP9,
+        ("vp9", "av1"),
         frozenset({"opus", "vorbis"}),
         "libopus",
         frozenset({"webvtt"}),

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from streamstyle.errors import ConfigError, nearest
+from streamstyle.media.encoding import USUAL, Encoding
 from streamstyle.media.live_url import LIVE, LiveLimits, Opening, opening_of
 from streamstyle.media.net.targets import KINDS as NETWORK
 from streamstyle.media.null_sink import NullSink
+from streamstyle.media.paths import exists
 from streamstyle.media.wire import SCHEMES
 from streamstyle.types import Sink, Source, StreamInfo
 
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from streamstyle.media.reconnecting import ReconnectingSource
 
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How pictures are encoded, see `FileSink`."""
-
-    quality: int | None
-    encoder: str
 
 
 def _film(path: str, decoder: str, deinterlace: Deinterlacing, background: str) -> Source:
@@ -58,7 +51,7 @@ def _subscription(url: str) -> Source:
 def _file(path: str, info: StreamInfo, how: Encoding, _tell: Tell) -> Sink:
     from streamstyle.media.av_sink import FileSink
 
-    return FileSink(path, info, quality=how.quality, encoder=how.encoder)
+    return FileSink(path, info, how)
 
 
 def _preview(url: str, _info: StreamInfo, _how: Encoding, tell: Tell) -> Sink:
@@ -76,7 +69,7 @@ def _virtual_camera(url: str, info: StreamInfo, _how: Encoding, _tell: Tell) -> 
 def _streams(urls: str, info: StreamInfo, how: Encoding, tell: Tell) -> Sink:
     from streamstyle.media.net.stream_sink import StreamSink
 
-    return StreamSink(urls.split(_AND), info, quality=how.quality, encoder=how.encoder, tell=tell)
+    return StreamSink(urls.split(_AND), info, how, tell=tell)
 
 
 def _publication(url: str, _info: StreamInfo, _how: Encoding, _tell: Tell) -> Sink:
@@ -188,24 +181,27 @@ def grouped(urls: Sequence[str]) -> tuple[str, ...]:
 def open_sink(
     url: str,
     info: StreamInfo,
+    how: Encoding = USUAL,
     *,
-    quality: int | None = None,
-    encoder: str = "cpu",
     tell: Tell = lambda _: None,
 ) -> Sink:
-    """The sink for a path or a scheme of the table. `quality`: the encoder's CRF, None for its default.
-    encoder: cpu, a hardware encoder, or auto (see `choose_encoder`); for films and streams.
+    """The sink for a path or a scheme of the table. how: of films and streams.
 
     tell: hears what the user should know while it runs. Raises ConfigError for a scheme or suffix that is not
     known, SinkError where nothing can be written.
     """
     scheme = _scheme(url)
     if scheme not in _SINKS:
-        raise ConfigError(
-            f"Nothing here writes '{scheme}:'{nearest(scheme, _named(_SINKS))}: "
-            f"this version writes video files and {_listed(_SINKS)}."
-        )
-    return _SINKS[scheme](url, info, Encoding(quality, encoder), tell)
+        raise _unknown_sink(url)
+    return _SINKS[scheme](url, info, how, tell)
+
+
+def check_sink(url: str, info: StreamInfo, how: Encoding = USUAL) -> None:
+    """Raise what `open_sink` would, as far as that can be known without opening anything."""
+    if is_file(url):
+        _SINKS[""](url, info, how, lambda _: None)
+    elif _scheme(url) not in _SINKS:
+        raise _unknown_sink(url)
 
 
 def is_file(url: str) -> bool:
@@ -213,10 +209,18 @@ def is_file(url: str) -> bool:
     return not _scheme(url)
 
 
+def _unknown_sink(url: str) -> ConfigError:
+    scheme = _scheme(url)
+    return ConfigError(
+        f"Nothing here writes '{scheme}:'{nearest(scheme, _named(_SINKS))}: "
+        f"this version writes video files and {_listed(_SINKS)}."
+    )
+
+
 def _scheme(url: str) -> str:
     """`test` of `test:`; empty for a path, which may hold a colon if it exists."""
     match = _SCHEME.match(url)
-    return "" if match is None or Path(url).exists() else match[1].lower()
+    return "" if match is None or exists(url) else match[1].lower()
 
 
 def _named(table: Mapping[str, object]) -> list[str]:

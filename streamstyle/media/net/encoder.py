@@ -16,9 +16,10 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from streamstyle.media.audio import SoundTrack
+from streamstyle.media.codecs import VideoEncoder
 from streamstyle.media.colour import from_rgb
 from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
-from streamstyle.media.formats import OutputFormat
+from streamstyle.media.encoding import Encoding
 from streamstyle.media.letterbox import letterboxed
 from streamstyle.media.net.parcel import PICTURE, SOUND, Parcel
 from streamstyle.media.scene.sound import SOUND_RATE
@@ -30,12 +31,12 @@ KEY_SECONDS = 2
 _CLOCK = Fraction(1, 90_000)
 # The sound encoder begins one of its frames before the first sample, which must not lie before zero.
 _LEAD = Fraction(1024, SOUND_RATE)
-_QUALITY = 23
+_QUALITY, _WORST = 23, 51
 _BITS_PER_PIXEL = 0.12
 _LEAST_BITS = 300_000
 # Without look-ahead and B-frames every picture leaves as it came.
 _LIVE_H264 = {"preset": "veryfast", "tune": "zerolatency", "bf": "0", "forced-idr": "1"}
-_FORMAT = OutputFormat("nut", {}, "libx264", _LIVE_H264, None, "aac")
+_SOUND = "aac"
 
 
 def bit_rate(width: int, height: int, rate: float) -> int:
@@ -45,24 +46,23 @@ def bit_rate(width: int, height: int, rate: float) -> int:
 
 @dataclass(frozen=True)
 class LiveVideo:
-    """info: size and clock of the pictures in the stream. format, options: what encodes them."""
+    """info: size and clock of the pictures in the stream. encoder: what encodes them."""
 
     info: StreamInfo
-    format: OutputFormat
-    options: dict[str, str]
+    encoder: VideoEncoder
 
 
-def live_video(
-    info: StreamInfo, quality: int | None, encoder: str, output: str, notes: list[str]
-) -> LiveVideo:
+def live_video(info: StreamInfo, how: Encoding, output: str, notes: list[str]) -> LiveVideo:
     """How frames of `info` are streamed: in its size, made even, by what `choose_encoder` gives."""
     width, height = max(info.width - info.width % 2, 2), max(info.height - info.height % 2, 2)
     streamed = replace(info, width=width, height=height, time_base=_CLOCK)
     most = bit_rate(width, height, float(info.rate or 30))
-    crf = _QUALITY if quality is None else quality
+    crf = min(_QUALITY if how.quality is None else how.quality, _WORST)
     options = _LIVE_H264 | {"crf": str(crf), "maxrate": str(most), "bufsize": str(most)}
-    chosen = choose_encoder(encoder, output, _FORMAT, options, streamed, notes, quality=crf, most=most)
-    return LiveVideo(streamed, *chosen)
+    usual = VideoEncoder("libx264", options)
+    return LiveVideo(
+        streamed, choose_encoder(how.encoder, output, usual, streamed, notes, quality=crf, most=most)
+    )
 
 
 class LiveEncoder:
@@ -75,10 +75,10 @@ class LiveEncoder:
     def __init__(self, video: LiveVideo, sound: Sound, first: Frame) -> None:
         self._info = video.info
         # The container is never written to; it makes encoders with headers apart from the packets.
-        self._container: OutputContainer = av.open(os.devnull, "w", format=video.format.muxer)
-        self._video = video_stream(self._container, video.format, video.options, self._info, [])
+        self._container: OutputContainer = av.open(os.devnull, "w", format="nut")
+        self._video = video_stream(self._container, video.encoder, self._info, [])
         self._shift = _LEAD - first.pts * first.time_base
-        self._sound = SoundTrack(self._container, sound, self._shift, _FORMAT.sound_encoder)
+        self._sound = SoundTrack(self._container, sound, self._shift, _SOUND)
         self._container.start_encoding()
         self._reformatter = VideoReformatter()
         self._last_pts = -1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from streamstyle.errors import SinkError
 from streamstyle.media.container import UNWRITABLE, sink_error
+from streamstyle.media.encoding import USUAL, Encoding
 from streamstyle.media.net.encoder import LiveEncoder, live_video
 from streamstyle.media.net.parcel import PICTURE
 from streamstyle.media.net.sender import Sender
@@ -28,7 +29,7 @@ class StreamSink:
 
     A film is sent from its beginning, for which peers have some seconds to answer, and at its own pace.
 
-    `quality`, `encoder`: see `FileSink`; what is asked of the encoder is in `live_video`.
+    how: its quality and encoder hold; the codec is H.264, see `live_video`.
 
     Counters: `frames`, `frames_skipped` (time stamps that did not advance),
     `video_packets` and `audio_packets` encoded; of each address those of `Sender`, with its name behind them
@@ -39,15 +40,14 @@ class StreamSink:
         self,
         urls: Sequence[str],
         info: StreamInfo,
+        how: Encoding = USUAL,
         *,
-        quality: int | None = None,
-        encoder: str = "cpu",
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._senders = [Sender(target, tell) for target in map(target_of, urls)]
         self._info = info
         self._notes: list[str] = []
-        self._video = live_video(info, quality, encoder, self.name, self._notes)
+        self._video = live_video(info, how, self.name, self._notes)
         self._encoder: LiveEncoder | None = None
         self._silent = False
         self._pace = Pace(live=info.live)

@@ -1,0 +1,145 @@
+"""The codecs that pictures are written in: one table from name to encoder, options and settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import av
+
+from streamstyle.errors import ConfigError, nearest
+from streamstyle.media.encoding import Encoding
+from streamstyle.media.formats import FORMATS, OutputFormat
+
+_X26_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
+
+
+@dataclass(frozen=True)
+class VideoEncoder:
+    """One encoder, ready to be opened. name: FFmpeg's. options: its own. pixel_format: what it is given.
+    tag: the codec's tag in MP4 and QuickTime, empty for FFmpeg's."""
+
+    name: str
+    options: Mapping[str, str]
+    pixel_format: str = "yuv420p"
+    tag: str = ""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """What makes one codec's pictures. quality: the name of the encoder's constant quality, its value where
+    nobody asks, and the worst; None where it has none. preset: the name of the option, and the values that it
+    takes. sides: pixels that the width and the height have at least and at most."""
+
+    encoder: VideoEncoder
+    quality: tuple[str, int, int] | None
+    preset: tuple[str, tuple[str, ...]] | None
+    sides: tuple[int, int] = (1, 65_535)
+
+
+# Without B-frames: they would put decoding order into mp4's durations and the last frames into a long queue.
+CODECS = {
+    "h264": Codec(
+        VideoEncoder("libx264", {"preset": "veryfast", "bf": "0", "forced-idr": "1"}),
+        ("crf", 18, 51),
+        ("preset", _X26_PRESETS),
+        (1, 16_384),
+    ),
+    "hevc": Codec(
+        VideoEncoder(
+            "libx265",
+            {"preset": "veryfast", "forced-idr": "1", "x265-params": "bframes=0:log-level=none"},
+            tag="hvc1",  # Apple's players know no other
+        ),
+        ("crf", 21, 51),
+        ("preset", _X26_PRESETS),
+        (64, 65_535),  # x265 writes past the end of its memory below
+    ),
+    "av1": Codec(
+        VideoEncoder("libsvtav1", {"preset": "10"}),
+        ("crf", 28, 63),
+        ("preset", tuple(str(number) for number in range(14))),
+        (4, 16_384),
+    ),
+    "vp9": Codec(
+        VideoEncoder("libvpx-vp9", {"deadline": "realtime", "cpu-used": "7", "b": "0", "row-mt": "1"}),
+        ("crf", 24, 63),
+        ("cpu-used", tuple(str(number) for number in range(9))),
+    ),
+    "prores": Codec(
+        VideoEncoder("prores_ks", {"profile": "hq", "vendor": "apl0"}, "yuv422p10le"),
+        None,
+        ("profile", ("proxy", "lt", "standard", "hq", "4444", "4444xq")),
+        (1, 16_384),
+    ),
+    "ffv1": Codec(VideoEncoder("ffv1", {"level": "3", "slicecrc": "1", "g": "1"}, "bgr0"), None, None),
+}
+
+_FULL_CHROMA = {"yuv420p": "yuv444p", "yuv420p10le": "yuv444p10le"}
+_EVEN_ONLY = {"libx264", "libx265"}
+"""Encoders that crop 4:2:0 in steps of two pixels."""
+
+# SVT-AV1 writes to the standard error stream what its refusal tells us as well.
+os.environ.setdefault("SVT_LOG", "0")
+
+
+def video_encoder(how: Encoding, format_: OutputFormat, output: str) -> tuple[VideoEncoder, int]:
+    """The CPU's encoder for a film of this format, and its constant quality (0 where it has none).
+
+    output: for people. Raises ConfigError for what the format does not hold and the codec does not take.
+    """
+    name = how.codec or format_.codecs[0]
+    if name not in format_.codecs:
+        others = [suffix for suffix, other in FORMATS.items() if name in other.codecs]
+        remedy = f": name a film that ends with {' or '.join(others)}" if others else ""
+        raise ConfigError(f"{output} does not hold {name}, but {' or '.join(format_.codecs)}{remedy}.")
+    codec = CODECS[name]
+    options = dict(codec.encoder.options)
+    quality = _quality(name, codec, how.quality, options)
+    pixels = how.pixel_format or codec.encoder.pixel_format
+    if how.preset is not None:
+        if codec.preset is None:
+            raise ConfigError(f"{name} has no presets: leave --preset out.")
+        option, values = codec.preset
+        if how.preset not in values:
+            near = nearest(how.preset, values)
+            raise ConfigError(f"{name} has no preset '{how.preset}'{near}: it is one of {', '.join(values)}.")
+        options[option] = how.preset
+        if name == "prores" and how.preset.startswith("4444") and how.pixel_format is None:
+            pixels = "yuv444p10le"
+    _check_pixel_format(name, codec.encoder.name, pixels)
+    tag = codec.encoder.tag if format_.muxer in {"mp4", "mov"} else ""
+    return VideoEncoder(codec.encoder.name, options, pixels, tag), quality
+
+
+def _quality(name: str, codec: Codec, asked: int | None, options: dict[str, str]) -> int:
+    if codec.quality is None:
+        if asked is not None:
+            instead = "--preset chooses it" if codec.preset else "it is lossless"
+            raise ConfigError(f"{name} has no constant quality, {instead}: leave quality out.")
+        return 0
+    option, usual, worst = codec.quality
+    quality = usual if asked is None else asked
+    if quality > worst:
+        raise ConfigError(f"The quality of {name} is 0 (best) to {worst}, not {quality}.")
+    options[option] = str(quality)
+    return quality
+
+
+def _check_pixel_format(codec: str, encoder: str, asked: str) -> None:
+    known = [format_.name for format_ in av.Codec(encoder, "w").video_formats or []]
+    if asked not in known:
+        raise ConfigError(
+            f"{codec} is not encoded in the pixel format '{asked}'{nearest(asked, known)}: it takes "
+            f"{', '.join(known)}."
+        )
+
+
+def for_size(encoder: VideoEncoder, width: int, height: int) -> str:
+    """The pixel format for pictures of this size: H.264 and HEVC hold an odd one only in 4:4:4."""
+    odd = bool(width % 2 or height % 2) and encoder.name in _EVEN_ONLY
+    return _FULL_CHROMA.get(encoder.pixel_format, encoder.pixel_format) if odd else encoder.pixel_format

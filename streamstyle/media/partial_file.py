@@ -1,0 +1,121 @@
+"""A file that is written beside its name and takes it only once it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from itertools import count
+from pathlib import Path
+
+from streamstyle.errors import ConfigError, SinkError
+from streamstyle.media.container import sink_error
+from streamstyle.media.paths import exists, is_folder, is_regular
+
+_LEAST_ROOM = 2**20
+"""Bytes without which no film is begun."""
+
+
+class PartialFile:
+    """The file `path`, written as `<stem>.partial<suffix>` beside it until `finish`, so that a run that fails
+    harms nothing that was there. Where that name is taken a number is added: what an earlier run left is
+    kept.
+
+    What `path` names may be a link, whose target is then replaced, or a device or pipe, which is written to
+    as it is.
+    """
+
+    def __init__(self, path: Path, source: str) -> None:
+        """Say now what would fail only when the film is painted. source: the input, which must be another
+        file. Raises ConfigError, SinkError."""
+        if is_folder(path):
+            raise SinkError(f"{path} is a directory: name a file in it.")
+        with contextlib.suppress(OSError):
+            if path.samefile(source):
+                raise ConfigError(f"{path} is the input itself and would be destroyed: name another output.")
+        self.path = path
+        try:
+            self._target = Path(os.path.realpath(path))
+        except OSError as error:
+            raise sink_error(str(path), error) from error
+        self._part: Path | None = None
+        self.direct = exists(path) and not is_regular(path)
+        if not self.direct:
+            self._check()
+
+    def begin(self) -> Path:
+        """Where to write; made if it was not there. Raises OSError."""
+        if self.direct:
+            return self.path
+        if self._part is None:
+            self._part = self._made()
+        return self._part
+
+    def finish(self) -> None:
+        """What was written is whole: give it its name. Raises OSError."""
+        if self._part is None:
+            return
+        if self._target.exists():
+            with contextlib.suppress(OSError):
+                shutil.copymode(self._target, self._part)
+        self._part.replace(self._target)
+        self._part = None
+
+    def discard(self) -> None:
+        """Nothing worth keeping was written."""
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
+            self._part = None
+
+    @property
+    def part(self) -> Path | None:
+        """Where lies what was written so far; None before `begin` and after `finish`."""
+        return self._part
+
+    def _made(self) -> Path:
+        for number in count(1):
+            again = "" if number == 1 else f"-{number}"
+            part = self._target.with_name(f"{self._target.stem}.partial{again}{self._target.suffix}")
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                return part
+        raise AssertionError("there are always more numbers")
+
+    def _check(self) -> None:
+        """Try a file beside the target, as large as the smallest film."""
+        folder = self._target.parent
+        if exists(self._target) and not os.access(self._target, os.W_OK):
+            raise sink_error(str(self.path), PermissionError(errno.EACCES, "Permission denied"))
+        try:
+            part = self._made()
+            try:
+                _reserve(part)
+            finally:
+                part.unlink()
+        except OSError as error:
+            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise SinkError(
+                    f"{self.path} may not be written: no file can be made in {folder}. Name an output in "
+                    f"another folder, or change the folder's permissions."
+                ) from error
+            if error.errno == errno.ENAMETOOLONG:
+                raise SinkError(
+                    f"{self.path} cannot be written: its name is too long for '.partial' to be added while "
+                    f"it is written. Choose a shorter one."
+                ) from error
+            raise sink_error(str(self.path), error) from error
+
+
+def _reserve(path: Path) -> None:
+    """Raise OSError where there is no room for `_LEAST_ROOM` bytes."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    file = os.open(path, os.O_WRONLY)
+    try:
+        os.posix_fallocate(file, 0, _LEAST_ROOM)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+    finally:
+        os.close(file)
