@@ -21,16 +21,14 @@ from streamstyle.types import (
     EngineSpec,
     Frame,
     Guard,
+    InferenceFuture,
     Kind,
     Observer,
-    Painting,
-    Pending,
     Picture,
     Repaint,
     Repainter,
     StyleCondition,
     Verdict,
-    is_painted,
 )
 
 REPAINTED = {Kind.FLICKER, Kind.POP, Kind.DISTORTION, Kind.STYLE}
@@ -52,7 +50,7 @@ class _Started:
     condition: StyleCondition
     spec: EngineSpec
     again: Repaint | None
-    wait: Pending
+    future: InferenceFuture
 
 
 class Process:
@@ -109,7 +107,7 @@ class Process:
         for frame in frames:
             if frame is not None:
                 pending.append(self._start(frame))
-            elif pending and not painted and is_painted(pending[0].wait):
+            elif pending and not painted and pending[0].future.is_ready():
                 painted.append(_painted(pending.popleft()))
             while painted:
                 yield self._finish(*painted.popleft())
@@ -125,9 +123,9 @@ class Process:
         condition = self._condition(frame)
         self.condition_timer.add(time.perf_counter() - started)
         again = None if self._repainter is None else self._repainter.remember()
-        wait = self._engine.start(frame.pixels, condition)
+        future = self._engine.start(frame.pixels, condition)
         spec = self._engine.spec  # after the start, which may have begun with another engine
-        return _Started(frame, condition, spec, again, wait)
+        return _Started(frame, condition, spec, again, future)
 
     def _finish(self, started: _Started, styled: Picture) -> Frame:
         frame, condition = started.frame, started.condition
@@ -145,7 +143,7 @@ class Process:
         frame = job.frame
         again = None if job.again is None else partial(job.again, frame.pixels, job.condition)
         started = time.perf_counter()
-        small = job.wait.small() if isinstance(job.wait, Painting) else None
+        small = job.future.small()
         anomaly = excused(detector.detect(frame.pixels, styled, small), job.condition)
         detected = time.perf_counter()
         if self._observer is not None:
@@ -186,7 +184,7 @@ class Process:
 
 
 def _painted(job: _Started) -> tuple[_Started, Picture]:
-    return job, job.wait()
+    return job, job.future.result()
 
 
 def _repaint_(

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 E_contra = TypeVar("E_contra", contravariant=True)
 
 Picture: TypeAlias = NDArray[np.uint8]
-Pending: TypeAlias = Callable[[], Picture]
 Small: TypeAlias = tuple[Picture, Picture]
 
 
@@ -187,8 +186,7 @@ class EngineSpec:
     in_flight: int
     """How many frames to keep started so that the engine never idles."""
     stateful: bool = False
-    """It keeps the statistics of its normalisation from frame to frame, so that `StyleCondition.ema_decay`
-    counts."""
+    """It averages the statistics of its normalisation over the frames, see `StyleCondition.ema_decay`."""
     size: tuple[int, int] | None = None
     """(width, height) that it paints at; None for the frame's own."""
     paints: bool = True
@@ -200,7 +198,6 @@ class EngineSpec:
     every: int = 1
     """It paints at least one of so many frames, and warps the others from it."""
     tiles: int = 1
-    """How many tiles it cuts a frame into."""
     masks: bool = True
     """False where the first `StyleCondition.mask` takes it time."""
 
@@ -242,20 +239,14 @@ class Region(Protocol):
 
 
 @dataclass(frozen=True)
-class Painting:
-    """What an engine that paints by itself gives. done: is it there? small: for `detect`, after `wait`."""
+class InferenceFuture:
+    """A picture that an engine is painting."""
 
-    wait: Pending
-    done: Callable[[], bool]
-    small: Callable[[], Small | None] = lambda: None
-
-    def __call__(self) -> Picture:
-        return self.wait()
-
-
-def is_painted(pending: Pending) -> bool:
-    """Is nothing won by leaving it alone? So it is where the picture is there, or is made by the call."""
-    return not isinstance(pending, Painting) or pending.done()
+    result: Callable[[], Picture]
+    """Wait for it, once: a new picture of the input's shape, which the caller owns. Raises EngineError."""
+    is_ready: Callable[[], bool] = lambda: True
+    """Whether `result` returns without waiting for a device. True where `result` itself paints."""
+    small: Callable[[], Small | None] = lambda: None  # for `Detector.detect`, after `result`
 
 
 class Engine(Protocol):
@@ -269,9 +260,8 @@ class Engine(Protocol):
     def busy_seconds(self) -> float:
         """Engine time used so far: finished frames / busy_seconds is what the engine alone can do."""
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
-        """Begin to stylize one picture; the returned call, maybe a `Painting`, waits for the result, a new
-        picture of the same shape that the caller owns. Raises EngineError."""
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
+        """Begin to stylize one picture (H, W, 3). Raises EngineError."""
 
     def close(self) -> None:
         """Free what the engine holds."""

@@ -17,8 +17,8 @@ from streamstyle.media import open as media_open
 from streamstyle.types import (
     EngineSpec,
     Frame,
+    InferenceFuture,
     MediaReport,
-    Pending,
     Picture,
     Sound,
     StreamInfo,
@@ -102,7 +102,7 @@ class CodeEngine:
     spec = EngineSpec("fills", "uint8", "cpu", in_flight=3)
     busy_seconds = 0.0
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         level = np.uint8(round(float(condition.codes[0, 0])))
         mask = condition.mask
 
@@ -112,7 +112,7 @@ class CodeEngine:
                 picture[mask > 127] = np.uint8(round(float(condition.codes[1, 0])))
             return picture
 
-        return wait
+        return InferenceFuture(wait)
 
     def close(self) -> None:
         pass

@@ -84,7 +84,7 @@ def test_peers_paint_what_torch_paints() -> None:
     picture = rng.integers(0, 256, (40, 60, 3), np.uint8)
     condition = StyleCondition(rng.normal(size=(2, SMALL.layout.size)).astype(np.float32))
     painted = [
-        open_peer(name, SMALL.to_json(), given, 40, 60).start(picture, condition)()
+        open_peer(name, SMALL.to_json(), given, 40, 60).start(picture, condition).result()
         for name in ("torch", "onnxruntime")
     ]
     assert painted[0].shape == picture.shape
@@ -93,7 +93,9 @@ def test_peers_paint_what_torch_paints() -> None:
 
 def test_the_classic_network_paints_a_frame_of_any_size() -> None:
     peer = open_peer("classic", {}, {}, 45, 61)
-    painted = peer.start(np.zeros((45, 61, 3), np.uint8), StyleCondition(np.zeros((2, 0), np.float32)))()
+    painted = peer.start(
+        np.zeros((45, 61, 3), np.uint8), StyleCondition(np.zeros((2, 0), np.float32))
+    ).result()
     assert painted.shape == (45, 61, 3)
 
 

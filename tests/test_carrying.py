@@ -27,7 +27,7 @@ from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector
 from streamstyle.temporal.explained import FineMotion
-from streamstyle.types import Engine, EngineSpec, Frame, Kind, Pending, Picture, StyleCondition
+from streamstyle.types import Engine, EngineSpec, Frame, InferenceFuture, Kind, Picture, StyleCondition
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -44,10 +44,10 @@ class Negative:
         self.painted: list[Picture] = []
         self._gains = gains or {}
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         gain = self._gains.get(len(self.painted), 1.0)
         self.painted.append(pixels)
-        return lambda: ((255.0 - pixels) * gain).clip(0, 255).astype(np.uint8)
+        return InferenceFuture(lambda: ((255.0 - pixels) * gain).clip(0, 255).astype(np.uint8))
 
     def close(self) -> None:
         pass
@@ -95,7 +95,7 @@ def test_cut_light_and_another_style_are_painted_at_once() -> None:
     engine = CarryingEngine(inner, 4, FineMotion())
     other = replace(CONDITION, codes=np.ones((2, 4), np.float32))
     for i, frame in enumerate(frames):
-        engine.start(frame, other if i >= 7 else CONDITION)()
+        engine.start(frame, other if i >= 7 else CONDITION).result()
     assert [any(f is p for p in inner.painted) for f in frames] == [i in (0, 2, 5, 7) for i in range(9)]
 
 
@@ -105,7 +105,7 @@ def test_every_may_change_between_two_frames_and_says_how_many_to_keep_in_flight
     assert engine.spec == replace(inner.spec, every=1)
     for i, frame in enumerate(frames):
         engine.every = 1 if i < 3 else 4
-        engine.start(frame, CONDITION)()
+        engine.start(frame, CONDITION).result()
     assert [any(f is p for p in inner.painted) for f in frames] == [i <= 3 for i in range(7)]
     assert (engine.spec.every, engine.spec.in_flight) == (4, 5)
 
@@ -143,13 +143,13 @@ def test_frames_are_painted_again_whole_while_others_are_carried() -> None:
         return around(carrying, 180, 320, (90, 160))
 
     engine = opened()
-    plain = [engine.start(frame, condition)() for frame in frames]
+    plain = [engine.start(frame, condition).result() for frame in frames]
     engine = opened()
     repainter = repainter_of(engine)
     assert repainter is not None
     for frame, undisturbed in zip(frames, plain, strict=True):
         again = repainter.remember()
-        np.testing.assert_array_equal(engine.start(frame, condition)(), undisturbed)
+        np.testing.assert_array_equal(engine.start(frame, condition).result(), undisturbed)
         painted = again(frame, condition)
         assert painted.shape == frame.shape
         assert np.array_equal(painted, undisturbed) == (frame is frames[0])
@@ -165,7 +165,7 @@ def test_carried_painting_is_nearer_to_what_would_be_painted_than_the_last_one(c
     code = bundle.styles[bundle.names.index("udnie")].code
     condition = StyleCondition(np.stack([code, code]))
     engine = open_engine("torch", bundle.manifest.architecture, bundle.weights, 272, 480)
-    painted = [engine.start(frame, condition)() for frame in frames]
+    painted = [engine.start(frame, condition).result() for frame in frames]
     carried = carry(engine, 4, frames, condition)
     np.testing.assert_array_equal(carried[0], painted[0])
     for i in (1, 2, 3):

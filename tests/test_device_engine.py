@@ -28,8 +28,7 @@ from streamstyle.types import (
     Engine,
     EngineSpec,
     Frame,
-    Painting,
-    Pending,
+    InferenceFuture,
     Picture,
     Small,
     StyleCondition,
@@ -90,10 +89,9 @@ def test_small_pictures_are_of_the_frame_they_came_with(network: Network) -> Non
     waiting = [engine.start(pixels, condition) for pixels in pictures]
     found: list[tuple[Picture, Small | None]] = []
     for wait in waiting:
-        assert isinstance(wait, Painting)
-        assert wait.done()
+        assert wait.is_ready()
         assert wait.small() is None
-        found.append((wait(), wait.small()))
+        found.append((wait.result(), wait.small()))
     for pixels, (styled, small) in zip(pictures, found, strict=True):
         assert small is not None
         for whole, less in zip((pixels, styled), small, strict=True):
@@ -105,8 +103,7 @@ def test_small_pictures_are_of_the_frame_they_came_with(network: Network) -> Non
 def test_frames_that_are_padded_or_small_already_have_none(network: Network, size: tuple[int, int]) -> None:
     engine = opened(network, *size)
     wait = engine.start(picture(*size), StyleCondition(network.codes[:2]))
-    wait()
-    assert isinstance(wait, Painting)
+    wait.result()
     assert wait.small() is None
     engine.close()
 
@@ -131,22 +128,21 @@ class Flickering:
     def spec(self) -> EngineSpec:
         return self._inner.spec
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         pending, self._begun = self._inner.start(pixels, condition), self._begun + 1
-        assert isinstance(pending, Painting)
         if self._begun % 5:
             return pending
         brighter: list[Picture] = []
 
         def wait() -> Picture:
-            brighter.append(np.clip(pending() * 1.08, 0, 255).astype(np.uint8))
+            brighter.append(np.clip(pending.result() * 1.08, 0, 255).astype(np.uint8))
             return brighter[-1].copy()
 
         def small() -> Small | None:
             less = pending.small()
             return None if less is None else (less[0], halved(brighter[-1], (144, 256)))
 
-        return replace(pending, wait=wait, small=small)
+        return replace(pending, result=wait, small=small)
 
     def close(self) -> None:
         self._inner.close()

@@ -50,7 +50,7 @@ def opened(
 def painted(told: list[str], *, ema_decay: bool = False) -> list[Picture]:
     engine = opened(told, ema_decay=ema_decay)
     frames = [
-        engine.start(pixels, StyleCondition(CODES, ema_decay=0.5 if ema_decay else 0.0))()
+        engine.start(pixels, StyleCondition(CODES, ema_decay=0.5 if ema_decay else 0.0)).result()
         for pixels in film()
     ]
     engine.close()
@@ -91,7 +91,7 @@ def test_an_imported_model_is_kept_too(engines: Path) -> None:
     for _ in range(2):
         cache = EngineCache(engines, told.append)
         engine = ForeignEngine("transformer", data, TRANSFORMER_CONTRACT, *SIZE, cache=cache, label="mine")
-        frames.append(engine.start(film()[0], StyleCondition(np.zeros((2, 0), np.float32)))())
+        frames.append(engine.start(film()[0], StyleCondition(np.zeros((2, 0), np.float32))).result())
         engine.close()
     np.testing.assert_array_equal(*frames)
     assert [sentence.split()[0] for sentence in told] == ["compiling", "compiled"]

@@ -178,7 +178,7 @@ def test_every_bundled_style_matches_torch_eager_fp32(engine_name: str, size: tu
     engine = bundled.open(engine_name, *size)
     pixels = picture(*size)
     for style in bundle.styles:
-        styled = engine.start(pixels, still(style.code))()
+        styled = engine.start(pixels, still(style.code)).result()
         assert styled.shape == pixels.shape
         assert styled.dtype == np.uint8
         assert psnr(styled, bundled.reference(pixels, still(style.code))) >= 40
@@ -193,7 +193,7 @@ def test_masked_frames_match_torch_eager_fp32(
     pixels = picture(*size)
     for mask in (None, soft_disc(*size), np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)):
         condition = StyleCondition(network.codes[:2], mask)
-        assert psnr(engine.start(pixels, condition)(), network.reference(pixels, condition)) >= 40
+        assert psnr(engine.start(pixels, condition).result(), network.reference(pixels, condition)) >= 40
     engine.close()
 
 
@@ -203,11 +203,11 @@ def test_mask_0_is_the_first_code_and_mask_255_the_second(
 ) -> None:
     engine = network.open(engine_name, *size)
     pixels, both = picture(*size), network.codes[:2]
-    first, second = (engine.start(pixels, still(code))() for code in both)
+    first, second = (engine.start(pixels, still(code)).result() for code in both)
     nowhere, everywhere = (np.full(size, value, np.uint8) for value in (0, 255))
-    np.testing.assert_array_equal(engine.start(pixels, StyleCondition(both, nowhere))(), first)
-    np.testing.assert_array_equal(engine.start(pixels, StyleCondition(both))(), first)
-    assert psnr(engine.start(pixels, StyleCondition(both, everywhere))(), second) >= 50
+    np.testing.assert_array_equal(engine.start(pixels, StyleCondition(both, nowhere)).result(), first)
+    np.testing.assert_array_equal(engine.start(pixels, StyleCondition(both)).result(), first)
+    assert psnr(engine.start(pixels, StyleCondition(both, everywhere)).result(), second) >= 50
     assert psnr(first, second) < 30
     engine.close()
 
@@ -221,14 +221,14 @@ def test_results_keep_their_order_and_look_with_several_frames_in_flight(
         codes = network.codes[[seed % 5, (seed + 2) % 5]]
         mask = None if seed % 3 == 0 else soft_disc(64, 96, seed / 12)
         jobs.append((picture(64, 96, seed), StyleCondition(codes, mask)))
-    alone = [engine.start(*job)() for job in jobs]
+    alone = [engine.start(*job).result() for job in jobs]
     pending = []
     together = []
     for job in jobs:
         pending.append(engine.start(*job))
         if len(pending) > engine.spec.in_flight:
-            together.append(pending.pop(0)())
-    together += [wait() for wait in pending]
+            together.append(pending.pop(0).result())
+    together += [future.result() for future in pending]
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_array_equal(a, b)
     assert all(psnr(a, b) < 40 for a, b in pairwise(alone))
@@ -259,9 +259,9 @@ def test_changing_codes_and_mask_compiles_nothing_but_for_the_first_mask(
         assert engine.spec.masks == (masks or i > 0)
     # The first is still under way in the graph that it began with.
     expected = network.reference(picture(64, 96), StyleCondition(network.codes[:2]))
-    assert psnr(waiting[0](), expected) >= 40
-    for wait in waiting[1:]:
-        wait()
+    assert psnr(waiting[0].result(), expected) >= 40
+    for future in waiting[1:]:
+        future.result()
     engine.close()
 
 
@@ -300,10 +300,10 @@ def test_the_input_is_untouched_and_the_result_belongs_to_the_caller(
         array.flags.writeable = False
     before = pixels.copy()
     condition = StyleCondition(network.codes[:2], mask)
-    first = engine.start(pixels, condition)()
+    first = engine.start(pixels, condition).result()
     kept = first.copy()
     first[:] = 0
-    np.testing.assert_array_equal(engine.start(pixels, condition)(), kept)
+    np.testing.assert_array_equal(engine.start(pixels, condition).result(), kept)
     np.testing.assert_array_equal(pixels, before)
     assert first.flags.writeable
     engine.close()
@@ -315,7 +315,7 @@ def test_an_engine_says_what_it_is_and_how_long_it_was_busy(engine_name: str, ne
     assert engine.spec.precision in {"fp32", "bf16", "fp16"}
     assert engine.spec.in_flight >= 1
     assert engine.busy_seconds == 0
-    engine.start(picture(64, 64), still(network.codes[0]))()
+    engine.start(picture(64, 64), still(network.codes[0])).result()
     assert engine.busy_seconds > 0
     engine.close()
 
@@ -355,7 +355,9 @@ def test_hold_0_paints_as_an_engine_without_statistics(
             picture(*size, seed),
             StyleCondition(network.codes[seed : seed + 2], soft_disc(*size)),
         )
-        assert_alike(holding.start(pixels, condition)(), plain.start(pixels, condition)(), holding)
+        assert_alike(
+            holding.start(pixels, condition).result(), plain.start(pixels, condition).result(), holding
+        )
     plain.close()
     holding.close()
 
@@ -364,8 +366,8 @@ def test_the_first_frame_has_no_past_to_hold(engine_name: str, network: Network)
     engine, fresh = (network.open_stateful(engine_name, 64, 96) for _ in range(2))
     condition = still(network.codes[0])
     assert engine.norm_stats is None
-    held = engine.start(picture(64, 96), replace(condition, ema_decay=0.9))()
-    np.testing.assert_array_equal(held, fresh.start(picture(64, 96), condition)())
+    held = engine.start(picture(64, 96), replace(condition, ema_decay=0.9)).result()
+    np.testing.assert_array_equal(held, fresh.start(picture(64, 96), condition).result())
     engine.close()
     fresh.close()
 
@@ -376,13 +378,13 @@ def test_hold_1_keeps_the_statistics_of_the_frame_before(engine_name: str, netwo
     condition = StyleCondition(network.codes[:2], soft_disc(64, 96))
     frozen = replace(condition, ema_decay=1.0)
     _, norm_stats = network.stateful_reference(first, condition)
-    engine.start(first, condition)()
+    engine.start(first, condition).result()
     assert_statistics(engine, norm_stats)
     before = engine.norm_stats
-    styled = engine.start(brighter, frozen)()
+    styled = engine.start(brighter, frozen).result()
     np.testing.assert_array_equal(engine.norm_stats, before)
     assert_alike(styled, network.stateful_reference(brighter, frozen, norm_stats)[0], engine)
-    assert psnr(styled, engine.start(brighter, condition)()) < 35
+    assert psnr(styled, engine.start(brighter, condition).result()) < 35
     engine.close()
 
 
@@ -393,12 +395,12 @@ def test_held_statistics_run_on_until_a_frame_with_hold_0(engine_name: str, netw
     frames = film(6, gain=1.2)
     past = None
     for pixels in frames[:5]:
-        styled = engine.start(pixels, held)()
+        styled = engine.start(pixels, held).result()
         expected, past = network.stateful_reference(pixels, held, past)
         assert_alike(styled, expected, engine)
         assert_statistics(engine, past)
-    restarted = engine.start(frames[5], condition)()
-    np.testing.assert_array_equal(restarted, fresh.start(frames[5], condition)())
+    restarted = engine.start(frames[5], condition).result()
+    np.testing.assert_array_equal(restarted, fresh.start(frames[5], condition).result())
     np.testing.assert_array_equal(engine.norm_stats, fresh.norm_stats)
     engine.close()
     fresh.close()
@@ -408,9 +410,9 @@ def test_held_statistics_follow_the_order_of_start_not_of_waiting(engine_name: s
     engine, other = (network.open_stateful(engine_name, 64, 96) for _ in range(2))
     held = replace(still(network.codes[0]), ema_decay=0.8)
     frames = film(6, gain=1.3)
-    one_by_one = [engine.start(pixels, held)() for pixels in frames]
+    one_by_one = [engine.start(pixels, held).result() for pixels in frames]
     pending = [other.start(pixels, held) for pixels in frames]
-    backwards = [wait() for wait in reversed(pending)]
+    backwards = [future.result() for future in reversed(pending)]
     for a, b in zip(one_by_one, reversed(backwards), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(engine.norm_stats, other.norm_stats)
@@ -425,14 +427,14 @@ def test_frames_painted_again_leave_no_trace_where_the_statistics_are_put_back(
     condition = still(network.codes[0])
     frames = film(3, gain=1.3)
     for pixels in frames[:2]:
-        engine.start(pixels, replace(condition, ema_decay=0.8))()
-        other.start(pixels, replace(condition, ema_decay=0.8))()
+        engine.start(pixels, replace(condition, ema_decay=0.8)).result()
+        other.start(pixels, replace(condition, ema_decay=0.8)).result()
     past = engine.norm_stats
     for ema_decay in (1.0, 0.0):
-        engine.start(frames[0], replace(condition, ema_decay=ema_decay))()
+        engine.start(frames[0], replace(condition, ema_decay=ema_decay)).result()
     engine.norm_stats = past
     last = (frames[2], replace(condition, ema_decay=0.8))
-    np.testing.assert_array_equal(engine.start(*last)(), other.start(*last)())
+    np.testing.assert_array_equal(engine.start(*last).result(), other.start(*last).result())
     engine.close()
     other.close()
 
@@ -444,19 +446,21 @@ def test_a_repainted_frame_has_the_statistics_before_it_and_the_next_frames_neve
     condition = still(network.codes[0])
     frames = film(3, gain=1.3)
     for pixels in frames[:2]:
-        engine.start(pixels, condition)()
+        engine.start(pixels, condition).result()
     again = FrozenRepainter(engine).remember()
     ahead = [engine.start(frames[2], condition), engine.start(frames[0], replace(condition, ema_decay=0.8))]
     repainted = again(frames[2], condition)
-    frozen = [other.start(pixels, condition)() for pixels in frames[:2]]
-    frozen.append(other.start(frames[2], replace(condition, ema_decay=1.0))())
+    frozen = [other.start(pixels, condition).result() for pixels in frames[:2]]
+    frozen.append(other.start(frames[2], replace(condition, ema_decay=1.0)).result())
     np.testing.assert_array_equal(repainted, frozen[2])
-    assert not np.array_equal(repainted, ahead[0]())
-    ahead[1]()
-    after = engine.start(frames[1], replace(condition, ema_decay=0.8))()
+    assert not np.array_equal(repainted, ahead[0].result())
+    ahead[1].result()
+    after = engine.start(frames[1], replace(condition, ema_decay=0.8)).result()
     plain = network.open_stateful(engine_name, 64, 96)
     steps = [(frames[0], 0.0), (frames[1], 0.0), (frames[2], 0.0), (frames[0], 0.8), (frames[1], 0.8)]
-    expected = [plain.start(pixels, replace(condition, ema_decay=ema_decay))() for pixels, ema_decay in steps]
+    expected = [
+        plain.start(pixels, replace(condition, ema_decay=ema_decay)).result() for pixels, ema_decay in steps
+    ]
     np.testing.assert_array_equal(after, expected[-1])
     for each in (engine, other, plain):
         each.close()
@@ -466,12 +470,12 @@ def test_a_tile_is_painted_as_that_part_of_the_whole_frame(engine_name: str, net
     receptive_radius = GeneratorConfig.from_json(network.architecture).receptive_radius
     pixels, condition = picture(128, 256), still(network.codes[0])
     whole, tile = (network.open_stateful(engine_name, 128, width) for width in (256, 192))
-    expected = whole.start(pixels, condition)()
+    expected = whole.start(pixels, condition).result()
     tile.norm_stats = whole.norm_stats
     for left in (0, 64):
         frozen = replace(condition, ema_decay=1.0, origin=(0, left))
         part = slice(left + receptive_radius, 256 if left else 192 - receptive_radius)
-        styled = tile.start(np.ascontiguousarray(pixels[:, left : left + 192]), frozen)()
+        styled = tile.start(np.ascontiguousarray(pixels[:, left : left + 192]), frozen).result()
         assert psnr(styled[:, part.start - left : part.stop - left], expected[:, part]) > 50
     whole.close()
     tile.close()
@@ -483,7 +487,7 @@ def test_modulated_statistics_change_the_frames_with_a_factor_only(
     engine = network.open_stateful(engine_name, 64, 96)
     condition = still(network.codes[0])
     frames = film(3)
-    clean = [engine.start(pixels, condition)() for pixels in frames]
+    clean = [engine.start(pixels, condition).result() for pixels in frames]
     modulated = list(paint_modulated(engine, frames, [condition] * 3, [1, 1.2, 1], layers={"merge", "up1"}))
     np.testing.assert_array_equal(modulated[0], clean[0])
     np.testing.assert_array_equal(modulated[2], clean[2])
@@ -533,9 +537,9 @@ def test_an_imported_model_says_that_it_holds_nothing_and_does_not() -> None:
     assert not engine.spec.stateful
     condition = StyleCondition(np.zeros((2, 0), np.float32))
     dark, bright = film(2, gain=1.3)
-    alone = engine.start(bright, condition)()
-    engine.start(dark, condition)()
-    np.testing.assert_array_equal(engine.start(bright, replace(condition, ema_decay=0.9))(), alone)
+    alone = engine.start(bright, condition).result()
+    engine.start(dark, condition).result()
+    np.testing.assert_array_equal(engine.start(bright, replace(condition, ema_decay=0.9)).result(), alone)
     engine.close()
 
 

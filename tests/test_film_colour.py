@@ -17,7 +17,7 @@ from streamstyle.cli.main import main
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter, mix_in_colour_
 from streamstyle.process import begins_anew
-from streamstyle.types import EngineSpec, Frame, Pending, Picture, StyleCondition
+from streamstyle.types import EngineSpec, Frame, InferenceFuture, Picture, StyleCondition
 
 CODES = np.zeros((2, 4), np.float32)
 
@@ -41,8 +41,8 @@ class Painter:
         self.busy_seconds = 0.0
         self.closed = False
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
-        return self.painting.copy
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
+        return InferenceFuture(self.painting.copy)
 
     def close(self) -> None:
         self.closed = True
@@ -69,7 +69,7 @@ def test_nothing_is_touched_without_the_setting_or_a_painting() -> None:
     film = muted(2)
     for painter, colour in ((Painter(muted(1)), 0.0), (Painter(muted(1), paints=False), 1.0)):
         engine = FilmColourEngine(painter)
-        assert np.array_equal(engine.start(film, StyleCondition(CODES, colour=colour))(), muted(1))
+        assert np.array_equal(engine.start(film, StyleCondition(CODES, colour=colour)).result(), muted(1))
     engine.close()
     assert painter.closed
 
@@ -77,7 +77,7 @@ def test_nothing_is_touched_without_the_setting_or_a_painting() -> None:
 def test_frames_painted_again_get_the_same_colours() -> None:
     film, painting = muted(2), muted(1)
     condition = StyleCondition(CODES, colour=0.7)
-    first = FilmColourEngine(Painter(painting)).start(film, condition)()
+    first = FilmColourEngine(Painter(painting)).start(film, condition).result()
 
     class Again:
         def remember(self) -> Callable[[Picture, StyleCondition], Picture]:

@@ -90,7 +90,7 @@ def test_layout_range_and_multiple_are_found_and_pictures_match_torch_eager(
     expected = eager(network, pixels, examined.contract)
     pending = [engine.start(pixels, CONDITION) for _ in range(engine.spec.in_flight)]
     for wait in pending:
-        styled = wait()
+        styled = wait.result()
         assert styled.shape == pixels.shape
         assert styled.dtype == np.uint8
         assert np.abs(styled.astype(int) - expected).mean() < 1
@@ -110,7 +110,7 @@ def test_a_model_of_a_fixed_size_gets_resized_frames(tmp_path: Path) -> None:
     data = save_onnx(Painter("tanh"), tmp_path / "a.onnx", size=(48, 80), free=False).read_bytes()
     contract = examine(data, Declared()).contract
     assert contract.size == (48, 80)
-    styled = ForeignEngine("onnx", data, contract, 97, 150).start(picture(97, 150), CONDITION)()
+    styled = ForeignEngine("onnx", data, contract, 97, 150).start(picture(97, 150), CONDITION).result()
     assert styled.shape == (97, 150, 3)
     assert styled.std() > 5
 
@@ -119,7 +119,8 @@ def test_strength_blends_pixels(tmp_path: Path) -> None:
     data = save_onnx(Painter("tanh"), tmp_path / "a.onnx").read_bytes()
     contract, pixels = examine(data, Declared()).contract, picture(64, 64)
     styled = [
-        ForeignEngine("onnx", data, contract, 64, 64, s).start(pixels, CONDITION)() for s in (0.0, 0.5, 1.0)
+        ForeignEngine("onnx", data, contract, 64, 64, s).start(pixels, CONDITION).result()
+        for s in (0.0, 0.5, 1.0)
     ]
     assert np.array_equal(styled[0], pixels)
     middle = (styled[0].astype(int) + styled[2]) / 2
@@ -138,7 +139,11 @@ def test_classic_weights_are_converted_whatever_they_are_wrapped_in(wrapping: st
     examined = examine(torch_bytes(value, legacy=wrapping == "legacy"), Declared())
     assert examined.contract == TRANSFORMER_CONTRACT
     pixels = picture(62, 93)
-    styled = ForeignEngine("transformer", examined.data, examined.contract, 62, 93).start(pixels, CONDITION)()
+    styled = (
+        ForeignEngine("transformer", examined.data, examined.contract, 62, 93)
+        .start(pixels, CONDITION)
+        .result()
+    )
     expected = eager(network, pixels, examined.contract)
     assert expected.std() > 5
     assert np.abs(styled.astype(int) - expected).mean() < 1
@@ -160,7 +165,9 @@ def test_import_stores_a_verified_copy_that_runs(
     model = load_foreign("my-style-2")
     assert model.data == path.read_bytes()
     contract = Contract.from_json(model.manifest.contract)
-    ForeignEngine(model.manifest.kind, model.data, contract, 64, 64).start(picture(64, 64), CONDITION)()
+    ForeignEngine(model.manifest.kind, model.data, contract, 64, 64).start(
+        picture(64, 64), CONDITION
+    ).result()
     with pytest.raises(ConfigError, match="--replace"):
         imported([path])
     assert imported([path, "--replace", "--range", "unit,signed", "--json"]) == 0

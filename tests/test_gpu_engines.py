@@ -92,7 +92,7 @@ def test_half_weights_with_fp32_statistics_paint_every_fourth_style_as_fp32(
         condition = still(style.code)
         # bf16 has 8 bits of mantissa, fp16 has 11.
         least = 45 if precision == "fp16" else 34
-        assert psnr(engine.start(pixels, condition)(), bundled.reference(pixels, condition)) >= least
+        assert psnr(engine.start(pixels, condition).result(), bundled.reference(pixels, condition)) >= least
     engine.close()
 
 
@@ -118,7 +118,7 @@ def test_statistics_stay_fp32_whatever_the_weights_are(network: Network, precisi
 def test_kernels_folded_before_paint_as_kernels_folded_per_frame(network: Network) -> None:
     engine = on_cpu(network)
     pixels, condition = picture(61, 90), StyleCondition(network.codes[:2], soft_disc(61, 90))
-    assert psnr(engine.start(pixels, condition)(), network.reference(pixels, condition)) >= 55
+    assert psnr(engine.start(pixels, condition).result(), network.reference(pixels, condition)) >= 55
 
 
 # The exported graph
@@ -297,7 +297,7 @@ def test_a_built_engine_is_kept_serves_its_bucket_and_crops_exactly(
     for size in ((61, 90), (95, 131)):
         engine = built(network, tmp_path / "e", told, stateful=stateful, size=size)
         pixels, condition = picture(*size), StyleCondition(network.codes[:2], soft_disc(*size))
-        styled = engine.start(pixels, condition)()
+        styled = engine.start(pixels, condition).result()
         assert styled.shape == pixels.shape
         assert psnr(styled, network.reference(pixels, condition)) >= 40
         engine.close()
@@ -474,7 +474,11 @@ def test_a_film_that_a_gpu_has_no_memory_for_is_painted_there_in_tiles_and_then_
     config = RunConfig()
     engine = sized_opener(config, load_model(config))(film)
     assert (engine.spec.name, engine.spec.tiles > 1) == ("cuda", True)
-    assert engine.start(np.zeros((96, 512, 3), np.uint8), StyleCondition(load_model(config).codes))().any()
+    assert (
+        engine.start(np.zeros((96, 512, 3), np.uint8), StyleCondition(load_model(config).codes))
+        .result()
+        .any()
+    )
     engine.close()
     small_gpu(0)
     engine = sized_opener(config, load_model(config))(film)
@@ -537,7 +541,7 @@ def test_a_compiled_network_is_kept_and_paints_as_eager_torch(network: Network, 
     for options in ({"compiled": False}, {"compiled": True}, {"compiled": True}):
         cache = EngineCache(tmp_path / "e", told.append)
         engine = on_cpu(network, size=(64, 64), cache=cache, tell=told.append, **options)
-        pictures.append(engine.start(pixels, condition)())
+        pictures.append(engine.start(pixels, condition).result())
         engine.close()
     assert [sentence.split()[0] for sentence in told] == ["compiling", "compiled"]
     assert int(np.abs(pictures[0].astype(int) - pictures[1]).max()) <= 1
@@ -553,7 +557,7 @@ def test_a_network_that_cannot_be_compiled_runs_and_this_is_told(
     monkeypatch.setattr("torch._inductor.aoti_compile_and_package", failing)
     told: list[str] = []
     engine = on_cpu(network, compiled=True, tell=told.append)
-    assert engine.start(picture(61, 90), still(network.codes[0]))().shape == (61, 90, 3)
+    assert engine.start(picture(61, 90), still(network.codes[0])).result().shape == (61, 90, 3)
     assert told[0].startswith("cuda runs uncompiled, which is slower")
     assert "apt install g++" in told[0]
 

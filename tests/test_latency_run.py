@@ -15,7 +15,7 @@ from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Stop
 from streamstyle.job import Job, RunSummary
-from streamstyle.types import Engine, Pending, Picture, StyleCondition
+from streamstyle.types import Engine, InferenceFuture, Picture, StyleCondition
 
 REST = ("of the frames that wait only the newest is kept", "every second frame is searched")
 
@@ -23,14 +23,14 @@ REST = ("of the frames that wait only the newest is kept", "every second frame i
 class SlowEngine(CodeEngine):
     """Takes 50 ms for a frame, which comes every 10."""
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         painted = super().start(pixels, condition)
 
         def wait() -> Picture:
             time.sleep(0.05)
-            return painted()
+            return painted.result()
 
-        return wait
+        return InferenceFuture(wait)
 
 
 def run(

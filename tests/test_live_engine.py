@@ -20,7 +20,7 @@ from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
-from streamstyle.types import Detector, Engine, EngineSpec, Frame, Pending, Picture, StyleCondition
+from streamstyle.types import Detector, Engine, EngineSpec, Frame, InferenceFuture, Picture, StyleCondition
 
 CONDITION = StyleCondition(np.zeros((2, 4), np.float32), name="ink")
 
@@ -38,7 +38,7 @@ class AddingEngine:
         self._fails_from = fails_from
         self._begun = 0
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         assert not self.closed
         assert condition.ema_decay == 0
         begun, self._begun = self._begun, self._begun + 1
@@ -51,7 +51,7 @@ class AddingEngine:
                 raise EngineMemoryError("out of memory")
             return pixels + np.uint8(self._added)
 
-        return wait
+        return InferenceFuture(wait)
 
     def close(self) -> None:
         assert not self.waiting, "closed under a frame"
@@ -231,7 +231,7 @@ def test_a_look_that_holds_waits_for_an_engine_that_does() -> None:
     begin = Openings(ready=1)
     live = LiveEngine([rung(AddingEngine(1))], begin)
     pixels = next(frames(1)).pixels
-    assert live.start(pixels, replace(CONDITION, ema_decay=0.5))()[0, 0, 0] == 101
+    assert live.start(pixels, replace(CONDITION, ema_decay=0.5)).result()[0, 0, 0] == 101
     assert live.remember() is None
 
 
@@ -239,7 +239,7 @@ def test_a_region_waits_for_an_engine_that_is_ready_for_masks() -> None:
     heard: list[bool] = []
 
     class Masking(AddingEngine):
-        def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+        def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
             heard.append(condition.mask is not None)
             return super().start(pixels, condition)
 
@@ -249,11 +249,11 @@ def test_a_region_waits_for_an_engine_that_is_ready_for_masks() -> None:
     live = LiveEngine([rung(plain)], begin)
     pixels = next(frames(1)).pixels
     condition = replace(CONDITION, mask=np.zeros(pixels.shape[:2], np.uint8))
-    assert live.start(pixels, condition)()[0, 0, 0] == 101
+    assert live.start(pixels, condition).result()[0, 0, 0] == 101
     live.climb([rung(masked)])
-    assert live.start(pixels, condition)()[0, 0, 0] == 101
+    assert live.start(pixels, condition).result()[0, 0, 0] == 101
     begin.begun[1].ready = True
-    assert live.start(pixels, condition)()[0, 0, 0] == 102
+    assert live.start(pixels, condition).result()[0, 0, 0] == 102
     assert heard == [False, False, True]
     live.close()
 

@@ -18,7 +18,14 @@ from streamstyle.flow import Flow, FlowStatus, Inlet, Live, Outlet, StandInConfi
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.types import EngineSpec, Frame, MediaReport, Painting, Pending, Picture, StyleCondition
+from streamstyle.types import (
+    EngineSpec,
+    Frame,
+    InferenceFuture,
+    MediaReport,
+    Picture,
+    StyleCondition,
+)
 
 LONG = 60.0
 PICTURE = np.full((2, 2, 3), 200, np.uint8)
@@ -170,14 +177,14 @@ class PairEngine:
         self.begun = [threading.Event(), threading.Event()]
         self._at = iter(self.begun)
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         next(self._at).set()
 
         def wait() -> Picture:
             assert self.begun[1].wait(LONG), "the second one waits for the first"
             return pixels.copy()
 
-        return Painting(wait, self.begun[1].is_set)
+        return InferenceFuture(wait, self.begun[1].is_set)
 
     def close(self) -> None:
         pass

@@ -19,7 +19,7 @@ from streamstyle.errors import ConfigError, SinkError
 from streamstyle.live import Session
 from streamstyle.media import open as media_open
 from streamstyle.media.null_sink import NullSink
-from streamstyle.types import Frame, Pending, Picture, StyleCondition
+from streamstyle.types import Frame, InferenceFuture, Picture, StyleCondition
 
 
 class FlickeringEngine(CodeEngine):
@@ -28,12 +28,12 @@ class FlickeringEngine(CodeEngine):
     def __init__(self) -> None:
         self.count = 0
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         self.count += 1
         level = 60 if self.count // 8 % 2 else 0
         rows = np.linspace(60, 140, pixels.shape[0], dtype=np.float32)[:, None, None]
         picture = np.broadcast_to(rows + level, pixels.shape).astype(np.uint8)
-        return picture.copy
+        return InferenceFuture(picture.copy)
 
 
 def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:

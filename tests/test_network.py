@@ -28,7 +28,7 @@ from streamstyle.nets.cost import multiply_adds
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.styles.bundle import StyleRecord, installed_networks, load_manifest
 from streamstyle.styles.code_file import save_code
-from streamstyle.types import Engine, EngineSpec, Pending, Picture, StreamInfo, StyleCondition
+from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StreamInfo, StyleCondition
 
 NAMES = ("lite", "medium", "full")
 FILM = StreamInfo("film.mp4", 320, 180, Fraction(24), Fraction(1, 24), 48, Fraction(1), "bt709", 0)
@@ -266,8 +266,8 @@ class Instant:
     busy_seconds = 0.0
     closed = False
 
-    def start(self, pixels: Picture, _condition: StyleCondition) -> Pending:
-        return pixels.copy
+    def start(self, pixels: Picture, _condition: StyleCondition) -> InferenceFuture:
+        return InferenceFuture(pixels.copy)
 
     def close(self) -> None:
         self.closed = True
@@ -286,7 +286,7 @@ def test_a_measurement_gives_seconds_and_closes_the_engine() -> None:
 def test_an_engine_that_fails_midway_is_closed_too() -> None:
     engine = Instant()
 
-    def fail(_pixels: Picture, _condition: StyleCondition) -> Pending:
+    def fail(_pixels: Picture, _condition: StyleCondition) -> InferenceFuture:
         raise EngineError("no more")
 
     engine.start = fail  # type: ignore[method-assign]

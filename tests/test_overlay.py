@@ -27,7 +27,7 @@ from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector, neutral
 from streamstyle.temporal.flashes import AREA, CHANGE, FlashGuard, relative_luminance
-from streamstyle.types import Action, AnomalyMap, Frame, Kind, Pending, Picture, StyleCondition
+from streamstyle.types import Action, AnomalyMap, Frame, InferenceFuture, Kind, Picture, StyleCondition
 
 HIT = 50
 PATCH = (slice(40, 80), slice(160, 240))  # tiles 2..3 down and 6..8 across, at SIZE
@@ -37,12 +37,12 @@ GAIN = Action("tile gain", {"gain": 0.94, "tiles": 0.1, "offset": 0.0})
 class PatchEngine(ToneEngine):
     """Brightens a patch of one frame."""
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         index = self.started
-        toned = super().start(pixels, condition)()
+        toned = super().start(pixels, condition).result()
         if index == HIT:
             toned[PATCH] = (toned[PATCH] * 1.15).clip(0, 255).astype(np.uint8)
-        return lambda: toned
+        return InferenceFuture(lambda: toned)
 
 
 def painted(

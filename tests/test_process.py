@@ -19,7 +19,7 @@ from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
 from streamstyle.temporal.flashes import AREA, FlashGuard
-from streamstyle.types import EngineSpec, Frame, Kind, Pending, Picture, Repaint, StyleCondition
+from streamstyle.types import EngineSpec, Frame, InferenceFuture, Kind, Picture, Repaint, StyleCondition
 
 SIZE = (180, 320)
 CONDITION = StyleCondition(np.zeros((2, 4), np.float32))
@@ -48,12 +48,12 @@ class ToneEngine:
         self.started = 0
         self.conditions: list[StyleCondition] = []
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         self.conditions.append(condition)
         gain = self._gains.get(self.started, 1.0) * (1 + float(condition.codes[0, 0]))
         self.started += 1
         toned = 40 + 0.7 * pixels.astype(np.float32)
-        return lambda: (toned * gain).round().clip(0, 255).astype(np.uint8)
+        return InferenceFuture(lambda: (toned * gain).round().clip(0, 255).astype(np.uint8))
 
     def close(self) -> None:
         pass
@@ -89,16 +89,16 @@ class SlotEngine(ToneEngine):
         self.spec = replace(self.spec, in_flight=in_flight)
         self.inside = self.most = 0
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         painted = super().start(pixels, condition)
         self.inside += 1
         self.most = max(self.most, self.inside)
 
         def wait() -> Picture:
             self.inside -= 1
-            return painted()
+            return painted.result()
 
-        return wait
+        return InferenceFuture(wait)
 
 
 @pytest.mark.parametrize(("in_flight", "spare"), [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)])
@@ -274,7 +274,7 @@ class CleanRepainter:
     def remember(self) -> Repaint:
         def again(pixels: Picture, condition: StyleCondition) -> Picture:
             self.painted += 1
-            return ToneEngine({0: self._gain}).start(pixels, condition)()
+            return ToneEngine({0: self._gain}).start(pixels, condition).result()
 
         return again
 

@@ -337,9 +337,9 @@ def test_a_feathered_edge_between_two_styles_shows_no_seam(photo: str, other: st
     model, opener = load_model(config), region_opener(config)
     assert opener is not None
     engine = model.open_engine(192, 256)
-    pure = [engine.start(pixels, StyleCondition(np.stack([code, code])))() for code in model.codes]
+    pure = [engine.start(pixels, StyleCondition(np.stack([code, code]))).result() for code in model.codes]
     scheduler = StyleCondition(model.codes, opener(192, 256).mask(frame(pixels=pixels)))
-    painted = seam(engine.start(pixels, scheduler)(), pure, 128)
+    painted = seam(engine.start(pixels, scheduler).result(), pure, 128)
     pasted = seam(np.concatenate([pure[0][:, :128], pure[1][:, 128:]], axis=1), pure, 128)
     engine.close()
     # Between styles far apart the passage is a slope that both pure paintings lack.

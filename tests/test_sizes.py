@@ -24,7 +24,7 @@ from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.media.open import open_source
 from streamstyle.metrics.similarity import edge_similarity, sharpness_ratio
 from streamstyle.styles.bundle import BUNDLED, load_bundle
-from streamstyle.types import Engine, EngineSpec, Pending, Picture, StyleCondition
+from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,10 +40,10 @@ class Recolouring:
         self.conditions: list[StyleCondition] = []
         self.closed = False
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         assert pixels.shape == self._shape
         self.conditions.append(condition)
-        return (255 - pixels // 2)[..., ::-1].copy
+        return InferenceFuture((255 - pixels // 2)[..., ::-1].copy)
 
     def close(self) -> None:
         self.closed = True
@@ -106,7 +106,7 @@ def test_fast_engine_is_calibrated_to_the_frames_own_size() -> None:
 
     engine = open_affordable(open_recolouring, 130, 230, Fraction(1, 10))
     assert engine is opened[-1]
-    assert engine.start(picture(130, 230), CONDITION)().shape == (130, 230, 3)
+    assert engine.start(picture(130, 230), CONDITION).result().shape == (130, 230, 3)
     assert [e.closed for e in opened] == [*[True] * (len(opened) - 1), False]
     slow = open_affordable(open_recolouring, 264, 264, Fraction(10**9))
     assert slow.spec.size == (264 * RUNGS[-1], 264 * RUNGS[-1])
@@ -120,14 +120,14 @@ def test_any_size_is_brought_up_with_its_edges(size: tuple[int, int], share: flo
     engine = open_guided(Recolouring, *size, working)
     first = engine.start(pixels, CONDITION)
     second = engine.start(255 - pixels, CONDITION)
-    styled = first()
+    styled = first.result()
     kept = styled.copy()
     assert styled.shape == pixels.shape
     assert styled.dtype == np.uint8
     assert psnr(styled, (255 - pixels // 2)[..., ::-1]) > 25
-    assert not np.array_equal(second(), styled)
+    assert not np.array_equal(second.result(), styled)
     np.testing.assert_array_equal(styled, kept, "a picture is its caller's own")
-    np.testing.assert_array_equal(engine.start(pixels, CONDITION)(), styled)
+    np.testing.assert_array_equal(engine.start(pixels, CONDITION).result(), styled)
 
 
 def test_own_size_is_painted_by_the_network_itself() -> None:
@@ -141,11 +141,11 @@ def test_region_is_reduced_with_the_frame_and_a_still_look_stays_one() -> None:
     mask[:, 48:] = 255
     condition = replace(CONDITION, mask=mask)
     for _ in range(2):
-        engine.start(picture(64, 96), condition)()
+        engine.start(picture(64, 96), condition).result()
     assert inner.conditions[0] is inner.conditions[1]
     assert inner.conditions[0].mask is not None
     np.testing.assert_array_equal(inner.conditions[0].mask, mask[::2, ::2])
-    engine.start(picture(64, 96), CONDITION)()
+    engine.start(picture(64, 96), CONDITION).result()
     assert inner.conditions[2] is CONDITION
 
 
@@ -156,10 +156,10 @@ def test_statistics_are_held_through_the_smaller_size() -> None:
     engine = open_guided(lambda h, w: network.open_stateful("torch", h, w), 96, 128, (48, 64))
     assert isinstance(engine, StatefulEngine)
     again = FrozenRepainter(engine)
-    alone = engine.start(dark, condition)()
-    engine.start(bright, condition)()
+    alone = engine.start(dark, condition).result()
+    engine.start(bright, condition).result()
     repaint = again.remember()
-    plain = engine.start(dark, condition)()
+    plain = engine.start(dark, condition).result()
     np.testing.assert_array_equal(plain, alone)
     assert not np.array_equal(repaint(dark, condition), plain)
 
@@ -174,7 +174,7 @@ def test_guided_upsampling_keeps_strokes_and_gives_the_inputs_edges(clip: str) -
     code = bundle.styles[bundle.names.index("great-wave")].code
     small = reduced(pixels, height, width)
     engine = open_engine("torch", bundle.manifest.architecture, bundle.weights, height, width)
-    painted = engine.start(small, StyleCondition(np.stack([code, code])))()
+    painted = engine.start(small, StyleCondition(np.stack([code, code]))).result()
     guided = GuidedUpsampling(*pixels.shape[:2], (height, width))(painted, small, pixels)
     enlarged = np.asarray(cv2.resize(painted, pixels.shape[1::-1]), np.uint8)
     assert edge_similarity(guided, pixels) > edge_similarity(enlarged, pixels)
@@ -206,6 +206,6 @@ def test_size_that_cannot_be_is_refused(size: str, capsys: pytest.CaptureFixture
 def test_engines_paint_many_frames_in_order_through_the_smaller_size() -> None:
     frames = [picture(96, 128, seed) for seed in range(5)]
     engine = open_guided(Recolouring, 96, 128, (48, 64))
-    one_by_one = [engine.start(pixels, CONDITION)() for pixels in frames]
+    one_by_one = [engine.start(pixels, CONDITION).result() for pixels in frames]
     for a, b in zip(paint_all(engine, frames, CONDITION), one_by_one, strict=True):
         np.testing.assert_array_equal(a, b)

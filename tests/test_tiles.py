@@ -52,7 +52,7 @@ def painted_with(
     """Whole, with these statistics."""
     whole = network.open_stateful("torch", *pixels.shape[:2])
     whole.norm_stats = norm_stats
-    return whole.start(pixels, StyleCondition(condition.codes, condition.mask, ema_decay=1.0))()
+    return whole.start(pixels, StyleCondition(condition.codes, condition.mask, ema_decay=1.0)).result()
 
 
 def test_tiles_cover_every_length_once_and_keep_away_from_inner_borders() -> None:
@@ -81,7 +81,7 @@ def test_tiles_are_what_the_whole_frame_is_with_the_same_statistics(
     pixels = picture(*size)
     engine = tiled(network, *size, (168, 168))
     assert engine.spec.tiles > 1
-    styled = engine.start(pixels, condition)()
+    styled = engine.start(pixels, condition).result()
     assert styled.shape == pixels.shape
     whole = painted_with(network, pixels, condition, engine.norm_stats)
     assert psnr(styled, whole) > 60
@@ -91,7 +91,7 @@ def test_nothing_beyond_the_reach_changes_a_pixel(lite: Network) -> None:
     receptive_radius, condition = receptive_radius_of(lite), still(lite.codes[3])
     pixels = picture(64, 432)
     engine = lite.open_stateful("torch", 64, 432)
-    engine.start(pixels, condition)()
+    engine.start(pixels, condition).result()
     norm_stats = engine.norm_stats
     before = painted_with(lite, pixels, condition, norm_stats).astype(int)
     pixels[:, 216 + receptive_radius :] = 255 - pixels[:, 216 + receptive_radius :]
@@ -108,9 +108,9 @@ def test_tiled_clip_has_no_seams_and_looks_as_painted_whole(lite: Network, clip:
         pixels = np.ascontiguousarray(next(iter(source)).pixels[60:500, 100:900])
     condition = still(lite.codes[5])
     engine = tiled(lite, *pixels.shape[:2], (320, 480))
-    styled = engine.start(pixels, condition)()
+    styled = engine.start(pixels, condition).result()
     assert psnr(styled, painted_with(lite, pixels, condition, engine.norm_stats)) > 60
-    whole = lite.open_stateful("torch", *pixels.shape[:2]).start(pixels, condition)()
+    whole = lite.open_stateful("torch", *pixels.shape[:2]).start(pixels, condition).result()
     assert psnr(styled, whole) > 28
     steps = np.abs(np.diff(styled.astype(int), axis=1)).mean(axis=(0, 2))
     expected = np.abs(np.diff(whole.astype(int), axis=1)).mean(axis=(0, 2))
@@ -123,16 +123,16 @@ def test_statistics_are_held_from_frame_to_frame_and_another_style_begins_anew(n
     pixels, size = picture(240, 320), (240, 320)
     engine = tiled(network, *size, (168, 168))
     one, other = still(network.codes[0]), still(network.codes[1])
-    first = engine.start(pixels, one)()
+    first = engine.start(pixels, one).result()
     kept = engine.norm_stats
-    engine.start(pixels // 3, StyleCondition(one.codes, ema_decay=1.0))()
+    engine.start(pixels // 3, StyleCondition(one.codes, ema_decay=1.0)).result()
     np.testing.assert_array_equal(engine.norm_stats, kept)
-    engine.start(pixels // 3, StyleCondition(one.codes, ema_decay=0.5))()
+    engine.start(pixels // 3, StyleCondition(one.codes, ema_decay=0.5)).result()
     assert engine.norm_stats is not None
     assert not np.array_equal(engine.norm_stats, kept)
-    engine.start(pixels, other)()
+    engine.start(pixels, other).result()
     engine.norm_stats = None
-    np.testing.assert_array_equal(engine.start(pixels, one)(), first)
+    np.testing.assert_array_equal(engine.start(pixels, one).result(), first)
 
 
 def test_frames_that_do_not_fit_into_memory_are_tiled_and_too_small_tiles_refused(network: Network) -> None:
@@ -144,7 +144,7 @@ def test_frames_that_do_not_fit_into_memory_are_tiled_and_too_small_tiles_refuse
     receptive_radius = receptive_radius_of(network)
     engine = open_fitting(open_small, open_small, 240, 320, receptive_radius)
     assert engine.spec.tiles > 1
-    assert engine.start(picture(240, 320), still(network.codes[0]))().shape == (240, 320, 3)
+    assert engine.start(picture(240, 320), still(network.codes[0])).result().shape == (240, 320, 3)
     assert open_fitting(open_small, open_small, 96, 128, receptive_radius).spec.tiles == 1
     with pytest.raises(EngineMemoryError, match="does not fit"):
         open_fitting(open_small, open_small, 240, 30_000, receptive_radius)

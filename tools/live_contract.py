@@ -87,7 +87,7 @@ def as_users_do(source: str, folder: Path, seconds: float, latency: str | None) 
                     switches.append((at, time.monotonic(), style))
             cpu, took = cpu_seconds(run.pid) - cpu, time.monotonic() - began
             after = ask(Status())
-            subscriber.condition()
+            subscriber.look()
     finally:
         client.close()
         run.terminate()
@@ -131,7 +131,7 @@ def until(condition: Callable[[], bool], what: str, run: subprocess.Popen[bytes]
 
 def painted(subscriber: Subscriber) -> bool:
     """Has the last picture that came a style?"""
-    came = subscriber.condition()
+    came = subscriber.look()
     return bool(came) and bool(came[-1].style)
 
 
@@ -183,17 +183,19 @@ class SlowEngine:
         """Of the engine itself."""
         return float(self._inner.busy_seconds)
 
-    def start(self, pixels: Any, condition: Any) -> Callable[[], Any]:
+    def start(self, pixels: Any, condition: Any) -> Any:
         """One after the other."""
+        from streamstyle.types import InferenceFuture
+
         pending = self._inner.start(pixels, condition)
         due = self._free = max(self._free, time.monotonic()) + self._seconds
 
         def wait() -> Any:
-            picture = pending()
+            picture = pending.result()
             time.sleep(max(due - time.monotonic(), 0))
             return picture
 
-        return wait
+        return InferenceFuture(wait)
 
     def close(self) -> None:
         """Free it."""
@@ -222,7 +224,7 @@ def too_slow(source: str, folder: Path, seconds: float, latency: str | None) -> 
         summary = run_job(
             job, config, stop=Stop(), on_progress=on_progress, clock=time.monotonic, model=slowed
         )
-        subscriber.condition()
+        subscriber.look()
     live = summary.live or {}
     capture, at_sink = summary.drops["capture"], summary.dropped - summary.drops["capture"]
     written = summary.sink_reports[0].counters["frames"]

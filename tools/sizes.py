@@ -118,7 +118,7 @@ def measure(url: str) -> dict[str, list[list[float]]]:
         condition = StyleCondition(load_model(RunConfig(style=style, network="lite")).codes)
         for pixels in frames:
             small = reduced(pixels, height // 2, width // 2)
-            painted, full = engine.start(small, condition)(), whole.start(pixels, condition)()
+            painted, full = engine.start(small, condition).result(), whole.start(pixels, condition).result()
             rows.setdefault("painted whole", []).append([edge_similarity(full, pixels), 0, 1, 0])
             for name, way in WAYS.items():
                 began = time.thread_time()
@@ -145,7 +145,7 @@ def draw(path: Path, style: str) -> None:
     height, width = pixels.shape[:2]
     model = load_model(RunConfig(style=style, network="lite"))
     small = reduced(pixels, height // 2, width // 2)
-    painted = model.open_engine(height // 2, width // 2).start(small, StyleCondition(model.codes))()
+    painted = model.open_engine(height // 2, width // 2).start(small, StyleCondition(model.codes)).result()
     parts = [labelled(pixels, "input"), labelled(painted_whole(model, pixels), "painted whole")]
     names = ("bilinear", "Lanczos", "fast guided filter", "ours")
     parts += [labelled(WAYS[name](painted, small, pixels), name) for name in names]
@@ -156,7 +156,7 @@ def draw(path: Path, style: str) -> None:
 def painted_whole(model: object, pixels: Picture) -> Picture:
     """A picture painted at its own size."""
     engine = model.open_engine(*pixels.shape[:2])  # type: ignore[attr-defined]
-    return engine.start(pixels, StyleCondition(model.codes))()  # type: ignore[attr-defined]
+    return engine.start(pixels, StyleCondition(model.codes)).result()  # type: ignore[attr-defined]
 
 
 def carried(url: str, every: int) -> dict[str, float]:

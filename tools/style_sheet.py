@@ -48,7 +48,7 @@ def main() -> None:
     conditions = {s.name: StyleCondition(np.stack([s.code, s.code])) for s in bundle.styles}
 
     def paint(pixels: Picture, style: str) -> Picture:
-        return engine.start(pixels, conditions[style])()
+        return engine.start(pixels, conditions[style]).result()
 
     styles = arguments.styles or list(conditions)
     if arguments.clip:

@@ -34,7 +34,7 @@ from streamstyle.job import Job, Progress
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.pair import PaintedEngine
 from streamstyle.styles.bundle import load_bundle, network_folder
-from streamstyle.types import Engine, Frame, Pending, Picture, StyleCondition
+from streamstyle.types import Engine, Frame, InferenceFuture, Picture, StyleCondition
 
 _PICTURES = 8  # in memory: as many as channels hold, more than any engine has in flight
 _PEER = "peer:"
@@ -121,12 +121,12 @@ def _engine(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
 
     def measure() -> Round:
         watch = _Watch()
-        waiting: deque[tuple[float, Pending]] = deque()
+        waiting: deque[tuple[float, InferenceFuture]] = deque()
         latency: list[float] = []
 
         def finish() -> None:
-            begun, wait = waiting.popleft()
-            wait()
+            begun, future = waiting.popleft()
+            future.result()
             latency.append(round(1e3 * (time.perf_counter() - begun), 3))
 
         for frame in islice(cycle(frames), task.frames):

@@ -13,6 +13,7 @@ picture before is carried into the new painting, and fades away over the N frame
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -21,7 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.engines.upsampling import DetailSum, Luma, Slopes, reduced, window_mean
-from streamstyle.types import Engine, EngineSpec, Motion, MotionSearch, Pending, Picture, StyleCondition
+from streamstyle.types import (
+    Engine,
+    EngineSpec,
+    InferenceFuture,
+    Motion,
+    MotionSearch,
+    Picture,
+    StyleCondition,
+)
 
 SHRINK = 4
 """The maps from input to painting are smooth: they are made and moved at this part of the size."""
@@ -86,7 +95,7 @@ class CarryingEngine:
         """See `SkippingEngine`."""
         return self._inner
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         if self.every == 1:
             self._painted = self._before = None
@@ -114,13 +123,13 @@ class CarryingEngine:
             shows = self._timed(lambda: self._carrier.painted(painted, before, step, share))
 
             def wait() -> Picture:
-                painted.painting = pending()
+                painted.painting = pending.result()
                 return shows()
 
             self._painted = painted
         self._before = shown
         self._seconds += time.perf_counter() - began
-        return wait
+        return InferenceFuture(wait)
 
     def _same_condition(self, condition: StyleCondition) -> bool:
         """Does it paint in the same styles?"""
@@ -136,7 +145,7 @@ class CarryingEngine:
         motion = self._motion.back(seen, earlier.seen)
         return motion if motion.explained else None
 
-    def _timed(self, work: Pending) -> Pending:
+    def _timed(self, work: Callable[[], Picture]) -> Callable[[], Picture]:
         """Counts as engine time; what comes out is the caller's own."""
 
         def timed() -> Picture:

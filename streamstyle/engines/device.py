@@ -24,7 +24,7 @@ from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Painting, Pending, Picture, Small, StyleCondition
+from streamstyle.types import EngineSpec, InferenceFuture, Picture, Small, StyleCondition
 
 Network: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
 """Takes what the network's `forward` takes, on the device; gives the frames (1, H, W, 3) uint8 and, where it
@@ -193,7 +193,7 @@ class DeviceEngine:
         """Time that the network was at work on the device, copies apart."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         (codes, mask), canvas = self._conditioning.of(condition), self._conditioning.canvas_of(condition)
         with self._failing(), torch.no_grad():
@@ -233,7 +233,7 @@ class DeviceEngine:
             self._idle.append(slot)
             return picture
 
-        return Painting(wait, lambda: done.passed, lambda: small[0] if small else None)
+        return InferenceFuture(wait, lambda: done.passed, lambda: small[0] if small else None)
 
     def close(self) -> None:
         """Drop the buffers."""

@@ -14,13 +14,11 @@ import cv2
 from streamstyle.types import (
     Engine,
     EngineSpec,
-    Painting,
-    Pending,
+    InferenceFuture,
     Picture,
     Repaint,
     Repainter,
     StyleCondition,
-    is_painted,
 )
 
 
@@ -49,20 +47,20 @@ class FilmColourEngine:
         """See `streamstyle.types.Engine`; mixing is part of it."""
         return self._inner.busy_seconds + self._seconds
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         pending = self._inner.start(pixels, condition)
         if condition.colour == 0 or not self._inner.spec.paints:
             return pending
 
         def wait() -> Picture:
-            painted = pending()
+            painted = pending.result()
             began = time.perf_counter()
             mix_in_colour_(painted, pixels, condition.colour)
             self._seconds += time.perf_counter() - began
             return painted
 
-        return Painting(wait, lambda: is_painted(pending))
+        return InferenceFuture(wait, pending.is_ready)
 
     def close(self) -> None:
         """Close the inner engine."""

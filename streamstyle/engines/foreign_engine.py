@@ -24,7 +24,7 @@ from streamstyle.engines.cpu_plan import compiled_for_cpu
 from streamstyle.engines.openvino_engine import NETS, import_openvino
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError, ModelError
-from streamstyle.types import EngineSpec, Pending, Picture, StyleCondition
+from streamstyle.types import EngineSpec, InferenceFuture, Picture, StyleCondition
 
 Kind: TypeAlias = Literal["onnx", "transformer"]
 Layout: TypeAlias = Literal["nchw", "nhwc"]
@@ -128,7 +128,7 @@ class ForeignEngine:
         """See `streamstyle.types.Engine`."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:  # noqa: ARG002 - the protocol's
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:  # noqa: ARG002 - the protocol's
         """See `streamstyle.types.Engine`."""
         request = self._idle.popleft() if self._idle else self._compiled.create_infer_request()
         model_size = (self._padding.height, self._padding.width)
@@ -150,7 +150,7 @@ class ForeignEngine:
             blended = cv2.addWeighted(styled, self._strength, pixels, 1 - self._strength, 0)
             return blended.astype(np.uint8, copy=False)
 
-        return wait
+        return InferenceFuture(wait)
 
     def close(self) -> None:
         """Drop the idle requests."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamstyle.engines.norm_stats import SkippingEngine, StatefulEngine
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.nets.layout import CodeLayout
-from streamstyle.types import Engine, EngineSpec, Painting, Pending, Picture, StyleCondition, is_painted
+from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
 
 
 def open_guided(
@@ -66,7 +66,7 @@ class GuidedEngine:
         """See `SkippingEngine`; itself where the inner engine paints every frame."""
         return self._painter
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         began = time.perf_counter()
         small, small_condition = reduced(pixels, *self._working), self._reduced_condition(condition)
@@ -74,13 +74,13 @@ class GuidedEngine:
         painted = self._inner.start(small, small_condition)
 
         def wait() -> Picture:
-            coarse = painted()
+            coarse = painted.result()
             began = time.perf_counter()
             picture = self._upsampled(coarse, small, pixels)
             self._seconds += time.perf_counter() - began
             return picture
 
-        return Painting(wait, lambda: is_painted(painted))
+        return InferenceFuture(wait, painted.is_ready)
 
     def _reduced_condition(self, condition: StyleCondition) -> StyleCondition:
         """The same object as long as the condition stays, so that engines see that it did."""

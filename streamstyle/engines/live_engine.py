@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.errors import EngineError, EngineMemoryError
-from streamstyle.types import Engine, EngineSpec, Painting, Pending, Picture, Repaint, StyleCondition
+from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, Repaint, StyleCondition
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class LiveEngine:
         self._eased = skipped
         self._asked = self.ways[min(skipped, len(self.ways) - 1) :]
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`. Raises EngineError where the first engine cannot be opened for
         another reason than memory: live or not, what was asked for and cannot be had is said."""
         self._advance()
@@ -125,14 +125,14 @@ class LiveEngine:
 
         def wait() -> Picture:
             try:
-                return pending()
+                return pending.result()
             except EngineMemoryError as error:
                 self._step_down(serving, error)
                 return self._copy(pixels)
             finally:
                 serving.waiting -= 1
 
-        return replace(pending, wait=wait) if isinstance(pending, Painting) else wait
+        return replace(pending, result=wait)
 
     def remember(self) -> Repaint | None:
         """See `streamstyle.types.Repainter`; None while no engine keeps statistics."""
@@ -202,10 +202,10 @@ class LiveEngine:
         self._spent_seconds += serving.engine.busy_seconds
         serving.engine.close()
 
-    def _passed(self, pixels: Picture) -> Pending:
+    def _passed(self, pixels: Picture) -> InferenceFuture:
         self._spec = PASSTHROUGH
         picture = self._copy(pixels)
-        return lambda: picture
+        return InferenceFuture(lambda: picture)
 
     def _copy(self, pixels: Picture) -> Picture:
         self.unpainted += 1

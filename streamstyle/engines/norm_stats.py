@@ -56,7 +56,7 @@ class FrozenRepainter:
         def again(pixels: Picture, condition: StyleCondition) -> Picture:
             present = engine.norm_stats
             engine.norm_stats = past
-            picture = engine.start(pixels, replace(condition, ema_decay=1.0))()
+            picture = engine.start(pixels, replace(condition, ema_decay=1.0)).result()
             engine.norm_stats = present
             return picture
 
@@ -119,10 +119,10 @@ def paint_modulated(
     sizes = zip(engine.norms.names, engine.norms.channels, strict=True)
     modulated = np.concatenate([np.full(2 * count, name in chosen) for name, count in sizes])
     for pixels, condition, factor in zip(pictures, conditions, factors, strict=True):
-        styled = engine.start(pixels, replace(condition, ema_decay=0.0))()
+        styled = engine.start(pixels, replace(condition, ema_decay=0.0)).result()
         if factor != 1:
             norm_stats = engine.norm_stats
             assert norm_stats is not None
             engine.norm_stats = np.where(modulated, norm_stats * np.float32(factor), norm_stats)
-            styled = engine.start(pixels, replace(condition, ema_decay=1.0))()
+            styled = engine.start(pixels, replace(condition, ema_decay=1.0)).result()
         yield styled

@@ -17,7 +17,7 @@ from streamstyle.engines.gpu import Gpu, find_gpu
 from streamstyle.engines.memory import check_memory
 from streamstyle.engines.openvino_engine import OpenVinoEngine, StatefulOpenVinoEngine
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, nearest
-from streamstyle.types import Engine, Pending, Picture, StyleCondition
+from streamstyle.types import Engine, InferenceFuture, Picture, StyleCondition
 
 ENGINES = ("tensorrt", "cuda", "openvino", "torch")
 """What `auto` tries, in this order."""
@@ -52,13 +52,13 @@ class _Wanted:
 
 def paint_all(engine: Engine, pictures: Iterable[Picture], condition: StyleCondition) -> Iterator[Picture]:
     """Paint pictures under one condition, in order, with as many in flight as the engine asks for."""
-    waiting: deque[Pending] = deque()
+    waiting: deque[InferenceFuture] = deque()
     for pixels in pictures:
         waiting.append(engine.start(pixels, condition))
         if len(waiting) > engine.spec.in_flight:
-            yield waiting.popleft()()
+            yield waiting.popleft().result()
     while waiting:
-        yield waiting.popleft()()
+        yield waiting.popleft().result()
 
 
 def open_engine(
@@ -82,13 +82,13 @@ def open_engine(
     architecture, weights: of a style bundle's generator. stateful: keep the statistics of the normalisation
     from frame to frame, so that conditions may set `ema_decay`; one frame at a time then. masks: conditions
     will have them; an engine that is slower for it is else made so by the first. halvings: how often engines
-    on a device halve picture and painting for `Painting.small`. precision: one of the engine's `PRECISIONS`.
-    tell: hears that an engine is compiled, once (`label` for WxH), and why it cannot be kept for the next
-    start. aside: for callers that cannot wait, has the engine of this name compiled into the cache by another
-    process (see `EngineCache`; the second argument is for people). leave_gpu: whether "auto" paints on the
-    processor where the GPU lacks memory for this size. Raises ConfigError for an unknown name or precision,
-    EngineMemoryError where frames of this size do not fit into memory and EngineError where the engine cannot
-    be had. Only "auto" goes on to another one, and says why in `spec.why`."""
+    on a device halve picture and painting for `InferenceFuture.small`. precision: one of the engine's
+    `PRECISIONS`. tell: hears that an engine is compiled, once (`label` for WxH), and why it cannot be kept
+    for the next start. aside: for callers that cannot wait, has the engine of this name compiled into the
+    cache by another process (see `EngineCache`; the second argument is for people). leave_gpu: whether "auto"
+    paints on the processor where the GPU lacks memory for this size. Raises ConfigError for an unknown name
+    or precision, EngineMemoryError where frames of this size do not fit into memory and EngineError where the
+    engine cannot be had. Only "auto" goes on to another one, and says why in `spec.why`."""
     wanted = _Wanted(
         *(architecture, weights, height, width, stateful, masks, halvings),
         *(precision, label, tell, aside, leave_gpu),

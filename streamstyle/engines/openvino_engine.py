@@ -26,7 +26,7 @@ from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.layout import BLOCK_BYTES, CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Painting, Pending, Picture, StyleCondition
+from streamstyle.types import EngineSpec, InferenceFuture, Picture, StyleCondition
 
 NETS = Path(__file__).parents[1] / "nets"
 
@@ -126,13 +126,13 @@ class OpenVinoEngine:
         """See `streamstyle.types.Engine`."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         return self._begin(pixels, condition)[1]
 
     def _begin(
         self, pixels: Picture, condition: StyleCondition, *state: NDArray[np.float32]
-    ) -> tuple[Any, Pending]:
+    ) -> tuple[Any, InferenceFuture]:
         """The request that paints, and the call that waits for the picture. state: further inputs."""
         if condition.mask is not None and not self._spec.masks:
             self._compiled, self._spec = self._open_graph(masks=True)
@@ -154,7 +154,7 @@ class OpenVinoEngine:
             idle.append(slot)
             return styled if styled.shape == pixels.shape else self._padding.crop(styled)
 
-        return request, Painting(wait, lambda: bool(request.wait_for(0)))
+        return request, InferenceFuture(wait, lambda: bool(request.wait_for(0)))
 
     def _slot(self) -> _Slot:
         return _Slot(self._compiled.create_infer_request(), FramePacker(*self._padding.padded_size))
@@ -194,7 +194,7 @@ class StatefulOpenVinoEngine(OpenVinoEngine):
         self._settle()
         self._state.norm_stats = value
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         self._settle()
         past, ema_decay = self._state.inputs(condition.ema_decay)

@@ -27,7 +27,7 @@ from streamstyle.engines.padding import Padding
 from streamstyle.errors import ConfigError, EngineError, nearest
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import Engine, EngineSpec, Pending, Picture, StyleCondition
+from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
 
 Inputs = tuple[NDArray[Any], ...]
 Network = Callable[[Inputs], NDArray[np.uint8]]
@@ -47,7 +47,7 @@ class PeerEngine:
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, code_size)
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         started = time.perf_counter()
         codes, mask = self._conditioning.of(condition)
@@ -56,7 +56,7 @@ class PeerEngine:
         )
         styled = self._padding.crop(painted[0])
         self.busy_seconds += time.perf_counter() - started
-        return lambda: styled
+        return InferenceFuture(lambda: styled)
 
     def close(self) -> None:
         """Nothing to free before the garbage collector does."""

@@ -26,7 +26,7 @@ from streamstyle.engines.upsampling import reduced
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.nets.layout import CodeLayout
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import Engine, EngineSpec, Pending, Picture, StyleCondition
+from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
 
 _LEAST_DEVIATION = 1e-3
 _LEAST_STEP = 64
@@ -101,7 +101,7 @@ class TiledEngine:
     def norm_stats(self, value: NDArray[np.float32] | None) -> None:
         self._state.norm_stats = value
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         picture = self._padding.pad(pixels)
         mask = None if condition.mask is None else self._padding.pad(condition.mask)
@@ -117,10 +117,10 @@ class TiledEngine:
             part = slice(y.start, y.start + self._tile[0]), slice(x.start, x.start + self._tile[1])
             under = None if mask is None else mask[part]
             frozen = replace(condition, mask=under, ema_decay=1.0, origin=(y.start, x.start))
-            styled = self._inner.start(np.ascontiguousarray(picture[part]), frozen)()
+            styled = self._inner.start(np.ascontiguousarray(picture[part]), frozen).result()
             painted[y.kept, x.kept] = styled[_shifted(y), _shifted(x)]
         result = self._padding.crop(painted)
-        return lambda: result
+        return InferenceFuture(lambda: result)
 
     def _own_norm_stats(
         self, picture: Picture, mask: NDArray[np.uint8] | None, condition: StyleCondition
@@ -132,7 +132,7 @@ class TiledEngine:
 
         def measured(of: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> NDArray[np.float64]:
             part = replace(condition, mask=None if mask is None else of(mask), ema_decay=0.0)
-            self._inner.start(of(picture), part)()
+            self._inner.start(of(picture), part).result()
             norm_stats = self._inner.norm_stats
             assert norm_stats is not None
             return norm_stats.astype(np.float64)

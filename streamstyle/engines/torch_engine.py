@@ -18,7 +18,7 @@ from streamstyle.nets.ema_norm import StatefulFrameGenerator
 from streamstyle.nets.generator import FrameGenerator
 from streamstyle.nets.layout import CodeLayout
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, Pending, Picture, StyleCondition
+from streamstyle.types import EngineSpec, InferenceFuture, Picture, StyleCondition
 
 
 class TorchEngine:
@@ -44,7 +44,7 @@ class TorchEngine:
         """See `streamstyle.types.Engine`."""
         return self._busy_seconds
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         return self._cropped(self._run(pixels, condition))
 
@@ -63,9 +63,9 @@ class TorchEngine:
         self._busy_seconds += time.perf_counter() - started
         return result
 
-    def _cropped(self, styled: Tensor) -> Pending:
+    def _cropped(self, styled: Tensor) -> InferenceFuture:
         result = self._padding.crop(styled[0].numpy())
-        return lambda: result
+        return InferenceFuture(lambda: result)
 
     def close(self) -> None:
         """Nothing to free before the garbage collector does."""
@@ -92,7 +92,7 @@ class StatefulTorchEngine(TorchEngine):
     def norm_stats(self, value: NDArray[np.float32] | None) -> None:
         self._state.norm_stats = value
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         state = map(torch.from_numpy, self._state.inputs(condition.ema_decay))
         styled, used = self._run(pixels, condition, *state)

@@ -16,8 +16,8 @@ from streamstyle.errors import ConfigError, EngineError
 from streamstyle.types import (
     EngineSpec,
     Frame,
+    InferenceFuture,
     MediaReport,
-    Pending,
     Picture,
     Source,
     StreamInfo,
@@ -100,12 +100,12 @@ class PaintedEngine:
     def __init__(self, painted: deque[Picture]) -> None:
         self._painted = painted
 
-    def start(self, pixels: Picture, condition: StyleCondition) -> Pending:  # noqa: ARG002 - it is painted already
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:  # noqa: ARG002 - it is painted already
         """The painting of the next frame, a picture that the caller owns."""
         if not self._painted:
             raise EngineError("a frame was asked for that the painted film has not shown yet")
         painted = self._painted.popleft().copy()
-        return lambda: painted
+        return InferenceFuture(lambda: painted)
 
     def close(self) -> None:
         """Nothing to free."""
