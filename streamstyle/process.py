@@ -19,8 +19,9 @@ from streamstyle.types import (
     Detector,
     Engine,
     EngineSpec,
+    FlashLimiter,
     Frame,
-    Guard,
+    FrameQuality,
     InferenceFuture,
     Kind,
     Observer,
@@ -28,7 +29,6 @@ from streamstyle.types import (
     Repaint,
     Repainter,
     StyleCondition,
-    Verdict,
 )
 
 REPAINTED = {Kind.FLICKER, Kind.POP, Kind.DISTORTION, Kind.STYLE}
@@ -76,7 +76,7 @@ class Process:
         detector: Detector | None,
         corrector: Corrector,
         events: EventLog,
-        guard: Guard | None = None,
+        flash_limiter: FlashLimiter | None = None,
         observer: Observer[Event] | None = None,
         overlay: Callable[[Frame, Picture, AnomalyMap, Action], None] | None = None,
         repainter: Repainter | None = None,
@@ -87,7 +87,7 @@ class Process:
         self._detector = detector
         self._corrector = corrector
         self._events = events
-        self._guard = guard
+        self._flash_limiter = flash_limiter
         self._observer = observer
         self._overlay = overlay
         self._repainter = repainter
@@ -129,22 +129,22 @@ class Process:
 
     def _finish(self, started: _Started, styled: Picture) -> Frame:
         frame, condition = started.frame, started.condition
-        verdict = None
+        quality = None
         if self._detector is not None and started.spec.paints:
             if self._committed is not None and _starts_anew(started, *self._committed):
                 self._detector.reset()
                 self._corrector.reset()
             self._committed = condition, started.spec
-            verdict = self._repair_(started, styled, self._detector)
+            quality = self._repair_(started, styled, self._detector)
         name = condition.name if started.spec.paints else ""
-        return replace(frame, pixels=styled, style=name, verdict=verdict)
+        return replace(frame, pixels=styled, style=name, quality=quality)
 
-    def _repair_(self, job: _Started, styled: Picture, detector: Detector) -> Verdict:
+    def _repair_(self, job: _Started, styled: Picture, detector: Detector) -> FrameQuality:
         frame = job.frame
         again = None if job.again is None else partial(job.again, frame.pixels, job.condition)
         started = time.perf_counter()
-        small = job.future.small()
-        anomaly = excused(detector.detect(frame.pixels, styled, small), job.condition)
+        analysis = job.future.analysis()
+        anomaly = excused(detector.detect(frame.pixels, styled, analysis), job.condition)
         detected = time.perf_counter()
         if self._observer is not None:
             self._observer.found(frame, styled, anomaly)
@@ -166,8 +166,8 @@ class Process:
         after = detector.commit(styled, touched=action.touched)
         committed = time.perf_counter()
         # After the commit: what the guard holds back is no past to find the next frame at fault against.
-        if self._guard is not None:
-            anomaly, action = self._guard.judge_(frame, styled, anomaly, action)
+        if self._flash_limiter is not None:
+            anomaly, action = self._flash_limiter.limit_(frame, styled, anomaly, action)
         self.detect_timer.add(detected - started + committed - corrected)
         self.correct_timer.add(corrected - looked + time.perf_counter() - committed)
         if anomaly.flagged:
@@ -180,7 +180,7 @@ class Process:
             self._overlay(frame, styled, anomaly, action)
             self.overlay_timer.add(time.perf_counter() - drawing)
         score = max((anomaly.scores[k] / anomaly.thresholds[k] for k in anomaly.scores), default=0.0)
-        return Verdict(score, anomaly.kinds, np.abs(anomaly.tile_score), action.name)
+        return FrameQuality(score, anomaly.kinds, np.abs(anomaly.tile_score), action.name)
 
 
 def _painted(job: _Started) -> tuple[_Started, Picture]:
@@ -212,7 +212,7 @@ def excused(anomaly: AnomalyMap, condition: StyleCondition) -> AnomalyMap:
     meant = {*MOVED, Kind.DISTORTION} if condition.low_contrast else MOVED
     scores = {**anomaly.scores, **dict.fromkeys(meant, 0.0)}
     kinds = tuple(kind for kind in anomaly.kinds if kind not in meant)
-    return replace(anomaly, scores=scores, kinds=kinds, frame_step=0.0, steady=0.0)
+    return replace(anomaly, scores=scores, kinds=kinds, frame_step=0.0, smoothing=0.0)
 
 
 def begins_anew(condition: StyleCondition, before: StyleCondition) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 E_contra = TypeVar("E_contra", contravariant=True)
 
 Picture: TypeAlias = NDArray[np.uint8]
-Small: TypeAlias = tuple[Picture, Picture]
+AnalysisPair: TypeAlias = tuple[Picture, Picture]
 
 
 class Kind(StrEnum):
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FrameQuality:
     """What was found of a styled frame and done to it, as sinks tell it on.
 
     score: of the worst kind, over its threshold; flagged above 1. kinds: the flagged ones, worst first.
@@ -69,7 +69,7 @@ class Frame:
     duration: int
     captured_at: float
     style: str = ""
-    verdict: Verdict | None = None
+    quality: FrameQuality | None = None
     stand_in: bool = False
 
     @property
@@ -246,7 +246,7 @@ class InferenceFuture:
     """Wait for it, once: a new picture of the input's shape, which the caller owns. Raises EngineError."""
     is_ready: Callable[[], bool] = lambda: True
     """Whether `result` returns without waiting for a device. True where `result` itself paints."""
-    small: Callable[[], Small | None] = lambda: None  # for `Detector.detect`, after `result`
+    analysis: Callable[[], AnalysisPair | None] = lambda: None  # for `Detector.detect`, after `result`
 
 
 class Engine(Protocol):
@@ -274,7 +274,7 @@ class Motion:
 
     flow: NDArray[np.float32]
     trust: NDArray[np.uint8]
-    explained: bool
+    same_scene: bool
 
 
 class MotionSearch(Protocol):
@@ -325,7 +325,7 @@ class AnomalyMap:
     thresholds: Mapping[Kind, float]
     kinds: tuple[Kind, ...]
     tiles: NDArray[np.bool_]
-    lost: NDArray[np.bool_]
+    unrecoverable: NDArray[np.bool_]
     tile_score: NDArray[np.float32]
     luma_gain: NDArray[np.float32]
     chroma_offset: NDArray[np.float32]
@@ -335,9 +335,9 @@ class AnomalyMap:
     flow: NDArray[np.float32] | None = None
     trust: NDArray[np.uint8] | None = None
     source: Picture | None = None
-    small: Small | None = None
+    analysis: AnalysisPair | None = None
     frame_step: float = 0.0
-    steady: float = 0.0
+    smoothing: float = 0.0
 
     @property
     def flagged(self) -> bool:
@@ -361,7 +361,7 @@ class Action:
 class Detector(Protocol):
     """Compares each styled frame with the previous ones, referenced to the input."""
 
-    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:
         """Judge the next frame. Both (H, W, 3), of one size; neither is kept. small: see `AnomalyMap`."""
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
@@ -381,10 +381,10 @@ class Corrector(Protocol):
         """Forget the past: after a gap, a change of size or style."""
 
 
-class Guard(Protocol):
+class FlashLimiter(Protocol):
     """Has the last word on every frame, whatever was found and repaired."""
 
-    def judge_(
+    def limit_(
         self, frame: Frame, styled: Picture, anomaly: AnomalyMap, action: Action
     ) -> tuple[AnomalyMap, Action]:
         """Change `styled` in place where it must not leave so; returns what is known of the frame then."""

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import clip_named, needs_clips
+from streamstyle.temporal.same_scene import FineMotion
 from test_cli import frames_of
 from test_engine_contract import Network, psnr, still
 from test_process import panning_scene
@@ -25,8 +26,7 @@ from streamstyle.process import Process
 from streamstyle.styles.bundle import BUNDLED, load_bundle
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector
-from streamstyle.temporal.explained import FineMotion
+from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.types import Engine, EngineSpec, Frame, InferenceFuture, Kind, Picture, StyleCondition
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -121,10 +121,10 @@ def flagged(inner: Engine, every: int, frames: list[Frame]) -> dict[int, tuple[K
     """Kinds that the detector flags, by frame."""
     with EventLog(None) as events:
         engine = CarryingEngine(inner, every, FineMotion())
-        process = Process(engine, lambda _: CONDITION, SignedExcessDetector(), RepairCorrector(), events)
+        process = Process(engine, lambda _: CONDITION, ResidualDetector(), RepairCorrector(), events)
         styled = list(process(frames))
     assert [frame.index for frame in styled] == [frame.index for frame in frames]
-    return {f.index: f.verdict.kinds for f in styled if f.verdict is not None and f.verdict.kinds}
+    return {f.index: f.quality.kinds for f in styled if f.quality is not None and f.quality.kinds}
 
 
 def test_carried_frames_are_no_duplicates_and_real_pops_are_still_seen() -> None:

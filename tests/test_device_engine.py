@@ -20,17 +20,17 @@ from streamstyle.media.open import open_source
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector
-from streamstyle.temporal.flashes import FlashGuard
+from streamstyle.temporal.detector import ResidualDetector
+from streamstyle.temporal.flash_limiter import WcagFlashLimiter
 from streamstyle.temporal.motion import analysis_size, halved, halvings
 from streamstyle.types import (
+    AnalysisPair,
     AnomalyMap,
     Engine,
     EngineSpec,
     Frame,
     InferenceFuture,
     Picture,
-    Small,
     StyleCondition,
 )
 from tests.test_engine_contract import Network, picture, soft_disc
@@ -61,8 +61,10 @@ def test_halving_on_a_device_is_what_opencv_does_to_the_bit(size: tuple[int, int
     pixels, times = picture(*size), halvings(*size)
     assert times == {640: 2, 1280: 3, 854: 1, 1920: 3, 1080: 3}[size[1]]
     frames = torch.from_numpy(pixels)[None].to(device)
-    small = halved_on_device(frames, times)[0].cpu().numpy()
-    np.testing.assert_array_equal(halved(small, analysis_size(*size)), halved(pixels, analysis_size(*size)))
+    analysis = halved_on_device(frames, times)[0].cpu().numpy()
+    np.testing.assert_array_equal(
+        halved(analysis, analysis_size(*size)), halved(pixels, analysis_size(*size))
+    )
 
 
 @given(st.integers(2, 700), st.integers(2, 700))
@@ -87,14 +89,14 @@ def test_small_pictures_are_of_the_frame_they_came_with(network: Network) -> Non
     pictures = [picture(240, 320, seed) for seed in range(5)]
     # More than there are slots: they are used again while the first pictures are still wanted.
     waiting = [engine.start(pixels, condition) for pixels in pictures]
-    found: list[tuple[Picture, Small | None]] = []
+    found: list[tuple[Picture, AnalysisPair | None]] = []
     for wait in waiting:
         assert wait.is_ready()
-        assert wait.small() is None
-        found.append((wait.result(), wait.small()))
-    for pixels, (styled, small) in zip(pictures, found, strict=True):
-        assert small is not None
-        for whole, less in zip((pixels, styled), small, strict=True):
+        assert wait.analysis() is None
+        found.append((wait.result(), wait.analysis()))
+    for pixels, (styled, analysis) in zip(pictures, found, strict=True):
+        assert analysis is not None
+        for whole, less in zip((pixels, styled), analysis, strict=True):
             np.testing.assert_array_equal(less, halved(whole, (120, 160)))
     engine.close()
 
@@ -104,7 +106,7 @@ def test_frames_that_are_padded_or_small_already_have_none(network: Network, siz
     engine = opened(network, *size)
     wait = engine.start(picture(*size), StyleCondition(network.codes[:2]))
     wait.result()
-    assert wait.small() is None
+    assert wait.analysis() is None
     engine.close()
 
 
@@ -138,17 +140,17 @@ class Flickering:
             brighter.append(np.clip(pending.result() * 1.08, 0, 255).astype(np.uint8))
             return brighter[-1].copy()
 
-        def small() -> Small | None:
-            less = pending.small()
+        def analysis() -> AnalysisPair | None:
+            less = pending.analysis()
             return None if less is None else (less[0], halved(brighter[-1], (144, 256)))
 
-        return replace(pending, result=wait, small=small)
+        return replace(pending, result=wait, analysis=analysis)
 
     def close(self) -> None:
         self._inner.close()
 
 
-class Listening(SignedExcessDetector):
+class Listening(ResidualDetector):
     """Keeps what it finds, and whether small pictures came with the frame."""
 
     def __init__(self) -> None:
@@ -156,9 +158,9 @@ class Listening(SignedExcessDetector):
         self.maps: list[AnomalyMap] = []
         self.given: list[bool] = []
 
-    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
-        self.given.append(small is not None)
-        self.maps.append(super().detect(source, styled, small))
+    def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:
+        self.given.append(analysis is not None)
+        self.maps.append(super().detect(source, styled, analysis))
         return self.maps[-1]
 
 
@@ -172,7 +174,9 @@ def test_frames_are_judged_and_repaired_alike_with_pictures_halved_by_the_engine
     for halving in (False, True):
         engine, detector = Flickering(opened(network, 288, 512, halving=halving)), Listening()
         with EventLog(None) as events:
-            process = Process(engine, lambda _: condition, detector, RepairCorrector(), events, FlashGuard())
+            process = Process(
+                engine, lambda _: condition, detector, RepairCorrector(), events, WcagFlashLimiter()
+            )
             left.append([frame.pixels for frame in process(frames)])
         assert detector.given == [halving] * len(frames)
         found.append([(m.kinds, m.scores) for m in detector.maps])

@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamstyle.metrics.similarity import psnr
-from streamstyle.temporal.flashes import AREA, FlashGuard, FlashMeter, failing_share, relative_luminance
+from streamstyle.temporal.flash_limiter import (
+    AREA,
+    FlashMeter,
+    WcagFlashLimiter,
+    failing_share,
+    relative_luminance,
+)
 from streamstyle.temporal.motion import halved
 from streamstyle.train.data import center_square, read_picture
 from streamstyle.types import Picture
@@ -30,7 +36,7 @@ def worst_share(frames: list[Picture]) -> float:
     meter, worst = FlashMeter(), 0.0
     for index, frame in enumerate(frames):
         luminance = relative_luminance(frame)
-        worst = max(worst, failing_share(meter.look(luminance, index / FPS)))
+        worst = max(worst, failing_share(meter.check(luminance, index / FPS)))
         meter.take(luminance, index / FPS)
     return worst
 
@@ -65,14 +71,14 @@ def test_a_slow_fade_is_no_flash() -> None:
 @needs_clips
 def test_the_guard_keeps_a_flickering_painting_below_the_limit_and_a_calm_one_as_it_is() -> None:
     photo = center_square(read_picture(sorted((DATA / "content").iterdir())[3]), 192)
-    guard, calm = FlashGuard(), FlashGuard()
+    flash_limiter, calm = WcagFlashLimiter(), WcagFlashLimiter()
     left = []
     for index, level in enumerate(strobe(30, 100, 6)):
         styled = np.asarray(photo * (level[0, 0, 0] / 100), np.uint8)
-        guard.guard_(photo, styled, index / FPS)
+        flash_limiter.limit_pictures_(photo, styled, index / FPS)
         left.append(styled)
         still = photo.copy()
-        assert calm.guard_(photo, still, index / FPS) == 0
+        assert calm.limit_pictures_(photo, still, index / FPS) == 0
         assert np.array_equal(still, photo)
     assert worst_share(left) < AREA
 
@@ -80,10 +86,10 @@ def test_the_guard_keeps_a_flickering_painting_below_the_limit_and_a_calm_one_as
 def test_flashes_of_the_input_pass_unless_they_are_to_be_limited() -> None:
     frames = strobe(20, 220, 6)
     for limit_input in (False, True):
-        guard, left = FlashGuard(limit_input=limit_input), []
+        flash_limiter, left = WcagFlashLimiter(limit_input=limit_input), []
         for index, frame in enumerate(frames):
             styled = frame.copy()
-            guard.guard_(frame, styled, index / FPS)
+            flash_limiter.limit_pictures_(frame, styled, index / FPS)
             left.append(styled)
         if limit_input:
             assert worst_share(left) < AREA
@@ -99,9 +105,9 @@ def test_small_flashes_of_the_input_do_not_excuse_what_painting_adds_to_them() -
 
     source, painted = wide(strobe(20, 220, 6), 50), wide(strobe(20, 220, 6), 100)
     assert 0 < worst_share(source) < AREA < worst_share(painted) < AREA + worst_share(source)
-    guard, left = FlashGuard(), []
+    flash_limiter, left = WcagFlashLimiter(), []
     for index, (before, frame) in enumerate(zip(source, painted, strict=True)):
-        guard.guard_(before, frame, index / FPS)
+        flash_limiter.limit_pictures_(before, frame, index / FPS)
         left.append(frame)
     assert worst_share(left) < AREA
 
@@ -118,7 +124,7 @@ def test_the_output_never_fails_where_the_input_passes(
 ) -> None:
     """Blocks that blink in both, each at its own time; the input of the film's first part only."""
     rng = np.random.default_rng(seed)
-    guard, source, output = FlashGuard(), FlashMeter(), FlashMeter()
+    flash_limiter, source, output = WcagFlashLimiter(), FlashMeter(), FlashMeter()
     blinks = [rng.random((6, 8)) < part for part in share]
     phase = rng.random((2, 6, 8))
     for index in range(75):
@@ -130,19 +136,19 @@ def test_the_output_never_fails_where_the_input_passes(
             pictures[0][:] = 30
         film, styled = (np.ascontiguousarray(np.stack([p] * 3, axis=-1)) for p in pictures)
         time = index / FPS
-        guard.guard_(film, styled, time)
+        flash_limiter.limit_pictures_(film, styled, time)
         shares = []
         for meter, picture in ((source, film), (output, styled)):
             luminance = relative_luminance(picture)
-            shares.append(failing_share(meter.look(luminance, time)))
+            shares.append(failing_share(meter.check(luminance, time)))
             meter.take(luminance, time)
         assert shares[1] < AREA or shares[0] >= AREA
 
 
 def test_a_frame_of_another_size_starts_anew() -> None:
-    guard = FlashGuard()
-    guard.guard_(grey(20), grey(20), 0.0)
-    assert guard.guard_(grey(20)[:90], grey(220)[:90], 0.1) == 0
+    flash_limiter = WcagFlashLimiter()
+    flash_limiter.limit_pictures_(grey(20), grey(20), 0.0)
+    assert flash_limiter.limit_pictures_(grey(20)[:90], grey(220)[:90], 0.1) == 0
 
 
 def test_looking_first_changes_nothing_of_what_is_taken() -> None:
@@ -153,9 +159,9 @@ def test_looking_first_changes_nothing_of_what_is_taken() -> None:
         time = index / FPS
         now = rng.random((36, 64), np.float32)
         other = rng.random((36, 64), np.float32)
-        looked.look(other, time)  # not the one that is shown in the end
-        expected = plain.look(now.copy(), time)
-        np.testing.assert_array_equal(looked.look(now, time), expected)
+        looked.check(other, time)  # not the one that is shown in the end
+        expected = plain.check(now.copy(), time)
+        np.testing.assert_array_equal(looked.check(now, time), expected)
         looked.take(other if index % 3 == 0 else now, time)
         plain.take((other if index % 3 == 0 else now).copy(), time)
         np.testing.assert_array_equal(looked.room(other), plain.room(other))
@@ -166,12 +172,12 @@ def test_the_guard_does_the_same_with_pictures_that_are_halved_already() -> None
     film = [
         np.asarray(rng.integers(0, 60, (180, 320, 3)) + level[0, 0], np.uint8) for level in strobe(20, 190, 6)
     ]
-    whole, halves = FlashGuard(), FlashGuard()
+    whole, halves = WcagFlashLimiter(), WcagFlashLimiter()
     held = 0.0
     for index, styled in enumerate(film):
         left = styled.copy(), styled.copy()
-        held += whole.guard_(film[0], left[0], index / FPS)
+        held += whole.limit_pictures_(film[0], left[0], index / FPS)
         small = halved(film[0], (90, 160)), halved(styled, (90, 160))
-        halves.guard_(film[0], left[1], index / FPS, small)
+        halves.limit_pictures_(film[0], left[1], index / FPS, small)
         assert np.array_equal(*left)
     assert held > 0

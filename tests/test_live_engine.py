@@ -19,7 +19,7 @@ from streamstyle.flow import Later
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
+from streamstyle.temporal.detector import NullDetector, ResidualDetector
 from streamstyle.types import Detector, Engine, EngineSpec, Frame, InferenceFuture, Picture, StyleCondition
 
 CONDITION = StyleCondition(np.zeros((2, 4), np.float32), name="ink")
@@ -153,13 +153,13 @@ def test_engines_change_between_two_frames_and_the_old_one_finishes_its_own(befo
 
 
 def test_the_detector_forgets_its_past_where_another_engine_goes_on() -> None:
-    class Counting(SilentDetector):
+    class Counting(NullDetector):
         resets = 0
 
         def reset(self) -> None:
             self.resets += 1
 
-    for detector in (Counting(), SignedExcessDetector()):
+    for detector in (Counting(), ResidualDetector()):
         begin = Openings()
         live = LiveEngine([rung(AddingEngine(60, fails_from=20)), rung(AddingEngine(20))], begin)
 
@@ -168,10 +168,10 @@ def test_the_detector_forgets_its_past_where_another_engine_goes_on() -> None:
 
         left = painted(live, 50, {10: partial(opened, 0), 40: partial(opened, 1)}, detector)
         assert {value(frame) for frame in left} == {100, 160, 120}
-        assert left[0].verdict is None, "what is not painted is not judged"
-        assert all(frame.verdict is not None for frame in left if value(frame) != 100)
-        assert left[-1].verdict is not None
-        assert not left[-1].verdict.kinds
+        assert left[0].quality is None, "what is not painted is not judged"
+        assert all(frame.quality is not None for frame in left if value(frame) != 100)
+        assert left[-1].quality is not None
+        assert not left[-1].quality.kinds
         assert not isinstance(detector, Counting) or detector.resets == 1
 
 

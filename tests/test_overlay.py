@@ -25,8 +25,8 @@ from streamstyle.media.open import open_sink, open_source
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector, neutral
-from streamstyle.temporal.flashes import AREA, CHANGE, FlashGuard, relative_luminance
+from streamstyle.temporal.detector import ResidualDetector, neutral
+from streamstyle.temporal.flash_limiter import AREA, CHANGE, WcagFlashLimiter, relative_luminance
 from streamstyle.types import Action, AnomalyMap, Frame, InferenceFuture, Kind, Picture, StyleCondition
 
 HIT = 50
@@ -49,10 +49,10 @@ def painted(
     engine: ToneEngine, log: Path | None, *, overlay: bool, count: int = 70
 ) -> tuple[list[Picture], EventLog]:
     """What leaves, and what was logged, with every other observer there is."""
-    judges = SignedExcessDetector(), RepairCorrector()
+    stages = ResidualDetector(), RepairCorrector()
     draw = Overlay().draw_ if overlay else None
     with EventLog(log) as events:
-        process = Process(engine, lambda _: CONDITION, *judges, events, FlashGuard(), RunReport(), draw)
+        process = Process(engine, lambda _: CONDITION, *stages, events, WcagFlashLimiter(), RunReport(), draw)
         return [frame.pixels for frame in process(panning_scene(count))], events
 
 

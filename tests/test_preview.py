@@ -21,7 +21,7 @@ from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.open import open_sink
 from streamstyle.media.preview.server import MOST_VIEWERS
 from streamstyle.media.preview.sink import PreviewSink
-from streamstyle.types import Kind, Verdict
+from streamstyle.types import FrameQuality, Kind
 
 
 @contextmanager
@@ -84,12 +84,12 @@ def test_what_was_found_is_told() -> None:
     told = list[str]()
     sink = PreviewSink("preview:?token=word", told.append)
     port = int(sink.address.split(":")[2].split("/")[0])
-    verdict = Verdict(1.5, (Kind.FLICKER,), np.zeros((2, 2), np.float32), "tile gain")
+    quality = FrameQuality(1.5, (Kind.FLICKER,), np.zeros((2, 2), np.float32), "tile gain")
     with socket.create_connection(("127.0.0.1", port), timeout=60) as viewer:
         viewer.sendall(f"GET /frame.jpg?token=word HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
         wait_for(
             lambda: (
-                sink.write(replace(live_frame(1), style="udnie", verdict=verdict, stand_in=True))
+                sink.write(replace(live_frame(1), style="udnie", quality=quality, stand_in=True))
                 or sink._counts["shown"] > 0
             ),
             "a picture",

@@ -17,8 +17,8 @@ from streamstyle.errors import SinkError
 from streamstyle.process import Process
 from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector, SilentDetector
-from streamstyle.temporal.flashes import AREA, FlashGuard
+from streamstyle.temporal.detector import NullDetector, ResidualDetector
+from streamstyle.temporal.flash_limiter import AREA, WcagFlashLimiter
 from streamstyle.types import EngineSpec, Frame, InferenceFuture, Kind, Picture, Repaint, StyleCondition
 
 SIZE = (180, 320)
@@ -66,12 +66,12 @@ def run(
     *,
     repair: bool = True,
     condition: Callable[[Frame], StyleCondition] = lambda _: CONDITION,
-    guard: FlashGuard | None = None,
+    flash_limiter: WcagFlashLimiter | None = None,
 ) -> tuple[list[Frame], EventLog]:
-    silent = None if guard is None else SilentDetector()
-    detector = SignedExcessDetector() if repair else silent
+    silent = None if flash_limiter is None else NullDetector()
+    detector = ResidualDetector() if repair else silent
     with EventLog(log) as events:
-        process = Process(engine, condition, detector, RepairCorrector(), events, guard)
+        process = Process(engine, condition, detector, RepairCorrector(), events, flash_limiter)
         return list(process(panning_scene(count))), events
 
 
@@ -136,7 +136,7 @@ def test_one_frame_leaves_for_each_time_that_none_waits() -> None:
 
 
 def test_what_the_guard_holds_back_is_no_past_to_find_the_next_frame_at_fault_against() -> None:
-    class Recording(SilentDetector):
+    class Recording(NullDetector):
         def __init__(self) -> None:
             self.past: list[Picture] = []
 
@@ -147,7 +147,9 @@ def test_what_the_guard_holds_back_is_no_past_to_find_the_next_frame_at_fault_ag
     pulsing = {i: 1.6 for i in range(90) if i % 6 < 3}
     painted, _ = run(ToneEngine(pulsing), 90, repair=False)
     detector, engine = Recording(), ToneEngine(pulsing)
-    process = Process(engine, lambda _: CONDITION, detector, RepairCorrector(), EventLog(None), FlashGuard())
+    process = Process(
+        engine, lambda _: CONDITION, detector, RepairCorrector(), EventLog(None), WcagFlashLimiter()
+    )
     left = list(process(panning_scene(90)))
     assert worst_share([f.pixels for f in painted]) > AREA > worst_share([f.pixels for f in left])
     assert all(np.array_equal(past, frame.pixels) for past, frame in zip(detector.past, painted, strict=True))
@@ -165,7 +167,7 @@ def test_a_clean_clip_leaves_bit_identical_and_unflagged() -> None:
 def test_flashes_that_painting_adds_are_held_back_and_logged(tmp_path: Path, repair: bool) -> None:
     pulsing = {i: 0.5 for i in range(90) if i % 6 < 3}
     log = tmp_path / "events.jsonl"
-    held, events = run(ToneEngine(pulsing), 90, log, repair=repair, guard=FlashGuard())
+    held, events = run(ToneEngine(pulsing), 90, log, repair=repair, flash_limiter=WcagFlashLimiter())
     flashing, _ = run(ToneEngine(pulsing), 90, repair=False)
     assert worst_share([frame.pixels for frame in flashing]) >= AREA
     assert worst_share([frame.pixels for frame in held]) < AREA
@@ -236,8 +238,8 @@ def test_a_crossfade_is_no_anomaly_and_a_lost_picture_in_it_is() -> None:
     gains = {60 + i: 1 + 0.25 * min(i, 12) / 12 for i in range(40)}
     _, unannounced = run(ToneEngine(gains), 100)
     assert unannounced.flagged_frames > 0
-    _, lost = run(ToneEngine({66: 0.0}), 100, condition=fading)
-    assert lost.by_kind["distortion"] >= 1
+    _, unrecoverable = run(ToneEngine({66: 0.0}), 100, condition=fading)
+    assert unrecoverable.by_kind["distortion"] >= 1
 
 
 def test_edges_that_come_and_go_with_a_picture_of_no_contrast_are_no_loss() -> None:
@@ -288,7 +290,7 @@ def test_a_flagged_frame_is_painted_again_and_kept_only_where_that_helps(
         process = Process(
             ToneEngine(planted),
             lambda _: CONDITION,
-            SignedExcessDetector(),
+            ResidualDetector(),
             RepairCorrector(),
             events,
             repainter=repainter,

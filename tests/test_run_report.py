@@ -19,8 +19,8 @@ from streamstyle.explain.run_report import RunReport, peaks
 from streamstyle.process import Process
 from streamstyle.telemetry import EVENT_SCHEMA, Event, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector
-from streamstyle.temporal.flashes import FlashGuard
+from streamstyle.temporal.detector import ResidualDetector
+from streamstyle.temporal.flash_limiter import WcagFlashLimiter
 from streamstyle.types import Kind
 
 PLANTED = {50: 1.06, 52: 0.94, 54: 1.06, 70: 0.94}
@@ -36,8 +36,8 @@ def report(log: Path) -> RunReport:
     """Of 90 frames with four planted steps."""
     seen = RunReport()
     with EventLog(log) as events:
-        judges = SignedExcessDetector(), RepairCorrector()
-        process = Process(ToneEngine(PLANTED), lambda _: CONDITION, *judges, events, FlashGuard(), seen)
+        stages = ResidualDetector(), RepairCorrector()
+        process = Process(ToneEngine(PLANTED), lambda _: CONDITION, *stages, events, WcagFlashLimiter(), seen)
         assert len(list(process(panning_scene(90)))) == 90
     return seen
 
@@ -59,7 +59,7 @@ def test_a_quiet_film_has_a_page_too() -> None:
     seen = RunReport()
     with EventLog(None) as events:
         process = Process(
-            ToneEngine(), lambda _: CONDITION, SignedExcessDetector(), RepairCorrector(), events, None, seen
+            ToneEngine(), lambda _: CONDITION, ResidualDetector(), RepairCorrector(), events, None, seen
         )
         list(process(panning_scene(40)))
     text = " ".join(Page(seen.page("quiet", [])).texts)

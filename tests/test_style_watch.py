@@ -13,10 +13,10 @@ from clips import clip_named, needs_clips
 from streamstyle.engines.open import open_engine, paint_all
 from streamstyle.styles.bundle import ORIGINAL, load_bundle
 from streamstyle.styles.mix import condition_codes
-from streamstyle.temporal.colour import small_lab
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.temporal.drift import Labs
+from streamstyle.temporal.lab import small_lab
 from streamstyle.temporal.motion import analysis_picture
 from streamstyle.temporal.style import Mismatch, StyleConfig, StyleWatch
 from streamstyle.types import AnomalyMap, Kind, Picture, StyleCondition
@@ -54,7 +54,7 @@ def painted(clip: str, style: str) -> tuple[Picture, ...]:
 
 def judged(source: Sequence[Picture], styled: Sequence[Picture]) -> list[AnomalyMap]:
     """What the detector says where nothing is repaired."""
-    detector, found = SignedExcessDetector(), []
+    detector, found = ResidualDetector(), []
     for before, after in zip(source, styled, strict=True):
         found.append(detector.detect(before, after))
         detector.commit(after, touched=False)
@@ -193,7 +193,7 @@ def test_the_past_stands_in_for_a_region_in_another_style() -> None:
     styled = [frame.copy() for frame in clean]
     for frame in styled[60:63]:
         frame[ROOM] = recoloured(frame)[ROOM]
-    detector, corrector, done, left = SignedExcessDetector(), RepairCorrector(), [], []
+    detector, corrector, done, left = ResidualDetector(), RepairCorrector(), [], []
     for before, after in zip(source, styled, strict=True):
         anomaly = detector.detect(before, after)
         left.append(after.copy())

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from streamstyle.metrics.repair import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import neutral
-from streamstyle.temporal.past import LastGood, mix_
+from streamstyle.temporal.reference_frame import ReferenceFrame, mix_
 from streamstyle.types import AnomalyMap, Kind, Picture
 
 
@@ -33,7 +33,7 @@ def flagged(
         thresholds=calm.thresholds,
         kinds=(kind,),
         tiles=tiles,
-        lost=calm.lost,
+        unrecoverable=calm.unrecoverable,
         tile_score=calm.tile_score,
         luma_gain=np.where(tiles, gain, 1).astype(np.float32),
         chroma_offset=np.where(tiles[..., None], np.float32(chroma), 0).astype(np.float32),
@@ -152,7 +152,7 @@ def test_texture_that_is_barely_too_much_is_steadied_no_less_than_any_other_fram
     for kinds in ((), (Kind.TEXTURE,)):
         corrector = RepairCorrector()
         corrector.correct_(past.copy(), replace(neutral(), source=past))
-        found = replace(flagged(Kind.TEXTURE, np.ones((9, 12), bool)), **seen, source=past, steady=1.0)
+        found = replace(flagged(Kind.TEXTURE, np.ones((9, 12), bool)), **seen, source=past, smoothing=1.0)
         barely = {**found.scores, Kind.TEXTURE: 1.01}
         action = corrector.correct_(painted.copy(), replace(found, kinds=kinds, scores=barely))
         shares.append(action.figures["past"])
@@ -169,14 +169,14 @@ def test_mixing_nothing_keeps_every_value_and_mixing_all_takes_every_value() -> 
 
 
 def test_the_past_is_brought_whole_at_any_size_even_after_another() -> None:
-    rng, past = np.random.default_rng(0), LastGood()
+    rng, past = np.random.default_rng(0), ReferenceFrame()
     for size in ((90, 160), (48, 64), (360, 640), (37, 91), (90, 160)):
         frame, source = (rng.integers(0, 256, (*size, 3), np.uint8) for _ in range(2))
         past.keep(frame, source)
         for flow_size, closely in itertools.product(((36, 64), size), (True, False)):
             flow, trust = np.zeros((*flow_size, 2), np.float32), np.full(flow_size, 255, np.uint8)
             still = replace(neutral(), flow=flow, trust=trust, source=source)
-            brought = past.brought(still, closely=closely)
-            assert brought is not None
-            np.testing.assert_array_equal(brought[0], frame)
-            assert (brought[1] == 255).all()
+            warped = past.warped(still, closely=closely)
+            assert warped is not None
+            np.testing.assert_array_equal(warped[0], frame)
+            assert (warped[1] == 255).all()

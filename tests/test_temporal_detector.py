@@ -21,8 +21,8 @@ from streamstyle.bench.injections import damage
 from streamstyle.bench.protocol import chosen
 from streamstyle.metrics.repair import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
-from streamstyle.temporal.judgement import UNKNOWN
+from streamstyle.temporal.detector import DetectorConfig, ResidualDetector
+from streamstyle.temporal.residual import UNKNOWN
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
 HEIGHT, WIDTH = 180, 320
@@ -81,14 +81,14 @@ class Seen:
         return bool(STEPS & set(self.anomaly.kinds))
 
 
-POINTWISE = DetectorConfig(excess=UNKNOWN)
+POINTWISE = DetectorConfig(step_test=UNKNOWN)
 """For `stylize`, which does not normalise over the frame."""
 
 
 def run(
     sources: Iterable[Picture], styled: Iterable[Picture], config: DetectorConfig = POINTWISE
 ) -> list[Seen]:
-    detector, corrector, seen = SignedExcessDetector(config), RepairCorrector(), []
+    detector, corrector, seen = ResidualDetector(config), RepairCorrector(), []
     for source, raw in zip(sources, styled, strict=True):
         anomaly = detector.detect(source, raw)
         left = raw.copy()
@@ -175,7 +175,7 @@ def test_what_a_black_input_is_painted_as_raises_no_alarm() -> None:
     rng = np.random.default_rng(0)
     black = [rng.integers(0, 4, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(30)]
     painted = [cv2.resize(texture(i), (WIDTH, HEIGHT)) for i in range(30)]
-    detector = SignedExcessDetector()
+    detector = ResidualDetector()
     for source, styled in zip(black, painted, strict=True):
         assert not detector.detect(source, styled).flagged
         detector.commit(styled, touched=False)
@@ -295,9 +295,9 @@ def test_where_the_painting_is_gone_for_longer_the_input_goes_on_in_its_colours(
         *clean[50:],
     ]
     seen = run(film, styled)
-    lost = range(33, 50)
-    assert all(seen[i].action.name == "input in the painting's colours" for i in lost)
-    for i in lost:
+    unrecoverable = range(33, 50)
+    assert all(seen[i].action.name == "input in the painting's colours" for i in unrecoverable)
+    for i in unrecoverable:
         assert np.abs(seen[i].left.mean(axis=(0, 1)) - clean[i].mean(axis=(0, 1))).max() < 6
         assert np.abs(seen[i].left.astype(int) - seen[i - 1].left).mean() > 2
     assert np.array_equal(seen[-1].left, clean[-1])
@@ -331,7 +331,7 @@ def test_the_past_is_not_shown_across_a_cut() -> None:
 
 
 def test_another_size_resets() -> None:
-    detector = SignedExcessDetector()
+    detector = ResidualDetector()
     for size in [(180, 320), (96, 64), (360, 640), (41, 97)]:
         for gain in (1.0, 1.0):
             frame = gained(np.ascontiguousarray(cv2.resize(texture(3), size[::-1])), gain)
@@ -341,7 +341,7 @@ def test_another_size_resets() -> None:
 
 def test_detect_has_no_effect_and_commit_needs_it() -> None:
     source = pan(14)
-    detector = SignedExcessDetector()
+    detector = ResidualDetector()
     with pytest.raises(RuntimeError, match="detect"):
         detector.commit(source[0], touched=False)
     for frame in source[:13]:

@@ -26,16 +26,16 @@ from streamstyle.media.zmq_address import make_keys
 from streamstyle.media.zmq_sink import ZmqSink
 from streamstyle.media.zmq_source import ZmqSource
 from streamstyle.media.zmq_subscription import Subscription
-from streamstyle.types import Frame, Interruptible, Kind, Verdict
+from streamstyle.types import Frame, FrameQuality, Interruptible, Kind
 
 PATIENCE = 60.0
 LOOPBACK = "zmq+tcp://127.0.0.1:0"
 
 
 def frame(index: int, *, kinds: tuple[Kind, ...] = (), pts: int | None = None) -> Frame:
-    verdict = Verdict(2.0, kinds, np.full((2, 3), index, np.float32), "none")
+    quality = FrameQuality(2.0, kinds, np.full((2, 3), index, np.float32), "none")
     stamp = index if pts is None else pts
-    return Frame(picture(index), index, stamp, Fraction(1, 30), 1, time.monotonic(), "udnie", verdict)
+    return Frame(picture(index), index, stamp, Fraction(1, 30), 1, time.monotonic(), "udnie", quality)
 
 
 def await_listeners(sink: ZmqSink, subscriptions: int) -> None:

@@ -12,7 +12,7 @@ from zmq_peers import peer, picture, told
 
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.zmq_sink import ZmqSink
-from streamstyle.types import Frame, Kind, Verdict
+from streamstyle.types import Frame, FrameQuality, Kind
 
 BLUE, RED = [0, 0, 200], [200, 0, 0]
 PATIENCE = 60.0
@@ -20,8 +20,8 @@ PATIENCE = 60.0
 
 def frame(index: int) -> Frame:
     heat = picture(index)[::9, ::9, 0].astype("float32")
-    verdict = Verdict(2.0, (Kind.POP,), heat, "none")
-    return Frame(picture(index), index, index, Fraction(1, 30), 1, time.monotonic(), "udnie", verdict)
+    quality = FrameQuality(2.0, (Kind.POP,), heat, "none")
+    return Frame(picture(index), index, index, Fraction(1, 30), 1, time.monotonic(), "udnie", quality)
 
 
 def publish_until(sink: ZmqSink, subscriptions: int) -> None:

@@ -18,13 +18,13 @@ from streamstyle.errors import SourceError
 from streamstyle.media import wire
 from streamstyle.media.wire import Format, Header
 from streamstyle.media.wire_pixels import bgr, native, picture_bytes, rgb
-from streamstyle.types import Frame, Kind, Picture, Verdict
+from streamstyle.types import Frame, FrameQuality, Kind, Picture
 
-VERDICT = Verdict(1.25, (Kind.POP, Kind.DRIFT), np.array([[0, 0.5, 1]], np.float32), "tile gain")
+VERDICT = FrameQuality(1.25, (Kind.POP, Kind.DRIFT), np.array([[0, 0.5, 1]], np.float32), "tile gain")
 
 
-def frame(pixels: Picture, verdict: Verdict | None = VERDICT) -> Frame:
-    return Frame(pixels, 3, -7, Fraction(1001, 30000), 1, time.monotonic() - 0.25, "great-wave", verdict)
+def frame(pixels: Picture, quality: FrameQuality | None = VERDICT) -> Frame:
+    return Frame(pixels, 3, -7, Fraction(1001, 30000), 1, time.monotonic() - 0.25, "great-wave", quality)
 
 
 def noise(height: int, width: int) -> Picture:

@@ -59,14 +59,14 @@ def detector(folder: Path, repeats: int) -> dict[str, Any]:
     import numpy as np
 
     from streamstyle.temporal.corrector import RepairCorrector
-    from streamstyle.temporal.detector import SignedExcessDetector
+    from streamstyle.temporal.detector import ResidualDetector
 
     cv2.setNumThreads(1)
     films = painted_pair(CLIPS / "sam2_02_cups.mp4", folder, 100)
     seconds: dict[str, list[float]] = {"detect": [], "commit": [], "correct": []}
     flagged = 0
     for _ in range(repeats):
-        judge, corrector = SignedExcessDetector(), RepairCorrector()
+        judge, corrector = ResidualDetector(), RepairCorrector()
         for index, (pixels, painted) in enumerate(zip(*films, strict=True)):
             # Every tenth frame is brightened by 8 %, so that there is something to correct.
             styled = (
@@ -110,7 +110,7 @@ def patience(folder: Path, _repeats: int) -> dict[str, Any]:
     import cv2
 
     from streamstyle.temporal.corrector import RepairCorrector
-    from streamstyle.temporal.detector import SignedExcessDetector
+    from streamstyle.temporal.detector import ResidualDetector
 
     cv2.setNumThreads(1)
     found: dict[str, Any] = {}
@@ -118,7 +118,7 @@ def patience(folder: Path, _repeats: int) -> dict[str, Any]:
         original, painted = painted_pair(CLIPS / name, folder, 150)
         once = list(range(len(original)))
         there_and_back = [*once, *once[-2:0:-1]]
-        judge, corrector = SignedExcessDetector(), RepairCorrector()
+        judge, corrector = ResidualDetector(), RepairCorrector()
         alarms: dict[str, int] = {}
         before: set[str] = set()
         for index in range(10 * 60 * 30):

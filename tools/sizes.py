@@ -31,7 +31,7 @@ from streamstyle.engines.open import paint_all
 from streamstyle.engines.upsampling import EPSILON, WINDOW, GuidedUpsampling, reduced
 from streamstyle.media.open import open_source
 from streamstyle.metrics.similarity import edge_similarity, psnr, sharpness_ratio
-from streamstyle.temporal.explained import FineMotion
+from streamstyle.temporal.fine_motion import FineMotion
 from streamstyle.temporal.motion import FINE_SIDE, LONG_SIDE
 from streamstyle.types import Picture, StyleCondition
 

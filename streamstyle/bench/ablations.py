@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from streamstyle.bench.runs import Method
 from streamstyle.temporal.cuts import CutConfig
-from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
-from streamstyle.temporal.judgement import ExcessConfig
+from streamstyle.temporal.detector import DetectorConfig, ResidualDetector
 from streamstyle.temporal.motion import BackwardFlow
-from streamstyle.types import AnomalyMap, Kind, Picture, Small
+from streamstyle.temporal.residual import StepTestConfig
+from streamstyle.types import AnalysisPair, AnomalyMap, Kind, Picture
 
 ALWAYS_ON = "always on"
 
@@ -39,11 +39,11 @@ class AlwaysOn:
     excess in every frame, flagged or not."""
 
     def __init__(self) -> None:
-        self._inside = SignedExcessDetector()
+        self._inside = ResidualDetector()
 
-    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:
         """See `Detector`."""
-        found = self._inside.detect(source, styled, small)
+        found = self._inside.detect(source, styled, analysis)
         rows, columns = found.tiles.shape
         grey = cv2.cvtColor(styled, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
         luma = np.maximum(cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA), _DARK)
@@ -61,9 +61,9 @@ class AlwaysOn:
         self._inside.reset()
 
 
-def _unreferenced() -> SignedExcessDetector:
+def _unreferenced() -> ResidualDetector:
     nothing = (0.0, 0.0)
-    excess = ExcessConfig(
+    step_test = StepTestConfig(
         event=math.inf,
         relative_event=math.inf,
         gain_limits=nothing,
@@ -72,16 +72,16 @@ def _unreferenced() -> SignedExcessDetector:
         frame_limits=nothing,
         frame_error=0.0,
     )
-    return SignedExcessDetector(DetectorConfig(excess=excess))
+    return ResidualDetector(DetectorConfig(step_test=step_test))
 
 
-def _uncut() -> SignedExcessDetector:
-    return SignedExcessDetector(DetectorConfig(cut=CutConfig(trust=-1.0, likeness=-2.0)))
+def _uncut() -> ResidualDetector:
+    return ResidualDetector(DetectorConfig(cut=CutConfig(trust=-1.0, likeness=-2.0)))
 
 
 ABLATIONS: tuple[Method, ...] = (
     Method("not input-referenced", _unreferenced),
-    Method("no motion compensation", lambda: SignedExcessDetector(flow=NoFlow)),
+    Method("no motion compensation", lambda: ResidualDetector(flow=NoFlow)),
     Method("no cut gate", _uncut),
     Method(ALWAYS_ON, AlwaysOn),
 )

@@ -12,7 +12,7 @@ from streamstyle.bench.injections import Film
 from streamstyle.bench.rendered import RenderedFilm
 from streamstyle.bench.runs import Method
 from streamstyle.metrics.warp_error import Correspondence, correspondence, pair_error
-from streamstyle.temporal.detector import SignedExcessDetector
+from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.temporal.motion import BackwardFlow, analysis_picture, luma_of
 
 EXACT = "exact flow"
@@ -44,7 +44,7 @@ class ExactFlow(BackwardFlow):
 
 def exact_method(film: RenderedFilm) -> Method:
     """The product, but for its flow."""
-    return Method(EXACT, lambda: SignedExcessDetector(flow=lambda size: ExactFlow(size, film)))
+    return Method(EXACT, lambda: ResidualDetector(flow=lambda size: ExactFlow(size, film)))
 
 
 def warp_errors(film: RenderedFilm, painted: Film, *, step: int = 3) -> dict[str, dict[str, float]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.bench.injections import Film
-from streamstyle.temporal.flashes import AREA, FlashMeter, failing_share, relative_luminance
+from streamstyle.temporal.flash_limiter import AREA, FlashMeter, failing_share, relative_luminance
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def failing(film: Film, fps: float) -> NDArray[np.bool_]:
     found = np.zeros(len(film), np.bool_)
     for index, picture in enumerate(film):
         luminance = relative_luminance(picture)
-        found[index] = failing_share(meter.look(luminance, index / fps)) >= AREA
+        found[index] = failing_share(meter.check(luminance, index / fps)) >= AREA
         meter.take(luminance, index / fps)
     return found
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from streamstyle.bench.injections import Film
 from streamstyle.process import begins_anew, excused
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import SignedExcessDetector
-from streamstyle.temporal.flashes import FlashGuard
+from streamstyle.temporal.detector import ResidualDetector
+from streamstyle.temporal.flash_limiter import WcagFlashLimiter
 from streamstyle.types import AnomalyMap, Corrector, Detector, Frame, Kind, StyleCondition
 
 OURS = "streamstyle"
@@ -62,7 +62,7 @@ class Method:
     """How a film is repaired, by default as the product does it. name: for the tables."""
 
     name: str = OURS
-    detector: Callable[[], Detector] = SignedExcessDetector
+    detector: Callable[[], Detector] = ResidualDetector
     corrector: Callable[[], Corrector] = RepairCorrector
 
     @property
@@ -87,7 +87,7 @@ def judge(
 ) -> Judged:
     """Detect and repair frame by frame, as a run does. Pictures RGB uint8 (H, W, 3); none is changed.
     conditions: how each frame was painted; None for all alike."""
-    detector, corrector, guard = method.detector(), method.corrector(), FlashGuard()
+    detector, corrector, flash_limiter = method.detector(), method.corrector(), WcagFlashLimiter()
     maps, repaired, left, detecting, correcting = [], [], [], [], []
     last: StyleCondition | None = None
     per_frame = conditions or repeat(None, len(source))
@@ -108,7 +108,7 @@ def judge(
         repaired.append(picture.copy() if action.touched else after)
         # A flash that is held back is no alarm of the detector's, true or false.
         guarding = time.perf_counter()
-        guard.judge_(before, picture, found, action)
+        flash_limiter.limit_(before, picture, found, action)
         maps.append(found)
         left.append(picture)
         detecting.append(detected - started + judged - corrected)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
 from streamstyle.styles.bundle import ORIGINAL
-from streamstyle.temporal.steady import SceneHold
+from streamstyle.temporal.scene_smoothing import SceneSmoothing
 from streamstyle.types import Engine, Frame, Region
 
 
@@ -47,4 +47,4 @@ def ema_decay_of(config: RunConfig, engine: Engine, *, live: bool) -> Callable[[
     live: the engine may not be open yet; it ignores a decay that it cannot apply.
     """
     steadied = config.consistency > 0 and (live or engine.spec.stateful)
-    return SceneHold(config.consistency).of if steadied else None
+    return SceneSmoothing(config.consistency).of if steadied else None

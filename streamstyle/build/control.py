@@ -14,7 +14,7 @@ from streamstyle.build.live import outlet
 from streamstyle.build.live_engine import rungs
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.outputs import encoding_of, refuse_overlap
-from streamstyle.build.painting import Painting, judges
+from streamstyle.build.painting import Painting, detector_and_limiter
 from streamstyle.config import RunConfig
 from streamstyle.control.desk import Desk, Levers, same_region
 from streamstyle.control.endpoint import serve
@@ -28,9 +28,9 @@ from streamstyle.flow import Flow, Later, Outlet, SwitchedSource
 from streamstyle.job import Job
 from streamstyle.media.open import is_file, open_sink, open_source
 from streamstyle.media.zmq_control import ControlSocket
-from streamstyle.temporal.detector import SilentDetector
-from streamstyle.temporal.steady import SceneHold
-from streamstyle.types import Guard, Sink, StreamInfo
+from streamstyle.temporal.detector import NullDetector
+from streamstyle.temporal.scene_smoothing import SceneSmoothing
+from streamstyle.types import FlashLimiter, Sink, StreamInfo
 from streamstyle.urls import masked
 
 _GOODBYE = 1.0
@@ -115,7 +115,7 @@ class Controlled:
             codes = self.model.codes_of(config)
         ema_decay, go_over = shown.ema_decay, self._engine_for(info, config, before)
         if config.consistency != before.consistency:
-            ema_decay = SceneHold(config.consistency).of if config.consistency else None
+            ema_decay = SceneSmoothing(config.consistency).of if config.consistency else None
         region, opener = shown.region, region_opener(config)
         if not same_region(config, before):
             region = None if opener is None else opener(info.height, info.width)
@@ -125,14 +125,14 @@ class Controlled:
         """What goes over to another consistency, and live to an engine that keeps statistics or need not,
         or that is ready for a region: what a film's engine lacks for that it opens by itself."""
         engine, judge = self.painting.engine, None
-        guard: Guard | None = None
+        flash_limiter: FlashLimiter | None = None
         live = isinstance(engine, LiveEngine)
         steadied = bool(config.consistency) != bool(before.consistency)
         if steadied and not live:
             raise ConfigError("consistency cannot be switched on or off within a film: start another run")
         if _judged(config) != _judged(before):
-            judge, guard = judges(config, normalises=self.model.normalises)
-            judge = judge or SilentDetector()
+            judge, flash_limiter = detector_and_limiter(config, normalises=self.model.normalises)
+            judge = judge or NullDetector()
         ways = None
         if live and (steadied or (config.region is not None and before.region is None)):
             ways = rungs(load_model(config, self.tell), info, config)
@@ -140,8 +140,8 @@ class Controlled:
         def go_over() -> None:
             if judge is not None and self.painting.detector is not None:
                 self.painting.detector.use(judge)
-            if judge is not None and self.painting.guard is not None:
-                self.painting.guard.use(guard)
+            if judge is not None and self.painting.flash_limiter is not None:
+                self.painting.flash_limiter.use(flash_limiter)
             if ways is not None and isinstance(engine, LiveEngine):
                 engine.climb(ways)
 
@@ -208,7 +208,7 @@ def _painted(config: RunConfig) -> tuple[object, ...]:
 
 
 def _judged(config: RunConfig) -> tuple[object, ...]:
-    """The settings that judges are made of."""
+    """The settings that detector_and_limiter are made of."""
     return config.consistency, config.correct, config.flash_guard
 
 

@@ -11,7 +11,7 @@ from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Flow
 from streamstyle.latency import Eased, Ladder, Relief, parse_latency
-from streamstyle.temporal.cadence import SparseDetector
+from streamstyle.temporal.sparse_detector import SparseDetector
 from streamstyle.types import Engine, StreamInfo
 
 
@@ -50,7 +50,7 @@ def _newest(flow: Flow) -> Relief:
 def _sparse(detector: SparseDetector | None) -> list[Relief]:
     if detector is None:
         return []
-    change = partial(setattr, detector, "half")
+    change = partial(setattr, detector, "enabled")
     return [
         Eased(
             "every second frame is searched for anomalies while none is found",

@@ -11,9 +11,9 @@ from streamstyle.build.live_engine import open_live_engine, rungs
 from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
-from streamstyle.control.detector import ChangingDetector
-from streamstyle.control.guard import ChangingGuard
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
+from streamstyle.control.swappable_detector import ChangingDetector
+from streamstyle.control.swappable_limiter import SwappableFlashLimiter
 from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter
 from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.errors import ConfigError
@@ -22,12 +22,12 @@ from streamstyle.explain.run_report import RunReport
 from streamstyle.job import Job
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
-from streamstyle.temporal.cadence import SparseDetector
+from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector, SilentDetector
-from streamstyle.temporal.flashes import FlashGuard
-from streamstyle.temporal.judgement import UNKNOWN, ExcessConfig
-from streamstyle.temporal.remedy import RemedyConfig
+from streamstyle.temporal.detector import DetectorConfig, NullDetector, ResidualDetector
+from streamstyle.temporal.flash_limiter import WcagFlashLimiter
+from streamstyle.temporal.residual import UNKNOWN, StepTestConfig
+from streamstyle.temporal.sparse_detector import SparseDetector
 from streamstyle.types import Detector, Engine, Repainter, StreamInfo
 
 
@@ -41,7 +41,7 @@ class Painting:
     engine: Engine
     scheduler: StyleScheduler
     detector: ChangingDetector | None
-    guard: ChangingGuard | None
+    flash_limiter: SwappableFlashLimiter | None
     sparse: SparseDetector | None
     events: EventLog
     report: RunReport | None
@@ -63,11 +63,11 @@ def painting_opener(
     SourceError, SinkError, and ConfigError for a region that does not fit the frame.
     """
     open_region, overlay = region_opener(config), _overlay(config)
-    detector, guard = judges(config, normalises=model.normalises)
+    detector, flash_limiter = detector_and_limiter(config, normalises=model.normalises)
     if changing and detector is None:
-        detector = SilentDetector()
+        detector = NullDetector()
     judging = None if detector is None else ChangingDetector(detector)
-    last_word = None if judging is None else ChangingGuard(guard)
+    last_word = None if judging is None else SwappableFlashLimiter(flash_limiter)
     sparse = None if judging is None or config.latency is None else SparseDetector(judging)
     open_engine = sized_opener(config, model)
 
@@ -108,18 +108,22 @@ def painting_opener(
     return open_for
 
 
-def judges(config: RunConfig, *, normalises: bool = True) -> tuple[Detector | None, FlashGuard | None]:
-    """What judges frames, and what has the last word on them. normalises: see `Model`. Raises ConfigError."""
+def detector_and_limiter(
+    config: RunConfig, *, normalises: bool = True
+) -> tuple[Detector | None, WcagFlashLimiter | None]:
+    """The detector and the flash limiter that the settings ask for, None where off. normalises: see `Model`.
+
+    Raises ConfigError for settings that do not fit together."""
     if config.correct == "repair":
         judging = DetectorConfig(
-            excess=ExcessConfig() if normalises else UNKNOWN,
-            remedy=RemedyConfig(steady=config.consistency),
+            step_test=StepTestConfig() if normalises else UNKNOWN,
+            correction=CorrectionPlanConfig(smoothing=config.consistency),
         )
-        return SignedExcessDetector(judging), FlashGuard(limit_input=config.flash_guard)
+        return ResidualDetector(judging), WcagFlashLimiter(limit_input=config.flash_guard)
     if config.consistency:
         raise ConfigError("--consistency steadies what the detector measures: leave --correct off out")
     if config.flash_guard:
-        return SilentDetector(), FlashGuard(limit_input=True)
+        return NullDetector(), WcagFlashLimiter(limit_input=True)
     return None, None
 
 

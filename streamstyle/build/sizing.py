@@ -12,7 +12,7 @@ from streamstyle.engines.guided_engine import around
 from streamstyle.engines.size import affordable_engine, fitted, parse_size, parse_tile
 from streamstyle.engines.tiled_engine import open_fitting, open_tiled
 from streamstyle.errors import ConfigError, EngineMemoryError
-from streamstyle.temporal.explained import FineMotion
+from streamstyle.temporal.fine_motion import FineMotion
 from streamstyle.types import Engine, StreamInfo, StyleCondition
 
 

@@ -29,7 +29,7 @@ from streamstyle.bench.runs import timed
 from streamstyle.bench.subjects import Distance, Measured, Painter, Subject
 from streamstyle.build.conditions import ema_decay_of
 from streamstyle.build.model import Model, load_model
-from streamstyle.build.painting import judges
+from streamstyle.build.painting import detector_and_limiter
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.norm_stats import paint_modulated, repainter_of
@@ -193,10 +193,10 @@ def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: 
     """A film as a run with this consistency leaves it. engine: one of the model's for the film's size, with
     statistics if it can have them."""
     config = RunConfig(consistency=consistency)
-    detector, guard = judges(config, normalises=model.normalises)
+    detector, flash_limiter = detector_and_limiter(config, normalises=model.normalises)
     scheduler = style_scheduler(model, ema_decay_of(config, engine, live=False))
     corrector, again = RepairCorrector(), repainter_of(engine)
-    process = Process(engine, scheduler, detector, corrector, EventLog(None), guard, repainter=again)
+    process = Process(engine, scheduler, detector, corrector, EventLog(None), flash_limiter, repainter=again)
     return [frame.pixels for frame in process(timed(film, fps))]
 
 

@@ -39,5 +39,5 @@ class Shown:
             if held is None:
                 self.last = frame
             else:
-                self.last = replace(frame, pixels=held.pixels, style=held.style, verdict=None)
+                self.last = replace(frame, pixels=held.pixels, style=held.style, quality=None)
             yield self.last

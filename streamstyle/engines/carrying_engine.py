@@ -143,7 +143,7 @@ class CarryingEngine:
         if earlier is None or seen.shape != earlier.seen.shape:
             return None
         motion = self._motion.back(seen, earlier.seen)
-        return motion if motion.explained else None
+        return motion if motion.same_scene else None
 
     def _timed(self, work: Callable[[], Picture]) -> Callable[[], Picture]:
         """Counts as engine time; what comes out is the caller's own."""

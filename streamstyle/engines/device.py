@@ -24,7 +24,7 @@ from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import EngineSpec, InferenceFuture, Picture, Small, StyleCondition
+from streamstyle.types import AnalysisPair, EngineSpec, InferenceFuture, Picture, StyleCondition
 
 Network: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
 """Takes what the network's `forward` takes, on the device; gives the frames (1, H, W, 3) uint8 and, where it
@@ -217,7 +217,7 @@ class DeviceEngine:
                     pair = [halved(whole, self._halvings) for whole in (slot.inputs[0], styled)]
                     slot.small.copy_(torch.cat(pair), non_blocking=True)
             done = self._out.mark()
-        small: list[Small] = []
+        small: list[AnalysisPair] = []
 
         def wait() -> Picture:
             # `styled` is kept until here: its memory must not be given to another lane before it is copied.

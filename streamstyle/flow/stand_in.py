@@ -94,7 +94,7 @@ class Timeline:
             picture = self._slate
             self.slates += 1
         self.stand_ins += 1
-        return replace(last, pixels=picture, pts=self._pts, duration=duration, verdict=None, stand_in=True)
+        return replace(last, pixels=picture, pts=self._pts, duration=duration, quality=None, stand_in=True)
 
     @property
     def due(self) -> float:

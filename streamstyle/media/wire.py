@@ -21,7 +21,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from streamstyle.errors import SourceError
-from streamstyle.types import Frame, Verdict
+from streamstyle.types import Frame, FrameQuality
 
 VERSION = 1
 HEADER_LIMIT = 1 << 20  # bytes; NetGear lets a program send what it likes beside the picture
@@ -77,7 +77,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     index, pts, duration: of `Frame`, in units of `time_base` (numerator, denominator) seconds; pts None where
     it is not known. captured_at, published_at: Unix time in seconds, by the publisher's wall clock.
     age: seconds from capture to publishing, by its monotonic clock. style, score, kinds, action: see `Frame`
-    and `Verdict`; score None where nothing judged the frame. slot: where the picture is, if not in the
+    and `FrameQuality`; score None where nothing judged the frame. slot: where the picture is, if not in the
     second part. The keys from `msg` on are for other programs.
     """
 
@@ -143,9 +143,11 @@ def picture_header(
     return _header(frame, "picture", topic, seq, stream, shape, "uint8", form, slot, jpeg, again=again)
 
 
-def heat_parts(frame: Frame, verdict: Verdict, *, topic: str, seq: int, stream: str) -> tuple[bytes, bytes]:
+def heat_parts(
+    frame: Frame, quality: FrameQuality, *, topic: str, seq: int, stream: str
+) -> tuple[bytes, bytes]:
     """Both parts of a heat map: float32, little endian, (rows, cols)."""
-    heat = np.ascontiguousarray(verdict.heat, "<f4")
+    heat = np.ascontiguousarray(quality.heat, "<f4")
     return _header(frame, "heat", topic, seq, stream, heat.shape, "float32"), heat.tobytes()
 
 
@@ -183,7 +185,7 @@ def _header(
     again: bool = False,
 ) -> bytes:
     now, age = time.time(), max(0.0, time.monotonic() - frame.captured_at)
-    verdict = frame.verdict
+    quality = frame.quality
     return msgspec.json.encode(
         Header(
             topic=topic,
@@ -202,9 +204,9 @@ def _header(
             published_at=now,
             age=age,
             style=frame.style[:256],
-            score=None if verdict is None else round(verdict.score, 5),
-            kinds=[] if verdict is None else [str(kind) for kind in verdict.kinds],
-            action="" if verdict is None else verdict.action,
+            score=None if quality is None else round(quality.score, 5),
+            kinds=[] if quality is None else [str(kind) for kind in quality.kinds],
+            action="" if quality is None else quality.action,
             slot=slot,
             msg=topic,
             dtype=dtype,

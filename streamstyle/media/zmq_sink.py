@@ -184,14 +184,14 @@ class ZmqSink:
         return self._ring.begin(size)
 
     def _send_verdict(self, frame: Frame) -> None:
-        verdict = frame.verdict
-        if verdict is None:
+        quality = frame.quality
+        if quality is None:
             return
         heat, events = f"{self._topic}.heat", f"{self._topic}.events"
         if self._listeners.get(heat):
-            parts = wire.heat_parts(frame, verdict, topic=heat, seq=self._seq, stream=self._stream)
+            parts = wire.heat_parts(frame, quality, topic=heat, seq=self._seq, stream=self._stream)
             self._socket.send_multipart(parts)
-        if verdict.kinds and self._listeners.get(events):
+        if quality.kinds and self._listeners.get(events):
             parts = wire.event_parts(frame, topic=events, seq=self._seq, stream=self._stream)
             self._socket.send_multipart(parts)
 

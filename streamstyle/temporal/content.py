@@ -16,7 +16,9 @@ from streamstyle.temporal.motion import Analysis
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid, Tiles, strongest
 
-_STEADY = 90.0  # levels squared: below such gradients a tile has no content to lose (c of the similarity)
+_LEAST_EDGES = (
+    90.0  # levels squared: below such gradients a tile has no content to lose (c of the similarity)
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class ContentConfig:
     rate: float = 0.15
     spread_rate: float = 0.05
     spread: float = 0.06
-    steady: float = 0.02
-    relit: float = 0.5
+    min_spread: float = 0.02
+    luma_step: float = 0.5
     top: int = 4
     least: float = 4.0
     still: float = 0.02
@@ -63,7 +65,7 @@ def edges_kept(grid: TileGrid, source: Analysis, styled: Analysis) -> Tiles:
     tile.
     """
     apart = grid.mean_square(np.asarray(cv2.absdiff(source.gradient, styled.gradient), np.uint8))
-    return 1 - apart / (source.edges(grid) + styled.edges(grid) + np.float32(_STEADY))
+    return 1 - apart / (source.edges(grid) + styled.edges(grid) + np.float32(_LEAST_EDGES))
 
 
 class ContentWatch:
@@ -89,7 +91,7 @@ class ContentWatch:
         source_before: Analysis,
         styled_before: Analysis | None,
         *,
-        relit: Tiles,
+        luma_step: Tiles,
         new_shot: bool = False,
     ) -> Content:
         """Judge a frame by analysis pictures; `styled_before` is the one before as it was painted. relit:
@@ -105,7 +107,7 @@ class ContentWatch:
         if self._normal is None or new_shot:
             return Content(0.0, np.zeros((ROWS, COLUMNS), np.bool_), repeated, kept, 0.0)
         lost = np.maximum(np.minimum(self._normal, self._before) - kept, 0) / (
-            self._spread + config.relit * relit
+            self._spread + config.luma_step * luma_step
         )
         measure = strongest(np.asarray(lost, np.float32), config.top)
         loss = measure / self._threshold.value
@@ -118,7 +120,7 @@ class ContentWatch:
         if self._normal is None:
             self._normal = self._before = content.kept
         elif content.loss <= 1 and not content.repeated:
-            away = np.maximum(np.abs(content.kept - self._normal), np.float32(config.steady))
+            away = np.maximum(np.abs(content.kept - self._normal), np.float32(config.min_spread))
             self._spread = self._spread + np.float32(config.spread_rate) * (away - self._spread)
             self._normal = self._normal + np.float32(config.rate) * (content.kept - self._normal)
             self._before = content.kept

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.colour import CHROMA_TO_RGB, chroma_of_shift
-from streamstyle.temporal.past import LastGood, mean_detail, mean_share, mix_, sharpen_
+from streamstyle.temporal.lab import CHROMA_TO_RGB, chroma_of_shift
+from streamstyle.temporal.reference_frame import ReferenceFrame, mean_detail, mean_share, mix_, sharpen_
 from streamstyle.temporal.tiles import Tiles
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
@@ -34,7 +34,7 @@ class CorrectorConfig:
 
     texture_share: float = 0.5
     texture_rise: float = 0.75
-    steady_share: float = 0.54
+    smoothing_share: float = 0.54
     fallback_frames: int = 2
     gone: float = 0.75
 
@@ -58,7 +58,7 @@ class TileField:
 
 def tile_gain(styled: Picture, anomaly: AnomalyMap) -> TileField:  # noqa: ARG001
     """Flicker and pops: the gains and offsets of the map, smoothed over the flagged tiles."""
-    tiles = np.ones_like(anomaly.tiles) if anomaly.steady else anomaly.tiles
+    tiles = np.ones_like(anomaly.tiles) if anomaly.smoothing else anomaly.tiles
     chroma = _smoothed(anomaly.chroma_offset, tiles)
     gain = _smoothed(anomaly.luma_gain[..., None] - np.float32(1), tiles)[..., 0]
     return TileField(gain, np.asarray(chroma @ CHROMA_TO_RGB.T, np.float32))
@@ -86,7 +86,7 @@ REPAIRS: Mapping[Kind, FieldRepair] = {
     Kind.POP: TILE_GAIN,
     Kind.DRIFT: COLOUR_REMATCH,
 }
-LOST = {Kind.DISTORTION, Kind.STYLE, Kind.DUPLICATE}
+UNRECOVERABLE = {Kind.DISTORTION, Kind.STYLE, Kind.DUPLICATE}
 """Kinds of which nothing of the frame itself can be repaired."""
 
 
@@ -95,13 +95,13 @@ class RepairCorrector:
 
     def __init__(self, config: CorrectorConfig = CorrectorConfig()) -> None:
         self._config = config
-        self._past = LastGood()
-        self._lost_for = 0
+        self._reference = ReferenceFrame()
+        self._unrecoverable_for = 0
 
     def reset(self) -> None:
         """Forget the past."""
-        self._past.forget()
-        self._lost_for = 0
+        self._reference.forget()
+        self._unrecoverable_for = 0
 
     def correct_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         """Repair in place; bit for bit the identity beyond half a tile around the flagged tiles.
@@ -110,20 +110,20 @@ class RepairCorrector:
         the share of tiles touched, the mean gain of those and the largest offset in RGB levels; of the past
         the share of it in the frame.
         """
-        lost = LOST & set(anomaly.kinds)
+        unrecoverable = UNRECOVERABLE & set(anomaly.kinds)
         if anomaly.cut:
             self.reset()
-        if lost and not self._lost_for:
-            self._past.note_colours()
-        action = self._fall_back_(styled, anomaly) if lost else None
-        self._lost_for = self._lost_for + 1 if lost else 0
-        if action is None and lost and self._stand_in_(styled, anomaly):
+        if unrecoverable and not self._unrecoverable_for:
+            self._reference.note_colours()
+        action = self._fall_back_(styled, anomaly) if unrecoverable else None
+        self._unrecoverable_for = self._unrecoverable_for + 1 if unrecoverable else 0
+        if action is None and unrecoverable and self._stand_in_(styled, anomaly):
             return STAND_IN
         if action is None:
             fields = self._apply_fields_(styled, anomaly)
             action = joined(fields, self._calm_texture_(styled, anomaly))
-        if action.touched or not lost:
-            self._past.keep(styled, anomaly.source)
+        if action.touched or not unrecoverable:
+            self._reference.keep(styled, anomaly.source)
         return action
 
     def _stand_in_(self, styled: Picture, anomaly: AnomalyMap) -> bool:
@@ -131,11 +131,11 @@ class RepairCorrector:
         than the past may stand in for it: the picture goes on. Texture that is drawn anew has lost edges as
         well, and is worth more than that."""
         kinds = anomaly.kinds
-        worst = next((kind for kind in kinds if kind in {*LOST, Kind.TEXTURE}), None)
-        gone = worst is not Kind.TEXTURE and float(anomaly.lost.mean()) >= self._config.gone
+        worst = next((kind for kind in kinds if kind in {*UNRECOVERABLE, Kind.TEXTURE}), None)
+        gone = worst is not Kind.TEXTURE and float(anomaly.unrecoverable.mean()) >= self._config.gone
         if not (gone or Kind.DUPLICATE in kinds) or anomaly.source is None:
             return False
-        picture = self._past.recoloured(anomaly.source)
+        picture = self._reference.recoloured(anomaly.source)
         if picture is None:
             return False
         np.copyto(styled, picture)
@@ -143,28 +143,28 @@ class RepairCorrector:
 
     def _fall_back_(self, styled: Picture, anomaly: AnomalyMap) -> Action | None:
         """Replace what was lost by the past; None where there is none to trust."""
-        brought = self._past.brought(anomaly)
-        if brought is None or self._lost_for >= self._config.fallback_frames:
+        warped = self._reference.warped(anomaly)
+        if warped is None or self._unrecoverable_for >= self._config.fallback_frames:
             return None
-        past, share = brought
+        past, share = warped
         if Kind.DUPLICATE not in anomaly.kinds:
-            where = cv2.dilate(np.uint8(255) * anomaly.lost, np.ones((3, 3), np.uint8))
-            lost = cv2.resize(where, styled.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-            cv2.multiply(share, lost, dst=share, scale=1 / 255)
+            where = cv2.dilate(np.uint8(255) * anomaly.unrecoverable, np.ones((3, 3), np.uint8))
+            unrecoverable = cv2.resize(where, styled.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            cv2.multiply(share, unrecoverable, dst=share, scale=1 / 255)
         mix_(styled, past, share)
         return Action("fallback", {"past": mean_share(share)})
 
     def _calm_texture_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         """Mix texture that was drawn anew with the past, on the whole frame."""
         config, drawn_anew = self._config, Kind.TEXTURE in anomaly.kinds
-        wanted = config.steady_share * anomaly.steady
+        wanted = config.smoothing_share * anomaly.smoothing
         if drawn_anew:
             above = anomaly.scores[Kind.TEXTURE] / anomaly.thresholds[Kind.TEXTURE] - 1
             wanted = max(wanted, config.texture_share * min(1.0, above / config.texture_rise))
-        brought = self._past.brought(anomaly, closely=drawn_anew) if wanted else None
-        if brought is None:
+        warped = self._reference.warped(anomaly, closely=drawn_anew) if wanted else None
+        if warped is None:
             return NO_ACTION
-        past, trust = brought
+        past, trust = warped
         share = np.asarray(cv2.convertScaleAbs(trust, dst=trust, alpha=wanted), np.uint8)
         if drawn_anew:
             mix_(styled, past, share)
@@ -176,7 +176,7 @@ class RepairCorrector:
 
     def _apply_fields_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         chosen = list(dict.fromkeys(REPAIRS[k] for k in anomaly.kinds if k in REPAIRS))
-        if anomaly.steady and TILE_GAIN not in chosen:
+        if anomaly.smoothing and TILE_GAIN not in chosen:
             chosen.append(TILE_GAIN)
         if not chosen:
             return NO_ACTION

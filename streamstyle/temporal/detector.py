@@ -1,7 +1,7 @@
-"""The signed-excess detector: compares each styled frame with the one that left before it.
+"""The signed-residual detector: compares each styled frame with the one that left before it.
 
 Everything is judged against the input (docs/temporal.md), on analysis pictures of about 160x90, without
-looking ahead. The steps live in their own files: `motion`, `excess`, `judgement`, `threshold`, `cuts`,
+looking ahead. The steps live in their own files: `motion`, `residual`, `judgement`, `threshold`, `cuts`,
 `drift`; this one keeps the state and puts the verdict together.
 """
 
@@ -13,12 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.colour import chroma_of_shift, mean_rgb, shift_of_chroma, small_lab
 from streamstyle.temporal.content import Content, ContentConfig, ContentWatch
+from streamstyle.temporal.correction_plan import CorrectionPlan, CorrectionPlanConfig, CorrectionPlanner
 from streamstyle.temporal.cuts import CutConfig, is_cut, is_return, small_luma
-from streamstyle.temporal.drift import STEADY, Drift, DriftConfig, DriftWatch, Labs
-from streamstyle.temporal.excess import Change, Correspondence
-from streamstyle.temporal.judgement import MEDIUM, ExcessConfig, Judge, Verdict
+from streamstyle.temporal.drift import NO_DRIFT, Drift, DriftConfig, DriftWatch, Labs
+from streamstyle.temporal.lab import chroma_of_shift, mean_rgb, shift_of_chroma, small_lab
 from streamstyle.temporal.motion import (
     Analysis,
     BackwardFlow,
@@ -29,10 +28,11 @@ from streamstyle.temporal.motion import (
     photometric_mask,
     warp,
 )
-from streamstyle.temporal.remedy import Remedy, RemedyConfig, Repair
+from streamstyle.temporal.residual import MEDIUM, Change, Correspondence, StepTestConfig
+from streamstyle.temporal.step_test import StepResult, StepTest
 from streamstyle.temporal.style import Mismatch, StyleConfig, StyleWatch
 from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid
-from streamstyle.types import AnomalyMap, Kind, Picture, Small
+from streamstyle.types import AnalysisPair, AnomalyMap, Kind, Picture
 
 
 @dataclass(frozen=True)
@@ -46,22 +46,22 @@ class DetectorConfig:
     fine_tolerance: float = 40.0
     flicker_frames: int = 15
     cut: CutConfig = field(default_factory=CutConfig)
-    excess: ExcessConfig = field(default_factory=ExcessConfig)
-    remedy: RemedyConfig = field(default_factory=RemedyConfig)
+    step_test: StepTestConfig = field(default_factory=StepTestConfig)
+    correction: CorrectionPlanConfig = field(default_factory=CorrectionPlanConfig)
     drift: DriftConfig = field(default_factory=DriftConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
 
 
 @dataclass(frozen=True)
-class Past:
+class History:
     """What the next frame is compared with: analysis pictures of the input, of the frame that left, and of it
-    as it was painted. means: see `Judge.settle`. fine: see `fine_luma`, where every frame is steadied."""
+    as it was painted. means: see `StepTest.settle`. fine: see `fine_luma`, where every frame is steadied."""
 
     source: Analysis
     styled: Analysis
     means: NDArray[np.float32]
-    small: NDArray[np.float32]
+    thumbnail: NDArray[np.float32]
     painted: Analysis | None
     fine: NDArray[np.uint8] | None
 
@@ -72,19 +72,19 @@ class Compared:
     against the past as it left; painted, stepped: against the past as it was painted. labs: where the drift
     looks at this frame. kind: of the step that is flagged or being let go."""
 
-    past: Past
+    history: History
     styled: Analysis
     matched: Correspondence
     change: Change
-    verdict: Verdict
+    result: StepResult
     painted: Change
-    stepped: Verdict
+    stepped: StepResult
     drift: Drift
     content: Content
     style: Mismatch
     labs: Labs | None
     kind: Kind | None
-    repair: Repair
+    plan: CorrectionPlan
 
     @property
     def flagged(self) -> set[Kind]:
@@ -92,7 +92,7 @@ class Compared:
         found = {self.kind} if self.kind else set()
         if self.drift.share > 0:
             found.add(Kind.DRIFT)
-        if self.verdict.texture > 1:
+        if self.result.texture > 1:
             found.add(Kind.TEXTURE)
         if self.content.repeated:
             found.add(Kind.DUPLICATE)
@@ -104,20 +104,20 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Pending:
+class DetectedFrame:
     """A frame between `detect` and `commit`. past: what came before, compared with or not."""
 
     source: Analysis
-    small: NDArray[np.float32]
+    thumbnail: NDArray[np.float32]
     fine: NDArray[np.uint8] | None
-    past: Past | None
+    history: History | None
     compared: Compared | None = None
     cut: bool = False
     flash: bool = False
 
 
 @dataclass
-class Steps:
+class StepClassifier:
     """Tells flicker from pops. age: frames since the last onset of a step; sign: of the step being
     followed, 0 when the last frame had none."""
 
@@ -139,11 +139,11 @@ class Steps:
         self.kind = kind or self.kind
 
 
-class SignedExcessDetector:
+class ResidualDetector:
     """Implements `Detector`: `detect` has no effect until `commit` takes the same frame in.
 
     Scores and thresholds of flicker, pop and texture are ratios to the learned normal level of the style and
-    scene, so their threshold is 1 (see `Judge`); drift is in dE of (a, b). The first frame after a start,
+    scene, so their threshold is 1 (see `StepTest`); drift is in dE of (a, b). The first frame after a start,
     a cut or a `reset` is never flagged. A frame of another size resets by itself. What was learned about
     the style survives cuts and is forgotten by `reset`.
     """
@@ -161,17 +161,17 @@ class SignedExcessDetector:
     def reset(self) -> None:
         """Forget everything."""
         self._size = (0, 0)
-        self._past: Past | None = None
-        self._before_cut: Past | None = None
-        self._pending: Pending | None = None
-        self._judge = Judge(self._config.excess)
-        self._remedy = Remedy(self._config.remedy)
+        self._history: History | None = None
+        self._before_cut: History | None = None
+        self._pending: DetectedFrame | None = None
+        self._step_test = StepTest(self._config.step_test)
+        self._planner = CorrectionPlanner(self._config.correction)
         self._drift = DriftWatch(self._config.drift)
         self._style = StyleWatch(self._config.style)
-        self._steps = Steps()
+        self._step_classifier = StepClassifier()
         self._walked = np.zeros(2, np.float32)
 
-    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:
         """Judge the next frame. Both pictures (H, W, 3) RGB; neither is kept or changed."""
         size = analysis_size(*source.shape[:2])
         if size != self._size:
@@ -179,29 +179,29 @@ class SignedExcessDetector:
             self._size, self._grid, self._flow = size, TileGrid(size), self._open_flow(size)
             self._fine: BackwardFlow | None = None
             self._content = ContentWatch(size, self._config.content)
-        shrunk = halved(source if small is None else small[0], size)
+        shrunk = halved(source if analysis is None else analysis[0], size)
         now = Analysis(analysis_picture(shrunk, size))
         luma = small_luma(now.luma)
-        fine = fine_luma(source) if self._config.remedy.steady else None
-        past, flash = self._past, False
-        if past is not None and self._before_cut is not None:
-            flash = is_return(luma, past.small, self._before_cut.small, self._config.cut)
-            past = self._before_cut if flash else past
-        if past is None:
-            self._pending = Pending(now, luma, fine, None)
+        fine = fine_luma(source) if self._config.correction.smoothing else None
+        history, flash = self._history, False
+        if history is not None and self._before_cut is not None:
+            flash = is_return(luma, history.thumbnail, self._before_cut.thumbnail, self._config.cut)
+            history = self._before_cut if flash else history
+        if history is None:
+            self._pending = DetectedFrame(now, luma, fine, None)
             return neutral()
-        matched = Correspondence(self._grid, self._flow, now, past.source, self._config.tolerance)
+        matched = Correspondence(self._grid, self._flow, now, history.source, self._config.tolerance)
         if is_cut(float(matched.trust.mean()), luma, small_luma(matched.warped.luma), self._config.cut):
-            self._pending = Pending(now, luma, fine, past, cut=True, flash=flash)
+            self._pending = DetectedFrame(now, luma, fine, history, cut=True, flash=flash)
             return neutral(cut=True)
-        painted = halved(styled if small is None else small[1], size)
+        painted = halved(styled if analysis is None else analysis[1], size)
         raw = Analysis(analysis_picture(painted, size))
-        compared = self._compare(now, past, matched, raw, new_shot=self._new_shot(flash=flash))
-        self._pending = Pending(now, luma, fine, past, compared, flash=flash)
-        found = replace(self._map(compared), source=source, small=(shrunk, painted))
-        if fine is None or past.fine is None:
+        compared = self._compare(now, history, matched, raw, new_shot=self._new_shot(flash=flash))
+        self._pending = DetectedFrame(now, luma, fine, history, compared, flash=flash)
+        found = replace(self._map(compared), source=source, analysis=(shrunk, painted))
+        if fine is None or history.fine is None:
             return found
-        flow, trust = self._fine_motion(fine, past.fine)
+        flow, trust = self._fine_motion(fine, history.fine)
         return replace(found, flow=flow, trust=trust)
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
@@ -225,10 +225,10 @@ class SignedExcessDetector:
             self._style.restart()
         if found is not None:
             scores |= self._scores_left(pending.source, found, left)
-            means = self._judge.settle(found.change, found.verdict, found.stepped)
+            means = self._step_test.settle(found.change, found.result, found.stepped)
             self._learn(found)
-        self._before_cut = pending.past if pending.cut else None
-        self._past = Past(pending.source, left, means, pending.small, painted, pending.fine)
+        self._before_cut = pending.history if pending.cut else None
+        self._history = History(pending.source, left, means, pending.thumbnail, painted, pending.fine)
         return scores
 
     def _new_shot(self, *, flash: bool) -> bool:
@@ -236,36 +236,38 @@ class SignedExcessDetector:
         return self._before_cut is not None and not flash
 
     def _compare(
-        self, now: Analysis, past: Past, matched: Correspondence, raw: Analysis, *, new_shot: bool
+        self, now: Analysis, history: History, matched: Correspondence, raw: Analysis, *, new_shot: bool
     ) -> Compared:
         labs = _labs(now, raw) if new_shot or self._drift.due else None
-        drift = STEADY if new_shot else self._drift.judge(labs)
-        painted = matched.styled(raw, past.styled)
+        drift = NO_DRIFT if new_shot else self._drift.judge(labs)
+        painted = matched.styled(raw, history.styled)
         if drift.share > 0:
             # The re-match takes the drift off this frame as it was taken off the last: no step of its own.
             painted = painted.offset(chroma_of_shift(mean_rgb(raw.pixels), -drift.shift) / np.float32(255))
-        change = painted.since(past.means)
-        verdict = stepped = self._judge.verdict(matched, change)
-        if past.painted is not None and (past.painted is not past.styled or self._judge.holds):
-            painted = matched.styled(raw, past.painted)
-            stepped = self._judge.verdict(matched, painted)
+        change = painted.since(history.means)
+        result = stepped = self._step_test.evaluate(matched, change)
+        if history.painted is not None and (history.painted is not history.styled or self._step_test.holds):
+            painted = matched.styled(raw, history.painted)
+            stepped = self._step_test.evaluate(matched, painted)
             # Texture that was mixed is a past that no frame matches: only what also was painted anew is.
-            verdict = replace(verdict, texture=min(verdict.texture, stepped.texture))
-        relit = matched.source.relative_step
-        content = self._content.judge(now, raw, past.source, past.painted, relit=relit, new_shot=new_shot)
-        repair = self._remedy.repair(change, verdict, stepped.tiles)
+            result = replace(result, texture=min(result.texture, stepped.texture))
+        luma_step = matched.source.relative_step
+        content = self._content.judge(
+            now, raw, history.source, history.painted, luma_step=luma_step, new_shot=new_shot
+        )
+        plan = self._planner.plan(change, result, stepped.tiles)
         kind = None
-        if verdict.sign:
-            kind = self._steps.judge(verdict.sign, self._config.flicker_frames)
-        elif not self._config.remedy.steady and repair.touched.any():
-            kind = self._steps.kind
+        if result.sign:
+            kind = self._step_classifier.judge(result.sign, self._config.flicker_frames)
+        elif not self._config.correction.smoothing and plan.touched.any():
+            kind = self._step_classifier.kind
         looked_at = labs
         if labs is None and (kind or content.loss > 1 or self._style.active):
             looked_at = _labs(now, raw)
         style = self._style.judge(looked_at, new_shot=new_shot)
         return Compared(
-            *(past, raw, matched, change, verdict, painted, stepped),
-            *(drift, content, style, labs, kind, repair),
+            *(history, raw, matched, change, result, painted, stepped),
+            *(drift, content, style, labs, kind, plan),
         )
 
     def _fine_motion(
@@ -279,12 +281,14 @@ class SignedExcessDetector:
         return flow, photometric_mask(now, warp(before, positions), positions, self._config.fine_tolerance)
 
     def _scores_left(self, source: Analysis, found: Compared, left: Analysis) -> dict[Kind, float]:
-        after, content, style = found.verdict, found.content, found.style
+        after, content, style = found.result, found.content, found.style
         if left is not found.styled:
-            change = found.matched.styled(left, found.past.styled).since(found.past.means)
-            after = self._judge.verdict(found.matched, change)
-            relit = found.matched.source.relative_step
-            content = self._content.judge(source, left, found.past.source, found.past.painted, relit=relit)
+            change = found.matched.styled(left, found.history.styled).since(found.history.means)
+            after = self._step_test.evaluate(found.matched, change)
+            luma_step = found.matched.source.relative_step
+            content = self._content.judge(
+                source, left, found.history.source, found.history.painted, luma_step=luma_step
+            )
             if style.ratio > 1:
                 style = self._style.judge(_labs(source, left))
         return {
@@ -300,48 +304,48 @@ class SignedExcessDetector:
         self._content.learn(found.content)
         self._style.learn(found.style)
         self._drift.learn(found.labs, found.drift, self._colour_step(found))
-        self._judge.learn(found.matched, found.painted, found.stepped, found.verdict.tiles)
-        self._remedy.learn(found.verdict, found.stepped.tiles, found.repair)
-        self._steps.learn(found.verdict.sign, found.kind)
+        self._step_test.learn(found.matched, found.painted, found.stepped, found.result.tiles)
+        self._planner.learn(found.result, found.stepped.tiles, found.plan)
+        self._step_classifier.learn(found.result.sign, found.kind)
 
     def _colour_step(self, found: Compared) -> NDArray[np.float32]:
         """(a, b) by which the colours moved as they were painted since the last frame that the drift looked
         at, leaving out frames that flickered; 0 until the next one."""
         if not found.stepped.sign:
-            self._walked = self._walked + np.float32(255 * MEDIUM) * found.stepped.steps.whole[1:]
+            self._walked = self._walked + np.float32(255 * MEDIUM) * found.stepped.window_steps.whole[1:]
         if found.labs is None:
             return np.zeros(2, np.float32)
         walked, self._walked = self._walked, np.zeros(2, np.float32)
         return shift_of_chroma(mean_rgb(found.styled.pixels), walked)
 
     def _map(self, found: Compared) -> AnomalyMap:
-        verdict, drift, content = found.verdict, found.drift, found.content
+        result, drift, content = found.result, found.drift, found.content
         step_kind = found.kind or Kind.POP
-        scores = {**dict.fromkeys(Kind, 0.0), step_kind: verdict.step, Kind.TEXTURE: verdict.texture}
+        scores = {**dict.fromkeys(Kind, 0.0), step_kind: result.step, Kind.TEXTURE: result.texture}
         scores[Kind.DRIFT] = drift.level
         scores[Kind.DISTORTION], scores[Kind.DUPLICATE] = content.loss, 2.0 * content.repeated
         scores[Kind.STYLE] = found.style.ratio
         thresholds = {**dict.fromkeys(Kind, 1.0), Kind.DRIFT: self._config.drift.flag}
         worst = sorted(found.flagged, key=lambda kind: -scores[kind] / thresholds[kind])
-        tiles = verdict.tiles if self._config.remedy.steady else verdict.tiles | found.repair.touched
-        lost = np.zeros_like(tiles)
+        tiles = result.tiles if self._config.correction.smoothing else result.tiles | found.plan.touched
+        unrecoverable = np.zeros_like(tiles)
         for where, kind in ((content.tiles, Kind.DISTORTION), (found.style.tiles, Kind.STYLE)):
-            lost = lost | where if kind in worst else lost
+            unrecoverable = unrecoverable | where if kind in worst else unrecoverable
         return AnomalyMap(
             scores=scores,
             thresholds=thresholds,
             kinds=tuple(worst),
-            tiles=tiles | lost,
-            lost=lost,
-            tile_score=np.ascontiguousarray(verdict.excess.signed[..., 0]),
-            luma_gain=found.repair.gain,
-            chroma_offset=found.repair.offset,
+            tiles=tiles | unrecoverable,
+            unrecoverable=unrecoverable,
+            tile_score=np.ascontiguousarray(result.residual.signed[..., 0]),
+            luma_gain=found.plan.gain,
+            chroma_offset=found.plan.offset,
             drift=drift.shift,
-            event=verdict.excess.event,
+            event=result.residual.event,
             flow=found.matched.flow,
             trust=found.matched.mask,
-            frame_step=verdict.frame,
-            steady=self._config.remedy.steady,
+            frame_step=result.frame,
+            smoothing=self._config.correction.smoothing,
         )
 
 
@@ -349,10 +353,10 @@ def _labs(source: Analysis, styled: Analysis) -> Labs:
     return Labs(small_lab(source.pixels), small_lab(styled.pixels))
 
 
-class SilentDetector:
+class NullDetector:
     """Implements `Detector`: finds nothing, for runs that are guarded and not repaired."""
 
-    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:  # noqa: ARG002
+    def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:  # noqa: ARG002
         """Nothing."""
         return neutral()
 
@@ -371,7 +375,7 @@ def neutral(*, cut: bool = False) -> AnomalyMap:
         thresholds={**dict.fromkeys(Kind, 1.0), Kind.DRIFT: DriftConfig().flag},
         kinds=(),
         tiles=np.zeros((ROWS, COLUMNS), np.bool_),
-        lost=np.zeros((ROWS, COLUMNS), np.bool_),
+        unrecoverable=np.zeros((ROWS, COLUMNS), np.bool_),
         tile_score=np.zeros((ROWS, COLUMNS), np.float32),
         luma_gain=np.ones((ROWS, COLUMNS), np.float32),
         chroma_offset=np.zeros((ROWS, COLUMNS, 2), np.float32),

@@ -129,7 +129,7 @@ class Drift:
         return np.asarray(self.agreed * np.float32(self.share), np.float32)
 
 
-STEADY = Drift(np.zeros(2, np.float32), np.zeros(2, np.float32))
+NO_DRIFT = Drift(np.zeros(2, np.float32), np.zeros(2, np.float32))
 
 
 class DriftWatch:
@@ -145,7 +145,7 @@ class DriftWatch:
         self._map = ColourMap()
         self._age = 0
         self._walk = np.zeros(2, np.float32)
-        self._drift = STEADY
+        self._drift = NO_DRIFT
 
     @property
     def due(self) -> bool:

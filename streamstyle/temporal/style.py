@@ -50,7 +50,7 @@ class StyleConfig:
     rate: float = 0.2
     spread_rate: float = 0.12
     spread: float = 2.0
-    steady: float = 1.5
+    min_spread: float = 1.5
     moved: float = 0.5
     floor: float = 7.0
     multiple: float = 4.0
@@ -160,7 +160,7 @@ class StyleWatch:
         config = self._config
         known = ~np.isnan(colours[..., 0])
         if self._age > config.map_frames:
-            away = np.clip(self._distances(colours)[0], config.steady, 3 * self._spread)
+            away = np.clip(self._distances(colours)[0], config.min_spread, 3 * self._spread)
             spread = self._spread + np.float32(config.spread_rate) * (away - self._spread)
             self._spread = np.where(known, spread, self._spread)
         rate = max(config.rate, 1 / (self._age - config.map_frames + 1))

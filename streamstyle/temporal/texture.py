@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamstyle.temporal.excess import Change
+from streamstyle.temporal.residual import Change
 from streamstyle.temporal.tiles import Tiles
 
 _LEAST_SLOPE = 1.0  # below which a tile is flat
 _STEEPER = 0.3, 8.0  # what the painting's slopes may be of the input's
 
 
-def expected_residue(source: Change, styled: Change) -> Tiles:
+def expected_variation(source: Change, styled: Change) -> Tiles:
     """The spread (9, 12), 0..1, of the luma difference inside tiles that the painting would have by the
     input's spread alone: `r_I sqrt(slope_O / slope_I)`.
 
@@ -20,14 +20,14 @@ def expected_residue(source: Change, styled: Change) -> Tiles:
     texture that is drawn anew as soon as the camera moves.
     """
     steeper = np.clip(styled.slope / np.maximum(source.slope, _LEAST_SLOPE), *_STEEPER)
-    return np.asarray(source.residue * np.sqrt(steeper), np.float32)
+    return np.asarray(source.variation * np.sqrt(steeper), np.float32)
 
 
 class TextureGain:
     """How much variation inside tiles a style makes of what its input leaves unexplained (noise, occlusion,
     failed flow), and of motion, which its strokes follow only roughly.
 
-    `r_O^2 = a r^2 + b m^2` by least squares over running means; r is `expected_residue`, m
+    `r_O^2 = a r^2 + b m^2` by least squares over running means; r is `expected_variation`, m
     `Correspondence.moved`.
     """
 
@@ -49,13 +49,13 @@ class TextureGain:
         found = np.array([d * x - b * y, a * y - b * x]) / (a * d - b * b)
         self._gain, self._stir = np.sqrt(np.minimum(np.maximum(found, self._LEAST), self._MOST))
 
-    def usual(self, residue: Tiles, moved: float) -> Tiles:
-        """The spread (9, 12) to expect where `expected_residue` is (9, 12)."""
-        return np.asarray(np.hypot(self._gain * residue, self._stir * moved), np.float32)
+    def usual(self, variation: Tiles, moved: float) -> Tiles:
+        """The spread (9, 12) to expect where `expected_variation` is (9, 12)."""
+        return np.asarray(np.hypot(self._gain * variation, self._stir * moved), np.float32)
 
-    def learn(self, residue: float, moved: float, styled: float, *, share: float = 1.0) -> None:
+    def learn(self, variation: float, moved: float, styled: float, *, share: float = 1.0) -> None:
         """Mean spreads of one frame. share: 0..1, how far it is to be believed."""
-        seen, rate = np.array([residue**2, moved**2]), self._rate * share
+        seen, rate = np.array([variation**2, moved**2]), self._rate * share
         self._power += rate * (np.outer(seen, seen) - self._power)
         self._cross += rate * (styled**2 * seen - self._cross)
         self._solve()

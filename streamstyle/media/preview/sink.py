@@ -70,7 +70,7 @@ class PreviewSink:
         return MediaReport({"frames": self._frames, "pictures": self._pictures, **self._counts})
 
     def _state(self, frame: Frame) -> str:
-        now, verdict = self._times[-1], frame.verdict
+        now, quality = self._times[-1], frame.quality
         span = now - self._times[0]
         state = {
             "index": frame.index,
@@ -78,9 +78,9 @@ class PreviewSink:
             "age_ms": round((now - frame.captured_at) * 1000, 1),
             "style": frame.style,
             "stand_in": frame.stand_in,
-            "score": round(verdict.score, 3) if verdict else 0.0,
-            "kinds": list(verdict.kinds) if verdict else [],
-            "action": verdict.action if verdict else "none",
+            "score": round(quality.score, 3) if quality else 0.0,
+            "kinds": list(quality.kinds) if quality else [],
+            "action": quality.action if quality else "none",
         }
         return json.dumps(state)
 

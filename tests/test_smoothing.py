@@ -18,11 +18,11 @@ from streamstyle.flow import Stop
 from streamstyle.job import Job, RunSummary
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
+from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector
-from streamstyle.temporal.detector import DetectorConfig, SignedExcessDetector
-from streamstyle.temporal.past import mean_detail
-from streamstyle.temporal.remedy import RemedyConfig
-from streamstyle.temporal.steady import MOST, SceneHold
+from streamstyle.temporal.detector import DetectorConfig, ResidualDetector
+from streamstyle.temporal.reference_frame import mean_detail
+from streamstyle.temporal.scene_smoothing import MOST, SceneSmoothing
 from streamstyle.types import Frame, Picture
 
 FRAMES = 30
@@ -41,7 +41,7 @@ def swimming(film: list[Picture]) -> list[Picture]:
 
 
 def steadied(source: list[Picture], film: list[Picture], consistency: float) -> list[Picture]:
-    detector = SignedExcessDetector(DetectorConfig(remedy=RemedyConfig(steady=consistency)))
+    detector = ResidualDetector(DetectorConfig(correction=CorrectionPlanConfig(smoothing=consistency)))
     corrector, left = RepairCorrector(), []
     for before, painted in zip(source, film, strict=True):
         picture = painted.copy()
@@ -85,7 +85,7 @@ def frame(pixels: Picture) -> Frame:
 
 
 def test_the_past_holds_within_a_shot_and_not_over_a_cut() -> None:
-    hold = SceneHold(0.5)
+    hold = SceneSmoothing(0.5)
     first, second = pan(4, seed=1), pan(4, seed=2)
     assert [hold.of(frame(x)) for x in (*first, *second)] == [0, *[0.5 * MOST] * 3, 0, *[0.5 * MOST] * 3]
 

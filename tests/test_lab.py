@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamstyle.temporal.colour import chroma_of_shift, shift_of_chroma, small_lab
+from streamstyle.temporal.lab import chroma_of_shift, shift_of_chroma, small_lab
 
 
 def test_small_lab_is_that_of_opencv_to_within_its_tables() -> None:

@@ -1,33 +1,33 @@
-"""Looking at every second frame while nothing is wrong."""
+"""Detection on every second frame while nothing is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from streamstyle.temporal.detector import neutral
-from streamstyle.types import AnomalyMap, Detector, Kind, Picture, Small
+from streamstyle.types import AnalysisPair, AnomalyMap, Detector, Kind, Picture
 
 
 class SparseDetector:
-    """Implements `Detector` around another. Where `half` is set, the frame after an unflagged one is let pass
-    unseen, as if nothing could be found in it. What is steadied is steadied in every frame."""
+    """Implements `Detector` around another. While `enabled` is set, the frame after an unflagged one is
+    skipped and reported as clean. A detector that smooths every frame skips none."""
 
     def __init__(self, inner: Detector) -> None:
         self._inner = inner
         self._unseen = False
         self._clean = False
-        self.half = False
+        self.enabled = False
         self.skipped = 0
 
-    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:
         """See `Detector`."""
-        self._unseen = self.half and self._clean
+        self._unseen = self.enabled and self._clean
         if self._unseen:
             self._clean = False
             self.skipped += 1
             return neutral()
-        found = self._inner.detect(source, styled, small)
-        self._clean = not found.flagged and not found.steady
+        found = self._inner.detect(source, styled, analysis)
+        self._clean = not found.flagged and not found.smoothing
         return found
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:

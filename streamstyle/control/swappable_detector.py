@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streamstyle.types import AnomalyMap, Detector, Kind, Picture, Small
+from streamstyle.types import AnalysisPair, AnomalyMap, Detector, Kind, Picture
 
 
 class ChangingDetector:
@@ -17,9 +17,9 @@ class ChangingDetector:
         """Judge with another one from the next frame on; it begins without a past."""
         self._asked = detector
 
-    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:
         """See `streamstyle.types.Detector`."""
-        return self._detector.detect(source, styled, small)
+        return self._detector.detect(source, styled, analysis)
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
         """See `streamstyle.types.Detector`."""

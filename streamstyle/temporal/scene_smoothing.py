@@ -13,7 +13,7 @@ MOST = 0.6
 """Share of the past at full consistency. More lags behind a moving camera, and pulses by that."""
 
 
-class SceneHold:
+class SceneSmoothing:
     """`StyleCondition.ema_decay` of each frame of one film: a share of the past, 0 in the first frame of a
     shot.
 

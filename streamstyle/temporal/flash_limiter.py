@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.colour import LINEAR
 from streamstyle.temporal.corrector import joined
+from streamstyle.temporal.lab import LINEAR
 from streamstyle.temporal.motion import halved
 from streamstyle.types import Action, AnomalyMap, Frame, Kind, Picture
 
@@ -36,8 +36,8 @@ def relative_luminance(picture: Picture) -> NDArray[np.float32]:
     """RGB uint8 (H, W, 3) to the relative luminance of WCAG 2.2, float32 (36, 64), 0..1."""
     # Halved first: half the cost of means over many pixels at once.
     picture = halved(picture, (_ROWS, _COLUMNS))
-    small = cv2.resize(picture, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.transform(cv2.LUT(small, LINEAR), _WEIGHTS), np.float32)
+    analysis = cv2.resize(picture, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.transform(cv2.LUT(analysis, LINEAR), _WEIGHTS), np.float32)
 
 
 @dataclass(frozen=True)
@@ -52,33 +52,33 @@ class _Seen:
 
 
 class FlashMeter:
-    """Follows one video. `look` has no effect; `take` lets the frame into the past."""
+    """Follows one video. `check` has no effect; `take` lets the frame into the past."""
 
     def __init__(self) -> None:
         self._seen: _Seen | None = None
-        self._looked: tuple[NDArray[np.float32], float, _Seen] | None = None
+        self._checked: tuple[NDArray[np.float32], float, _Seen] | None = None
 
-    def look(self, luminance: NDArray[np.float32], time: float) -> NDArray[np.bool_]:
+    def check(self, luminance: NDArray[np.float32], time: float) -> NDArray[np.bool_]:
         """Where this frame would make one change too many, bool (36, 64).
 
         luminance: from `relative_luminance`. time: seconds, growing from frame to frame.
         """
         after = self._after(luminance, time)
-        self._looked = luminance, time, after
+        self._checked = luminance, time, after
         return _within(after.times[..., 0], time)
 
     def take(self, luminance: NDArray[np.float32], time: float) -> None:
         """The frame was shown."""
-        looked, self._looked = self._looked, None
-        if looked is not None and looked[0] is luminance and looked[1] == time:
-            self._seen = looked[2]
+        checked, self._checked = self._checked, None
+        if checked is not None and checked[0] is luminance and checked[1] == time:
+            self._seen = checked[2]
         else:
             self._seen = self._after(luminance, time)
 
     def since(self) -> NDArray[np.float64]:
         """When each point began its last LIMIT + 1 changes, seconds, (36, 64), the frame that was looked at
         included."""
-        seen = self._seen if self._looked is None else self._looked[2]
+        seen = self._seen if self._checked is None else self._checked[2]
         return np.full((_ROWS, _COLUMNS), -math.inf) if seen is None else seen.times[..., 0]
 
     def room(self, luminance: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -118,11 +118,11 @@ def _within(since: NDArray[np.float64], time: float) -> NDArray[np.bool_]:
 
 
 def failing_share(points: NDArray[np.bool_]) -> float:
-    """The largest share of a field, 0..1, that `FlashMeter.look` marked: AREA or more fails."""
+    """The largest share of a field, 0..1, that `FlashMeter.check` marked: AREA or more fails."""
     return float(cv2.blur(points.astype(np.float32), _FIELD, borderType=cv2.BORDER_CONSTANT).max())
 
 
-class FlashGuard:
+class WcagFlashLimiter:
     """Holds a styled video below the limit wherever its input passes.
 
     Points where one change too many would come are mixed with the frame shown before, as far as it takes to
@@ -136,12 +136,12 @@ class FlashGuard:
         self._source, self._styled = FlashMeter(), FlashMeter()
         self._before: Picture | None = None
 
-    def guard_(
+    def limit_pictures_(
         self,
         source: Picture,
         styled: Picture,
         time: float,
-        small: tuple[Picture | None, Picture | None] = (None, None),
+        analysis: tuple[Picture | None, Picture | None] = (None, None),
     ) -> float:
         """Repair `styled` in place; the share of a field that would have failed, 0 where nothing was done.
 
@@ -152,20 +152,20 @@ class FlashGuard:
             self._source, self._styled, self._before = FlashMeter(), FlashMeter(), None
         arriving, leaving = (
             relative_luminance(whole if less is None else less)
-            for whole, less in zip((source, styled), small, strict=True)
+            for whole, less in zip((source, styled), analysis, strict=True)
         )
         own = self._beyond_input() & _within(self._styled.since(), time)
-        fails = failing_share(self._source.look(arriving, time)) >= AREA
+        fails = failing_share(self._source.check(arriving, time)) >= AREA
         self._source.take(arriving, time)
         # As long as the input passes it excuses nothing: with what painting adds it may be too much.
         excused = fails and not self._limit_input and not own.any()
-        share, marked = self._look(leaving, time, excused=excused)
+        share, marked = self._check(leaving, time, excused=excused)
         if share < AREA or not marked.any() or self._before is None:
             share = 0.0
         else:
             self._hold_(styled, leaving, self._before, marked)
             leaving = relative_luminance(styled)
-            rest, marked = self._look(leaving, time, excused=excused)
+            rest, marked = self._check(leaving, time, excused=excused)
             if rest >= AREA and marked.any():
                 # Rounding, and what the mix brings to the points around, can be one change too many.
                 np.copyto(styled, self._before)
@@ -177,24 +177,24 @@ class FlashGuard:
             np.copyto(self._before, styled)
         return share
 
-    def judge_(
+    def limit_(
         self, frame: Frame, styled: Picture, anomaly: AnomalyMap, action: Action
     ) -> tuple[AnomalyMap, Action]:
-        """`guard_` at the end of a frame's repair: adds the flash to what was found and done."""
-        source, painted = anomaly.small or (None, None)
+        """`limit_pictures_` at the end of a frame's repair: adds the flash to what was found and done."""
+        source, painted = anomaly.analysis or (None, None)
         left = None if action.touched else painted
-        share = self.guard_(frame.pixels, styled, frame.time, (source, left))
+        share = self.limit_pictures_(frame.pixels, styled, frame.time, (source, left))
         if not share:
             return anomaly, action
         scores, thresholds = {**anomaly.scores, Kind.FLASH: share}, {**anomaly.thresholds, Kind.FLASH: AREA}
         found = replace(anomaly, scores=scores, thresholds=thresholds, kinds=(Kind.FLASH, *anomaly.kinds))
         return found, joined(action, Action("flash hold", {"flash_share": share}))
 
-    def _look(
+    def _check(
         self, leaving: NDArray[np.float32], time: float, *, excused: bool
     ) -> tuple[float, NDArray[np.bool_]]:
         """The share of a field that fails, and the points that are to blame, bool (36, 64)."""
-        marked = self._styled.look(leaving, time)
+        marked = self._styled.check(leaving, time)
         return failing_share(marked), marked & self._beyond_input() if excused else marked
 
     def _beyond_input(self) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """The tile gains and chroma offsets that undo a step, and how long they are held.
 
-Gain: `g_k = (<m W O_before> + the step that the input explains) / <m P_now>`, which takes the excess off.
+Gain: `g_k = (<m W O_before> + the step that the input explains) / <m P_now>`, which takes the residual off.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.excess import Change
-from streamstyle.temporal.judgement import FADE, HOLD_FRAMES, MEDIUM, Verdict
+from streamstyle.temporal.residual import MEDIUM, Change
+from streamstyle.temporal.step_test import FADE, HOLD_FRAMES, StepResult
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
 
 DARK = 4 / 255
@@ -23,7 +23,7 @@ LEAST_OFFSET = 0.5
 
 
 @dataclass(frozen=True)
-class RemedyConfig:
+class CorrectionPlanConfig:
     """least, most: limits of the gain. offset: limit of a chroma offset, levels of 0..255.
     least_chroma: common step of chroma, relative to medium brightness, that may be chance.
     nothing: what is repaired for HOLD_FRAMES fades, and so does a tile that is no longer flagged, until its
@@ -37,11 +37,11 @@ class RemedyConfig:
     offset: float = 24.0
     least_chroma: float = 0.005
     nothing: float = 0.012
-    steady: float = 0.0
+    smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
-class Repair:
+class CorrectionPlan:
     """gain: float32 (9, 12), exactly 1 in tiles that are left alone. offset: float32 (9, 12, 2), what to add
     to (Cr, Cb) in levels of 0..255; exactly 0 there."""
 
@@ -55,59 +55,59 @@ class Repair:
 
 
 _NOTHING = np.zeros((ROWS, COLUMNS), np.int32)
-NO_REPAIR = Repair(np.ones((ROWS, COLUMNS), np.float32), np.zeros((ROWS, COLUMNS, 2), np.float32))
+NO_CORRECTION = CorrectionPlan(np.ones((ROWS, COLUMNS), np.float32), np.zeros((ROWS, COLUMNS, 2), np.float32))
 
 
-class Remedy:
+class CorrectionPlanner:
     """Follows what was repaired, and for how long.
 
     A repair answers a *step*. As long as the frame stays away from its past without another step, the repair
     is held as it is: what the picture does of its own accord in the meantime comes through.
     """
 
-    def __init__(self, config: RemedyConfig) -> None:
+    def __init__(self, config: CorrectionPlanConfig) -> None:
         self._config = config
-        self._held = self._eased = _NOTHING
-        self._last = NO_REPAIR
+        self._held = self._releasing = _NOTHING
+        self._last = NO_CORRECTION
 
-    def repair(
+    def plan(
         self,
         change: Change,
-        verdict: Verdict,
+        result: StepResult,
         stepped: NDArray[np.bool_],
-    ) -> Repair:
+    ) -> CorrectionPlan:
         """Of a frame; no effect. change, verdict: against the past as it left. stepped: bool (9, 12), the
         tiles that stepped against the past as it was painted."""
         config = self._config
-        easing = (self._held > 0) & ~verdict.tiles
-        touched = verdict.tiles | easing | (config.steady > 0)
+        releasing = (self._held > 0) & ~result.tiles
+        touched = result.tiles | releasing | (config.smoothing > 0)
         if not touched.any():
-            return NO_REPAIR
-        wanted = self._wanted(change, verdict, whole=bool(touched.all()))
-        held = verdict.tiles & (self._held > 0) & ~stepped
+            return NO_CORRECTION
+        wanted = self._wanted(change, result, whole=bool(touched.all()))
+        held = result.tiles & (self._held > 0) & ~stepped
         gain = np.where(held, self._last.gain, wanted.gain)
         offset = np.where(held[..., None], self._last.offset, wanted.offset)
         # Steadying takes less than all of it, else what the style means to change would never come through.
-        ease = FADE * np.maximum(1 - (self._eased + 1) / HOLD_FRAMES, 0)
-        share = np.where(verdict.tiles, 1.0, np.where(easing, ease, 0.95 * config.steady))
+        release = FADE * np.maximum(1 - (self._releasing + 1) / HOLD_FRAMES, 0)
+        share = np.where(result.tiles, 1.0, np.where(releasing, release, 0.95 * config.smoothing))
         share = np.where(self._held >= HOLD_FRAMES, np.minimum(share, FADE), share)
         gain = np.where(touched, 1 + share * (gain - 1), 1)
-        if not config.steady:
-            gain = np.where(easing & (np.abs(gain - 1) < config.nothing), 1, gain)
+        if not config.smoothing:
+            gain = np.where(releasing & (np.abs(gain - 1) < config.nothing), 1, gain)
         offset = np.clip(share[..., None] * offset, -config.offset, config.offset)
         seen = touched[..., None] & (np.abs(offset) > LEAST_OFFSET)
-        return Repair(gain.astype(np.float32), np.where(seen, offset, 0).astype(np.float32))
+        return CorrectionPlan(gain.astype(np.float32), np.where(seen, offset, 0).astype(np.float32))
 
-    def _wanted(self, change: Change, verdict: Verdict, *, whole: bool) -> Repair:
-        """What makes the excess of every tile 0, as far as it is sure."""
-        config, weight = self._config, verdict.excess.weight
-        whole = bool(weight.any()) and (whole or verdict.common)
-        expected = change.before + verdict.excess.explained
+    def _wanted(self, change: Change, result: StepResult, *, whole: bool) -> CorrectionPlan:
+        """What makes the residual of every tile 0, as far as it is sure."""
+        config, weight = self._config, result.residual.weight
+        whole = bool(weight.any()) and (whole or result.common)
+        expected = change.before + result.residual.explained
         own = expected[..., 0] / np.maximum(change.now[..., 0], DARK)
-        total = 1 / max(1 + float(verdict.excess.common[0]), 1 / config.most) if whole else 1.0
-        # Beside a common step a tile goes its own way only where that is beyond doubt. One that is flagged
+        total = 1 / max(1 + float(result.residual.common[0]), 1 / config.most) if whole else 1.0
+        # Beside a common step a tile goes its own way only where that is certain. One that is flagged
         # for its neighbours' step and hardly took one of its own is better left alone.
-        sigmas = 1.0 if config.steady else 3.0 if whole else 2.0
+        sigmas = 1.0 if config.smoothing else 3.0 if whole else 2.0
         sure = _shrinkage((own - total) * expected[..., 0] / sigmas, weight)
         gain = np.clip(total + sure * (own - total), config.least, config.most)
         chroma = change.now[..., 1:] - np.float32(128 / 255)
@@ -117,18 +117,18 @@ class Remedy:
             shared = (weight[..., None] * rest).sum(axis=(0, 1)) / weight.sum()
             shared *= _shrinkage(shared, 1 / (MEDIUM * config.least_chroma) ** 2)
         rest = shared + _shrinkage(rest - shared, weight[..., None]) * (rest - shared)
-        return Repair(gain.astype(np.float32), np.asarray(np.float32(255) * rest, np.float32))
+        return CorrectionPlan(gain.astype(np.float32), np.asarray(np.float32(255) * rest, np.float32))
 
-    def learn(self, verdict: Verdict, stepped: NDArray[np.bool_], repair: Repair) -> None:
+    def learn(self, result: StepResult, stepped: NDArray[np.bool_], plan: CorrectionPlan) -> None:
         """Take the frame in."""
-        if repair is NO_REPAIR:
-            self._held, self._eased, self._last = _NOTHING, _NOTHING, repair
+        if plan is NO_CORRECTION:
+            self._held, self._releasing, self._last = _NOTHING, _NOTHING, plan
             return
-        tiles = verdict.tiles if self._config.steady else repair.touched
-        anew = verdict.tiles & stepped
+        tiles = result.tiles if self._config.smoothing else plan.touched
+        anew = result.tiles & stepped
         self._held = np.where(tiles, np.where(anew, 1, self._held + 1), 0).astype(np.int32)
-        self._eased = np.where(verdict.tiles | ~repair.touched, 0, self._eased + 1).astype(np.int32)
-        self._last = repair
+        self._releasing = np.where(result.tiles | ~plan.touched, 0, self._releasing + 1).astype(np.int32)
+        self._last = plan
 
 
 def _shrinkage(step: NDArray[Any], weight: NDArray[Any] | float) -> NDArray[Any]:

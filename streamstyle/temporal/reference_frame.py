@@ -35,7 +35,7 @@ class _Scratch:
     trust: NDArray[np.uint8] | None = None
 
 
-class LastGood:
+class ReferenceFrame:
     """Keeps one frame, RGB uint8 (H, W, 3), as it left."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class LastGood:
         mapped = cv2.LUT(ours, np.rint(np.clip(table, 0, 255)).astype(np.uint8).reshape(1, 256, 3))
         return np.asarray(cv2.cvtColor(mapped, cv2.COLOR_YCrCb2RGB), np.uint8)
 
-    def brought(self, anomaly: AnomalyMap, *, closely: bool = False) -> tuple[Picture, Weights] | None:
+    def warped(self, anomaly: AnomalyMap, *, closely: bool = False) -> tuple[Picture, Weights] | None:
         """The past where its pixels are now, (H, W, 3), and how far each can be trusted. Both are good until
         the next call.
 

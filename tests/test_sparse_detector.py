@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from streamstyle.temporal.cadence import SparseDetector
 from streamstyle.temporal.detector import neutral
-from streamstyle.types import AnomalyMap, Kind, Picture, Small
+from streamstyle.temporal.sparse_detector import SparseDetector
+from streamstyle.types import AnalysisPair, AnomalyMap, Kind, Picture
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
@@ -17,15 +17,15 @@ PICTURE = np.zeros((4, 4, 3), np.uint8)
 class Told:
     """A detector that finds what it is told, and keeps which frames it saw."""
 
-    def __init__(self, flagged: set[int], steady: float = 0.0) -> None:
+    def __init__(self, flagged: set[int], smoothing: float = 0.0) -> None:
         self.seen: list[int] = []
         self.committed = 0
-        self._flagged, self._steady = flagged, steady
+        self._flagged, self._steady = flagged, smoothing
 
-    def detect(self, source: Picture, styled: Picture, small: Small | None = None) -> AnomalyMap:
+    def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:
         self.seen.append(int(styled[0, 0, 0]))
         kinds = (Kind.POP,) if self.seen[-1] in self._flagged else ()
-        return replace(neutral(), kinds=kinds, steady=self._steady)
+        return replace(neutral(), kinds=kinds, smoothing=self._steady)
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
         self.committed += 1
@@ -36,17 +36,17 @@ class Told:
         pass
 
 
-def run(inner: Told, half: range) -> list[bool]:
+def run(inner: Told, enabled: range) -> list[bool]:
     sparse, flagged = SparseDetector(inner), []
     for i in range(20):
-        sparse.half = i in half
+        sparse.enabled = i in enabled
         styled = np.full_like(PICTURE, i)
         flagged.append(sparse.detect(PICTURE, styled).flagged)
         sparse.commit(styled, touched=False)
     return flagged
 
 
-def test_every_frame_is_searched_until_half_is_asked_for_and_again_afterwards() -> None:
+def test_every_frame_is_searched_until_it_is_enabled_and_again_afterwards() -> None:
     inner = Told(set())
     run(inner, range(6, 12))
     assert inner.seen == [0, 1, 2, 3, 4, 5, 7, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19]
@@ -60,6 +60,6 @@ def test_no_frame_is_let_pass_after_a_flagged_one() -> None:
 
 
 def test_what_is_steadied_is_steadied_in_every_frame() -> None:
-    inner = Told(set(), steady=0.5)
+    inner = Told(set(), smoothing=0.5)
     run(inner, range(20))
     assert inner.seen == list(range(20))
