@@ -16,11 +16,11 @@ from test_cli import frames_of, refused
 from test_engine_contract import Network, picture, psnr, still
 
 from streamstyle.cli.main import main
-from streamstyle.engines.guided_engine import GuidedEngine, around
 from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine
 from streamstyle.engines.open import open_engine, paint_all
 from streamstyle.engines.size import RUNGS, SMALLEST, affordable, affordable_engine, fitted
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
+from streamstyle.engines.upsampling_engine import UpsamplingEngine, upsampled
 from streamstyle.media.open import open_source
 from streamstyle.metrics.similarity import edge_similarity, sharpness_ratio
 from streamstyle.styles.bundle import BUNDLED, load_bundle
@@ -53,13 +53,13 @@ CONDITION = StyleCondition(np.zeros((2, 4), np.float32))
 Opener = Callable[[int, int], Engine]
 
 
-def open_guided(opener: Opener, height: int, width: int, working: tuple[int, int]) -> Engine:
-    return around(opener(*working), height, width, working)
+def open_upsampled(opener: Opener, height: int, width: int, working: tuple[int, int]) -> Engine:
+    return upsampled(opener(*working), height, width, working)
 
 
 def open_affordable(opener: Opener, height: int, width: int, rate: Fraction) -> Engine:
     inner, working = affordable_engine(opener, height, width, rate, CONDITION)
-    return around(inner, height, width, working)
+    return upsampled(inner, height, width, working)
 
 
 def shapes() -> Iterator[tuple[int, int, tuple[int, int]]]:
@@ -117,7 +117,7 @@ def test_fast_engine_is_calibrated_to_the_frames_own_size() -> None:
 def test_any_size_is_brought_up_with_its_edges(size: tuple[int, int], share: float) -> None:
     pixels = picture(*size)
     working = max(1, round(size[0] * share)), max(1, round(size[1] * share))
-    engine = open_guided(Recolouring, *size, working)
+    engine = open_upsampled(Recolouring, *size, working)
     first = engine.start(pixels, CONDITION)
     second = engine.start(255 - pixels, CONDITION)
     styled = first.result()
@@ -131,12 +131,12 @@ def test_any_size_is_brought_up_with_its_edges(size: tuple[int, int], share: flo
 
 
 def test_own_size_is_painted_by_the_network_itself() -> None:
-    assert isinstance(open_guided(Recolouring, 64, 96, (64, 96)), Recolouring)
+    assert isinstance(open_upsampled(Recolouring, 64, 96, (64, 96)), Recolouring)
 
 
 def test_region_is_reduced_with_the_frame_and_a_still_look_stays_one() -> None:
     inner = Recolouring(32, 48)
-    engine = GuidedEngine(inner, 64, 96, (32, 48))
+    engine = UpsamplingEngine(inner, 64, 96, (32, 48))
     mask = np.zeros((64, 96), np.uint8)
     mask[:, 48:] = 255
     condition = replace(CONDITION, mask=mask)
@@ -153,7 +153,7 @@ def test_statistics_are_held_through_the_smaller_size() -> None:
     network = Network.fresh()
     condition = still(network.codes[1])
     bright, dark = picture(96, 128), picture(96, 128) // 3
-    engine = open_guided(lambda h, w: network.open_stateful("torch", h, w), 96, 128, (48, 64))
+    engine = open_upsampled(lambda h, w: network.open_stateful("torch", h, w), 96, 128, (48, 64))
     assert isinstance(engine, StatefulEngine)
     again = FrozenRepainter(engine)
     alone = engine.start(dark, condition).result()
@@ -205,7 +205,7 @@ def test_size_that_cannot_be_is_refused(size: str, capsys: pytest.CaptureFixture
 
 def test_engines_paint_many_frames_in_order_through_the_smaller_size() -> None:
     frames = [picture(96, 128, seed) for seed in range(5)]
-    engine = open_guided(Recolouring, 96, 128, (48, 64))
+    engine = open_upsampled(Recolouring, 96, 128, (48, 64))
     one_by_one = [engine.start(pixels, CONDITION).result() for pixels in frames]
     for a, b in zip(paint_all(engine, frames, CONDITION), one_by_one, strict=True):
         np.testing.assert_array_equal(a, b)

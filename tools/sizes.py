@@ -26,7 +26,7 @@ import numpy as np
 
 from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
-from streamstyle.engines.carrying_engine import CarryingEngine
+from streamstyle.engines.keyframe_engine import KeyframeEngine
 from streamstyle.engines.open import paint_all
 from streamstyle.engines.upsampling import EPSILON, WINDOW, GuidedUpsampling, reduced
 from streamstyle.media.open import open_source
@@ -172,7 +172,7 @@ def carried(url: str, every: int) -> dict[str, float]:
         condition = StyleCondition(load_model(RunConfig(style=style, network="lite")).codes)
         painted = list(paint_all(engine, frames, condition))
         coarse, ours = (
-            list(paint_all(CarryingEngine(engine, every, FineMotion(side)), frames, condition))
+            list(paint_all(KeyframeEngine(engine, every, FineMotion(side)), frames, condition))
             for side in (LONG_SIDE, FINE_SIDE)
         )
         for i in (i for i in range(every, len(frames)) if i % every):

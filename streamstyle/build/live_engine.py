@@ -8,7 +8,7 @@ from functools import partial
 
 from streamstyle.build.compiling import Compiler
 from streamstyle.build.model import Model
-from streamstyle.build.sizing import asked_size, open_carried, sized_opener
+from streamstyle.build.sizing import asked_size, open_keyframed, sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine, Rung
 from streamstyle.engines.size import SMALLEST
@@ -53,11 +53,11 @@ def _rungs_of_one(model: Model, info: StreamInfo, config: RunConfig) -> list[Run
     for share, more in ((2, 0), (2, 1), (4, 1)):
         small, every = (asked[0] // share, asked[1] // share), config.every + more
         if min(small) >= SMALLEST:
-            carried = f" one frame of {every}" if every > 1 else ""
+            propagated = f" one frame of {every}" if every > 1 else ""
             ways.append(
                 Rung(
-                    f"painting{carried} at {small[1]}x{small[0]}",
-                    partial(open_carried, model, (height, width), small, every),
+                    f"painting{propagated} at {small[1]}x{small[0]}",
+                    partial(open_keyframed, model, (height, width), small, every),
                 )
             )
     return ways

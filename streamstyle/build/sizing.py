@@ -7,10 +7,10 @@ from contextlib import suppress
 
 from streamstyle.build.model import Model
 from streamstyle.config import RunConfig
-from streamstyle.engines.carrying_engine import CarryingEngine
-from streamstyle.engines.guided_engine import around
+from streamstyle.engines.keyframe_engine import KeyframeEngine
 from streamstyle.engines.size import affordable_engine, fitted, parse_size, parse_tile
 from streamstyle.engines.tiled_engine import open_fitting, open_tiled
+from streamstyle.engines.upsampling_engine import upsampled
 from streamstyle.errors import ConfigError, EngineMemoryError
 from streamstyle.temporal.fine_motion import FineMotion
 from streamstyle.types import Engine, StreamInfo, StyleCondition
@@ -64,22 +64,22 @@ def _opener_of_one(config: RunConfig, model: Model) -> Callable[[StreamInfo], En
         else:
             working = asked_size(config, height, width)
             inner = open_one(*working)
-        return _carried(inner, (height, width), working, config.every)
+        return _wrapped(inner, (height, width), working, config.every)
 
     return open_for
 
 
-def open_carried(model: Model, size: tuple[int, int], working: tuple[int, int], every: int) -> Engine:
+def open_keyframed(model: Model, size: tuple[int, int], working: tuple[int, int], every: int) -> Engine:
     """An engine for frames of `size` (height, width) that paints at `working`, one frame of `every`, and
     carries the painting to those between. Raises EngineError."""
-    return _carried(model.open_engine(*working), size, working, every)
+    return _wrapped(model.open_engine(*working), size, working, every)
 
 
-def _carried(inner: Engine, size: tuple[int, int], working: tuple[int, int], every: int) -> Engine:
+def _wrapped(inner: Engine, size: tuple[int, int], working: tuple[int, int], every: int) -> Engine:
     if every > 1:
-        # Inside, where pictures are small; the frame's own edges come to carried paintings too.
-        inner = CarryingEngine(inner, every, FineMotion())
-    return around(inner, *size, working)
+        # Inside, where pictures are small; the frame's own edges come to propagated paintings too.
+        inner = KeyframeEngine(inner, every, FineMotion())
+    return upsampled(inner, *size, working)
 
 
 def _opener(model: Model, tile: tuple[int, int] | None, *, live: bool) -> Callable[[int, int], Engine]:

@@ -1,4 +1,4 @@
-"""An engine around an engine: paints at a smaller size and brings the painting up (see `upsampling`)."""
+"""Paint at a smaller size and upsample the painting (see `upsampling`)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from streamstyle.nets.layout import CodeLayout
 from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
 
 
-def open_guided(
+def open_upsampled(
     open_engine: Callable[[int, int], Engine], height: int, width: int, working: tuple[int, int]
 ) -> Engine:
     """An engine for frames of `height` x `width` that paints at `working` (height, width). Raises what
     `open_engine` raises."""
-    return around(open_engine(*working), height, width, working)
+    return upsampled(open_engine(*working), height, width, working)
 
 
-def around(inner: Engine, height: int, width: int, working: tuple[int, int]) -> Engine:
+def upsampled(inner: Engine, height: int, width: int, working: tuple[int, int]) -> Engine:
     """An engine for frames of `height` x `width` that paints at `working` (height, width), which `inner` is
     open for; `inner` itself where that is the frame's size."""
     if working == (height, width):
         return inner
     if isinstance(inner, StatefulEngine):
-        return StatefulGuidedEngine(inner, height, width, working)
-    return GuidedEngine(inner, height, width, working)
+        return StatefulUpsamplingEngine(inner, height, width, working)
+    return UpsamplingEngine(inner, height, width, working)
 
 
-class GuidedEngine:
+class UpsamplingEngine:
     """Implements `Engine` for larger frames than `inner` paints.
 
     A painting is brought up by the call that waits for it: in the caller's thread, while the engine goes on
@@ -48,7 +48,7 @@ class GuidedEngine:
         self._condition: tuple[StyleCondition, StyleCondition] | None = None
         self._painter: Engine = self
         if isinstance(inner, SkippingEngine):
-            self._painter = around(inner.painter, height, width, working)
+            self._painter = upsampled(inner.painter, height, width, working)
         self._seconds = 0.0
 
     @property
@@ -95,7 +95,7 @@ class GuidedEngine:
         self._inner.close()
 
 
-class StatefulGuidedEngine(GuidedEngine):
+class StatefulUpsamplingEngine(UpsamplingEngine):
     """The same around a `StatefulEngine`, and one itself."""
 
     def __init__(self, inner: StatefulEngine, height: int, width: int, working: tuple[int, int]) -> None:

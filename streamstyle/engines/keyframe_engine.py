@@ -1,13 +1,13 @@
-"""An engine around an engine: paints every Nth frame and carries the painting along the input's motion.
+"""Keyframes: paint every Nth frame and propagate the painting along the input's motion to those between.
 
-A carried frame is the last painted one, warped backwards along the flow between the two inputs themselves, so
-that errors do not add up from frame to frame. Where the input is not found again (what was hidden, what is
+A propagated frame is the last painted one, warped backwards along the flow between the two inputs themselves,
+so that errors do not add up from frame to frame. Where the input is not found again (what was hidden, what is
 new) the input's own luma is put into the colours of the painting around, by the local linear map between the
 last painted input and its painting, over wide windows: no strokes there for a moment, and no ghosts of
 others. A frame that the last painted one does not explain, a cut above all, is painted at once.
 
 No two paintings are the same: shown at once, each new one would be a small pop, every N frames. So the
-picture before is carried into the new painting, and fades away over the N frames that it lasts.
+picture before is warped into the new painting, and fades away over the N frames that it lasts.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ at 1/SHRINK of the size."""
 
 
 @dataclass
-class Shown:
+class GivenFrame:
     """A frame that was given to the engine. seen: see `MotionSearch`. picture: what it became, once waited
     for; not to be changed."""
 
@@ -51,7 +51,7 @@ class Shown:
 
 
 @dataclass
-class Painted(Shown):
+class Keyframe(GivenFrame):
     """One that is painted. painting: as the engine gave it, once waited for. faded: what was shown before,
     where this frame has it."""
 
@@ -60,21 +60,21 @@ class Painted(Shown):
     maps: Maps | None = None
 
 
-class CarryingEngine:
+class KeyframeEngine:
     """Implements `Engine`. every: paint one of so many frames, at least; may be changed between two frames, 1
     paints all of them.
 
-    Carrying happens in the calls that wait, which must be made in the order of `start`.
+    Propagation happens in the calls of `result`, which must be made in the order of `start`.
     """
 
     def __init__(self, inner: Engine, every: int, motion: MotionSearch) -> None:
         self._inner = inner
         self.every = every
         self._motion = motion
-        self._carrier = Carrier()
+        self._propagator = KeyframePropagator()
         self._condition: StyleCondition | None = None
-        self._painted: Painted | None = None
-        self._before: Shown | None = None
+        self._painted: Keyframe | None = None
+        self._before: GivenFrame | None = None
         self._age = 0
         self._seconds = 0.0
 
@@ -87,7 +87,7 @@ class CarryingEngine:
 
     @property
     def busy_seconds(self) -> float:
-        """See `streamstyle.types.Engine`; following the motion and carrying are part of it."""
+        """See `streamstyle.types.Engine`; motion estimation and warping are part of it."""
         return self._inner.busy_seconds + self._seconds
 
     @property
@@ -106,21 +106,21 @@ class CarryingEngine:
             self._painted = self._before = None
         self._condition = condition
         due = self._age + 1 >= self.every
-        carried = None if due else self._explained(seen, self._painted)
+        propagated = None if due else self._explained(seen, self._painted)
         before, last = self._before, self._painted
-        if last is not None and carried is not None:
+        if last is not None and propagated is not None:
             self._age += 1
-            shown: Shown = Shown(seen, pixels)
+            shown: GivenFrame = GivenFrame(seen, pixels)
             # What remains of the picture before the last painted one.
             share = (self.every - 1 - self._age) / self.every
-            wait = self._timed(lambda: self._carrier.carried(last, shown, carried, share))
+            wait = self._timed(lambda: self._propagator.propagated(last, shown, propagated, share))
         else:
             self._age = 0
             step = self._explained(seen, before)
-            painted = Painted(seen, pixels)
+            painted = Keyframe(seen, pixels)
             shown, share = painted, (self.every - 1) / self.every
             pending = self._inner.start(pixels, condition)
-            shows = self._timed(lambda: self._carrier.painted(painted, before, step, share))
+            shows = self._timed(lambda: self._propagator.painted(painted, before, step, share))
 
             def wait() -> Picture:
                 painted.painting = pending.result()
@@ -138,7 +138,7 @@ class CarryingEngine:
             condition.codes is last.codes or np.array_equal(condition.codes, last.codes)
         )
 
-    def _explained(self, seen: Luma, earlier: Shown | None) -> Motion | None:
+    def _explained(self, seen: Luma, earlier: GivenFrame | None) -> Motion | None:
         """The motion since a frame; None where that one does not explain this."""
         if earlier is None or seen.shape != earlier.seen.shape:
             return None
@@ -161,14 +161,16 @@ class CarryingEngine:
         self._inner.close()
 
 
-class Carrier:
+class KeyframePropagator:
     """Moves paintings. Keeps scratch space: for one thread at a time."""
 
     def __init__(self) -> None:
         self._grids: dict[tuple[int, int], NDArray[np.float32]] = {}
         self._sums: dict[tuple[int, int], DetailSum] = {}
 
-    def painted(self, frame: Painted, before: Shown | None, motion: Motion | None, share: float) -> Picture:
+    def painted(
+        self, frame: Keyframe, before: GivenFrame | None, motion: Motion | None, share: float
+    ) -> Picture:
         """What is shown of a new painting, with `share` of what was shown before where this frame has it."""
         assert frame.painting is not None
         if before is not None and before.picture is not None and motion is not None:
@@ -177,7 +179,7 @@ class Carrier:
         frame.picture = _fading(frame, share)
         return frame.picture
 
-    def carried(self, last: Painted, frame: Shown, motion: Motion, share: float) -> Picture:
+    def propagated(self, last: Keyframe, frame: GivenFrame, motion: Motion, share: float) -> Picture:
         """The last painting where this frame has it, with `share` of what was shown before it."""
         base = _fading(last, share)
         moved = np.asarray(self._moved(base, motion.flow), np.uint8)
@@ -186,7 +188,7 @@ class Carrier:
             frame.picture = mixed(moved, self._filled(last, frame.pixels, motion), motion.trust)
         return frame.picture
 
-    def _filled(self, last: Painted, pixels: Picture, motion: Motion) -> Picture:
+    def _filled(self, last: Keyframe, pixels: Picture, motion: Motion) -> Picture:
         """A frame in the colours that the last one was painted in here."""
         if last.maps is None:
             last.maps = _maps(last)
@@ -222,14 +224,14 @@ def mixed(found: Picture, lost: Picture, trust: NDArray[np.uint8]) -> Picture:
     return np.asarray(cv2.blendLinear(found, lost, weight, 1 - weight), np.uint8)
 
 
-def _fading(frame: Painted, share: float) -> Picture:
+def _fading(frame: Keyframe, share: float) -> Picture:
     assert frame.painting is not None
     if frame.faded is None or share <= 0:
         return frame.painting
     return np.asarray(cv2.addWeighted(frame.painting, 1 - share, frame.faded, share, 0), np.uint8)
 
 
-def _maps(frame: Painted) -> Maps:
+def _maps(frame: Keyframe) -> Maps:
     assert frame.painting is not None
     height, width = (-(-side // SHRINK) for side in frame.painting.shape[:2])
     small, painted = reduced(frame.pixels, height, width), reduced(frame.painting, height, width)

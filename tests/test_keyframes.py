@@ -1,4 +1,4 @@
-"""Painted every Nth frame, carried along the motion between."""
+"""Painted every Nth frame, propagated along the motion between."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from test_engine_contract import Network, psnr, still
 from test_process import panning_scene
 
 from streamstyle.cli.main import main
-from streamstyle.engines.carrying_engine import CarryingEngine
-from streamstyle.engines.guided_engine import around
+from streamstyle.engines.keyframe_engine import KeyframeEngine
 from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.upsampling_engine import upsampled
 from streamstyle.media.open import open_source
 from streamstyle.process import Process
 from streamstyle.styles.bundle import BUNDLED, load_bundle
@@ -57,16 +57,16 @@ def panning(count: int) -> list[Picture]:
     return [frame.pixels for frame in panning_scene(count)]
 
 
-def carry(
+def propagate(
     inner: Engine, every: int, pictures: Sequence[Picture], condition: StyleCondition = CONDITION
 ) -> list[Picture]:
-    return list(paint_all(CarryingEngine(inner, every, FineMotion()), pictures, condition))
+    return list(paint_all(KeyframeEngine(inner, every, FineMotion()), pictures, condition))
 
 
 @pytest.mark.parametrize("every", [2, 3, 4])
 def test_every_nth_frame_is_painted_and_the_others_follow_the_motion(every: int) -> None:
     frames, inner = panning(9), Negative()
-    styled = carry(inner, every, frames)
+    styled = propagate(inner, every, frames)
     assert [any(f is p for p in inner.painted) for f in frames] == [i % every == 0 for i in range(9)]
     for before, pixels, picture in zip([frames[0], *frames], frames, styled, strict=False):
         assert picture.shape == pixels.shape
@@ -77,9 +77,9 @@ def test_every_nth_frame_is_painted_and_the_others_follow_the_motion(every: int)
 
 def test_each_picture_is_its_callers_own() -> None:
     frames = panning(4)
-    plain = carry(Negative(), 4, frames)
+    plain = propagate(Negative(), 4, frames)
     spoilt = []
-    for picture in paint_all(CarryingEngine(Negative(), 4, FineMotion()), frames, CONDITION):
+    for picture in paint_all(KeyframeEngine(Negative(), 4, FineMotion()), frames, CONDITION):
         spoilt.append(picture.copy())
         picture[:] = 0
     for a, b in zip(plain, spoilt, strict=True):
@@ -92,7 +92,7 @@ def test_cut_light_and_another_style_are_painted_at_once() -> None:
     frames[3:] = [cv2.flip(frame, -1) for frame in frames[3:]]
     frames[5:] = [(frame // 2).astype(np.uint8) for frame in frames[5:]]  # a light goes out
     inner = Negative()
-    engine = CarryingEngine(inner, 4, FineMotion())
+    engine = KeyframeEngine(inner, 4, FineMotion())
     other = replace(CONDITION, codes=np.ones((2, 4), np.float32))
     for i, frame in enumerate(frames):
         engine.start(frame, other if i >= 7 else CONDITION).result()
@@ -101,7 +101,7 @@ def test_cut_light_and_another_style_are_painted_at_once() -> None:
 
 def test_every_may_change_between_two_frames_and_says_how_many_to_keep_in_flight() -> None:
     frames, inner = panning(7), Negative()
-    engine = CarryingEngine(inner, 1, FineMotion())
+    engine = KeyframeEngine(inner, 1, FineMotion())
     assert engine.spec == replace(inner.spec, every=1)
     for i, frame in enumerate(frames):
         engine.every = 1 if i < 3 else 4
@@ -111,36 +111,36 @@ def test_every_may_change_between_two_frames_and_says_how_many_to_keep_in_flight
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 131), (97, 640), (4, 90)])
-def test_any_size_is_carried(size: tuple[int, int]) -> None:
+def test_any_size_is_propagated(size: tuple[int, int]) -> None:
     pictures = [cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA) for frame in panning(4)]
-    styled = carry(Negative(), 2, pictures)
+    styled = propagate(Negative(), 2, pictures)
     assert [picture.shape for picture in styled] == [(*size, 3)] * 4
 
 
 def flagged(inner: Engine, every: int, frames: list[Frame]) -> dict[int, tuple[Kind, ...]]:
     """Kinds that the detector flags, by frame."""
     with EventLog(None) as events:
-        engine = CarryingEngine(inner, every, FineMotion())
+        engine = KeyframeEngine(inner, every, FineMotion())
         process = Process(engine, lambda _: CONDITION, ResidualDetector(), RepairCorrector(), events)
         styled = list(process(frames))
     assert [frame.index for frame in styled] == [frame.index for frame in frames]
     return {f.index: f.quality.kinds for f in styled if f.quality is not None and f.quality.kinds}
 
 
-def test_carried_frames_are_no_duplicates_and_real_pops_are_still_seen() -> None:
+def test_propagated_frames_are_no_duplicates_and_real_pops_are_still_seen() -> None:
     frames = list(panning_scene(40))
     assert not flagged(Negative(), 2, frames)
     seen = flagged(Negative({10: 0.7}), 2, frames)
     assert 20 in seen, "the eleventh painting is frame 20"
 
 
-def test_frames_are_painted_again_whole_while_others_are_carried() -> None:
+def test_frames_are_painted_again_whole_while_others_are_propagated() -> None:
     network = Network.fresh()
     condition, frames = still(network.codes[0]), panning(4)
 
     def opened() -> Engine:
-        carrying = CarryingEngine(network.open_stateful("torch", 90, 160), 4, FineMotion())
-        return around(carrying, 180, 320, (90, 160))
+        keyframes = KeyframeEngine(network.open_stateful("torch", 90, 160), 4, FineMotion())
+        return upsampled(keyframes, 180, 320, (90, 160))
 
     engine = opened()
     plain = [engine.start(frame, condition).result() for frame in frames]
@@ -157,7 +157,7 @@ def test_frames_are_painted_again_whole_while_others_are_carried() -> None:
 
 @needs_clips
 @pytest.mark.parametrize("clip", ["handheld_crystal.mp4", "sam2_05_default_juggle.mp4"])
-def test_carried_painting_is_nearer_to_what_would_be_painted_than_the_last_one(clip: str) -> None:
+def test_propagated_painting_is_nearer_to_what_would_be_painted_than_the_last_one(clip: str) -> None:
     with open_source(str(clip_named(clip))) as source:
         frames = [f.pixels for i, f in zip(range(44), source, strict=False) if i >= 40]
     frames = [cv2.resize(frame, (480, 272), interpolation=cv2.INTER_AREA) for frame in frames]
@@ -166,10 +166,10 @@ def test_carried_painting_is_nearer_to_what_would_be_painted_than_the_last_one(c
     condition = StyleCondition(np.stack([code, code]))
     engine = open_engine("torch", bundle.manifest.architecture, bundle.weights, 272, 480)
     painted = [engine.start(frame, condition).result() for frame in frames]
-    carried = carry(engine, 4, frames, condition)
-    np.testing.assert_array_equal(carried[0], painted[0])
+    propagated = propagate(engine, 4, frames, condition)
+    np.testing.assert_array_equal(propagated[0], painted[0])
     for i in (1, 2, 3):
-        assert psnr(carried[i], painted[i]) > psnr(painted[0], painted[i]) + 2
+        assert psnr(propagated[i], painted[i]) > psnr(painted[0], painted[i]) + 2
 
 
 def test_run_paints_one_of_three_smaller_and_says_so(
