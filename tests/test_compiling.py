@@ -11,18 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from foreign_files import Painter, save_onnx
+from imported_files import Painter, save_onnx
 from live_stand_in import LONG, StandInSource, stand_in_sources
 
 from streamstyle.build.compiling import Compiler
 from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
-from streamstyle.engines.foreign_probe import Declared, examine
+from streamstyle.engines.imported_probe import Declared, examine
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError
 from streamstyle.flow import Cancelled, Later
 from streamstyle.live import Session
 from streamstyle.media.null_sink import NullSink
-from streamstyle.styles.foreign import save_model
+from streamstyle.styles.imported import save_model
 from streamstyle.types import Engine, Frame
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from safetensors.torch import save
 
 from streamstyle.cli.main import main
 from streamstyle.engines.cache import EngineCache, Recipe, cache_folder
-from streamstyle.engines.foreign_engine import TRANSFORMER_CONTRACT, ForeignEngine
+from streamstyle.engines.imported_engine import TRANSFORMER_CONTRACT, ImportedEngine
 from streamstyle.engines.open import open_engine
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import GeneratorConfig
@@ -90,7 +90,7 @@ def test_an_imported_model_is_kept_too(engines: Path) -> None:
     frames, told = [], []
     for _ in range(2):
         cache = EngineCache(engines, told.append)
-        engine = ForeignEngine("transformer", data, TRANSFORMER_CONTRACT, *SIZE, cache=cache, label="mine")
+        engine = ImportedEngine("transformer", data, TRANSFORMER_CONTRACT, *SIZE, cache=cache, label="mine")
         frames.append(engine.start(film()[0], StyleCondition(np.zeros((2, 0), np.float32))).result())
         engine.close()
     np.testing.assert_array_equal(*frames)

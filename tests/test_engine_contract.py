@@ -18,8 +18,8 @@ from safetensors.torch import save
 
 from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.cuda_engine import open_cuda
-from streamstyle.engines.foreign_engine import TRANSFORMER_CONTRACT, ForeignEngine
 from streamstyle.engines.gpu import find_gpu
+from streamstyle.engines.imported_engine import TRANSFORMER_CONTRACT, ImportedEngine
 from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine, paint_modulated
 from streamstyle.engines.open import ENGINES, open_engine
 from streamstyle.engines.openvino_engine import import_openvino
@@ -533,7 +533,7 @@ def test_an_engine_without_statistics_refuses_to_hold(engine_name: str, network:
 
 def test_an_imported_model_says_that_it_holds_nothing_and_does_not() -> None:
     weights = save({name: tensor.contiguous() for name, tensor in TransformerNet().state_dict().items()})
-    engine = ForeignEngine("transformer", weights, TRANSFORMER_CONTRACT, 64, 96)
+    engine = ImportedEngine("transformer", weights, TRANSFORMER_CONTRACT, 64, 96)
     assert not engine.spec.stateful
     condition = StyleCondition(np.zeros((2, 0), np.float32))
     dark, bright = film(2, gain=1.3)

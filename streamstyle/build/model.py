@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from streamstyle.build.compiling import aside
 from streamstyle.config import RunConfig
 from streamstyle.engines.cache import EngineCache, cache_folder
-from streamstyle.engines.foreign_engine import Contract, ForeignEngine
 from streamstyle.engines.gpu import find_gpu
+from streamstyle.engines.imported_engine import Contract, ImportedEngine
 from streamstyle.engines.open import open_engine
 from streamstyle.errors import ConfigError
 from streamstyle.explain.turn import parse_turn, turning
@@ -26,7 +26,7 @@ from streamstyle.styles.bundle import (
     load_manifest,
     network_folder,
 )
-from streamstyle.styles.foreign import asked_model, load_foreign
+from streamstyle.styles.imported import asked_model, load_imported
 from streamstyle.styles.library import model_names
 from streamstyle.styles.mix import condition_codes, has_style
 from streamstyle.temporal.motion import halvings
@@ -148,14 +148,14 @@ def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -
         raise ConfigError(f"'{name}' is an imported model and runs on openvino only; leave --engine out")
     if not 0 <= config.strength <= 1:
         raise ConfigError(f"strength must lie in 0..1, not {config.strength:g}")
-    foreign = load_foreign(name)
-    contract = Contract.from_json(foreign.manifest.contract)
+    imported = load_imported(name)
+    contract = Contract.from_json(imported.manifest.contract)
 
     def open_for(height: int, width: int) -> Engine:
         compiled = aside(config, height, width, stateful=False)
-        return ForeignEngine(
-            foreign.manifest.kind,
-            foreign.data,
+        return ImportedEngine(
+            imported.manifest.kind,
+            imported.data,
             contract,
             height,
             width,

@@ -14,7 +14,7 @@ from streamstyle.engines.pace import EnginePace, PaceCache, measured
 from streamstyle.errors import EngineError
 from streamstyle.job import NetworkChoice
 from streamstyle.styles.bundle import Manifest, installed_networks
-from streamstyle.styles.foreign import asked_model
+from streamstyle.styles.imported import asked_model
 from streamstyle.styles.library import model_names
 from streamstyle.types import StreamInfo, StyleCondition
 

@@ -40,7 +40,7 @@ from streamstyle.metrics.perceptual import perceptual_distance, taps
 from streamstyle.nets.features import load_features
 from streamstyle.process import Process
 from streamstyle.styles.bundle import load_bundle, network_folder
-from streamstyle.styles.foreign import asked_model
+from streamstyle.styles.imported import asked_model
 from streamstyle.styles.library import model_names
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector

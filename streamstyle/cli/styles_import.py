@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamstyle.engines.foreign_engine import Contract
+    from streamstyle.engines.imported_engine import Contract
 
 RANGES = ("unit", "signed", "bytes")
 
@@ -41,11 +41,11 @@ def import_style(arguments: argparse.Namespace) -> int:
     """Examine the file, store it, and tell what was found out."""
     import json
 
-    from streamstyle.engines.foreign_import import examine_file
-    from streamstyle.engines.foreign_probe import Declared
+    from streamstyle.engines.imported_examine import examine_file
+    from streamstyle.engines.imported_probe import Declared
     from streamstyle.errors import ConfigError
     from streamstyle.styles.bundle import BUNDLED, ORIGINAL, load_manifest
-    from streamstyle.styles.foreign import check_free, save_model
+    from streamstyle.styles.imported import check_free, save_model
 
     path: Path = arguments.file
     name = arguments.name or re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")

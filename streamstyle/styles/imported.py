@@ -20,11 +20,11 @@ from streamstyle.errors import ConfigError, ModelError
 from streamstyle.styles.library import STYLE_NAME, models_folder, styles_folder
 from streamstyle.styles.mix import parse_mix
 
-FOREIGN_VERSION = 1
+IMPORTED_VERSION = 1
 _FILES = {"onnx": "model.onnx", "transformer": "model.safetensors"}
 
 
-class ForeignManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ImportedManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An imported model's manifest.json.
 
     source: name of the imported file. sha256: of the stored one.
@@ -40,10 +40,10 @@ class ForeignManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True)
-class ForeignModel:
+class ImportedModel:
     """A verified model in memory. data: ONNX or safetensors, as the manifest's kind says."""
 
-    manifest: ForeignManifest
+    manifest: ImportedManifest
     data: bytes
 
 
@@ -92,7 +92,7 @@ def save_model(
     check_free(name, replace=replace)
     folder = models_folder() / name
     try:
-        manifest = ForeignManifest(FOREIGN_VERSION, name, kind, source, _sha256(data), dict(contract))
+        manifest = ImportedManifest(IMPORTED_VERSION, name, kind, source, _sha256(data), dict(contract))
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}.part.") as scratch:
             part = Path(scratch) / "new"
@@ -113,7 +113,7 @@ def save_model(
     return folder
 
 
-def load_foreign(name: str) -> ForeignModel:
+def load_imported(name: str) -> ImportedModel:
     """Load an imported model. Raises ModelError where it is missing or damaged."""
     folder = models_folder() / name
     manifest = load_manifest(name)
@@ -124,21 +124,21 @@ def load_foreign(name: str) -> ForeignModel:
         raise ModelError(f"cannot read {path}: {error.strerror}; import the model again") from error
     if _sha256(data) != manifest.sha256:
         raise ModelError(f"{path} is damaged: its hash is not the manifest's; import the model again")
-    return ForeignModel(manifest, data)
+    return ImportedModel(manifest, data)
 
 
-def load_manifest(name: str) -> ForeignManifest:
+def load_manifest(name: str) -> ImportedManifest:
     """Read and check a manifest alone. Raises ModelError."""
     path = models_folder() / name / "manifest.json"
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=ForeignManifest)
+        manifest = msgspec.json.decode(path.read_bytes(), type=ImportedManifest)
     except OSError as error:
         raise ModelError(f"no imported model '{name}': {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"the manifest {path} is damaged: {error}; import the model again") from error
-    if manifest.version != FOREIGN_VERSION:
+    if manifest.version != IMPORTED_VERSION:
         raise ModelError(
-            f"{path} has version {manifest.version}, this program reads version {FOREIGN_VERSION}"
+            f"{path} has version {manifest.version}, this program reads version {IMPORTED_VERSION}"
         )
     return manifest
 

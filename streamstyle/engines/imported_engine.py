@@ -70,7 +70,7 @@ class Contract:
 TRANSFORMER_CONTRACT = Contract("nchw", "nchw", "bytes", "bytes", multiple=4)
 
 
-class ForeignEngine:
+class ImportedEngine:
     """An imported model at one frame size. It has no style codes and keeps no statistics (`spec.stateful`):
     of a `StyleCondition` nothing is heard.
 

@@ -1,7 +1,7 @@
 """Foreign PyTorch weights of the classic network, made safetensors.
 
 The files are pickles: they are read with `weights_only=True`, which builds nothing but tensors and plain
-containers, and only in the child process that `foreign_import` starts and limits.
+containers, and only in the child process that `imported_examine` starts and limits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finds out how an unknown model takes and gives pictures. Its `main` is the child of `foreign_import`.
+"""Finds out how an unknown model takes and gives pictures. Its `main` is the child of `imported_examine`.
 
 Layout: the axis of 3 channels, as declared by the file; where the file leaves it open, NCHW and then NHWC
 are tried. Multiple: the smallest of 1, 2, 4, 8, 16, 32 at which the output has the size of the input, tried
@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.engines.foreign_engine import (
+from streamstyle.engines.imported_engine import (
     OPENVINO_ERRORS,
     RANGES,
     TRANSFORMER_CONTRACT,
@@ -43,7 +43,7 @@ from streamstyle.engines.foreign_engine import (
     reason,
     tensor_shape,
 )
-from streamstyle.engines.foreign_weights import convert_state_dict, is_torch_file
+from streamstyle.engines.imported_weights import convert_state_dict, is_torch_file
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.errors import ModelError, StreamStyleError
 

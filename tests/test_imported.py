@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from foreign_files import Ending, Painter, classic_network, graph, save_onnx, torch_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from imported_files import Ending, Painter, classic_network, graph, save_onnx, torch_bytes
 from onnx import TensorProto, helper
 
 from streamstyle.cli.styles_import import add_import
-from streamstyle.engines import foreign_import
-from streamstyle.engines.foreign_engine import RANGES, TRANSFORMER_CONTRACT, Contract, ForeignEngine
-from streamstyle.engines.foreign_import import examine_file
-from streamstyle.engines.foreign_probe import Declared, examine, photo_like
-from streamstyle.engines.foreign_weights import convert_state_dict
+from streamstyle.engines import imported_examine
+from streamstyle.engines.imported_engine import RANGES, TRANSFORMER_CONTRACT, Contract, ImportedEngine
+from streamstyle.engines.imported_examine import examine_file
+from streamstyle.engines.imported_probe import Declared, examine, photo_like
+from streamstyle.engines.imported_weights import convert_state_dict
 from streamstyle.errors import ConfigError, ModelError
-from streamstyle.styles.foreign import asked_model, load_foreign, save_model
+from streamstyle.styles.imported import asked_model, load_imported, save_model
 from streamstyle.styles.library import model_names
 from streamstyle.types import Picture, StyleCondition
 
@@ -86,7 +86,7 @@ def test_layout_range_and_multiple_are_found_and_pictures_match_torch_eager(
     layout = "nhwc" if nhwc else "nchw"
     assert examined.contract == Contract(layout, layout, *ranges, None, down)  # type: ignore[arg-type]
     pixels = picture(95, 131)
-    engine = ForeignEngine("onnx", data, examined.contract, 95, 131)
+    engine = ImportedEngine("onnx", data, examined.contract, 95, 131)
     expected = eager(network, pixels, examined.contract)
     pending = [engine.start(pixels, CONDITION) for _ in range(engine.spec.in_flight)]
     for wait in pending:
@@ -110,7 +110,7 @@ def test_a_model_of_a_fixed_size_gets_resized_frames(tmp_path: Path) -> None:
     data = save_onnx(Painter("tanh"), tmp_path / "a.onnx", size=(48, 80), free=False).read_bytes()
     contract = examine(data, Declared()).contract
     assert contract.size == (48, 80)
-    styled = ForeignEngine("onnx", data, contract, 97, 150).start(picture(97, 150), CONDITION).result()
+    styled = ImportedEngine("onnx", data, contract, 97, 150).start(picture(97, 150), CONDITION).result()
     assert styled.shape == (97, 150, 3)
     assert styled.std() > 5
 
@@ -119,7 +119,7 @@ def test_strength_blends_pixels(tmp_path: Path) -> None:
     data = save_onnx(Painter("tanh"), tmp_path / "a.onnx").read_bytes()
     contract, pixels = examine(data, Declared()).contract, picture(64, 64)
     styled = [
-        ForeignEngine("onnx", data, contract, 64, 64, s).start(pixels, CONDITION).result()
+        ImportedEngine("onnx", data, contract, 64, 64, s).start(pixels, CONDITION).result()
         for s in (0.0, 0.5, 1.0)
     ]
     assert np.array_equal(styled[0], pixels)
@@ -140,7 +140,7 @@ def test_classic_weights_are_converted_whatever_they_are_wrapped_in(wrapping: st
     assert examined.contract == TRANSFORMER_CONTRACT
     pixels = picture(62, 93)
     styled = (
-        ForeignEngine("transformer", examined.data, examined.contract, 62, 93)
+        ImportedEngine("transformer", examined.data, examined.contract, 62, 93)
         .start(pixels, CONDITION)
         .result()
     )
@@ -162,10 +162,10 @@ def test_import_stores_a_verified_copy_that_runs(
     assert "note: it runs at 64x64 only" in capsys.readouterr().out
     assert model_names() == ["my-style-2"]
     assert sorted(p.name for p in (own_folder / "models").iterdir()) == ["my-style-2"]
-    model = load_foreign("my-style-2")
+    model = load_imported("my-style-2")
     assert model.data == path.read_bytes()
     contract = Contract.from_json(model.manifest.contract)
-    ForeignEngine(model.manifest.kind, model.data, contract, 64, 64).start(
+    ImportedEngine(model.manifest.kind, model.data, contract, 64, 64).start(
         picture(64, 64), CONDITION
     ).result()
     with pytest.raises(ConfigError, match="--replace"):
@@ -191,12 +191,12 @@ def test_a_stored_model_that_was_touched_is_refused() -> None:
     folder = saved()
     (folder / "model.onnx").write_bytes(b"atad")
     with pytest.raises(ModelError, match="hash"):
-        load_foreign("mine")
+        load_imported("mine")
     (folder / "manifest.json").write_text("{}")
     with pytest.raises(ModelError, match="damaged"):
-        load_foreign("mine")
+        load_imported("mine")
     with pytest.raises(ModelError, match="no imported model"):
-        load_foreign("yours")
+        load_imported("yours")
     with pytest.raises(ModelError, match="manifest"):
         Contract.from_json({"layout_in": "chw"})
 
@@ -340,7 +340,7 @@ def test_files_that_cannot_be_read_are_one_sentence(tmp_path: Path, monkeypatch:
     for name, said in (("none.onnx", "No such file"), ("empty.onnx", "empty"), (".", "directory")):
         with pytest.raises(ModelError, match=said):
             examine_file(tmp_path / name, Declared())
-    monkeypatch.setattr(foreign_import, "MAX_BYTES", 3)
+    monkeypatch.setattr(imported_examine, "MAX_BYTES", 3)
     (tmp_path / "large.onnx").write_bytes(b"abcd")
     with pytest.raises(ModelError, match="larger"):
         examine_file(tmp_path / "large.onnx", Declared())

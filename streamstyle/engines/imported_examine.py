@@ -10,9 +10,9 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from streamstyle.engines.foreign_engine import Contract
-from streamstyle.engines.foreign_probe import MEMORY_LIMIT, Declared, Examined
-from streamstyle.engines.foreign_weights import MAX_BYTES
+from streamstyle.engines.imported_engine import Contract
+from streamstyle.engines.imported_probe import MEMORY_LIMIT, Declared, Examined
+from streamstyle.engines.imported_weights import MAX_BYTES
 from streamstyle.errors import ModelError
 
 TIME_LIMIT = 300
@@ -31,7 +31,7 @@ def examine_file(path: Path, declared: Declared) -> Examined:
     with tempfile.TemporaryDirectory() as folder:
         converted = Path(folder) / "weights"
         # -P: a folder of downloads may hold a torch.py; the child must not import from where it stands.
-        child = [sys.executable, "-P", "-m", "streamstyle.engines.foreign_probe"]
+        child = [sys.executable, "-P", "-m", "streamstyle.engines.imported_probe"]
         arguments = [str(TIME_LIMIT), json.dumps(asdict(declared)), str(converted)]
         try:
             done = subprocess.run(
