@@ -37,14 +37,14 @@ class Job:
 @dataclass(frozen=True)
 class LiveState:
     """fps, p50_ms, p99_ms: frames per second and ages of late, those of the slowest sink. dropped: frames so
-    far. waiting: frames before each stage, the capture's first. reliefs: how many things give way."""
+    far. waiting: frames before each stage, the capture's first. degradations: how many things give way."""
 
     fps: float
     p50_ms: float
     p99_ms: float
     dropped: int
     waiting: tuple[int, ...]
-    reliefs: int
+    degradations: int
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`--latency`: what gives way when frames get older than they may, one step at a time, and comes back.
+"""`--latency`: degrade a live run one step at a time while frames are older than allowed, and restore it.
 
 `next_state` decides from ages alone: same ages, same decisions.
 """
@@ -9,7 +9,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from streamstyle.errors import ConfigError
 
@@ -28,83 +27,78 @@ def parse_latency(text: str) -> float:
     return seconds
 
 
-class Relief(Protocol):
-    """One thing that can give way, for the sake of the others' pace. Called between two frames."""
-
-    @property
-    def name(self) -> str:
-        """What is done, to be read after "now:"."""
-
-    def begin(self) -> None:
-        """Give way. Does not block."""
-
-    def end(self) -> None:
-        """As before. Does not block."""
-
-
 @dataclass(frozen=True)
-class Eased:
-    """A `Relief` of two calls."""
+class DegradationStep:
+    """One thing that can be given up to lower the latency. Both calls are made between two frames, on one
+    thread, and must not block."""
 
     name: str
+    """What is done, to be read after "now:"."""
     begin: Callable[[], None]
+    """Give it up."""
     end: Callable[[], None]
+    """Restore it."""
 
 
 @dataclass(frozen=True)
 class LadderConfig:
-    """deadline: seconds that a frame may be old when it leaves. rungs: how many reliefs there are.
-
-    late: frames over the deadline, less those within it, before one more gives way. easy: share of the
-    deadline below which there is room to spare. calm: frames in a row with room before one comes back;
-    doubled each time that proves wrong, up to `most_calm`. settle: frames after a change that tell nothing
-    yet: they were captured before it.
-    """
+    """When to take a step, and when to undo it."""
 
     deadline: float
-    rungs: int
+    """Seconds that a frame may be old when it leaves."""
+    steps: int
+    """How many degradation steps there are."""
     late: int = 6
+    """Take one more step when late frames outnumber the others by so many."""
     easy: float = 0.6
+    """Share of the deadline below which a frame counts as easy."""
     calm: int = 150
+    """Undo one step after so many easy frames in a row. Doubled each time that proves wrong."""
     most_calm: int = 4800
+    """Upper limit of the doubling."""
     settle: int = 15
+    """Frames to ignore after a change: they were captured before it."""
 
 
 @dataclass(frozen=True)
 class LadderState:
-    """rung: how many reliefs have begun. late, easy: see `LadderConfig`. calm: frames that are asked for now.
-    settling: frames still to be overlooked. since_return: frames since one came back, None if it proved right
-    or none did."""
+    """Where the ladder stands between two frames."""
 
-    rung: int = 0
+    step: int = 0
+    """How many steps are taken."""
     late: int = 0
+    """Late frames minus others, at least 0."""
     easy: int = 0
+    """Easy frames in a row."""
     calm: int = 0
+    """Easy frames in a row that undo a step now."""
     settling: int = 0
+    """Frames still to be ignored."""
     since_return: int | None = None
+    """Frames since a step was undone; None once that proved right, or where none was."""
 
 
 def next_state(state: LadderState, age: float, config: LadderConfig) -> LadderState:
-    """The state after a frame of this age (seconds) has left. The rung changes by one at most."""
+    """The state after a frame of this age (seconds) has left. The step changes by one at most."""
     state = replace(state, calm=max(state.calm, config.calm))
     if state.since_return is not None:
-        held = state.since_return + 1
-        proved = held > state.calm
+        frames = state.since_return + 1
+        proved = frames > state.calm
         state = replace(
             state,
-            since_return=None if proved else held,
+            since_return=None if proved else frames,
             calm=config.calm if proved else state.calm,
         )
     if state.settling:
         return replace(state, settling=state.settling - 1)
     late = max(0, state.late + (1 if age > config.deadline else -1))
     easy = state.easy + 1 if age < config.easy * config.deadline else 0
-    if late >= config.late and state.rung < config.rungs:
+    if late >= config.late and state.step < config.steps:
         wrong = state.since_return is not None
         calm = min(2 * state.calm, config.most_calm) if wrong else state.calm
-        return LadderState(state.rung + 1, calm=calm, settling=config.settle)
-    if easy >= state.calm and state.rung:
-        return LadderState(state.rung - 1, calm=state.calm, settling=config.settle, since_return=0)
+        return LadderState(state.step + 1, calm=calm, settling=config.settle)
+    if easy >= state.calm and state.step:
+        return LadderState(state.step - 1, calm=state.calm, settling=config.settle, since_return=0)
     return replace(state, late=min(late, config.late), easy=min(easy, state.calm))
 
 
@@ -114,42 +108,45 @@ def _never() -> bool:
 
 @dataclass
 class Ladder:
-    """Lets reliefs begin, the first first, and end, the last first. Used from one thread.
-
-    tell: hears of every change in one sentence. waiting: is a change still to take effect, so that ages tell
-    nothing? changes: the last hundred sentences, with the frame's index; steps: how many there were.
-    """
+    """Degrades a live run step by step while its frames are too old, and restores it in reverse order. Used
+    from one thread."""
 
     deadline: float
-    reliefs: Sequence[Relief]
+    """Seconds that a frame may be old when it leaves."""
+    steps: Sequence[DegradationStep]
+    """In the order in which they are taken."""
     tell: Callable[[str], None]
+    """Gets one sentence per change."""
     waiting: Callable[[], bool] = _never
+    """True while a change has not taken effect, so that ages mean nothing."""
     state: LadderState = field(default_factory=LadderState)
-    steps: int = 0
+    changed: int = 0
+    """How many changes there were."""
     changes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=100))
+    """The last hundred: (frame index, sentence)."""
 
     @property
     def active(self) -> tuple[str, ...]:
-        """What gives way now."""
-        return tuple(relief.name for relief in self.reliefs[: self.state.rung])
+        """Names of the steps that are taken."""
+        return tuple(step.name for step in self.steps[: self.state.step])
 
     def left(self, index: int, age: float) -> None:
         """A frame of this age (seconds) has left."""
         if self.waiting():
             return
-        before = self.state.rung
-        self.state = next_state(self.state, age, LadderConfig(self.deadline, len(self.reliefs)))
-        if self.state.rung == before:
+        before = self.state.step
+        self.state = next_state(self.state, age, LadderConfig(self.deadline, len(self.steps)))
+        if self.state.step == before:
             return
         old = f"frames are {age * 1e3:.0f} ms old, {self.deadline * 1e3:.0f} are allowed"
-        if self.state.rung > before:
-            relief = self.reliefs[before]
-            relief.begin()
-            said = f"{old}; now: {relief.name}"
+        if self.state.step > before:
+            step = self.steps[before]
+            step.begin()
+            said = f"{old}; now: {step.name}"
         else:
-            relief = self.reliefs[self.state.rung]
-            relief.end()
-            said = f"{old}; no longer: {relief.name}"
-        self.steps += 1
+            step = self.steps[self.state.step]
+            step.end()
+            said = f"{old}; no longer: {step.name}"
+        self.changed += 1
         self.changes.append((index, said))
         self.tell(said)

@@ -22,7 +22,7 @@ import pytest
 import torch
 
 from streamstyle.build import model as model_module
-from streamstyle.build.live_engine import rungs
+from streamstyle.build.live_engine import quality_levels
 from streamstyle.build.model import load_model
 from streamstyle.build.sizing import sized_opener
 from streamstyle.cli.main import main
@@ -495,13 +495,13 @@ def test_a_live_source_that_a_gpu_has_no_memory_for_is_painted_smaller_there_bef
     small_gpu(64 * 80)
     config = RunConfig()
     told = []
-    for way in rungs(load_model(config), LIVE, config):
+    for level in quality_levels(load_model(config), LIVE, config):
         try:
-            engine = way.open()
+            engine = level.open()
         except EngineMemoryError:
-            told.append(f"{way.what}: no memory")
+            told.append(f"{level.what}: no memory")
             continue
-        told.append(f"{way.what}: {engine.spec.name}")
+        told.append(f"{level.what}: {engine.spec.name}")
         engine.close()
         if engine.spec.name == "openvino":
             break

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamstyle.errors import ConfigError
-from streamstyle.latency import Eased, Ladder, LadderConfig, LadderState, next_state, parse_latency
+from streamstyle.latency import DegradationStep, Ladder, LadderConfig, LadderState, next_state, parse_latency
 
-CONFIG = LadderConfig(deadline=0.1, rungs=4)
+CONFIG = LadderConfig(deadline=0.1, steps=4)
 
 
-def climb(
+def states_of(
     ages: list[float], config: LadderConfig = CONFIG, start: LadderState | None = None
 ) -> list[LadderState]:
     states = [start or LadderState()]
@@ -37,52 +37,52 @@ def test_a_latency_that_makes_no_sense_is_refused(text: str) -> None:
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), max_size=250))
 def test_one_rung_at_a_time_and_never_two_changes_at_once(ages: list[float]) -> None:
-    rungs = [state.rung for state in climb(ages)]
-    changes = [i for i, (a, b) in enumerate(pairwise(rungs)) if a != b]
-    assert all(abs(a - b) <= 1 for a, b in pairwise(rungs))
-    assert all(0 <= rung <= CONFIG.rungs for rung in rungs)
+    steps = [state.step for state in states_of(ages)]
+    changes = [i for i, (a, b) in enumerate(pairwise(steps)) if a != b]
+    assert all(abs(a - b) <= 1 for a, b in pairwise(steps))
+    assert all(0 <= step <= CONFIG.steps for step in steps)
     assert all(b - a > CONFIG.settle for a, b in pairwise(changes))
 
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 0.1), max_size=250))
 def test_nothing_gives_way_while_every_frame_is_in_time(ages: list[float]) -> None:
-    assert climb(ages)[-1].rung == 0
+    assert states_of(ages)[-1].step == 0
 
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(0.0601, 0.1), max_size=250), st.integers(0, 4))
-def test_between_room_to_spare_and_the_deadline_all_stays_as_it_is(ages: list[float], rung: int) -> None:
-    assert {state.rung for state in climb(ages, start=LadderState(rung))} == {rung}
+def test_between_room_to_spare_and_the_deadline_all_stays_as_it_is(ages: list[float], step: int) -> None:
+    assert {state.step for state in states_of(ages, start=LadderState(step))} == {step}
 
 
 @settings(max_examples=40)
 @given(st.floats(0.1001, 10), st.integers(0, 4))
-def test_ages_that_stay_too_high_let_everything_give_way(age: float, rung: int) -> None:
-    frames = CONFIG.rungs * (CONFIG.late + CONFIG.settle + 1)
-    assert climb([age] * frames, start=LadderState(rung))[-1].rung == CONFIG.rungs
+def test_ages_that_stay_too_high_let_everything_give_way(age: float, step: int) -> None:
+    frames = CONFIG.steps * (CONFIG.late + CONFIG.settle + 1)
+    assert states_of([age] * frames, start=LadderState(step))[-1].step == CONFIG.steps
 
 
 @settings(max_examples=40)
 @given(st.floats(0, 0.0599), st.integers(0, 4))
-def test_room_to_spare_brings_everything_back(age: float, rung: int) -> None:
-    frames = CONFIG.rungs * (CONFIG.calm + CONFIG.settle + 1)
-    assert climb([age] * frames, start=LadderState(rung))[-1].rung == 0
+def test_room_to_spare_brings_everything_back(age: float, step: int) -> None:
+    frames = CONFIG.steps * (CONFIG.calm + CONFIG.settle + 1)
+    assert states_of([age] * frames, start=LadderState(step))[-1].step == 0
 
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 0.1), min_size=6, max_size=100), st.integers(1, 5))
 def test_single_late_frames_change_nothing(ages: list[float], every: int) -> None:
     ages = [5.0 if i % (every + 2) == 0 else age for i, age in enumerate(ages)]
-    assert climb(ages)[-1].rung == 0
+    assert states_of(ages)[-1].step == 0
 
 
 def test_a_rung_that_cannot_come_back_is_tried_ever_more_rarely() -> None:
-    # With the relief frames are young, without it too old.
+    # With the step frames are young, without it too old.
     state, changes = LadderState(), []
     for i in range(20_000):
-        now = next_state(state, 0.03 if state.rung else 0.2, CONFIG)
-        if now.rung != state.rung:
+        now = next_state(state, 0.03 if state.step else 0.2, CONFIG)
+        if now.step != state.step:
             changes.append(i)
         state = now
     waits = [b - a for a, b in pairwise(changes) if b - a > CONFIG.calm]
@@ -91,14 +91,14 @@ def test_a_rung_that_cannot_come_back_is_tried_ever_more_rarely() -> None:
     assert len(changes) < 20
 
 
-def test_reliefs_begin_in_order_end_in_reverse_and_are_told() -> None:
+def test_steps_begin_in_order_end_in_reverse_and_are_told() -> None:
     done: list[str] = []
     told: list[str] = []
-    reliefs = [
-        Eased(name, lambda n=name: done.append(f"+{n}"), lambda n=name: done.append(f"-{n}"))  # type: ignore[misc]
+    steps = [
+        DegradationStep(name, lambda n=name: done.append(f"+{n}"), lambda n=name: done.append(f"-{n}"))  # type: ignore[misc]
         for name in ("a", "b")
     ]
-    ladder = Ladder(0.1, reliefs, told.append)
+    ladder = Ladder(0.1, steps, told.append)
     for i in range(60):
         ladder.left(i, 0.5)
     assert ladder.active == ("a", "b")
@@ -108,4 +108,4 @@ def test_reliefs_begin_in_order_end_in_reverse_and_are_told() -> None:
     assert ladder.active == ()
     assert told[0] == "frames are 500 ms old, 100 are allowed; now: a"
     assert told[-1] == "frames are 10 ms old, 100 are allowed; no longer: a"
-    assert ladder.steps == len(told) == len(ladder.changes) == 4
+    assert ladder.changed == len(told) == len(ladder.changes) == 4

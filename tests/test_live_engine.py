@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from streamstyle.engines import memory
-from streamstyle.engines.live_engine import PASSTHROUGH, LiveEngine, Rung
+from streamstyle.engines.live_engine import PASSTHROUGH, LiveEngine, QualityLevel
 from streamstyle.engines.memory import check_memory, engine_error
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.flow import Later
@@ -106,15 +106,15 @@ def painted(
         return list(process(stream()))
 
 
-def rung(engine: Engine, what: str = "an engine") -> Rung:
-    return Rung(what, lambda: engine)
+def level(engine: Engine, what: str = "an engine") -> QualityLevel:
+    return QualityLevel(what, lambda: engine)
 
 
-def broken(error: Exception, what: str = "a broken one") -> Rung:
+def broken(error: Exception, what: str = "a broken one") -> QualityLevel:
     def fail() -> Engine:
         raise error
 
-    return Rung(what, fail)
+    return QualityLevel(what, fail)
 
 
 def value(frame: Frame) -> int:
@@ -124,7 +124,7 @@ def value(frame: Frame) -> int:
 
 def test_frames_pass_unpainted_until_the_engine_is_ready_and_none_is_lost() -> None:
     begin, engine = Openings(), AddingEngine(7)
-    live = LiveEngine([rung(engine)], begin)
+    live = LiveEngine([level(engine)], begin)
     left = painted(live, 12, {5: lambda: setattr(begin.begun[0], "ready", True)}, None)
     assert [frame.index for frame in left] == list(range(12))
     assert [value(frame) for frame in left] == [100] * 5 + [107] * 7
@@ -137,9 +137,9 @@ def test_frames_pass_unpainted_until_the_engine_is_ready_and_none_is_lost() -> N
 @pytest.mark.parametrize(("before", "after"), [(2, 2), (3, 1), (1, 3)])
 def test_engines_change_between_two_frames_and_the_old_one_finishes_its_own(before: int, after: int) -> None:
     begin, first, second = Openings(ready=1), AddingEngine(1, before), AddingEngine(2, after)
-    live = LiveEngine([rung(first)], begin)
+    live = LiveEngine([level(first)], begin)
     at = {
-        4: lambda: live.climb([rung(second)]),
+        4: lambda: live.set_levels([level(second)]),
         7: lambda: setattr(begin.begun[1], "ready", True),
     }
     left = painted(live, 12, at, None)
@@ -161,7 +161,7 @@ def test_the_detector_forgets_its_past_where_another_engine_goes_on() -> None:
 
     for detector in (Counting(), ResidualDetector()):
         begin = Openings()
-        live = LiveEngine([rung(AddingEngine(60, fails_from=20)), rung(AddingEngine(20))], begin)
+        live = LiveEngine([level(AddingEngine(60, fails_from=20)), level(AddingEngine(20))], begin)
 
         def opened(n: int, begin: Openings = begin) -> None:
             begin.begun[n].ready = True
@@ -177,8 +177,8 @@ def test_the_detector_forgets_its_past_where_another_engine_goes_on() -> None:
 
 def test_an_engine_that_lacks_memory_at_the_opening_is_followed_by_a_smaller_one() -> None:
     begin, told, small = Openings(), list[str](), AddingEngine(3)
-    rungs = [broken(EngineMemoryError("4 GB are needed")), rung(small, "half the size")]
-    live = LiveEngine(rungs, begin, told.append)
+    levels = [broken(EngineMemoryError("4 GB are needed")), level(small, "half the size")]
+    live = LiveEngine(levels, begin, told.append)
     at = {
         2: lambda: setattr(begin.begun[0], "ready", True),
         4: lambda: setattr(begin.begun[1], "ready", True),
@@ -191,7 +191,7 @@ def test_an_engine_that_lacks_memory_at_the_opening_is_followed_by_a_smaller_one
 def test_an_engine_that_lacks_memory_later_is_replaced_and_said_once() -> None:
     begin, told, small = Openings(ready=1), list[str](), AddingEngine(3)
     live = LiveEngine(
-        [rung(AddingEngine(1, 2, fails_from=3)), rung(small, "half the size")], begin, told.append
+        [level(AddingEngine(1, 2, fails_from=3)), level(small, "half the size")], begin, told.append
     )
     left = painted(live, 12, {9: lambda: setattr(begin.begun[1], "ready", True)}, None)
     assert [frame.index for frame in left] == list(range(12))
@@ -210,15 +210,15 @@ def test_where_nothing_fits_frames_go_on_unpainted() -> None:
 
 def test_an_engine_that_cannot_be_had_for_another_reason_is_an_error() -> None:
     begin = Openings(ready=1)
-    live = LiveEngine([broken(EngineError("no such library")), rung(AddingEngine(1))], begin)
+    live = LiveEngine([broken(EngineError("no such library")), level(AddingEngine(1))], begin)
     with pytest.raises(EngineError, match="no such library"):
         painted(live, 4, {}, None)
 
 
 def test_an_engine_that_is_still_being_opened_is_freed_when_nobody_wants_it_any_more() -> None:
     begin, unwanted, engine = Openings(), AddingEngine(1), AddingEngine(2)
-    live = LiveEngine([rung(unwanted)], begin)
-    painted(live, 2, {1: lambda: live.climb([rung(engine)])}, None)
+    live = LiveEngine([level(unwanted)], begin)
+    painted(live, 2, {1: lambda: live.set_levels([level(engine)])}, None)
     free = begin.begun[0].abandoned
     assert free is not None
     free(unwanted)
@@ -229,7 +229,7 @@ def test_an_engine_that_is_still_being_opened_is_freed_when_nobody_wants_it_any_
 
 def test_a_look_that_holds_waits_for_an_engine_that_does() -> None:
     begin = Openings(ready=1)
-    live = LiveEngine([rung(AddingEngine(1))], begin)
+    live = LiveEngine([level(AddingEngine(1))], begin)
     pixels = next(frames(1)).pixels
     assert live.start(pixels, replace(CONDITION, ema_decay=0.5)).result()[0, 0, 0] == 101
     assert live.remember() is None
@@ -246,11 +246,11 @@ def test_a_region_waits_for_an_engine_that_is_ready_for_masks() -> None:
     plain, masked = Masking(1), Masking(2)
     plain.spec = replace(plain.spec, masks=False)
     begin = Openings(ready=1)
-    live = LiveEngine([rung(plain)], begin)
+    live = LiveEngine([level(plain)], begin)
     pixels = next(frames(1)).pixels
     condition = replace(CONDITION, mask=np.zeros(pixels.shape[:2], np.uint8))
     assert live.start(pixels, condition).result()[0, 0, 0] == 101
-    live.climb([rung(masked)])
+    live.set_levels([level(masked)])
     assert live.start(pixels, condition).result()[0, 0, 0] == 101
     begin.begun[1].ready = True
     assert live.start(pixels, condition).result()[0, 0, 0] == 102
@@ -271,7 +271,7 @@ def test_the_process_opens_on_a_thread_and_never_waits() -> None:
         openings.append(Later(open_engine))
         return openings[-1]
 
-    live = LiveEngine([Rung("slow", open_slowly)], begin)
+    live = LiveEngine([QualityLevel("slow", open_slowly)], begin)
 
     def let_it() -> None:
         gate.set()

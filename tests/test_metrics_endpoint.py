@@ -39,7 +39,7 @@ def read(url: str) -> str:
 
 
 def test_prometheus_reads_every_figure() -> None:
-    with MetricsServer(("127.0.0.1", 0), lambda: metrics_text(status(), reliefs=1, flagged=9)) as server:
+    with MetricsServer(("127.0.0.1", 0), lambda: metrics_text(status(), degradations=1, flagged=9)) as server:
         text = read(f"http://127.0.0.1:{server.port}/metrics")
     samples = {
         (sample.name.removeprefix("streamstyle_"), *sorted(sample.labels.items())): sample.value

@@ -18,7 +18,7 @@ from test_engine_contract import Network, picture, psnr, still
 from streamstyle.cli.main import main
 from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine
 from streamstyle.engines.open import open_engine, paint_all
-from streamstyle.engines.size import RUNGS, SMALLEST, affordable, affordable_engine, fitted
+from streamstyle.engines.size import SHARES, SMALLEST, affordable, affordable_engine, fitted
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.engines.upsampling_engine import UpsamplingEngine, upsampled
 from streamstyle.media.open import open_source
@@ -109,7 +109,7 @@ def test_fast_engine_is_calibrated_to_the_frames_own_size() -> None:
     assert engine.start(picture(130, 230), CONDITION).result().shape == (130, 230, 3)
     assert [e.closed for e in opened] == [*[True] * (len(opened) - 1), False]
     slow = open_affordable(open_recolouring, 264, 264, Fraction(10**9))
-    assert slow.spec.size == (264 * RUNGS[-1], 264 * RUNGS[-1])
+    assert slow.spec.size == (264 * SHARES[-1], 264 * SHARES[-1])
 
 
 @pytest.mark.parametrize("size", [(64, 64), (95, 131), (360, 640), (241, 64)])

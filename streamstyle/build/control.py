@@ -11,7 +11,7 @@ from typing import Any
 
 from streamstyle.build.conditions import region_opener
 from streamstyle.build.live import outlet
-from streamstyle.build.live_engine import rungs
+from streamstyle.build.live_engine import quality_levels
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.outputs import encoding_of, refuse_overlap
 from streamstyle.build.painting import Painting, detector_and_limiter
@@ -133,17 +133,17 @@ class Controlled:
         if _judged(config) != _judged(before):
             judge, flash_limiter = detector_and_limiter(config, normalises=self.model.normalises)
             judge = judge or NullDetector()
-        ways = None
+        levels = None
         if live and (steadied or (config.region is not None and before.region is None)):
-            ways = rungs(load_model(config, self.tell), info, config)
+            levels = quality_levels(load_model(config, self.tell), info, config)
 
         def go_over() -> None:
             if judge is not None and self.painting.detector is not None:
                 self.painting.detector.use(judge)
             if judge is not None and self.painting.flash_limiter is not None:
                 self.painting.flash_limiter.use(flash_limiter)
-            if ways is not None and isinstance(engine, LiveEngine):
-                engine.climb(ways)
+            if levels is not None and isinstance(engine, LiveEngine):
+                engine.set_levels(levels)
 
         return go_over
 

@@ -10,7 +10,7 @@ from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Flow
-from streamstyle.latency import Eased, Ladder, Relief, parse_latency
+from streamstyle.latency import DegradationStep, Ladder, parse_latency
 from streamstyle.temporal.sparse_detector import SparseDetector
 from streamstyle.types import Engine, StreamInfo
 
@@ -35,24 +35,24 @@ def ladder_of(
         return None
     engine = painting.engine
     opening = (lambda: bool(engine.opening)) if isinstance(engine, LiveEngine) else (lambda: False)
-    reliefs = [_newest(flow), *_sparse(painting.sparse), *_smaller(engine)]
-    return Ladder(deadline, reliefs, tell, waiting=opening)
+    steps = [_newest(flow), *_sparse(painting.sparse), *_smaller(engine)]
+    return Ladder(deadline, steps, tell, waiting=opening)
 
 
-def _newest(flow: Flow) -> Relief:
+def _newest(flow: Flow) -> DegradationStep:
     depth = flow.captured.capacity
     change = partial(setattr, flow.captured, "capacity")
-    return Eased(
+    return DegradationStep(
         "of the frames that wait only the newest is kept", partial(change, 1), partial(change, depth)
     )
 
 
-def _sparse(detector: SparseDetector | None) -> list[Relief]:
+def _sparse(detector: SparseDetector | None) -> list[DegradationStep]:
     if detector is None:
         return []
     change = partial(setattr, detector, "enabled")
     return [
-        Eased(
+        DegradationStep(
             "every second frame is searched for anomalies while none is found",
             partial(change, True),
             partial(change, False),
@@ -60,10 +60,10 @@ def _sparse(detector: SparseDetector | None) -> list[Relief]:
     ]
 
 
-def _smaller(engine: Engine) -> list[Relief]:
+def _smaller(engine: Engine) -> list[DegradationStep]:
     if not isinstance(engine, LiveEngine):
         return []
     return [
-        Eased(way.what, partial(engine.ease, i), partial(engine.ease, i - 1))
-        for i, way in enumerate(engine.ways[1:], 1)
+        DegradationStep(level.what, partial(engine.set_level, i), partial(engine.set_level, i - 1))
+        for i, level in enumerate(engine.levels[1:], 1)
     ]

@@ -86,7 +86,7 @@ def live_state(flow: Flow, ladder: Ladder | None) -> LiveState:
         p99_ms=1e3 * max((ages.of_late(0.99) for ages in status.ages.values()), default=0.0),
         dropped=sum(status.drops.values()),
         waiting=tuple(status.depths.values()),
-        reliefs=0 if ladder is None else len(ladder.active),
+        degradations=0 if ladder is None else len(ladder.active),
     )
 
 
@@ -104,8 +104,8 @@ def served_metrics(
         return
 
     def text() -> str:
-        reliefs = 0 if ladder is None else len(ladder.active)
-        return metrics_text(flow.status(), reliefs=reliefs, flagged=events.flagged_frames)
+        degradations = 0 if ladder is None else len(ladder.active)
+        return metrics_text(flow.status(), degradations=degradations, flagged=events.flagged_frames)
 
     host, port = parse_address(config.metrics)
     with MetricsServer((host, port), text) as server:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from streamstyle.build.conditions import ema_decay_of, region_opener
-from streamstyle.build.live_engine import open_live_engine, rungs
+from streamstyle.build.live_engine import open_live_engine, quality_levels
 from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
@@ -75,7 +75,7 @@ def painting_opener(
         engine: Engine
         repainter: Repainter | None
         if info.live:
-            engine = repainter = open_live_engine(rungs(model, info, config), tell)
+            engine = repainter = open_live_engine(quality_levels(model, info, config), tell)
         else:
             engine = open_engine(info)
             repainter = repainter_of(engine)

@@ -77,9 +77,9 @@ def _live_summary(status: FlowStatus, ladder: Ladder | None) -> dict[str, Any]:
 def _ladder_summary(ladder: Ladder) -> dict[str, Any]:
     return {
         "deadline_ms": round(1e3 * ladder.deadline, 3),
-        "reliefs": [relief.name for relief in ladder.reliefs],
+        "reliefs": [step.name for step in ladder.steps],
         "active": list(ladder.active),
-        "steps": ladder.steps,
+        "steps": ladder.changed,
         "changes": [{"frame": index, "what": said} for index, said in ladder.changes],
     }
 

@@ -245,7 +245,7 @@ def progress_bar() -> Iterator[Any]:
 def live_text(state: LiveState) -> str:
     """How a live run stands, in a few words: `age 41/58 ms` is median and 99th percentile of late."""
     waiting = "+".join(str(n) for n in state.waiting)
-    eased = f", {state.reliefs} relieved" if state.reliefs else ""
+    eased = f", {state.degradations} relieved" if state.degradations else ""
     return f"age {state.p50_ms:.0f}/{state.p99_ms:.0f} ms, {state.dropped} dropped, {waiting} waiting{eased}"
 
 

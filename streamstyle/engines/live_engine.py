@@ -30,9 +30,9 @@ class Opening(Protocol):
 
 
 @dataclass(frozen=True)
-class Rung:
-    """One way to paint. what: for people, as in "640x360 on openvino". open: may take minutes; raises
-    EngineError, and EngineMemoryError where the next rung is to be tried."""
+class QualityLevel:
+    """One way to paint, at some cost. what: for people, as in "640x360 on openvino". open: may take minutes;
+    raises EngineError, and EngineMemoryError where the next level is to be tried."""
 
     what: str
     open: Callable[[], Engine]
@@ -42,36 +42,35 @@ class Rung:
 class _Serving:
     """An open engine and how many frames are in it."""
 
-    rung: Rung
+    level: QualityLevel
     engine: Engine
-    below: tuple[Rung, ...]
+    below: tuple[QualityLevel, ...]
     waiting: int = 0
 
 
 class LiveEngine:
     """Implements `Engine` and `Repainter`; `start` never waits for an engine to open.
 
-    `climb` names the ways to paint, the best first. From the first picture on the best is opened, not before:
+    `set_levels` names the quality levels, the best first. The first picture opens the best one, not earlier:
     it would keep a picture waiting that could have passed. Meanwhile pictures pass through, or are painted by
     the engine before, which is changed between two frames: each frame is finished by the engine that began
     it, so results stay in order, one for each picture. Where an engine lacks memory, when it opens or later,
-    the next way is taken and `tell` hears of it once. Called from one thread, but for `climb`. ways: what was
-    named last. unpainted: pictures that passed.
-    """
+    the next level is taken, and `tell` gets one sentence. Called from one thread, but for `set_levels`.
+    levels: what was named last. unpainted: pictures that passed."""
 
     def __init__(
         self,
-        rungs: Iterable[Rung],
+        levels: Iterable[QualityLevel],
         begin: Callable[[Callable[[], Engine]], Opening],
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """begin: starts to open an engine elsewhere, and returns at once."""
         self._begin = begin
         self._tell = tell
-        self.ways = tuple(rungs)
-        self._eased = 0
-        self._asked: tuple[Rung, ...] | None = self.ways
-        self._opening: tuple[Opening, tuple[Rung, ...]] | None = None
+        self.levels = tuple(levels)
+        self._level = 0
+        self._asked: tuple[QualityLevel, ...] | None = self.levels
+        self._opening: tuple[Opening, tuple[QualityLevel, ...]] | None = None
         self._serving: _Serving | None = None
         self._retired: list[_Serving] = []
         self._spent_seconds = 0.0
@@ -94,15 +93,15 @@ class LiveEngine:
         serving = [] if self._serving is None else [self._serving]
         return self._spent_seconds + sum(s.engine.busy_seconds for s in (*serving, *self._retired))
 
-    def climb(self, rungs: Iterable[Rung]) -> None:
-        """Go over to other ways to paint, the best first, as soon as they can be had. From any thread."""
-        self.ways = tuple(rungs)
-        self.ease(self._eased)
+    def set_levels(self, levels: Iterable[QualityLevel]) -> None:
+        """Change to other quality levels, the best first, as soon as they can be had. From any thread."""
+        self.levels = tuple(levels)
+        self.set_level(self._level)
 
-    def ease(self, skipped: int) -> None:
-        """Go over to a faster way to paint: without this many of the best, but for the last."""
-        self._eased = skipped
-        self._asked = self.ways[min(skipped, len(self.ways) - 1) :]
+    def set_level(self, skipped: int) -> None:
+        """Skip so many of the best levels; the last one stays."""
+        self._level = skipped
+        self._asked = self.levels[min(skipped, len(self.levels) - 1) :]
 
     def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`. Raises EngineError where the first engine cannot be opened for
@@ -162,28 +161,28 @@ class LiveEngine:
             self._open(asked)
         if self._opening is None or not self._opening[0].ready:
             return
-        (opening, rungs), self._opening = self._opening, None
+        (opening, levels), self._opening = self._opening, None
         try:
             engine = opening.result()
         except EngineMemoryError as error:
-            self._open_below(rungs, error)
+            self._open_below(levels, error)
         except EngineError as error:
             if self._serving is None:
                 raise
             self._tell(f"{error}; the engine before goes on")
         else:
             self._retire()
-            self._serving = _Serving(rungs[0], engine, rungs[1:])
+            self._serving = _Serving(levels[0], engine, levels[1:])
 
-    def _open(self, rungs: tuple[Rung, ...]) -> None:
-        self._opening = self._begin(rungs[0].open), rungs
+    def _open(self, levels: tuple[QualityLevel, ...]) -> None:
+        self._opening = self._begin(levels[0].open), levels
 
-    def _open_below(self, rungs: tuple[Rung, ...], error: EngineMemoryError) -> None:
-        if len(rungs) < 2:
+    def _open_below(self, levels: tuple[QualityLevel, ...], error: EngineMemoryError) -> None:
+        if len(levels) < 2:
             self._tell(f"{error}; nothing smaller is left, so frames go on unpainted")
             return
-        self._tell(f"{error}; going on with {rungs[1].what}")
-        self._open(rungs[1:])
+        self._tell(f"{error}; going on with {levels[1].what}")
+        self._open(levels[1:])
 
     def _step_down(self, serving: _Serving, error: EngineMemoryError) -> None:
         """Once for each engine, however many of its frames fail."""
@@ -191,7 +190,7 @@ class LiveEngine:
             return
         self._retire()
         if self._opening is None:
-            self._open_below((serving.rung, *serving.below), error)
+            self._open_below((serving.level, *serving.below), error)
 
     def _retire(self) -> None:
         if self._serving is not None:

@@ -19,7 +19,7 @@ from streamstyle.types import Engine, Picture, StyleCondition
 AUTO = "auto"
 SMALLEST = 64
 """Pixels of a side."""
-RUNGS = tuple(Fraction(n) for n in ("1", "3/4", "2/3", "1/2", "2/5", "1/3", "1/4"))
+SHARES = tuple(Fraction(n) for n in ("1", "3/4", "2/3", "1/2", "2/5", "1/3", "1/4"))
 """Shares of the frame's sides that `auto` chooses from."""
 SPARE = 0.85
 """Share of the processors that `auto` plans with: frames differ, and other programs run."""
@@ -74,10 +74,10 @@ def affordable(
     """The largest working size (height, width) that keeps `rate` frames a second (30 where None).
 
     engine: processor seconds for a pixel of the working size. upsampling: seconds to bring a frame up. Where
-    nothing keeps the rate, the smallest rung: the nearest to it.
+    nothing keeps the rate, the smallest size: the nearest to it.
     """
     budget = SPARE * processors / float(rate or 30)
-    sizes = [(round(height * share), round(width * share)) for share in RUNGS]
+    sizes = [(round(height * share), round(width * share)) for share in SHARES]
     kept = [
         (h, w)
         for h, w in sizes

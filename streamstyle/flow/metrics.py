@@ -22,8 +22,8 @@ LIMITS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0
 _Series = Iterable[tuple[Mapping[str, str], float]]
 
 
-def metrics_text(status: FlowStatus, *, reliefs: int = 0, flagged: int = 0) -> str:
-    """All figures of a run. reliefs: how many things give way to keep the latency. flagged: frames."""
+def metrics_text(status: FlowStatus, *, degradations: int = 0, flagged: int = 0) -> str:
+    """All figures of a run. degradations: how many steps are taken to keep the latency. flagged: frames."""
     plain: list[tuple[str, str, str, float]] = [
         ("frames_captured_total", "counter", "Frames that the source gave.", status.captured),
         ("frames_painted_total", "counter", "Frames that were painted.", status.left),
@@ -32,7 +32,7 @@ def metrics_text(status: FlowStatus, *, reliefs: int = 0, flagged: int = 0) -> s
         ("slates_total", "counter", "Stand-ins that were a slate.", status.slates),
         ("frames_per_second", "gauge", "Painted frames, of late.", status.fps),
         ("silent", "gauge", "1 while stand-ins replace the source.", status.silent),
-        ("reliefs", "gauge", "How many things give way to keep the latency.", reliefs),
+        ("reliefs", "gauge", "How many things give way to keep the latency.", degradations),
     ]
     lines = [line for name, kind, told, value in plain for line in _series(name, kind, told, [({}, value)])]
     lines += _series("frames_dropped_total", "counter", "Frames dropped, by place.", _placed(status.drops))
