@@ -32,7 +32,7 @@ from streamstyle.control.requests import (
     parse,
 )
 from streamstyle.errors import ConfigError
-from streamstyle.flow import Later, Stop
+from streamstyle.flow import Future, Stop
 from streamstyle.job import Job, RunSummary
 
 _LOOK_AGAIN = 0.005  # seconds
@@ -66,7 +66,7 @@ class Session:
         self._tell = tell
         self._stop = Stop()
         self._desk: Desk | None = None
-        self._run: Later[RunSummary] | None = None
+        self._run: Future[RunSummary] | None = None
 
     def __enter__(self) -> Self:
         """Start; returns when changes can be asked for. Raises what keeps the run from starting."""
@@ -82,7 +82,7 @@ class Session:
             tell=self._tell,
             ready=partial(setattr, self, "_desk"),
         )
-        self._run = Later(work, "session")
+        self._run = Future(work, "session")
         while self._desk is None and not self._run.ready:
             time.sleep(_LOOK_AGAIN)
         if self._desk is None:

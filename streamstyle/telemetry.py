@@ -109,7 +109,7 @@ class Ages:
         self.all.add(seconds)
         self._late.append(seconds)
 
-    def of_late(self, share: float) -> float:
+    def recent(self, share: float) -> float:
         """The percentile (share 0..1) of the last LATE frames, 0 without one."""
         ages = sorted(self._late.copy())
         return ages[min(int(share * len(ages)), len(ages) - 1)] if ages else 0.0

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 from imported_files import Painter, save_onnx
-from live_stand_in import LONG, StandInSource, stand_in_sources
+from stand_in_run import LONG, StandInSource, stand_in_sources
 
 from streamstyle.build.compiling import Compiler
 from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
 from streamstyle.engines.imported_probe import Declared, examine
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError
-from streamstyle.flow import Cancelled, Later
+from streamstyle.flow import Cancelled, Future
 from streamstyle.live import Session
 from streamstyle.media.null_sink import NullSink
 from streamstyle.styles.imported import save_model
@@ -105,7 +105,7 @@ def test_frames_go_on_while_a_child_compiles_and_are_painted_then(
         assert not any(frame.style for frame in seen)
         held.go()
         until(lambda: seen[-1].style)
-        until(lambda: not seen[-1].stand_in)
+        until(lambda: not seen[-1].filler)
         assert run.status()["engine"]["name"] == "openvino"
     summary = run.wait()
     assert [sentence.split()[0] for sentence in told] == ["compiling", "compiled"]
@@ -113,12 +113,12 @@ def test_frames_go_on_while_a_child_compiles_and_are_painted_then(
     assert held.gone
     times = [frame.time for frame in seen]
     assert times == sorted(set(times))
-    numbers = [frame.index for frame in seen if not frame.stand_in]
+    numbers = [frame.index for frame in seen if not frame.filler]
     assert numbers == sorted(set(numbers))
     assert summary.live is not None
     # A starved machine may drop some at the sink, which is counted.
     assert summary.frames_out + summary.live["stand_ins"] == len(seen) + summary.drops["null:"]
-    painted = [bool(frame.style) for frame in seen if not frame.stand_in]
+    painted = [bool(frame.style) for frame in seen if not frame.filler]
     assert painted == sorted(painted)
 
 
@@ -171,7 +171,7 @@ def test_an_opening_that_nobody_wants_any_more_begins_no_child(held: Held) -> No
             (held._folder / "pid").unlink()
             return model.open_engine(72, 96)
 
-    later = Later(open_twice, cancel=compiler.cancel)
+    later = Future(open_twice, cancel=compiler.cancel)
     until(lambda: held.pid)
     later.abandon(lambda engine: engine.close())
     with pytest.raises(Cancelled):

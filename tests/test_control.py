@@ -20,8 +20,8 @@ import pytest
 import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live_stand_in import LONG, CodeEngine, StandInSource, stand_in_sources
 from numpy.typing import NDArray
+from stand_in_run import LONG, CodeEngine, StandInSource, stand_in_sources
 
 from streamstyle.build import control as build_control
 from streamstyle.build import network as build_network
@@ -385,7 +385,7 @@ def test_another_source_takes_over_with_its_first_frame(
         until(lambda: len(seen) > begun + 10)
     times = [frame.time for frame in seen]
     assert all(0 < b - a < LONG for a, b in pairwise(times)), "time goes on without a jump"
-    assert all(b.index > a.index for a, b in pairwise(seen) if not b.stand_in)
+    assert all(b.index > a.index for a, b in pairwise(seen) if not b.filler)
     assert {frame.pixels.shape for frame in seen} == {(64, 96, 3)}
     last = seen[-1].pixels
     assert last[32, 48, 0] == 50  # painted

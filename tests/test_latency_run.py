@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from live_stand_in import CodeEngine, StandInSource, stand_in_sources
+from stand_in_run import CodeEngine, StandInSource, stand_in_sources
 
 from streamstyle.build.model import Model
 from streamstyle.build.run import run_job

@@ -15,7 +15,7 @@ from streamstyle.engines import memory
 from streamstyle.engines.live_engine import PASSTHROUGH, LiveEngine, QualityLevel
 from streamstyle.engines.memory import check_memory, engine_error
 from streamstyle.errors import EngineError, EngineMemoryError
-from streamstyle.flow import Later
+from streamstyle.flow import Future
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
@@ -265,10 +265,10 @@ def test_the_process_opens_on_a_thread_and_never_waits() -> None:
         assert gate.wait(60)
         return engine
 
-    openings = list[Later[Engine]]()
+    openings = list[Future[Engine]]()
 
-    def begin(open_engine: Callable[[], Engine]) -> Later[Engine]:
-        openings.append(Later(open_engine))
+    def begin(open_engine: Callable[[], Engine]) -> Future[Engine]:
+        openings.append(Future(open_engine))
         return openings[-1]
 
     live = LiveEngine([QualityLevel("slow", open_slowly)], begin)
@@ -283,12 +283,12 @@ def test_the_process_opens_on_a_thread_and_never_waits() -> None:
 
 
 def test_later_gives_what_the_call_gave_or_raised() -> None:
-    assert Later(lambda: 3).result(60) == 3
+    assert Future(lambda: 3).result(60) == 3
 
     def fail() -> int:
         raise EngineError("no")
 
-    failed = Later(fail)
+    failed = Future(fail)
     with pytest.raises(EngineError, match="no"):
         failed.result(60)
     assert failed.ready
@@ -306,13 +306,13 @@ def test_what_is_abandoned_is_freed_when_it_comes() -> None:
         seen.append(number)
         freed.set()
 
-    later = Later(late)
+    later = Future(late)
     with pytest.raises(TimeoutError):
         later.result(0)
     later.abandon(free)
     gate.set()
     assert freed.wait(60)
-    done = Later(lambda: 5)
+    done = Future(lambda: 5)
     done.result(60)
     done.abandon(free)
     assert seen == [4, 5]

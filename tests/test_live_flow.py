@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from streamstyle.errors import SinkError, SourceError
-from streamstyle.flow import Flow, FlowStatus, Inlet, Live, Outlet, StandInConfig, Stop
+from streamstyle.flow import FillerConfig, Flow, FlowStatus, Inlet, Live, Outlet, Stop
 from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
@@ -40,8 +40,8 @@ def black(picture: Picture) -> Picture:
 
 
 def live(frame_time: float = 1e6, slate_after: float = 1e6, duration: float | None = None) -> Live:
-    """Without stand-ins, unless a frame time is given."""
-    return Live(StandInConfig(frame_time, 1.5, slate_after, black), duration=duration)
+    """Without fillers, unless a frame time is given."""
+    return Live(FillerConfig(frame_time, 1.5, slate_after, black), duration=duration)
 
 
 def painted(stream: Iterable[Frame | None]) -> Iterator[Frame]:
@@ -215,16 +215,16 @@ def test_a_silent_source_is_stood_in_for_and_returns_without_a_jump_back() -> No
         yield frame(2)
 
     status = drive(source(), [sink], live(frame_time=0.01, slate_after=0.1))
-    kinds = [(one.stand_in, bool(one.pixels.any())) for one in sink.frames]
+    kinds = [(one.filler, bool(one.pixels.any())) for one in sink.frames]
     first_slate = kinds.index((True, False))
     assert kinds[0] == (False, True)
     assert first_slate > 1
     assert set(kinds[1:first_slate]) == {(True, True)}
-    assert [one.index for one in sink.frames if not one.stand_in][-1] == 2
+    assert [one.index for one in sink.frames if not one.filler][-1] == 2
     assert all(a.pts < b.pts for a, b in pairwise(sink.frames))
     assert status.left == 3
-    assert status.stand_ins + 3 == len(sink.frames) + status.drops["0"]
-    assert status.ages["0"].all.count == sum(not one.stand_in for one in sink.frames)
+    assert status.fillers + 3 == len(sink.frames) + status.drops["0"]
+    assert status.ages["0"].all.count == sum(not one.filler for one in sink.frames)
 
 
 def test_a_silent_source_ends_with_the_duration() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from live_stand_in import LONG, CodeEngine, StandInSource, stand_in_sources
+from stand_in_run import LONG, CodeEngine, StandInSource, stand_in_sources
 
 from streamstyle.build import control as build_control
 from streamstyle.build import network as build_network

@@ -26,9 +26,9 @@ def status() -> FlowStatus:
         ages={'odd"name\\': ages},
         seconds=4.0,
         fps=25.0,
-        stand_ins=7,
+        fillers=7,
         slates=2,
-        silent=True,
+        stalled=True,
     )
 
 

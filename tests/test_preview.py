@@ -89,7 +89,7 @@ def test_what_was_found_is_told() -> None:
         viewer.sendall(f"GET /frame.jpg?token=word HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
         wait_for(
             lambda: (
-                sink.write(replace(live_frame(1), style="udnie", quality=quality, stand_in=True))
+                sink.write(replace(live_frame(1), style="udnie", quality=quality, filler=True))
                 or sink._counts["shown"] > 0
             ),
             "a picture",

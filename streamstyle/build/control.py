@@ -24,7 +24,7 @@ from streamstyle.control.style_scheduler import StyleTarget
 from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
 from streamstyle.files import make_folder
-from streamstyle.flow import Flow, Later, Outlet, SwitchedSource
+from streamstyle.flow import Flow, Future, Outlet, SwitchedSource
 from streamstyle.job import Job
 from streamstyle.media.open import is_file, open_sink, open_source
 from streamstyle.media.zmq_control import ControlSocket
@@ -78,7 +78,7 @@ class Controlled:
         if self.job.control is not None:
             wire = ControlSocket(self.job.control)
             self.tell(f"control at {self.job.control}")
-            serving = Later(partial(serve, wire, desk), "control")
+            serving = Future(partial(serve, wire, desk), "control")
             stack.callback(partial(_leave, serving, desk))
         ready(desk)
 
@@ -175,7 +175,7 @@ class Controlled:
                 for name, dropped in status.drops.items()
                 if name not in {"capture", "recording"}
             ],
-            "silent": status.silent,
+            "silent": status.stalled,
         }
 
 
@@ -212,7 +212,7 @@ def _judged(config: RunConfig) -> tuple[object, ...]:
     return config.consistency, config.correct, config.flash_guard
 
 
-def _leave(serving: Later[None], desk: Desk) -> None:
+def _leave(serving: Future[None], desk: Desk) -> None:
     desk.close()
     try:
         serving.result(_GOODBYE)

@@ -10,11 +10,11 @@ from dataclasses import replace
 from streamstyle.config import RunConfig
 from streamstyle.flow import (
     TIME_BASE,
+    FillerConfig,
     Flow,
     Live,
     MetricsServer,
     Outlet,
-    StandInConfig,
     metrics_text,
     parse_address,
 )
@@ -46,13 +46,13 @@ def live_of(
     """How frames of this source flow; None where it is a film, of which nothing may be dropped."""
     if not info.live:
         return None
-    stand_in = StandInConfig(
+    filler = FillerConfig(
         frame_time=float(1 / (info.rate or _USUAL_RATE)),
         after=config.stand_in_after,
         slate_after=config.slate_after,
         slate=slate,
     )
-    return Live(stand_in, config.live_queue, duration, tell)
+    return Live(filler, config.live_queue, duration, tell)
 
 
 def outlets(job: Job, sinks: Sequence[Sink], config: RunConfig, *, live: bool) -> list[Outlet]:
@@ -82,8 +82,8 @@ def live_state(flow: Flow, ladder: Ladder | None) -> LiveState:
     status = flow.status()
     return LiveState(
         fps=status.fps,
-        p50_ms=1e3 * max((ages.of_late(0.5) for ages in status.ages.values()), default=0.0),
-        p99_ms=1e3 * max((ages.of_late(0.99) for ages in status.ages.values()), default=0.0),
+        p50_ms=1e3 * max((ages.recent(0.5) for ages in status.ages.values()), default=0.0),
+        p99_ms=1e3 * max((ages.recent(0.99) for ages in status.ages.values()), default=0.0),
         dropped=sum(status.drops.values()),
         waiting=tuple(status.depths.values()),
         degradations=0 if ladder is None else len(ladder.active),

@@ -12,7 +12,7 @@ from streamstyle.build.sizing import asked_size, open_keyframed, sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine, QualityLevel
 from streamstyle.engines.size import SMALLEST
-from streamstyle.flow import Later
+from streamstyle.flow import Future
 from streamstyle.types import Engine, StreamInfo
 
 
@@ -21,14 +21,14 @@ def open_live_engine(levels: Sequence[QualityLevel], tell: Callable[[str], None]
 
     Levels are opened on a thread, and what must be compiled for them by child processes."""
 
-    def begin(open_one: Callable[[], Engine]) -> Later[Engine]:
+    def begin(open_one: Callable[[], Engine]) -> Future[Engine]:
         compiler = Compiler(tell)
 
         def open_compiled() -> Engine:
             with compiler.serving():
                 return open_one()
 
-        return Later(open_compiled, "engine", cancel=compiler.cancel)
+        return Future(open_compiled, "engine", cancel=compiler.cancel)
 
     return LiveEngine(levels, begin, tell)
 

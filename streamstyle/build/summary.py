@@ -67,7 +67,7 @@ def summarise(
 def _live_summary(status: FlowStatus, ladder: Ladder | None) -> dict[str, Any]:
     return {
         "age": {name: ages.summary() for name, ages in status.ages.items()},
-        "stand_ins": status.stand_ins,
+        "stand_ins": status.fillers,
         "slates": status.slates,
         "clock_resets": status.clock_resets,
         "latency": None if ladder is None else _ladder_summary(ladder),

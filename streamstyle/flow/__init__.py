@@ -1,17 +1,17 @@
 """Channels, threads and stopping: the only threading in the package.
 
     capture thread --[channel]--> the caller's thread: process --[channel]--> a thread per sink
-                                            a watch thread: stand-in frames, time limits, what is stuck
+                                            a watch thread: fillers, time limits, what is stuck
 
 Every channel is bounded. `lossless` waits when full and never drops; `latest` drops the oldest and
 counts it. The first error wins: every thread has ended, or was given up, before `run` raises it.
 """
 
 from streamstyle.flow.channel import Cancelled, Channel, Policy
-from streamstyle.flow.later import Later, Lock
+from streamstyle.flow.filler import TIME_BASE, FillerConfig
+from streamstyle.flow.future import Future, Lock
 from streamstyle.flow.metrics import MetricsServer, metrics_text, parse_address
 from streamstyle.flow.run import Flow, FlowStatus, Live, Stop
-from streamstyle.flow.stand_in import TIME_BASE, StandInConfig
 from streamstyle.flow.switch import SwitchedSource
 from streamstyle.flow.worker import Inlet, Outlet, anyone_left_behind, interruption
 
@@ -19,16 +19,16 @@ __all__ = [
     "TIME_BASE",
     "Cancelled",
     "Channel",
+    "FillerConfig",
     "Flow",
     "FlowStatus",
+    "Future",
     "Inlet",
-    "Later",
     "Live",
     "Lock",
     "MetricsServer",
     "Outlet",
     "Policy",
-    "StandInConfig",
     "Stop",
     "SwitchedSource",
     "anyone_left_behind",

@@ -101,11 +101,11 @@ class Channel(Generic[T]):
         }
 
     def __iter__(self) -> Iterator[T]:
-        for item in self.with_silences(None):
+        for item in self.iter_with_timeout(None):
             if item is not None:
                 yield item
 
-    def with_silences(self, seconds: float | None) -> Iterator[T | None]:
+    def iter_with_timeout(self, seconds: float | None) -> Iterator[T | None]:
         """As iterating, with None whenever nothing has come for so long."""
         while True:
             item = None
@@ -119,7 +119,7 @@ class Channel(Generic[T]):
                     self._changed.notify_all()
             yield item
 
-    def comes_within(self, seconds: float) -> bool:
+    def wait_ready(self, seconds: float) -> bool:
         """Wait so long for an item or the end: will `next` return at once?"""
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._items) or self._closed, seconds)

@@ -28,17 +28,17 @@ def metrics_text(status: FlowStatus, *, degradations: int = 0, flagged: int = 0)
         ("frames_captured_total", "counter", "Frames that the source gave.", status.captured),
         ("frames_painted_total", "counter", "Frames that were painted.", status.left),
         ("frames_flagged_total", "counter", "Frames in which an anomaly was found.", flagged),
-        ("stand_ins_total", "counter", "Frames that left because none came.", status.stand_ins),
+        ("stand_ins_total", "counter", "Frames that left because none came.", status.fillers),
         ("slates_total", "counter", "Stand-ins that were a slate.", status.slates),
         ("frames_per_second", "gauge", "Painted frames, of late.", status.fps),
-        ("silent", "gauge", "1 while stand-ins replace the source.", status.silent),
+        ("silent", "gauge", "1 while stand-ins replace the source.", status.stalled),
         ("reliefs", "gauge", "How many things give way to keep the latency.", degradations),
     ]
     lines = [line for name, kind, told, value in plain for line in _series(name, kind, told, [({}, value)])]
     lines += _series("frames_dropped_total", "counter", "Frames dropped, by place.", _placed(status.drops))
     lines += _series("queue_depth", "gauge", "Frames that wait, by place.", _placed(status.depths))
     ages = [
-        ({"sink": sink, "quantile": f"{share:g}"}, each.of_late(share))
+        ({"sink": sink, "quantile": f"{share:g}"}, each.recent(share))
         for sink, each in status.ages.items()
         for share in (0.5, 0.95, 0.99)
     ]

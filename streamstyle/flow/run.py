@@ -14,7 +14,7 @@ from functools import partial
 from streamstyle.errors import ConfigError, StreamStyleError
 from streamstyle.flow.branch import Branch
 from streamstyle.flow.channel import Cancelled, Channel, Policy
-from streamstyle.flow.stand_in import StandInConfig, Timeline
+from streamstyle.flow.filler import FillerConfig, Timeline
 from streamstyle.flow.worker import Inlet, Outlet, Worker, capture
 from streamstyle.telemetry import Ages, StageTimer
 from streamstyle.types import Frame
@@ -50,7 +50,7 @@ class Live:
     duration: seconds after which the run ends, whether frames come or not; None for no limit. tell: hears
     that a slate is shown, and that frames come again."""
 
-    stand_in: StandInConfig
+    filler: FillerConfig
     depth: int = 2
     duration: float | None = None
     tell: Callable[[str], None] = lambda _: None
@@ -62,8 +62,8 @@ class FlowStatus:
 
     captured, left: frames read, and painted. drops, depths: frames dropped, and frames that wait, by where:
     "capture" or an outlet's name. ages: by outlet. fps: painted frames
-    per second, of late. stand_ins: frames that left because none came; slates:
-    those of them that were a slate. silent: is that so just now? clock_resets: how often the source's time
+    per second, recently. fillers: frames that left because none came; slates:
+    those of them that were a slate. stalled: fillers leave now. clock_resets: how often the source's time
     stamps fell back. stuck: outlets that were given up. failed: why, of
     optional outlets that ended by an error.
     """
@@ -75,9 +75,9 @@ class FlowStatus:
     ages: Mapping[str, Ages]
     seconds: float
     fps: float = 0.0
-    stand_ins: int = 0
+    fillers: int = 0
     slates: int = 0
-    silent: bool = False
+    stalled: bool = False
     clock_resets: int = 0
     stuck: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Flow:
     """Drives frames from a source through `process` into every sink.
 
     live: None is lossless: every channel waits when full. Otherwise every channel holds the latest frames,
-    and stand-ins leave while nothing comes.
+    and fillers leave while nothing comes.
     """
 
     def __init__(
@@ -103,9 +103,9 @@ class Flow:
         policy: Policy = "lossless" if live is None else "latest"
         self.captured = Channel[Frame](capacity if live is None else live.depth, policy)
         self._branches = tuple(Branch.to(outlet, policy) for outlet in outlets)
-        self._timeline = None if live is None else Timeline(live.stand_in)
+        self._timeline = None if live is None else Timeline(live.filler)
         self._reader = Worker("capture", SOURCE_PATIENCE, inlet.interrupt)
-        self._leaving = threading.Lock()  # styled frames and stand-ins share one time line
+        self._leaving = threading.Lock()  # styled frames and fillers share one time line
         self.left = 0
         self._times: deque[float] = deque(maxlen=_PACED)
         self._started = time.monotonic()
@@ -160,9 +160,9 @@ class Flow:
             ages={branch.name: branch.ages for branch in branches},
             seconds=time.monotonic() - self._started,
             fps=self._fps(),
-            stand_ins=0 if line is None else line.stand_ins,
+            fillers=0 if line is None else line.fillers,
             slates=0 if line is None else line.slates,
-            silent=line is not None and line.silent,
+            stalled=line is not None and line.stalled,
             clock_resets=0 if line is None else line.shifted,
             stuck=tuple(b.name for b in branches if b.worker.stuck or b.worker.interrupted),
             failed={b.name: b.failure for b in branches if b.failure},
@@ -237,7 +237,7 @@ class Flow:
         asked = False
         while True:
             came, left = self.left > left, self.left
-            if given > left and not self.captured.comes_within(0.0 if came or not asked else _LOOK):
+            if given > left and not self.captured.wait_ready(0.0 if came or not asked else _LOOK):
                 asked = True
                 yield None
                 continue
@@ -300,7 +300,7 @@ class Flow:
                 if ending_since is None and self._ending:
                     ending_since = time.monotonic()
                 if ending_since is None:
-                    self._stand_in()
+                    self._fill()
                 else:
                     self._give_up_who_is_stuck(ending_since)
 
@@ -308,11 +308,11 @@ class Flow:
         due = math.inf if self._timeline is None else self._timeline.due - time.monotonic()
         return min(TICK, max(due, 0.001))
 
-    def _stand_in(self) -> None:
+    def _fill(self) -> None:
         if self._timeline is None:
             return
         with self._leaving:
-            frame = None if self._drained else self._timeline.stand_in(time.monotonic())
+            frame = None if self._drained else self._timeline.filler(time.monotonic())
             self._say(back=False)
             if frame is not None:
                 self._hand_out(frame)

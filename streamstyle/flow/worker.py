@@ -154,9 +154,9 @@ def write_all(sink: Sink, channel: Channel[Frame], worker: Worker, ages: Ages) -
     complete = False
     attentive = sink if isinstance(sink, Attentive) else None
     try:
-        for frame in channel.with_silences(None if attentive is None else ATTENTION):
+        for frame in channel.iter_with_timeout(None if attentive is None else ATTENTION):
             if frame is None:
-                assert attentive is not None, "without a limit there is no silence"
+                assert attentive is not None, "without a limit there is no time-out"
                 with worker.inside():
                     attentive.attend()
                 continue
@@ -164,7 +164,7 @@ def write_all(sink: Sink, channel: Channel[Frame], worker: Worker, ages: Ages) -
             with worker.inside():
                 sink.write(frame)
             worker.timer.add(time.perf_counter() - started)
-            if not frame.stand_in:
+            if not frame.filler:
                 ages.add(time.monotonic() - frame.captured_at)
         complete = True
     except Cancelled:

@@ -55,7 +55,7 @@ class Frame:
     pts, duration: in units of `time_base` seconds, as the source had them; duration 0 means unknown.
     captured_at: `time.monotonic()` when the source had decoded the frame; its age counts from there.
     style: what it is painted in, as the user named it; empty before that. verdict: None if nothing judged it.
-    stand_in: an older picture, or a slate, that left because no frame came.
+    filler: an older picture, or a slate, that left because no frame came.
     """
 
     pixels: Picture
@@ -66,7 +66,7 @@ class Frame:
     captured_at: float
     style: str = ""
     quality: FrameQuality | None = None
-    stand_in: bool = False
+    filler: bool = False
 
     @property
     def time(self) -> float:

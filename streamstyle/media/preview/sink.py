@@ -77,7 +77,7 @@ class PreviewSink:
             "fps": round((len(self._times) - 1) / span, 2) if span else 0.0,
             "age_ms": round((now - frame.captured_at) * 1000, 1),
             "style": frame.style,
-            "stand_in": frame.stand_in,
+            "stand_in": frame.filler,
             "score": round(quality.score, 3) if quality else 0.0,
             "kinds": list(quality.kinds) if quality else [],
             "action": quality.action if quality else "none",

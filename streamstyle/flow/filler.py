@@ -28,7 +28,7 @@ _STEPS = 9
 
 
 @dataclass(frozen=True)
-class StandInConfig:
+class FillerConfig:
     """frame_time: seconds between frames as the source announces them. after: frame times without a frame
     before the last one is repeated. slate_after: seconds before the slate is shown instead. slate: makes it
     of the last styled picture."""
@@ -40,14 +40,14 @@ class StandInConfig:
 
 
 class Timeline:
-    """Puts styled frames and stand-ins on one time line. Called by one thread at a time.
+    """Puts styled frames and fillers on one time line. Called by one thread at a time.
 
     Silence is judged where frames leave, at the pace they had: a source that stopped and an engine that hangs
     look the same to the viewer; a camera that halves its rate in the dark, or an engine that paints 10 frames
-    a second, is not silent.
+    a second, is not stalled.
     """
 
-    def __init__(self, config: StandInConfig) -> None:
+    def __init__(self, config: FillerConfig) -> None:
         self._config = config
         self._pace = config.frame_time
         self._steps = deque([config.frame_time] * _STEPS, maxlen=_STEPS)
@@ -59,7 +59,7 @@ class Timeline:
         self._due = math.inf
         self._slate: Picture | None = None
         self._shift = Fraction(0)
-        self.stand_ins = 0
+        self.fillers = 0
         self.slates = 0
         self.shifted = 0
 
@@ -79,7 +79,7 @@ class Timeline:
         self._due = now + self._config.after * self._pace + max(0.0, self._pace - self._step) / 2
         return frame
 
-    def stand_in(self, now: float) -> Frame | None:
+    def filler(self, now: float) -> Frame | None:
         """What leaves instead of a frame that did not come; None while none is due."""
         last = self._last
         if last is None or now < self._due:
@@ -93,12 +93,12 @@ class Timeline:
                 self._slate = self._config.slate(last.pixels)
             picture = self._slate
             self.slates += 1
-        self.stand_ins += 1
-        return replace(last, pixels=picture, pts=self._pts, duration=duration, quality=None, stand_in=True)
+        self.fillers += 1
+        return replace(last, pixels=picture, pts=self._pts, duration=duration, quality=None, filler=True)
 
     @property
     def due(self) -> float:
-        """When the next stand-in leaves if nothing else does; infinite before the first frame."""
+        """When the next filler leaves if nothing else does; infinite before the first frame."""
         return self._due
 
     @property
@@ -112,8 +112,8 @@ class Timeline:
         return self._slate is not None
 
     @property
-    def silent(self) -> bool:
-        """Was it a stand-in that left last?"""
+    def stalled(self) -> bool:
+        """Was it a filler that left last?"""
         return self._last is not None and self._pts != self._last.pts
 
     def _keep_pace(self, step: float) -> None:
@@ -127,7 +127,7 @@ class Timeline:
         """Did the source begin a new clock with this frame? Go on from where the old one would be then.
 
         It did if the frame was captured later yet stamped earlier than the one before. One that took long to
-        paint, or that a network held up, was merely overtaken by stand-ins, and the next ones keep the clock.
+        paint, or that a network held up, was merely overtaken by fillers, and the next ones keep the clock.
         """
         if frame.time > before.time:
             return False

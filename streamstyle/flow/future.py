@@ -1,4 +1,4 @@
-"""A call whose result is wanted later."""
+"""A call on its own thread, and the result that it will have."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ Lock = threading.Lock
 T = TypeVar("T")
 
 
-class Later(Generic[T]):
-    """A call on a thread of its own, whose result is fetched later, abandoned, or never needed.
+class Future(Generic[T]):
+    """The result of a call on its own daemon thread.
 
-    The thread does not keep the process alive: what it calls may take minutes. cancel: makes the call end
-    soon, with an error; made when the result is abandoned.
-    """
+    Unlike `concurrent.futures`, an unfinished call does not keep the process alive. cancel: makes the call
+    end soon with an error; `abandon` calls it."""
 
     def __init__(
-        self, call: Callable[[], T], name: str = "later", *, cancel: Callable[[], None] = lambda: None
+        self, call: Callable[[], T], name: str = "future", *, cancel: Callable[[], None] = lambda: None
     ) -> None:
         self._cancel = cancel
         self._over = threading.Event()
@@ -34,11 +33,11 @@ class Later(Generic[T]):
 
     @property
     def ready(self) -> bool:
-        """Would `result` return, or raise, at once?"""
+        """Whether `result` returns, or raises, at once."""
         return self._over.is_set()
 
     def result(self, timeout: float | None = None) -> T:
-        """What the call gave, or its error; waits for it. Raises TimeoutError after `timeout` seconds."""
+        """Wait for what the call returns, or raise its error; TimeoutError after `timeout` seconds."""
         if not self._over.wait(timeout):
             raise TimeoutError
         if self._error is not None:
@@ -46,7 +45,7 @@ class Later(Generic[T]):
         return cast(T, self._value)
 
     def abandon(self, free: Callable[[T], None]) -> None:
-        """Nobody will ask for the result: it is freed as soon as it is there. Does not wait."""
+        """Free the result as soon as it is there; nobody will ask for it. Does not wait."""
         self._cancel()
         with self._lock:
             self._free = free
