@@ -74,7 +74,7 @@ def recipe(name: str = "a", size: int = 100, compiled: list[str] | None = None) 
     return Recipe(name, {"name": name}, compile_, lambda made: made, lambda data: data)
 
 
-@pytest.mark.parametrize("hold", [False, True])
+@pytest.mark.parametrize("ema_decay", [False, True])
 def test_a_kept_engine_paints_bit_for_bit_as_the_compiled_one(ema_decay: bool) -> None:
     first, second = [], []
     a, b = painted(first, ema_decay=ema_decay), painted(second, ema_decay=ema_decay)
@@ -98,7 +98,7 @@ def test_an_imported_model_is_kept_too(engines: Path) -> None:
 
 
 def test_other_weights_sizes_and_statistics_are_other_engines(engines: Path) -> None:
-    for options in ({}, {"seed": 1}, {"size": (72, 96)}, {"hold": True}):
+    for options in ({}, {"seed": 1}, {"size": (72, 96)}, {"ema_decay": True}):
         told: list[str] = []
         opened(told, **options).close()
         assert told, options

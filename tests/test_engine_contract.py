@@ -516,7 +516,7 @@ def test_a_modulation_that_cannot_be_is_refused(engine_name: str, network: Netwo
     engine.close()
 
 
-@pytest.mark.parametrize("hold", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("ema_decay", [-0.1, 1.1, float("nan")])
 def test_a_hold_out_of_range_is_refused(engine_name: str, network: Network, ema_decay: float) -> None:
     engine = network.open_stateful(engine_name, 64, 64)
     with pytest.raises(EngineError, match=r"hold must lie in 0\.\.1"):

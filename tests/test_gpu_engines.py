@@ -136,7 +136,7 @@ def test_tensorrt_has_a_converter_for_every_operator_of_the_lowered_graph() -> N
         assert _converters(name)["refused"] == []
 
 
-@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("stateful", [False, True])
 def test_one_exported_graph_paints_all_sizes_of_a_bucket_as_the_network_does(
     network: Network, stateful: bool
 ) -> None:
@@ -289,7 +289,7 @@ def built(
     )
 
 
-@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("stateful", [False, True])
 def test_a_built_engine_is_kept_serves_its_bucket_and_crops_exactly(
     network: Network, library: _Library, tmp_path: Path, stateful: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -329,7 +329,7 @@ def test_other_precisions_and_statistics_and_buckets_are_other_engines(
     module = deployed_network(network.architecture, network.weights, "bf16", CPU, stateful=False)
     program = _exported_once(LevelFrames(module), CONFIG, Bucket.of(61, 90), stateful=False)
     monkeypatch.setattr(tensorrt_engine, "export", lambda *_, **__: program)
-    for options in ({}, {"precision": "fp16"}, {"holds": True}, {"size": (300, 90)}):
+    for options in ({}, {"precision": "fp16"}, {"stateful": True}, {"size": (300, 90)}):
         built(network, tmp_path / "e", [], **options).close()
     assert len(library.builds) == 4
     (manifest, *_) = EngineCache(tmp_path / "e").manifests()

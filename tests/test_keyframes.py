@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 from clips import clip_named, needs_clips
-from streamstyle.temporal.same_scene import FineMotion
 from test_cli import frames_of
 from test_engine_contract import Network, psnr, still
 from test_process import panning_scene
@@ -27,6 +26,7 @@ from streamstyle.styles.bundle import BUNDLED, load_bundle
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
+from streamstyle.temporal.fine_motion import FineMotion
 from streamstyle.types import Engine, EngineSpec, Frame, InferenceFuture, Kind, Picture, StyleCondition
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -111,11 +111,12 @@ def pulse(clip: Path, out: Path, frames: int) -> None:
     slow drift, a frame that comes twice, blocks."""
     import numpy as np
 
+    from streamstyle.media.encoding import Encoding
     from streamstyle.media.open import open_sink, open_source
 
     rng = np.random.default_rng(0)
     with open_source(str(clip)) as source:
-        sink = open_sink(str(out), source.info, quality=12)
+        sink = open_sink(str(out), source.info, Encoding(quality=12))
         before = None
         for frame in islice(source, frames):
             painted = 0.75 * frame.pixels[..., ::-1].astype(np.float32) + 16
