@@ -115,7 +115,7 @@ class Ladder:
     """Seconds that a frame may be old when it leaves."""
     steps: Sequence[DegradationStep]
     """In the order in which they are taken."""
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     """Gets one sentence per change."""
     waiting: Callable[[], bool] = _never
     """True while a change has not taken effect, so that ages mean nothing."""
@@ -149,4 +149,4 @@ class Ladder:
             said = f"{old}; no longer: {step.name}"
         self.changed += 1
         self.changes.append((index, said))
-        self.tell(said)
+        self.notify(said)

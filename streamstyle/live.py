@@ -18,7 +18,6 @@ import msgspec
 
 from streamstyle.build.run import run_job
 from streamstyle.config import RunConfig
-from streamstyle.control.desk import Answer, Desk
 from streamstyle.control.requests import (
     AddSink,
     Pause,
@@ -31,6 +30,7 @@ from streamstyle.control.requests import (
     StopRecording,
     parse,
 )
+from streamstyle.control.run_controller import Answer, RunController
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Future, Stop
 from streamstyle.job import Job, RunSummary
@@ -54,18 +54,18 @@ class Session:
         control: str | None = None,
         captures: str | Path | None = None,
         config: RunConfig | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
         **settings: Any,
     ) -> None:
         """source, sinks: as `streamstyle run` takes them. control: an endpoint for other programs as well.
         captures: the folder for snapshots and recordings. config, settings: of `RunConfig`, by name.
-        tell: hears what the user should know at once. Raises ConfigError for a setting that does not fit."""
+        notify: told what the user should know at once. Raises ConfigError for a setting that does not fit."""
         folder = None if captures is None else Path(captures)
         self._job = Job(source, tuple(sinks), control=control, captures=folder)
         self._config = _settings(config or RunConfig(), settings)
-        self._tell = tell
+        self._notify = notify
         self._stop = Stop()
-        self._desk: Desk | None = None
+        self._controller: RunController | None = None
         self._run: Future[RunSummary] | None = None
 
     def __enter__(self) -> Self:
@@ -79,13 +79,13 @@ class Session:
             stop=self._stop,
             on_progress=lambda _: None,
             clock=time.monotonic,
-            tell=self._tell,
+            notify=self._notify,
             ready=partial(setattr, self, "_desk"),
         )
         self._run = Future(work, "session")
-        while self._desk is None and not self._run.ready:
+        while self._controller is None and not self._run.ready:
             time.sleep(_LOOK_AGAIN)
-        if self._desk is None:
+        if self._controller is None:
             self._run.result()
         return self
 
@@ -170,11 +170,11 @@ class Session:
         return self._run.result()
 
     def _ask(self, request: Request) -> Answer:
-        if self._desk is None or self._run is None:
+        if self._controller is None or self._run is None:
             raise ConfigError("this session does not run: enter its `with` block first")
         if self._run.ready:
             self._run.result()
-        return self._desk.answer(request)
+        return self._controller.answer(request)
 
 
 def _settings(config: RunConfig, given: dict[str, Any]) -> RunConfig:

@@ -18,7 +18,7 @@ from streamstyle.types import Action, AnomalyMap, Frame, Kind
 
 EVENT_SCHEMA = 2
 
-LATE = 300
+RECENT = 300
 """Frames over which the ages "of late" are told: about ten seconds."""
 
 _LEAST = 1e-6
@@ -102,16 +102,16 @@ class Ages:
 
     def __init__(self) -> None:
         self.all = Histogram()
-        self._late: deque[float] = deque(maxlen=LATE)
+        self._recent: deque[float] = deque(maxlen=RECENT)
 
     def add(self, seconds: float) -> None:
         """One frame's age."""
         self.all.add(seconds)
-        self._late.append(seconds)
+        self._recent.append(seconds)
 
     def recent(self, share: float) -> float:
         """The percentile (share 0..1) of the last LATE frames, 0 without one."""
-        ages = sorted(self._late.copy())
+        ages = sorted(self._recent.copy())
         return ages[min(int(share * len(ages)), len(ages) - 1)] if ages else 0.0
 
     def summary(self) -> dict[str, float]:

@@ -97,7 +97,7 @@ def test_frames_go_on_while_a_child_compiles_and_are_painted_then(
     monkeypatch.setitem(sys.modules, "torch", None)  # nothing can be compiled in this process
     monkeypatch.setattr(NullSink, "write", lambda _self, frame: seen.append(frame))
     stand_in_sources(monkeypatch, camera=StandInSource())
-    with Session("camera:", ["null:"], correct="off", tell=told.append) as run:
+    with Session("camera:", ["null:"], correct="off", notify=told.append) as run:
         until(lambda: held.pid)
         begun = len(seen)
         until(lambda: len(seen) > begun + 50)

@@ -29,8 +29,8 @@ from streamstyle.build.model import Model
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.control.endpoint import reply
+from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.requests import VERBS, from_json, parse, to_json
-from streamstyle.control.shown import Shown
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.errors import ConfigError, SinkError, SourceError, StreamStyleError
 from streamstyle.flow.switched_sound import SwitchedSound
@@ -53,7 +53,7 @@ def codes_of(config: RunConfig) -> NDArray[np.float32]:
     return np.array([[LEVELS[config.style]] * 2, [inside] * 2], np.float32)
 
 
-def stand_in_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
+def stand_in_model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
     return Model(lambda _height, _width: CodeEngine(), codes_of(config), codes_of)
 
 
@@ -189,15 +189,17 @@ def test_regions_are_closed_once_when_no_frame_asks_for_them_any_more() -> None:
 
 
 def test_a_held_picture_keeps_count_and_time() -> None:
-    shown = Shown(lambda frames: (frame for frame in frames if frame is not None))
+    freeze_frame = FreezeFrame(lambda frames: (frame for frame in frames if frame is not None))
     with pytest.raises(ConfigError, match="no frame has left"):
-        shown.hold()
-    marked = (replace(f, pixels=np.full((2, 2, 3), f.index, np.uint8)) for f in stream(9, {3: shown.hold}))
+        freeze_frame.hold()
+    marked = (
+        replace(f, pixels=np.full((2, 2, 3), f.index, np.uint8)) for f in stream(9, {3: freeze_frame.hold})
+    )
     left = []
-    for frame in shown(marked):
+    for frame in freeze_frame(marked):
         left.append(frame)
         if frame.index == 5:
-            shown.release()
+            freeze_frame.release()
     assert [f.index for f in left] == [f.pts for f in left] == list(range(9))
     assert [int(f.pixels[0, 0, 0]) for f in left] == [0, 1, 2, 2, 2, 2, 6, 7, 8]
 
@@ -306,7 +308,7 @@ def openings(monkeypatch: pytest.MonkeyPatch, of: Callable[[RunConfig], T]) -> l
     """Grows with every engine that is opened, by what its settings say."""
     opened: list[T] = []
 
-    def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
+    def model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
         def open_engine(_height: int, _width: int) -> CodeEngine:
             opened.append(of(config))
             return CodeEngine()

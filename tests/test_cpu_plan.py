@@ -54,7 +54,7 @@ def test_more_frames_in_flight_must_be_worth_their_delay() -> None:
 
 
 def opened(told: list[str]) -> Engine:
-    return open_engine("openvino", SMALL.to_json(), WEIGHTS, HEIGHT, WIDTH, tell=told.append)
+    return open_engine("openvino", SMALL.to_json(), WEIGHTS, HEIGHT, WIDTH, notify=told.append)
 
 
 @pytest.mark.parametrize("fastest", [1, 2])

@@ -44,7 +44,7 @@ def opened(
     told: list[str], *, seed: int = 0, size: tuple[int, int] = SIZE, ema_decay: bool = False
 ) -> Engine:
     architecture = CONFIG.to_json()
-    return open_engine("openvino", architecture, weights(seed), *size, stateful=ema_decay, tell=told.append)
+    return open_engine("openvino", architecture, weights(seed), *size, stateful=ema_decay, notify=told.append)
 
 
 def painted(told: list[str], *, ema_decay: bool = False) -> list[Picture]:

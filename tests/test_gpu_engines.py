@@ -285,7 +285,7 @@ def built(
         precision=precision,
         stateful=stateful,
         cache=cache,
-        tell=told.append,
+        notify=told.append,
     )
 
 
@@ -540,7 +540,7 @@ def test_a_compiled_network_is_kept_and_paints_as_eager_torch(network: Network, 
     pictures = []
     for options in ({"compiled": False}, {"compiled": True}, {"compiled": True}):
         cache = EngineCache(tmp_path / "e", told.append)
-        engine = on_cpu(network, size=(64, 64), cache=cache, tell=told.append, **options)
+        engine = on_cpu(network, size=(64, 64), cache=cache, notify=told.append, **options)
         pictures.append(engine.start(pixels, condition).result())
         engine.close()
     assert [sentence.split()[0] for sentence in told] == ["compiling", "compiled"]
@@ -556,7 +556,7 @@ def test_a_network_that_cannot_be_compiled_runs_and_this_is_told(
 
     monkeypatch.setattr("torch._inductor.aoti_compile_and_package", failing)
     told: list[str] = []
-    engine = on_cpu(network, compiled=True, tell=told.append)
+    engine = on_cpu(network, compiled=True, notify=told.append)
     assert engine.start(picture(61, 90), still(network.codes[0])).result().shape == (61, 90, 3)
     assert told[0].startswith("cuda runs uncompiled, which is slower")
     assert "apt install g++" in told[0]

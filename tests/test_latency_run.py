@@ -56,7 +56,7 @@ def run(
         on_progress=lambda _: None,
         clock=time.monotonic,
         model=Model(open_engine, np.full((2, 1), 100, np.float32)),
-        tell=told.append,
+        notify=told.append,
     )
     return summary, opened, told
 

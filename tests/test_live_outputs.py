@@ -36,7 +36,7 @@ class FlickeringEngine(CodeEngine):
         return InferenceFuture(picture.copy)
 
 
-def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
+def model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
     codes = np.zeros((2, 2), np.float32)
     return Model(lambda _height, _width: FlickeringEngine(), codes, lambda _: codes)
 

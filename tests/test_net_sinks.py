@@ -160,7 +160,7 @@ def test_a_server_that_is_killed_or_frozen_is_called_again_and_nothing_leaks(tmp
     before, descriptors, threads = children(), open_files(), threading.active_count()
     with nginx_rtmp(tmp_path) as server:
         url = f"{server.url}/very-secret"
-        sink = StreamSink([url, f"hls:{tmp_path}"], live_info(None), tell=told.append)
+        sink = StreamSink([url, f"hls:{tmp_path}"], live_info(None), notify=told.append)
         with pumping(sink) as pump:
             assert flashes_and_beeps(url, 0.5)
             for _ in range(2):
@@ -192,7 +192,7 @@ def test_a_mute_peer_never_holds_a_frame_up_nor_the_end(tmp_path: Path) -> None:
     told = list[str]()
     before = children()
     with Black() as peer:
-        sink = StreamSink([peer.url], live_info(None), tell=told.append)
+        sink = StreamSink([peer.url], live_info(None), notify=told.append)
         with pumping(sink) as pump:
             wait_for(lambda: bool(told), "word of the mute peer")
             assert pump.frames > 2 * RATE

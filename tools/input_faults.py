@@ -133,7 +133,7 @@ def read(served: Served, folder: Path, cycles: int) -> dict[str, Any]:
 
     folder.mkdir()
     address = f"zmq+ipc://{folder}/frames"
-    with Session(served.url, [address, str(folder / "out.mkv")], tell=_tell) as session:
+    with Session(served.url, [address, str(folder / "out.mkv")], notify=_notify) as session:
         with Subscriber(address, folder / "came") as subscriber:
             wait_for(lambda: len(subscriber.look()) > RATE and bool(subscriber.came[-1].style), "frames", 300)
             began = len(subscriber.came)
@@ -182,7 +182,7 @@ def _cycle(served: Served, subscriber: Subscriber, fault: str, seconds: int) -> 
         "gap_after_return_s": round(at - returned, 2),
         "back_s": None if back is None else round(back - returned, 2),
     }
-    _tell(json.dumps(row))
+    _notify(json.dumps(row))
     return row
 
 
@@ -200,7 +200,7 @@ def _film(path: Path) -> dict[str, Any]:
     }
 
 
-def _tell(text: str) -> None:
+def _notify(text: str) -> None:
     print(text, file=sys.stderr)
 
 

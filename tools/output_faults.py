@@ -48,7 +48,7 @@ def main() -> int:
                 return
 
     def play(url: str, folder: str, cycles: int) -> tuple[float, dict[str, int]]:
-        sink = StreamSink([url, f"hls:{folder}"], live_info(None), tell=lambda s: print(s, file=sys.stderr))
+        sink = StreamSink([url, f"hls:{folder}"], live_info(None), notify=lambda s: print(s, file=sys.stderr))
         with pumping(sink) as pump:
             first_picture(url)
             back.clear()

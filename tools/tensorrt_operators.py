@@ -114,7 +114,7 @@ def operators(library: Any, *, stateful: bool) -> dict[str, list[str]]:
         bundle.manifest.architecture, bundle.weights, "fp16", torch.device("cpu"), stateful=stateful
     )
     bucket = Bucket.of(1080, 1920)
-    build(checking, network, network.generator.config, bucket, stateful=stateful, tell=print)
+    build(checking, network, network.generator.config, bucket, stateful=stateful, notify=print)
     return {name: sorted(targets) for name, targets in found.items()}
 
 

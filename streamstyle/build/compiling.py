@@ -48,11 +48,11 @@ class Order:
 class Compiler:
     """Compiles what one call that opens an engine needs, a child process for each.
 
-    tell: hears what the child tells.
+    notify: told what the child tells.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
         self._lock = Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._cancelled = False
@@ -77,7 +77,7 @@ class Compiler:
             for line in child.stdout:
                 for word, sentence in msgspec.json.decode(line, type=dict[str, str]).items():
                     if word == TOLD:
-                        self._tell(sentence)
+                        self._notify(sentence)
                     else:
                         failed = _ERRORS[word](sentence)
             code = child.wait()

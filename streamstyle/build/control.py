@@ -16,10 +16,10 @@ from streamstyle.build.model import Model, load_model
 from streamstyle.build.outputs import encoding_of, refuse_overlap
 from streamstyle.build.painting import Painting, detector_and_limiter
 from streamstyle.config import RunConfig
-from streamstyle.control.desk import Desk, Levers, same_region
 from streamstyle.control.endpoint import serve
+from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.recorder import Recorder
-from streamstyle.control.shown import Shown
+from streamstyle.control.run_controller import RunController, RunHandles, same_region
 from streamstyle.control.style_scheduler import StyleTarget
 from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
@@ -47,9 +47,9 @@ class Controlled:
     source: SwitchedSource
     info: StreamInfo
     painting: Painting
-    shown: Shown
+    freeze_frame: FreezeFrame
     recorder: Recorder | None
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
 
     @property
     def outlets(self) -> list[Outlet]:
@@ -58,32 +58,34 @@ class Controlled:
             return []
         return [Outlet(self.recorder, "recording", self.config.queue, patience=60.0)]
 
-    def open(self, stack: ExitStack, flow: Flow, ready: Callable[[Desk], None]) -> None:
-        """Let others in until the stack is closed; `ready` gets the desk. Raises ConfigError, SinkError."""
+    def open(self, stack: ExitStack, flow: Flow, ready: Callable[[RunController], None]) -> None:
+        """Serve requests until the stack is closed; `ready` gets the controller.
+
+        Raises ConfigError, SinkError."""
         info = self.info
-        levers = Levers(
+        handles = RunHandles(
             scheduler=self.painting.scheduler,
             target=partial(self._target, info),
             switch=self._switch,
             attach=partial(self._attach, info, flow),
             detach=flow.detach,
-            shown=self.shown,
+            freeze_frame=self.freeze_frame,
             recorder=self.recorder,
             captures=self.job.captures,
             facts=partial(self._facts, info, flow),
             live=info.live,
         )
-        desk = Desk(self.config, self.job.source, levers)
-        stack.callback(desk.close)
+        controller = RunController(self.config, self.job.source, handles)
+        stack.callback(controller.close)
         if self.job.control is not None:
             wire = ControlSocket(self.job.control)
-            self.tell(f"control at {self.job.control}")
-            serving = Future(partial(serve, wire, desk), "control")
-            stack.callback(partial(_leave, serving, desk))
-        ready(desk)
+            self.notify(f"control at {self.job.control}")
+            serving = Future(partial(serve, wire, controller), "control")
+            stack.callback(partial(_leave, serving, controller))
+        ready(controller)
 
     def _switch(self, url: str, timeout: float) -> None:
-        """See `Levers.switch`."""
+        """See `RunHandles.switch`."""
         decoder = self.config.decoder if is_file(url) else "cpu"
         source = open_source(
             url,
@@ -96,10 +98,10 @@ class Controlled:
         self.source.switch(source, timeout)
 
     def _attach(self, info: StreamInfo, flow: Flow, url: str) -> None:
-        """See `Levers.attach`."""
+        """See `RunHandles.attach`."""
         refuse_overlap([url], self.job.source)
         config = self.config
-        sink = open_sink(url, info, encoding_of(config), tell=self.tell)
+        sink = open_sink(url, info, encoding_of(config), notify=self.notify)
         try:
             flow.attach(outlet(masked(url), url, sink, config, live=info.live, optional=True))
         except ConfigError:
@@ -107,16 +109,16 @@ class Controlled:
             raise
 
     def _target(
-        self, info: StreamInfo, config: RunConfig, before: RunConfig, shown: StyleTarget
+        self, info: StreamInfo, config: RunConfig, before: RunConfig, asked: StyleTarget
     ) -> tuple[StyleTarget, Callable[[], None]]:
-        """See `Levers.target`."""
-        codes = shown.codes
+        """See `RunHandles.target`."""
+        codes = asked.codes
         if _painted(config) != _painted(before):
             codes = self.model.codes_of(config)
-        ema_decay, go_over = shown.ema_decay, self._engine_for(info, config, before)
+        ema_decay, go_over = asked.ema_decay, self._engine_for(info, config, before)
         if config.consistency != before.consistency:
             ema_decay = SceneSmoothing(config.consistency).of if config.consistency else None
-        region, opener = shown.region, region_opener(config)
+        region, opener = asked.region, region_opener(config)
         if not same_region(config, before):
             region = None if opener is None else opener(info.height, info.width)
         return StyleTarget(codes, region, ema_decay, config.style, config.colour), go_over
@@ -135,7 +137,7 @@ class Controlled:
             judge = judge or NullDetector()
         levels = None
         if live and (steadied or (config.region is not None and before.region is None)):
-            levels = quality_levels(load_model(config, self.tell), info, config)
+            levels = quality_levels(load_model(config, self.notify), info, config)
 
         def go_over() -> None:
             if judge is not None and self.painting.detector is not None:
@@ -148,7 +150,7 @@ class Controlled:
         return go_over
 
     def _facts(self, info: StreamInfo, flow: Flow) -> dict[str, Any]:
-        """See `Levers.facts`."""
+        """See `RunHandles.facts`."""
         status, engine = flow.status(), self.painting.engine
         ages = {name: age.summary() for name, age in status.ages.items() if name != "recording"}
         live = isinstance(engine, LiveEngine)
@@ -186,8 +188,8 @@ def controlled(
     source: SwitchedSource,
     info: StreamInfo,
     painting: Painting,
-    shown: Shown,
-    tell: Callable[[str], None],
+    freeze_frame: FreezeFrame,
+    notify: Callable[[str], None],
 ) -> Controlled:
     """Prepare a run for changes. Raises SinkError where the folder for captures cannot be made."""
     recorder = None
@@ -195,10 +197,10 @@ def controlled(
         make_folder(job.captures)
 
         def open_film(path: Path) -> Sink:
-            return open_sink(str(path), info, encoding_of(config), tell=tell)
+            return open_sink(str(path), info, encoding_of(config), notify=notify)
 
         recorder = Recorder(job.captures, open_film)
-    return Controlled(job, config, model, source, info, painting, shown, recorder, tell)
+    return Controlled(job, config, model, source, info, painting, freeze_frame, recorder, notify)
 
 
 def _painted(config: RunConfig) -> tuple[object, ...]:
@@ -212,8 +214,8 @@ def _judged(config: RunConfig) -> tuple[object, ...]:
     return config.consistency, config.correct, config.flash_guard
 
 
-def _leave(serving: Future[None], desk: Desk) -> None:
-    desk.close()
+def _leave(serving: Future[None], controller: RunController) -> None:
+    controller.close()
     try:
         serving.result(_GOODBYE)
     except TimeoutError:

@@ -28,7 +28,7 @@ def ladder_of(
     deadline: float | None,
     flow: Flow,
     painting: Painting,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Ladder | None:
     """The ladder of a run with a deadline; None without one."""
     if deadline is None:
@@ -36,7 +36,7 @@ def ladder_of(
     engine = painting.engine
     opening = (lambda: bool(engine.opening)) if isinstance(engine, LiveEngine) else (lambda: False)
     steps = [_newest(flow), *_sparse(painting.sparse), *_smaller(engine)]
-    return Ladder(deadline, steps, tell, waiting=opening)
+    return Ladder(deadline, steps, notify, waiting=opening)
 
 
 def _newest(flow: Flow) -> DegradationStep:

@@ -41,7 +41,7 @@ def leaving(info: StreamInfo) -> StreamInfo:
 
 
 def live_of(
-    info: StreamInfo, config: RunConfig, duration: float | None, tell: Callable[[str], None]
+    info: StreamInfo, config: RunConfig, duration: float | None, notify: Callable[[str], None]
 ) -> Live | None:
     """How frames of this source flow; None where it is a film, of which nothing may be dropped."""
     if not info.live:
@@ -52,7 +52,7 @@ def live_of(
         slate_after=config.slate_after,
         slate=slate,
     )
-    return Live(filler, config.live_queue, duration, tell)
+    return Live(filler, config.live_queue, duration, notify)
 
 
 def outlets(job: Job, sinks: Sequence[Sink], config: RunConfig, *, live: bool) -> list[Outlet]:
@@ -96,7 +96,7 @@ def served_metrics(
     flow: Flow,
     events: EventLog,
     ladder: Ladder | None,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Iterator[None]:
     """Prometheus can read the run's figures inside the `with` block, where that is asked for."""
     if config.metrics is None:
@@ -110,5 +110,5 @@ def served_metrics(
     host, port = parse_address(config.metrics)
     with MetricsServer((host, port), text) as server:
         shown = f"[{host}]" if ":" in host else host
-        tell(f"metrics at http://{shown}:{server.port}/metrics")
+        notify(f"metrics at http://{shown}:{server.port}/metrics")
         yield

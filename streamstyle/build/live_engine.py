@@ -16,13 +16,13 @@ from streamstyle.flow import Future
 from streamstyle.types import Engine, StreamInfo
 
 
-def open_live_engine(levels: Sequence[QualityLevel], tell: Callable[[str], None]) -> LiveEngine:
+def open_live_engine(levels: Sequence[QualityLevel], notify: Callable[[str], None]) -> LiveEngine:
     """An engine that is there at once, and paints as soon as the first of these levels is open.
 
     Levels are opened on a thread, and what must be compiled for them by child processes."""
 
     def begin(open_one: Callable[[], Engine]) -> Future[Engine]:
-        compiler = Compiler(tell)
+        compiler = Compiler(notify)
 
         def open_compiled() -> Engine:
             with compiler.serving():
@@ -30,7 +30,7 @@ def open_live_engine(levels: Sequence[QualityLevel], tell: Callable[[str], None]
 
         return Future(open_compiled, "engine", cancel=compiler.cancel)
 
-    return LiveEngine(levels, begin, tell)
+    return LiveEngine(levels, begin, notify)
 
 
 def quality_levels(model: Model, info: StreamInfo, config: RunConfig) -> list[QualityLevel]:

@@ -64,16 +64,16 @@ class Model:
     on_gpu: Model | None = None
 
 
-def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
+def load_model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
     """Load the network and the codes, or the imported model, that `config` asks for. The network `auto` is
     the cheapest here that has the styles: `streamstyle.build.network` knows better once frames are known.
 
-    tell: hears that an engine is compiled, and why it cannot be kept. Raises ConfigError, ModelError.
+    notify: told that an engine is compiled, and why it cannot be kept. Raises ConfigError, ModelError.
     """
     imported = model_names()
     name = asked_model(config.style, imported)
     if name is not None:
-        return _imported_model(name, config, tell)
+        return _imported_model(name, config, notify)
     if config.region is not None and asked_model(config.region_style, imported):
         raise ConfigError("a region cannot be painted by an imported model; name a style of the network")
     if config.network == AUTO:
@@ -108,7 +108,7 @@ def load_model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) 
             halvings=halvings(height, width) if whole and config.correct == "repair" else 0,
             precision=config.precision,
             label=config.network,
-            tell=tell,
+            notify=notify,
             aside=aside(config, height, width, stateful=stateful),
             leave_gpu=leave_gpu,
         )
@@ -139,7 +139,7 @@ def able_networks(config: RunConfig) -> list[Manifest]:
     return able or manifests[:1]
 
 
-def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -> Model:
+def _imported_model(name: str, config: RunConfig, notify: Callable[[str], None]) -> Model:
     if config.region is not None:
         raise ConfigError(f"'{name}' is an imported model and cannot paint regions; leave --region out")
     if config.turn is not None:
@@ -161,7 +161,7 @@ def _imported_model(name: str, config: RunConfig, tell: Callable[[str], None]) -
             width,
             config.strength,
             cache=EngineCache(
-                cache_folder(), tell, aside=None if compiled is None else partial(compiled, "openvino")
+                cache_folder(), notify, aside=None if compiled is None else partial(compiled, "openvino")
             ),
             label=name,
         )

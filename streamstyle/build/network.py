@@ -49,23 +49,23 @@ class Tried:
         return self.fps is not None and self.fps >= rate
 
 
-def first_choice(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Chosen:
+def first_choice(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Chosen:
     """The painter as far as it is known before there is a source: of `auto` the cheapest network that has
-    the styles. tell: see `load_model`. Raises ConfigError, ModelError."""
+    the styles. notify: see `load_model`. Raises ConfigError, ModelError."""
     if asked_model(config.style, model_names()) is not None:
-        return Chosen(config, load_model(config, tell))
+        return Chosen(config, load_model(config, notify))
     if config.network != AUTO:
-        return Chosen(config, load_model(config, tell), NetworkChoice(config.network))
+        return Chosen(config, load_model(config, notify), NetworkChoice(config.network))
     able = tuple(able_networks(config))
     named = replace(config, network=able[0].name)
-    return Chosen(named, load_model(named, tell), NetworkChoice(able[0].name), able)
+    return Chosen(named, load_model(named, notify), NetworkChoice(able[0].name), able)
 
 
-def choose(first: Chosen, info: StreamInfo, tell: Callable[[str], None] = lambda _: None) -> Chosen:
+def choose(first: Chosen, info: StreamInfo, notify: Callable[[str], None] = lambda _: None) -> Chosen:
     """The painter of this source, see `decided`. A film waits for about a second a network, once, to have it
     measured; a live source never: it gets a richer network where that was measured before.
 
-    tell: hears what is measured and compiled. Raises ConfigError, ModelError.
+    notify: told what is measured and compiled. Raises ConfigError, ModelError.
     """
     if not first.able:
         return first
@@ -74,7 +74,7 @@ def choose(first: Chosen, info: StreamInfo, tell: Callable[[str], None] = lambda
     rate, size = rate_of(info), (info.height, info.width)
     tried = []
     if _has_choice(first):
-        for one in _tried(first, size, rate, None if info.live else tell):
+        for one in _tried(first, size, rate, None if info.live else notify):
             tried.append(one)
             if not one.keeps(rate):
                 break
@@ -83,7 +83,7 @@ def choose(first: Chosen, info: StreamInfo, tell: Callable[[str], None] = lambda
     config, model = first.config, first.model
     if name != config.network:
         config = replace(config, network=name)
-        model = load_model(config, tell)
+        model = load_model(config, notify)
     return Chosen(config, model, NetworkChoice(name, why, fps))
 
 
@@ -143,28 +143,28 @@ def each_network(config: RunConfig) -> list[RunConfig]:
 
 
 def measured_paces(
-    config: RunConfig, sizes: Sequence[tuple[int, int]], tell: Callable[[str], None]
+    config: RunConfig, sizes: Sequence[tuple[int, int]], notify: Callable[[str], None]
 ) -> Iterator[tuple[tuple[int, int], Tried]]:
     """The pace of each network that `auto` may take, for every size (height, width) of frames; what is not
     kept is measured. Nothing where there is no choice to make. Raises ConfigError, ModelError."""
-    first = first_choice(config, tell)
+    first = first_choice(config, notify)
     for size in sizes if _has_choice(first) else ():
-        for one in _tried(first, size, float("inf"), tell):
+        for one in _tried(first, size, float("inf"), notify):
             yield size, one
 
 
 def _tried(
-    first: Chosen, size: tuple[int, int], rate: float, tell: Callable[[str], None] | None
+    first: Chosen, size: tuple[int, int], rate: float, notify: Callable[[str], None] | None
 ) -> Iterator[Tried]:
-    """Each network's pace, the cheapest first. tell: None where nothing may be measured."""
-    kept = PaceCache(first.config.engine, tell or (lambda _: None))
+    """Each network's pace, the cheapest first. notify: None where nothing may be measured."""
+    kept = PaceCache(first.config.engine, notify or (lambda _: None))
     for manifest in first.able:
         key = _key(manifest, first.config, size)
         pace = kept.find(key)
         # What others slowed down may be faster, which matters where it was too slow.
-        if tell is not None and (pace is None or (pace.disturbed and pace.fps < rate)):
+        if notify is not None and (pace is None or (pace.disturbed and pace.fps < rate)):
             try:
-                pace = _measured(manifest.name, first, size, tell)
+                pace = _measured(manifest.name, first, size, notify)
             except EngineError as error:
                 yield Tried(manifest.name, None, str(error))
                 continue
@@ -178,10 +178,10 @@ def _of(name: str, pace: EnginePace | None) -> Tried:
     return Tried(name, pace.fps, others=pace.others if pace.disturbed else 0.0)
 
 
-def _measured(name: str, first: Chosen, size: tuple[int, int], tell: Callable[[str], None]) -> EnginePace:
+def _measured(name: str, first: Chosen, size: tuple[int, int], notify: Callable[[str], None]) -> EnginePace:
     config = replace(first.config, network=name)
-    model = first.model if name == first.config.network else load_model(config, tell)
-    tell(f"measuring how fast {name} paints {size[1]}x{size[0]} on this machine, once ...")
+    model = first.model if name == first.config.network else load_model(config, notify)
+    notify(f"measuring how fast {name} paints {size[1]}x{size[0]} on this machine, once ...")
     opener = partial(open_alone, config, model, *size)
     return measured(opener, StyleCondition(model.codes), size, asked_size(config, *size))
 

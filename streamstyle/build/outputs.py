@@ -54,13 +54,13 @@ def check_outputs(job: Job, info: StreamInfo, config: RunConfig) -> None:
 
 
 def open_sinks(
-    job: Job, info: StreamInfo, config: RunConfig, tell: Callable[[str], None] = lambda _: None
+    job: Job, info: StreamInfo, config: RunConfig, notify: Callable[[str], None] = lambda _: None
 ) -> list[Sink]:
     """Open every sink, see `open_sink`; where one cannot be opened, those before it are closed again."""
     sinks: list[Sink] = []
     try:
         for url in job.sinks:
-            sinks.append(open_sink(url, info, encoding_of(config), tell=tell))
+            sinks.append(open_sink(url, info, encoding_of(config), notify=notify))
     except BaseException:
         for sink in sinks:
             sink.close(complete=False)

@@ -12,7 +12,7 @@ from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
-from streamstyle.control.swappable_detector import ChangingDetector
+from streamstyle.control.swappable_detector import SwappableDetector
 from streamstyle.control.swappable_limiter import SwappableFlashLimiter
 from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter
 from streamstyle.engines.norm_stats import repainter_of
@@ -40,7 +40,7 @@ class Painting:
     process: Process
     engine: Engine
     scheduler: StyleScheduler
-    detector: ChangingDetector | None
+    detector: SwappableDetector | None
     flash_limiter: SwappableFlashLimiter | None
     sparse: SparseDetector | None
     events: EventLog
@@ -52,11 +52,11 @@ def painting_opener(
     job: Job,
     config: RunConfig,
     model: Model,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     *,
     changing: bool = False,
 ) -> Callable[[ExitStack, StreamInfo], Painting]:
-    """What opens the painting of a job; all that it opens is closed with the stack. tell: see `load_model`.
+    """What opens the painting of a job; all that it opens is closed with the stack. notify: see `load_model`.
     changing: repair and flash guard may be switched on later.
 
     Raises ConfigError at once for settings that do not fit together; the opener raises EngineError,
@@ -66,7 +66,7 @@ def painting_opener(
     detector, flash_limiter = detector_and_limiter(config, normalises=model.normalises)
     if changing and detector is None:
         detector = NullDetector()
-    judging = None if detector is None else ChangingDetector(detector)
+    judging = None if detector is None else SwappableDetector(detector)
     last_word = None if judging is None else SwappableFlashLimiter(flash_limiter)
     sparse = None if judging is None or config.latency is None else SparseDetector(judging)
     open_engine = sized_opener(config, model)
@@ -75,7 +75,7 @@ def painting_opener(
         engine: Engine
         repainter: Repainter | None
         if info.live:
-            engine = repainter = open_live_engine(quality_levels(model, info, config), tell)
+            engine = repainter = open_live_engine(quality_levels(model, info, config), notify)
         else:
             engine = open_engine(info)
             repainter = repainter_of(engine)

@@ -21,8 +21,8 @@ from streamstyle.build.outputs import check_outputs, open_sinks, outputs_of, ref
 from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
 from streamstyle.config import RunConfig
-from streamstyle.control.desk import Desk
-from streamstyle.control.shown import Shown
+from streamstyle.control.freeze_frame import FreezeFrame
+from streamstyle.control.run_controller import RunController
 from streamstyle.flow import Flow, Inlet, Stop, SwitchedSource, interruption
 from streamstyle.job import Job, Progress, RunSummary
 from streamstyle.media.letterbox import Fitted
@@ -39,14 +39,14 @@ def run_job(
     on_progress: Callable[[Progress], None],
     clock: Callable[[], float],
     model: Model | None = None,
-    tell: Callable[[str], None] = lambda _: None,
-    ready: Callable[[Desk], None] | None = None,
+    notify: Callable[[str], None] = lambda _: None,
+    ready: Callable[[RunController], None] | None = None,
 ) -> RunSummary:
     """Run one job to its end. Raises the first StreamStyleError of any stage.
 
-    clock: seconds, monotonic. model: another network than the bundled one. tell: hears what the user should
-    know at once: an engine is compiled, an output is cut off. ready: gets the desk where changes can be asked
-    for, before the first frame.
+    clock: seconds, monotonic. model: another network than the bundled one. notify: told what the user should
+    know at once: an engine is compiled, an output is cut off. ready: gets the controller, for changes,
+    before the first frame.
     """
     refuse_overlap(outputs_of(job), job.source)
     job = replace(job, sinks=grouped(job.sinks))
@@ -58,8 +58,10 @@ def run_job(
         deinterlace=config.deinterlace,
         background=config.background,
     )
-    first = Chosen(config, model) if model else first_choice(config, tell)
-    return _run(job, first, source, stop=stop, on_progress=on_progress, clock=clock, tell=tell, ready=ready)
+    first = Chosen(config, model) if model else first_choice(config, notify)
+    return _run(
+        job, first, source, stop=stop, on_progress=on_progress, clock=clock, notify=notify, ready=ready
+    )
 
 
 def repair_job(
@@ -93,13 +95,13 @@ def _run(
     stop: Stop,
     on_progress: Callable[[Progress], None],
     clock: Callable[[], float],
-    tell: Callable[[str], None] = lambda _: None,
-    ready: Callable[[Desk], None] | None = None,
+    notify: Callable[[str], None] = lambda _: None,
+    ready: Callable[[RunController], None] | None = None,
 ) -> RunSummary:
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
     changing = ready is not None or job.control is not None
-    open_painting = painting_opener(job, first.config, first.model, tell, changing=changing)
+    open_painting = painting_opener(job, first.config, first.model, notify, changing=changing)
     with ExitStack() as stack:
         opened = stack.enter_context(ExitStack())
         source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
@@ -107,21 +109,21 @@ def _run(
         deadline = deadline_of(first.config, info)
         check_outputs(job, info, first.config)
         if first.network is not None and (slow := slow_film(first.config, info)):
-            tell(slow)
-        chosen = choose(first, info, tell)
+            notify(slow)
+        chosen = choose(first, info, notify)
         config, model = chosen.config, chosen.model
         if model is not first.model:
-            open_painting = painting_opener(job, config, model, tell, changing=changing)
+            open_painting = painting_opener(job, config, model, notify, changing=changing)
         painting = open_painting(stack, info)
-        process = Shown(Fitted(painting.process, info.width, info.height))
+        process = FreezeFrame(Fitted(painting.process, info.width, info.height))
         control = None
         if isinstance(source, SwitchedSource):
             from streamstyle.build.control import controlled
 
-            control = controlled(job, config, model, source, info, painting, process, tell)
-        sinks = open_sinks(job, info, config, tell)
+            control = controlled(job, config, model, source, info, painting, process, notify)
+        sinks = open_sinks(job, info, config, notify)
         total = _expected_frames(job, info)
-        live = live_of(info, config, job.duration, tell)
+        live = live_of(info, config, job.duration, notify)
         flow = Flow(
             # The thread that reads the source closes it, so that nothing is closed under a blocked read.
             Inlet(_limited(source, job), opened.pop_all().close, interruption(source)),
@@ -131,8 +133,8 @@ def _run(
             capacity=config.queue,
         )
 
-        ladder = ladder_of(deadline, flow, painting, tell)
-        stack.enter_context(served_metrics(config, flow, painting.events, ladder, tell))
+        ladder = ladder_of(deadline, flow, painting, notify)
+        stack.enter_context(served_metrics(config, flow, painting.events, ladder, notify))
         state = partial(live_state, flow, ladder) if info.live else None
 
         def on_frame(frame: Frame) -> None:
@@ -151,7 +153,7 @@ def _run(
         )
 
 
-def _unheard(_desk: Desk) -> None:
+def _unheard(_controller: RunController) -> None:
     """The endpoint alone asks for changes."""
 
 

@@ -82,17 +82,17 @@ class Measured:
 
 
 def measured(
-    tasks: Mapping[str, Task], rounds: int, tell: Callable[[str], None]
+    tasks: Mapping[str, Task], rounds: int, notify: Callable[[str], None]
 ) -> tuple[dict[str, Measured], dict[str, str]]:
     """Measure all tasks in turn, `rounds` times; what was found by name, and of the rest why it was not.
 
-    tell: hears how far it is. Raises BenchError where a process breaks off.
+    notify: told how far it is. Raises BenchError where a process breaks off.
     """
     with ExitStack() as stack:
         ready: dict[str, tuple[Child, Ready]] = {}
         skipped: dict[str, str] = {}
         for name, task in tasks.items():
-            tell(f"{name}: warming up")
+            notify(f"{name}: warming up")
             child = stack.enter_context(Child(task))
             answer = child.ready()
             if isinstance(answer, Failure):
@@ -102,7 +102,7 @@ def measured(
         found: dict[str, list[Round]] = {name: [] for name in ready}
         for number in range(rounds):
             for name, (child, _) in ready.items():
-                tell(f"{name}: round {number + 1} of {rounds}")
+                notify(f"{name}: round {number + 1} of {rounds}")
                 found[name].append(child.round())
         return {
             name: Measured(answer.spec, answer.open_seconds, tuple(found[name]))

@@ -274,10 +274,10 @@ def _measured(
 
 
 def _teller(where: str) -> Callable[[str], None]:
-    def tell(sentence: str) -> None:
+    def notify(sentence: str) -> None:
         print(f"{where}{sentence}", file=sys.stderr, flush=True)
 
-    return tell
+    return notify
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -53,12 +53,12 @@ def command(arguments: argparse.Namespace) -> int:
     config = load_config(RunConfig, None, [*arguments.set, *shorthands])
     started = time.monotonic()
 
-    def tell(sentence: str) -> None:
+    def notify(sentence: str) -> None:
         print(f"{time.monotonic() - started:6.1f} s  {sentence}", file=sys.stderr, flush=True)
 
     configs = each_network(config)
     for one in configs:
-        model = load_model(one, tell)
+        model = load_model(one, notify)
         for width, height in arguments.size:
             engine = model.open_engine(height, width)
             spec = engine.spec
@@ -68,7 +68,7 @@ def command(arguments: argparse.Namespace) -> int:
             print(f"{width}x{height}: {named}{spec.name} {spec.precision} on {spec.device} is ready{why}")
     cv2.setNumThreads(1)  # as in a run
     sizes = [(height, width) for width, height in arguments.size]
-    for (height, width), pace in measured_paces(config, sizes, tell):
+    for (height, width), pace in measured_paces(config, sizes, notify):
         fast = f"about {pace.fps:.3g} fps in a run" if pace.fps else f"cannot be opened: {pace.trouble}"
         busy = f", measured while others took {pace.others:.0%} of the processors" if pace.others else ""
         print(f"{width}x{height}: {pace.name}, {fast}{busy}")

@@ -43,7 +43,7 @@ def add_command(commands: Any) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Repair and print the summary."""
     from streamstyle.build.run import repair_job
-    from streamstyle.cli.run import run_and_tell
+    from streamstyle.cli.run import run_and_report
     from streamstyle.config import RunConfig
     from streamstyle.errors import ConfigError
     from streamstyle.job import Job
@@ -63,4 +63,4 @@ def command(arguments: argparse.Namespace) -> int:
         consistency=arguments.consistency,
         overlay=arguments.overlay,
     )
-    return run_and_tell(partial(repair_job, arguments.original, job, config), as_json=arguments.json)
+    return run_and_report(partial(repair_job, arguments.original, job, config), as_json=arguments.json)

@@ -168,7 +168,7 @@ def command(arguments: argparse.Namespace) -> int:
         control=arguments.control,
         captures=arguments.captures,
     )
-    return run_and_tell(partial(run_job, job, config, tell=tell), as_json=arguments.json)
+    return run_and_report(partial(run_job, job, config, notify=notify), as_json=arguments.json)
 
 
 def _named(value: T | None, what: str) -> T:
@@ -180,14 +180,14 @@ def _named(value: T | None, what: str) -> T:
     return value
 
 
-def tell(sentence: str) -> None:
+def notify(sentence: str) -> None:
     """What the user should know at once, on stderr, beside the progress bar."""
     from tqdm import tqdm
 
     tqdm.write(sentence, file=sys.stderr)
 
 
-def run_and_tell(start: Callable[..., RunSummary], *, as_json: bool) -> int:
+def run_and_report(start: Callable[..., RunSummary], *, as_json: bool) -> int:
     """Start a job that Ctrl-C finishes and whose progress shows, print its summary; returns the exit code."""
     from streamstyle.flow import Stop
 

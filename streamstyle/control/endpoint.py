@@ -1,12 +1,12 @@
-"""The desk for other programs: requests come as messages, and each gets an answer."""
+"""Control requests from other programs: each message gets one answer."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Protocol
 
-from streamstyle.control.desk import Desk
 from streamstyle.control.requests import VERSION, from_json
+from streamstyle.control.run_controller import RunController
 from streamstyle.errors import StreamStyleError
 
 _PATIENCE = 0.1
@@ -26,18 +26,18 @@ class Wire(Protocol):
         """Nobody is answered any more."""
 
 
-def serve(wire: Wire, desk: Desk) -> None:
-    """Answer requests until the desk is closed, one after another."""
+def serve(wire: Wire, controller: RunController) -> None:
+    """Answer requests, one after another, until the controller is closed."""
     try:
-        while not desk.closed:
+        while not controller.closed:
             message = wire.receive(_PATIENCE)
             if message is not None:
-                wire.send(message[0], reply(desk, message[1]))
+                wire.send(message[0], reply(controller, message[1]))
     finally:
         wire.close()
 
 
-def reply(desk: Desk, data: bytes) -> bytes:
+def reply(controller: RunController, data: bytes) -> bytes:
     """The answer to one request as JSON, whatever the request is."""
     request, mark = from_json(data)
     answer: dict[str, Any] = {"version": VERSION, "ok": False}
@@ -46,6 +46,6 @@ def reply(desk: Desk, data: bytes) -> bytes:
     if isinstance(request, StreamStyleError):
         return json.dumps({**answer, "error": str(request)}).encode()
     try:
-        return json.dumps({**answer, "ok": True, **desk.answer(request)}).encode()
+        return json.dumps({**answer, "ok": True, **controller.answer(request)}).encode()
     except StreamStyleError as error:
         return json.dumps({**answer, "error": str(error)}).encode()

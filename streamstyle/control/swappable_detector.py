@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from streamstyle.types import AnalysisPair, AnomalyMap, Detector, Kind, Picture
 
 
-class ChangingDetector:
+class SwappableDetector:
     """Implements `Detector` by another one, which `use` replaces between two frames; from any thread."""
 
     def __init__(self, detector: Detector) -> None:

@@ -103,7 +103,7 @@ def source_hash(*paths: Path) -> str:
 class EngineCache:
     """A folder of compiled engines that several processes may use at once.
 
-    folder: made with mode 0700 when the first engine is stored. tell: hears, in a sentence each, that an
+    folder: made with mode 0700 when the first engine is stored. notify: told, in a sentence each, that an
     engine is compiled and what went wrong with the folder; nothing when all is at hand. aside: has what
     `Recipe.what` says compiled into the same folder by another process, and raises what compiling would; left
     out, and where the folder cannot be used, this process compiles. largest: bytes; what was not used for
@@ -113,14 +113,14 @@ class EngineCache:
     def __init__(
         self,
         folder: Path,
-        tell: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
         *,
         aside: Callable[[str], None] | None = None,
         largest: int = LARGEST,
         patience: float = _PATIENCE,
     ) -> None:
         self.folder = folder
-        self._tell = tell
+        self._notify = notify
         self._aside = aside
         self._largest = largest
         self._patience = patience
@@ -142,7 +142,7 @@ class EngineCache:
                 if kept is None:
                     stack.enter_context(self._locked(name, recipe.what))
             except OSError as error:
-                self._tell(f"compiled engines cannot be kept in {self.folder}: {error.strerror or error}")
+                self._notify(f"compiled engines cannot be kept in {self.folder}: {error.strerror or error}")
                 return self._compile(recipe)
             # Another process may have compiled it while this one waited for the lock.
             kept = self._read(name, recipe, remove=True) if kept is None else kept
@@ -164,7 +164,7 @@ class EngineCache:
         try:
             _make_private(self.folder)
         except OSError as error:
-            self._tell(f"{recipe.what} cannot be kept in {self.folder}: {error.strerror or error}")
+            self._notify(f"{recipe.what} cannot be kept in {self.folder}: {error.strerror or error}")
         else:
             self._store(_digest(recipe.key), recipe, compiled)
 
@@ -186,10 +186,10 @@ class EngineCache:
 
     def _compile(self, recipe: Recipe[Compiled]) -> Compiled:
         stalling = "" if self._aside is None else "in this process, for which frames may stall, "
-        self._tell(f"compiling {recipe.what}, {stalling}once ...")
+        self._notify(f"compiling {recipe.what}, {stalling}once ...")
         started = time.monotonic()
         compiled = recipe.compile()
-        self._tell(f"compiled {recipe.what} in {time.monotonic() - started:.1f} s")
+        self._notify(f"compiled {recipe.what} in {time.monotonic() - started:.1f} s")
         return compiled
 
     def _read(self, name: str, recipe: Recipe[Compiled], *, remove: bool = False) -> Compiled | None:
@@ -207,7 +207,7 @@ class EngineCache:
             return None
         except (OSError, ValueError, EngineError) as error:  # ValueError: msgspec's errors, no UTF-8
             if remove:
-                self._tell(f"the kept engine of {recipe.what} is refused and made anew: {error}")
+                self._notify(f"the kept engine of {recipe.what} is refused and made anew: {error}")
                 self._remove(name)
             return None
         with suppress(OSError):
@@ -221,7 +221,7 @@ class EngineCache:
         with self._lock_path(name).open("ab") as file:
             deadline = time.monotonic() + self._patience
             if not _lock(file):
-                self._tell(f"another process compiles {what}, waiting for it ...")
+                self._notify(f"another process compiles {what}, waiting for it ...")
                 while not _lock(file) and time.monotonic() < deadline:
                     time.sleep(0.05)
             yield
@@ -236,7 +236,7 @@ class EngineCache:
             _write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest)))
             self._trim(name)
         except (OSError, RuntimeError) as error:  # RuntimeError: the library cannot export
-            self._tell(f"the engine is not kept in {self.folder}: {error}")
+            self._notify(f"the engine is not kept in {self.folder}: {error}")
 
     def _trim(self, newest: str) -> None:
         """Remove what was not used for longest until all fit, and what was left half written."""

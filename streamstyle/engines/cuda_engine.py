@@ -60,7 +60,7 @@ def open_cuda(
     compiled: bool = True,
     cache: EngineCache | None = None,
     label: str = "the network",
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     why: str = "",
 ) -> DeviceEngine:
     """An engine on `gpu`, or on the CPU where that is None. halvings: see `DeviceEngine`.
@@ -93,7 +93,7 @@ def open_cuda(
         try:
             run = (recipe.compile() if cache is None else cache.get(recipe)).run
         except EngineError as error:
-            tell(f"cuda runs uncompiled, which is slower: {error}")
+            notify(f"cuda runs uncompiled, which is slower: {error}")
     engine = StatefulDeviceEngine if stateful else DeviceEngine
     return engine(
         *(as_network(run), config, height, width),
@@ -101,7 +101,7 @@ def open_cuda(
         spec=spec,
         halvings=halvings,
         capture=gpu is not None,
-        tell=tell,
+        notify=notify,
     )
 
 

@@ -136,7 +136,7 @@ class DeviceEngine:
     network: see `Network`; one whose shapes do not vary. spec: one slot more than its `in_flight` is made.
     halvings: how often picture and painting are halved for those who judge them, 0 not at all; left out for
     frames that are padded.
-    capture: record each slot's work as a CUDA graph, which is then started by one call. tell: hears why that
+    capture: record each slot's work as a CUDA graph, which is then started by one call. notify: told why that
     could not be done.
     """
 
@@ -151,9 +151,9 @@ class DeviceEngine:
         spec: EngineSpec,
         halvings: int = 0,
         capture: bool = False,
-        tell: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._network, self._device, self._spec, self._tell = network, device, spec, tell
+        self._network, self._device, self._spec, self._notify = network, device, spec, notify
         self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, config.layout.size, stateful=spec.stateful)
         self._in, self._compute, self._out = (Lane(device) for _ in range(3))
@@ -266,7 +266,7 @@ class DeviceEngine:
             raise
         except RuntimeError as error:
             self._capture = False
-            self._tell(f"{self._spec.name} runs without CUDA graphs: {first_line(error)}")
+            self._notify(f"{self._spec.name} runs without CUDA graphs: {first_line(error)}")
             return
         self._pool = graph.pool()
 

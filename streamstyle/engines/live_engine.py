@@ -55,18 +55,18 @@ class LiveEngine:
     it would keep a picture waiting that could have passed. Meanwhile pictures pass through, or are painted by
     the engine before, which is changed between two frames: each frame is finished by the engine that began
     it, so results stay in order, one for each picture. Where an engine lacks memory, when it opens or later,
-    the next level is taken, and `tell` gets one sentence. Called from one thread, but for `set_levels`.
+    the next level is taken, and `notify` gets one sentence. Called from one thread, but for `set_levels`.
     levels: what was named last. unpainted: pictures that passed."""
 
     def __init__(
         self,
         levels: Iterable[QualityLevel],
         begin: Callable[[Callable[[], Engine]], Opening],
-        tell: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         """begin: starts to open an engine elsewhere, and returns at once."""
         self._begin = begin
-        self._tell = tell
+        self._notify = notify
         self.levels = tuple(levels)
         self._level = 0
         self._asked: tuple[QualityLevel, ...] | None = self.levels
@@ -169,7 +169,7 @@ class LiveEngine:
         except EngineError as error:
             if self._serving is None:
                 raise
-            self._tell(f"{error}; the engine before goes on")
+            self._notify(f"{error}; the engine before goes on")
         else:
             self._retire()
             self._serving = _Serving(levels[0], engine, levels[1:])
@@ -179,9 +179,9 @@ class LiveEngine:
 
     def _open_below(self, levels: tuple[QualityLevel, ...], error: EngineMemoryError) -> None:
         if len(levels) < 2:
-            self._tell(f"{error}; nothing smaller is left, so frames go on unpainted")
+            self._notify(f"{error}; nothing smaller is left, so frames go on unpainted")
             return
-        self._tell(f"{error}; going on with {levels[1].what}")
+        self._notify(f"{error}; going on with {levels[1].what}")
         self._open(levels[1:])
 
     def _step_down(self, serving: _Serving, error: EngineMemoryError) -> None:

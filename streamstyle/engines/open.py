@@ -40,14 +40,14 @@ class _Wanted:
     halvings: int
     precision: str
     label: str
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     aside: Callable[[str, str], None] | None = None
     leave_gpu: bool = True
     why: str = ""
 
     def cache(self, engine: str) -> EngineCache:
         aside = None if self.aside is None else partial(self.aside, engine)
-        return EngineCache(cache_folder(), self.tell, aside=aside)
+        return EngineCache(cache_folder(), self.notify, aside=aside)
 
 
 def paint_all(engine: Engine, pictures: Iterable[Picture], condition: StyleCondition) -> Iterator[Picture]:
@@ -73,7 +73,7 @@ def open_engine(
     halvings: int = 0,
     precision: str = "auto",
     label: str = "the network",
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     aside: Callable[[str, str], None] | None = None,
     leave_gpu: bool = True,
 ) -> Engine:
@@ -83,7 +83,7 @@ def open_engine(
     from frame to frame, so that conditions may set `ema_decay`; one frame at a time then. masks: conditions
     will have them; an engine that is slower for it is else made so by the first. halvings: how often engines
     on a device halve picture and painting for `InferenceFuture.small`. precision: one of the engine's
-    `PRECISIONS`. tell: hears that an engine is compiled, once (`label` for WxH), and why it cannot be kept
+    `PRECISIONS`. notify: told that an engine is compiled, once (`label` for WxH), and why it cannot be kept
     for the next start. aside: for callers that cannot wait, has the engine of this name compiled into the
     cache by another process (see `EngineCache`; the second argument is for people). leave_gpu: whether "auto"
     paints on the processor where the GPU lacks memory for this size. Raises ConfigError for an unknown name
@@ -91,7 +91,7 @@ def open_engine(
     engine cannot be had. Only "auto" goes on to another one, and says why in `spec.why`."""
     wanted = _Wanted(
         *(architecture, weights, height, width, stateful, masks, halvings),
-        *(precision, label, tell, aside, leave_gpu),
+        *(precision, label, notify, aside, leave_gpu),
     )
     if name == "auto":
         return _open_any(wanted)
@@ -165,7 +165,7 @@ def _asked_of_gpu(name: str, wanted: _Wanted) -> dict[str, Any]:
         "halvings": wanted.halvings,
         "cache": wanted.cache(name),
         "label": wanted.label,
-        "tell": wanted.tell,
+        "notify": wanted.notify,
         "why": wanted.why,
     }
 
@@ -192,7 +192,7 @@ def _open_openvino(wanted: _Wanted) -> Engine:
 def _open_torch(wanted: _Wanted) -> Engine:
     check_memory(wanted.height, wanted.width)
     if wanted.aside is not None:
-        wanted.tell("the torch engine is made in this process, for which frames may stall")
+        wanted.notify("the torch engine is made in this process, for which frames may stall")
     # Importing torch takes two seconds; an engine out of the cache needs none of it.
     from streamstyle.engines.torch_engine import StatefulTorchEngine, TorchEngine
     from streamstyle.nets.ema_norm import StatefulFrameGenerator

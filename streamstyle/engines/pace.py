@@ -103,11 +103,11 @@ def _multiple(height: int, width: int) -> float:
 
 class PaceCache:
     """Measurements of this machine, kept beside the engines. engine: the name that a run asks for.
-    tell: see `EngineCache`."""
+    notify: see `EngineCache`."""
 
-    def __init__(self, engine: str = "openvino", tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, engine: str = "openvino", notify: Callable[[str], None] = lambda _: None) -> None:
         self._engine = engine
-        self._cache = EngineCache(cache_folder() / "paces", tell)
+        self._cache = EngineCache(cache_folder() / "paces", notify)
 
     @cached_property
     def _machine(self) -> dict[str, Any]:

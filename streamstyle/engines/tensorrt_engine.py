@@ -69,13 +69,13 @@ def open_tensorrt(
     halvings: int = 0,
     cache: EngineCache | None = None,
     label: str = "the network",
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     why: str = "",
 ) -> DeviceEngine:
     """An engine on `gpu` for all sizes of the bucket that `height` x `width` lies in.
 
     gpu: None leaves everything on the CPU, which TensorRT itself cannot do. halvings: see `DeviceEngine`.
-    tell: hears how the build goes on. Raises EngineError, ModelError.
+    notify: told how the build goes on. Raises EngineError, ModelError.
     """
     library = import_tensorrt()
     config = GeneratorConfig.from_json(architecture)
@@ -91,10 +91,10 @@ def open_tensorrt(
     }
 
     def compile_() -> Package:
-        tell("tensorrt 1/3: exporting the network")
+        notify("tensorrt 1/3: exporting the network")
         network = deployed_network(architecture, weights, precision, device, stateful=stateful)
-        data = build(library, network, config, bucket, stateful=stateful, tell=tell)
-        tell("tensorrt 3/3: reading the engine back")
+        data = build(library, network, config, bucket, stateful=stateful, notify=notify)
+        notify("tensorrt 3/3: reading the engine back")
         return load(data)
 
     recipe = Recipe(
@@ -107,7 +107,7 @@ def open_tensorrt(
     spec = EngineSpec("tensorrt", precision, str(device), in_flight=in_flight, stateful=stateful, why=why)
     engine = StatefulDeviceEngine if stateful else DeviceEngine
     network = as_network(package.run)
-    return engine(network, config, height, width, device=device, spec=spec, halvings=halvings, tell=tell)
+    return engine(network, config, height, width, device=device, spec=spec, halvings=halvings, notify=notify)
 
 
 def build(
@@ -117,7 +117,7 @@ def build(
     bucket: Bucket,
     *,
     stateful: bool,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> bytes:
     """The engine as `torch_tensorrt.save` writes it. Raises EngineError."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -126,7 +126,7 @@ def build(
         try:
             program = export(LevelFrames(network), config, bucket, stateful=stateful)  # type: ignore[arg-type]
             inputs = [library.Input(**shapes) for shapes in profile(config, bucket, stateful=stateful)]
-            tell("tensorrt 2/3: TensorRT chooses its kernels; this takes minutes")
+            notify("tensorrt 2/3: TensorRT chooses its kernels; this takes minutes")
 
             def compile_(workspace: int) -> Any:
                 return library.dynamo.compile(
@@ -141,7 +141,7 @@ def build(
                     reuse_cached_engines=False,
                 )
 
-            compiled = with_less_workspace(compile_, tell)
+            compiled = with_less_workspace(compile_, notify)
             # retrace=False: what was compiled is written down as it is, and not run once more for it.
             library.save(compiled, str(path), output_format="exported_program", retrace=False)
             return path.read_bytes()
@@ -166,7 +166,7 @@ def profile(config: GeneratorConfig, bucket: Bucket, *, stateful: bool) -> list[
     ]
 
 
-def with_less_workspace(compile_: Callable[[int], Built], tell: Callable[[str], None]) -> Built:
+def with_less_workspace(compile_: Callable[[int], Built], notify: Callable[[str], None]) -> Built:
     """What `compile_` makes of the first of `WORKSPACES` that does not run out of memory.
 
     Raises EngineError where the last does, and what else `compile_` raises.
@@ -181,7 +181,7 @@ def with_less_workspace(compile_: Callable[[int], Built], tell: Callable[[str], 
                 raise EngineError(
                     "TensorRT runs out of GPU memory: close what else uses the GPU, or take --engine cuda"
                 ) from error
-            tell(f"out of GPU memory; building again with a workspace of {smaller >> 20} MiB")
+            notify(f"out of GPU memory; building again with a workspace of {smaller >> 20} MiB")
     raise AssertionError("the last workspace returns or raises")
 
 

@@ -47,13 +47,13 @@ class Stop:
 @dataclass(frozen=True)
 class Live:
     """How a live source is served. depth: frames that wait before `process`; older ones are dropped.
-    duration: seconds after which the run ends, whether frames come or not; None for no limit. tell: hears
+    duration: seconds after which the run ends, whether frames come or not; None for no limit. notify: told
     that a slate is shown, and that frames come again."""
 
     filler: FillerConfig
     depth: int = 2
     duration: float | None = None
-    tell: Callable[[str], None] = lambda _: None
+    notify: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -322,9 +322,9 @@ class Flow:
         assert self._timeline is not None
         assert self._live is not None
         if back and self._slating:
-            self._live.tell(f"frames come again after {time.monotonic() - self._timeline.left:.1f} s")
+            self._live.notify(f"frames come again after {time.monotonic() - self._timeline.left:.1f} s")
         elif not back and self._timeline.slating and not self._slating:
-            self._live.tell("no frame comes: a slate is shown until one does")
+            self._live.notify("no frame comes: a slate is shown until one does")
         self._slating = not back and self._timeline.slating
 
     def _give_up_who_is_stuck(self, ending_since: float) -> None:

@@ -80,7 +80,7 @@ class LiveSource:
         self._pictures: Iterator[av.VideoFrame] = iter(())
         self._heads: list[av.VideoFrame] = []
         self._info: StreamInfo | None = None
-        self._ear: _Ear | None = None
+        self._audio: _AudioDecoder | None = None
         self._pace: Pace | None = None
         self._since = 0.0  # when the last packet came
         self._stopped = False
@@ -183,7 +183,7 @@ class LiveSource:
         if self._opening.film and (ends or "hls" in container.format.name):
             self._pace = Pace()
         sound = next((s for s in container.streams.audio if s.codec_context is not None), None)
-        self._ear = None if sound is None else _Ear(sound, self._clock, self._sound)
+        self._audio = None if sound is None else _AudioDecoder(sound, self._clock, self._sound)
         self._pictures = self._deinterlacer(self._decoded(container, stream, ends=ends))
         deadline = time.monotonic() + self._limits.open
         head = next(self._pictures, None)
@@ -247,7 +247,7 @@ class LiveSource:
             matrix=matrix_of(head),
             audio_streams=len(container.streams.audio),
             live=True,
-            sound=None if self._ear is None else self._sound,
+            sound=None if self._audio is None else self._sound,
         )
 
     def _packets(self, container: InputContainer, *, ends: bool) -> Iterator[Packet[Any]]:
@@ -286,8 +286,8 @@ class LiveSource:
                 for picture in self._decode(stream, packet):
                     yield picture
                     seen, limit = time.monotonic(), self._limits.read
-            elif self._ear is not None and packet.stream_index == self._ear.index:
-                self._ear.hear(packet)
+            elif self._audio is not None and packet.stream_index == self._audio.index:
+                self._audio.decode(packet)
             if time.monotonic() - seen > limit:
                 raise TimeoutError
         yield from self._decode(stream, None)
@@ -315,8 +315,8 @@ class LiveSource:
             self._pace.hold(stamp, lambda: self._stopped)
         now = time.monotonic()
         ticks = self._clock.place(stamp, now)
-        if self._ear is not None:
-            self._ear.anchored()
+        if self._audio is not None:
+            self._audio.anchored()
         if self._clock.stale and self._pace is None:
             self._counts["stale"] += 1
             return
@@ -346,7 +346,7 @@ class LiveSource:
         return live_error(self._opening, error, self._pipe.complaint())
 
     def _free(self) -> None:
-        self._pictures, self._heads, self._ear = iter(()), [], None
+        self._pictures, self._heads, self._audio = iter(()), [], None
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -355,7 +355,7 @@ class LiveSource:
             self._pipe = None
 
 
-class _Ear:
+class _AudioDecoder:
     """Decodes one sound stream into a SoundBuffer, once the clock knows where it lies."""
 
     def __init__(self, stream: AudioStream, clock: LiveClock, sound: SoundBuffer) -> None:
@@ -367,7 +367,7 @@ class _Ear:
         self._end = 0
         self._waiting: list[tuple[float, np.ndarray[Any, np.dtype[np.float32]]]] = []
 
-    def hear(self, packet: Packet[Any]) -> None:
+    def decode(self, packet: Packet[Any]) -> None:
         """Damaged sound is a gap, no reason to lose the picture."""
         try:
             for decoded in self._stream.decode(packet):

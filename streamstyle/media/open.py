@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streamstyle.media.deinterlace import Deinterlacing
     from streamstyle.media.reconnecting import ReconnectingSource
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def _film(path: str, decoder: str, deinterlace: Deinterlacing, background: str) -> Source:
@@ -48,31 +48,31 @@ def _subscription(url: str) -> Source:
     return ZmqSource(url)
 
 
-def _file(path: str, info: StreamInfo, how: Encoding, _tell: Tell) -> Sink:
+def _file(path: str, info: StreamInfo, how: Encoding, _notify: Notify) -> Sink:
     from streamstyle.media.av_sink import FileSink
 
     return FileSink(path, info, how)
 
 
-def _preview(url: str, _info: StreamInfo, _how: Encoding, tell: Tell) -> Sink:
+def _preview(url: str, _info: StreamInfo, _how: Encoding, notify: Notify) -> Sink:
     from streamstyle.media.preview.sink import PreviewSink
 
-    return PreviewSink(url, tell)
+    return PreviewSink(url, notify)
 
 
-def _virtual_camera(url: str, info: StreamInfo, _how: Encoding, _tell: Tell) -> Sink:
+def _virtual_camera(url: str, info: StreamInfo, _how: Encoding, _notify: Notify) -> Sink:
     from streamstyle.media.virtualcam_sink import VirtualCameraSink
 
     return VirtualCameraSink(url, info)
 
 
-def _streams(urls: str, info: StreamInfo, how: Encoding, tell: Tell) -> Sink:
+def _streams(urls: str, info: StreamInfo, how: Encoding, notify: Notify) -> Sink:
     from streamstyle.media.net.stream_sink import StreamSink
 
-    return StreamSink(urls.split(_AND), info, how, tell=tell)
+    return StreamSink(urls.split(_AND), info, how, notify=notify)
 
 
-def _publication(url: str, _info: StreamInfo, _how: Encoding, _tell: Tell) -> Sink:
+def _publication(url: str, _info: StreamInfo, _how: Encoding, _notify: Notify) -> Sink:
     from streamstyle.media.zmq_sink import ZmqSink
 
     return ZmqSink(url)
@@ -83,9 +83,9 @@ _SOURCES: dict[str, Callable[[str], Source]] = {
     **dict.fromkeys(SCHEMES, _subscription),
 }
 
-_SINKS: dict[str, Callable[[str, StreamInfo, Encoding, Tell], Sink]] = {
+_SINKS: dict[str, Callable[[str, StreamInfo, Encoding, Notify], Sink]] = {
     "": _file,
-    "null": lambda _path, _info, _how, _tell: NullSink(),
+    "null": lambda _path, _info, _how, _notify: NullSink(),
     "preview": _preview,
     "virtualcam": _virtual_camera,
     **dict.fromkeys(NETWORK, _streams),
@@ -183,17 +183,17 @@ def open_sink(
     info: StreamInfo,
     how: Encoding = USUAL,
     *,
-    tell: Tell = lambda _: None,
+    notify: Notify = lambda _: None,
 ) -> Sink:
     """The sink for a path or a scheme of the table. how: of films and streams.
 
-    tell: hears what the user should know while it runs. Raises ConfigError for a scheme or suffix that is not
+    notify: told what the user should know at once. Raises ConfigError for a scheme or suffix that is not
     known, SinkError where nothing can be written.
     """
     scheme = _scheme(url)
     if scheme not in _SINKS:
         raise _unknown_sink(url)
-    return _SINKS[scheme](url, info, how, tell)
+    return _SINKS[scheme](url, info, how, notify)
 
 
 def check_sink(url: str, info: StreamInfo, how: Encoding = USUAL) -> None:

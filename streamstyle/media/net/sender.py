@@ -62,14 +62,14 @@ class _Message:
 class Sender:
     """Keeps one network output going in a child process.
 
-    tell: hears when the output fails and when it is back. Counters: `packets` taken by the relay, `restarts`
+    notify: told when the output fails and when it is back. Counters: `packets` taken by the relay, `restarts`
     of it, `dropped` packets since it was open for the first time.
     """
 
-    def __init__(self, target: Target, tell: Callable[[str], None]) -> None:
+    def __init__(self, target: Target, notify: Callable[[str], None]) -> None:
         self.name = target.name
         self._target = target
-        self._tell = tell
+        self._notify = notify
         self._state = _State.DOWN
         self._process: subprocess.Popen[bytes] | None = None
         self._waiting: deque[_Message] = deque()
@@ -196,7 +196,7 @@ class Sender:
         self._was_open = True
         self._began_at = time.monotonic() if self._began_at is None else self._began_at
         if self._outage:
-            self._tell(f"{self.name} is back; {self._lost} packets were dropped meanwhile.")
+            self._notify(f"{self.name} is back; {self._lost} packets were dropped meanwhile.")
         self._outage = False
         self._lost = 0
 
@@ -250,7 +250,7 @@ class Sender:
         self._failures += 1
         self._retry_at = time.monotonic() + pause * random.uniform(0.8, 1.2)
         if not self._outage:
-            self._tell(f"{self.name} is cut off: {self._reason}; it is called again until it answers.")
+            self._notify(f"{self.name} is cut off: {self._reason}; it is called again until it answers.")
         self._outage = True
         self._drop(sum(m.packet for m in self._waiting))
         self._forget()

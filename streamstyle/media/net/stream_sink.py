@@ -42,9 +42,9 @@ class StreamSink:
         info: StreamInfo,
         how: Encoding = USUAL,
         *,
-        tell: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._senders = [Sender(target, tell) for target in map(target_of, urls)]
+        self._senders = [Sender(target, notify) for target in map(target_of, urls)]
         self._info = info
         self._notes: list[str] = []
         self._video = live_video(info, how, self.name, self._notes)

@@ -26,11 +26,11 @@ _LONGEST_SIDE = 65_500  # of a JPEG
 class PreviewSink:
     """A Sink for eyes. A picture is encoded once for all viewers, and only when one waits for it.
 
-    tell: hears the page's address. Counters: `frames`; `pictures` encoded; `shown` to viewers, one for each;
+    notify: told the page's address. Counters: `frames`; `pictures` encoded; `shown` to viewers, one for each;
     `refused` requests.
     """
 
-    def __init__(self, url: str, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, url: str, notify: Callable[[str], None] = lambda _: None) -> None:
         """Raises ConfigError, SinkError."""
         port, token = _parsed(url)
         try:
@@ -45,7 +45,7 @@ class PreviewSink:
         self._times: deque[float] = deque(maxlen=60)
         self._frames = 0
         self._pictures = 0
-        tell(f"preview: {self.address}")
+        notify(f"preview: {self.address}")
 
     def write(self, frame: Frame) -> None:
         """Show one frame to whoever waits for one. Raises SinkError after `close`."""

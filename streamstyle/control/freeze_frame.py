@@ -9,7 +9,7 @@ from streamstyle.errors import ConfigError
 from streamstyle.types import Frame
 
 
-class Shown:
+class FreezeFrame:
     """Stands after `process`, whose frames it passes on; `hold` and `release` from any thread."""
 
     def __init__(self, process: Callable[[Iterable[Frame | None]], Iterator[Frame]]) -> None:

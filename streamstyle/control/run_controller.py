@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from streamstyle.config import RunConfig
+from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.recorder import Recorder, free_name
 from streamstyle.control.requests import (
     NONE,
@@ -23,7 +24,6 @@ from streamstyle.control.requests import (
     StopRecording,
     Switch,
 )
-from streamstyle.control.shown import Shown
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.errors import ConfigError
 from streamstyle.files import write_picture
@@ -36,7 +36,7 @@ _JUDGED = ("correct", "flash_guard")
 
 
 @dataclass(frozen=True)
-class Levers:
+class RunHandles:
     """What of a run can be moved.
 
     target: the look that settings mean, given those before and their look, whose region is used again where
@@ -51,21 +51,21 @@ class Levers:
     switch: Callable[[str, float], None]
     attach: Callable[[str], None]
     detach: Callable[[str], None]
-    shown: Shown
+    freeze_frame: FreezeFrame
     recorder: Recorder | None
     captures: Path | None
     facts: Callable[[], Mapping[str, Any]]
     live: bool
 
 
-class Desk:
+class RunController:
     """Answers one request after another, from any thread."""
 
-    def __init__(self, config: RunConfig, source: str, levers: Levers) -> None:
+    def __init__(self, config: RunConfig, source: str, handles: RunHandles) -> None:
         self._lock = Lock()
         self._config = config
         self._source = source
-        self._levers = levers
+        self._handles = handles
         self.closed = False
 
     @property
@@ -107,37 +107,37 @@ class Desk:
             case Switch():
                 self._switch(request)
             case AddSink():
-                self._levers.attach(request.sink)
+                self._handles.attach(request.sink)
             case RemoveSink():
-                self._levers.detach(request.sink)
+                self._handles.detach(request.sink)
             case Pause():
                 self._need_live("hold the picture of")
-                self._levers.shown.hold()
+                self._handles.freeze_frame.hold()
             case Resume():
-                self._levers.shown.release()
+                self._handles.freeze_frame.release()
 
     def _set(self, request: Set) -> None:
         before = self._config
         config = changed(before, request)
         if config == before:
             return
-        levers = self._levers
-        target, also = levers.target(config, before, levers.scheduler.target)
+        handles = self._handles
+        target, also = handles.target(config, before, handles.scheduler.target)
         also()
-        levers.scheduler.ask(target, request.fade)
+        handles.scheduler.ask(target, request.fade)
         self._config = config
 
     def _switch(self, request: Switch) -> None:
         self._need_live("put another source in the place of")
-        self._levers.switch(request.source, request.timeout)
+        self._handles.switch(request.source, request.timeout)
         self._source = request.source
 
     def _need_live(self, what: str) -> None:
-        if not self._levers.live:
+        if not self._handles.live:
             raise ConfigError(f"cannot {what} a film: every frame of it is painted, in its own time")
 
     def _snapshot(self) -> Path:
-        folder, last = self._levers.captures, self._levers.shown.last
+        folder, last = self._handles.captures, self._handles.freeze_frame.last
         if folder is None:
             raise ConfigError("this run was started without a folder for captures: give it one (--captures)")
         if last is None:
@@ -148,13 +148,13 @@ class Desk:
 
     @property
     def _recorder(self) -> Recorder:
-        if self._levers.recorder is None:
+        if self._handles.recorder is None:
             raise ConfigError("this run was started without a folder for captures: give it one (--captures)")
-        return self._levers.recorder
+        return self._handles.recorder
 
     def _status(self) -> Answer:
-        config, levers = self._config, self._levers
-        recording = None if levers.recorder is None else levers.recorder.path
+        config, handles = self._config, self._handles
+        recording = None if handles.recorder is None else handles.recorder.path
         return {
             "style": config.style,
             "strength": config.strength,
@@ -166,11 +166,11 @@ class Desk:
             "region_feather": config.region_feather,
             "correct": config.correct,
             "flash_guard": config.flash_guard,
-            "fading": levers.scheduler.fading,
+            "fading": handles.scheduler.fading,
             "source": self._source,
-            "paused": levers.shown.held,
+            "paused": handles.freeze_frame.held,
             "recording": None if recording is None else str(recording),
-            **levers.facts(),
+            **handles.facts(),
         }
 
 
