@@ -33,6 +33,7 @@ ALLOWED = {
     "engines": {"types", "errors", "nets"},
     "flow": {"types", "errors", "telemetry"},
     "control": {"types", "errors", "config", "files", "flow"},
+    "web": {"types", "errors", "config", "urls", "telemetry", "flow", "control"},
     "train": {
         *("types", "errors", "config", "telemetry", "files", "page"),
         *("media", "nets", "temporal", "metrics", "styles"),
@@ -55,6 +56,9 @@ ONLY_IN = {
     "onnxruntime": {"engines"},
     "torch": {"nets", "engines", "train", "metrics", "explain"},
     "pickle": set(),
+    "asyncio": {"web"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
 }
 
 

@@ -25,6 +25,7 @@ from stand_in_run import LONG, CodeEngine, StandInSource, stand_in_sources
 
 from streamstyle.build import control as build_control
 from streamstyle.build import network as build_network
+from streamstyle.build import watch as build_watch
 from streamstyle.build.model import Model
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
@@ -407,7 +408,7 @@ def test_another_source_gets_the_time_out_of_the_run(
         asked.append(timeout)
         return StandInSource()
 
-    monkeypatch.setattr(build_control, "open_source", open_other)
+    monkeypatch.setattr(build_watch, "open_source", open_other)
     with session(tmp_path, source_timeout=7.0) as run:
         run.switch("other:")
     assert asked == [7.0]

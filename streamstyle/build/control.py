@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from streamstyle.build.live_engine import quality_levels
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.outputs import encoding_of, refuse_overlap
 from streamstyle.build.painting import Painting, detector_and_limiter
+from streamstyle.build.watch import WATCHED, Watch, source_opener
 from streamstyle.config import RunConfig
 from streamstyle.control.endpoint import serve
 from streamstyle.control.freeze_frame import FreezeFrame
@@ -24,14 +25,17 @@ from streamstyle.control.style_scheduler import StyleTarget
 from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
 from streamstyle.files import make_folder
-from streamstyle.flow import Flow, Future, Outlet, SwitchedSource
+from streamstyle.flow import Flow, FlowStatus, Future, Outlet, SwitchedSource
 from streamstyle.job import Job
-from streamstyle.media.open import is_file, open_sink, open_source
+from streamstyle.media.open import is_file, open_sink
 from streamstyle.media.zmq_control import ControlSocket
 from streamstyle.temporal.detector import NullDetector
 from streamstyle.temporal.scene_smoothing import SceneSmoothing
 from streamstyle.types import FlashLimiter, Sink, StreamInfo
 from streamstyle.urls import masked
+
+RECORDING = "recording"
+"""Name of the recorder in figures."""
 
 _GOODBYE = 1.0
 """Seconds that the last request may take once the run is over."""
@@ -50,16 +54,22 @@ class Controlled:
     freeze_frame: FreezeFrame
     recorder: Recorder | None
     notify: Callable[[str], None]
+    watch: Watch | None = None
 
     @property
     def outlets(self) -> list[Outlet]:
         """What the run writes to for our sake."""
-        if self.recorder is None:
-            return []
-        return [Outlet(self.recorder, "recording", self.config.queue, patience=60.0)]
+        made = []
+        if self.recorder is not None:
+            made.append(Outlet(self.recorder, RECORDING, self.config.queue, patience=60.0))
+        if self.watch is not None:
+            made.append(Outlet(self.watch.sink, WATCHED, self.config.live_queue, patience=1.0))
+        return made
 
-    def open(self, stack: ExitStack, flow: Flow, ready: Callable[[RunController], None]) -> None:
-        """Serve requests until the stack is closed; `ready` gets the controller.
+    def open(
+        self, stack: ExitStack, flow: Flow, figures: Callable[[], str], ready: Callable[[RunController], None]
+    ) -> None:
+        """Serve requests until the stack is closed; `ready` gets the controller. figures: for Prometheus.
 
         Raises ConfigError, SinkError."""
         info = self.info
@@ -73,6 +83,7 @@ class Controlled:
             recorder=self.recorder,
             captures=self.job.captures,
             facts=partial(self._facts, info, flow),
+            figures=figures,
             live=info.live,
         )
         controller = RunController(self.config, self.job.source, handles)
@@ -86,16 +97,10 @@ class Controlled:
 
     def _switch(self, url: str, timeout: float) -> None:
         """See `RunHandles.switch`."""
-        decoder = self.config.decoder if is_file(url) else "cpu"
-        source = open_source(
-            url,
-            timeout=self.config.source_timeout,
-            decoder=decoder,
-            live=self.config.live or self.source.paced,
-            deinterlace=self.config.deinterlace,
-            background=self.config.background,
-        )
-        self.source.switch(source, timeout)
+        config = self.config
+        decoder = config.decoder if is_file(url) else "cpu"
+        config = replace(config, decoder=decoder, live=config.live or self.source.paced)
+        self.source.switch(source_opener(self.watch)(url, config), timeout)
 
     def _attach(self, info: StreamInfo, flow: Flow, url: str) -> None:
         """See `RunHandles.attach`."""
@@ -152,7 +157,7 @@ class Controlled:
     def _facts(self, info: StreamInfo, flow: Flow) -> dict[str, Any]:
         """See `RunHandles.facts`."""
         status, engine = flow.status(), self.painting.engine
-        ages = {name: age.summary() for name, age in status.ages.items() if name != "recording"}
+        ages = {name: age.summary() for name, age in status.ages.items() if name != RECORDING}
         live = isinstance(engine, LiveEngine)
         return {
             "live": info.live,
@@ -164,7 +169,9 @@ class Controlled:
             "frames_out": status.left,
             "fps": round(status.fps, 2),
             "flagged": self.painting.events.flagged_frames,
-            "dropped": sum(n for name, n in status.drops.items() if name != "recording"),
+            "dropped": sum(n for name, n in status.drops.items() if name != RECORDING),
+            "drops": dict(status.drops),
+            "late": {f"p{share * 100:g}_ms": _late(status, share) for share in (0.5, 0.99)},
             "seconds": round(status.seconds, 3),
             "age": ages if live else {},
             "outputs": [
@@ -175,7 +182,7 @@ class Controlled:
                     "stuck": name in status.stuck,
                 }
                 for name, dropped in status.drops.items()
-                if name not in {"capture", "recording"}
+                if name not in {"capture", RECORDING, WATCHED}
             ],
             "silent": status.stalled,
         }
@@ -190,6 +197,7 @@ def controlled(
     painting: Painting,
     freeze_frame: FreezeFrame,
     notify: Callable[[str], None],
+    watch: Watch | None = None,
 ) -> Controlled:
     """Prepare a run for changes. Raises SinkError where the folder for captures cannot be made."""
     recorder = None
@@ -200,7 +208,12 @@ def controlled(
             return open_sink(str(path), info, encoding_of(config), notify=notify)
 
         recorder = Recorder(job.captures, open_film)
-    return Controlled(job, config, model, source, info, painting, freeze_frame, recorder, notify)
+    return Controlled(job, config, model, source, info, painting, freeze_frame, recorder, notify, watch)
+
+
+def _late(status: FlowStatus, share: float) -> float:
+    """Percentile of the ages of late in ms, at the slowest output."""
+    return round(1e3 * max((ages.recent(share) for ages in status.ages.values()), default=0.0), 1)
 
 
 def _painted(config: RunConfig) -> tuple[object, ...]:

@@ -90,25 +90,23 @@ def live_state(flow: Flow, ladder: Ladder | None) -> LiveState:
     )
 
 
+def figures_of(flow: Flow, events: EventLog, ladder: Ladder | None) -> str:
+    """A run's figures for Prometheus."""
+    degradations = 0 if ladder is None else len(ladder.active)
+    return metrics_text(flow.status(), degradations=degradations, flagged=events.flagged_frames)
+
+
 @contextmanager
 def served_metrics(
-    config: RunConfig,
-    flow: Flow,
-    events: EventLog,
-    ladder: Ladder | None,
-    notify: Callable[[str], None],
+    config: RunConfig, figures: Callable[[], str], notify: Callable[[str], None]
 ) -> Iterator[None]:
     """Prometheus can read the run's figures inside the `with` block, where that is asked for."""
     if config.metrics is None:
         yield
         return
 
-    def text() -> str:
-        degradations = 0 if ladder is None else len(ladder.active)
-        return metrics_text(flow.status(), degradations=degradations, flagged=events.flagged_frames)
-
     host, port = parse_address(config.metrics)
-    with MetricsServer((host, port), text) as server:
+    with MetricsServer((host, port), figures) as server:
         shown = f"[{host}]" if ":" in host else host
         notify(f"metrics at http://{shown}:{server.port}/metrics")
         yield

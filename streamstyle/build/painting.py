@@ -10,6 +10,7 @@ from streamstyle.build.conditions import ema_decay_of, region_opener
 from streamstyle.build.live_engine import open_live_engine, quality_levels
 from streamstyle.build.model import Model
 from streamstyle.build.sizing import sized_opener
+from streamstyle.build.watch import Observers, Watch
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.control.swappable_detector import SwappableDetector
@@ -21,21 +22,21 @@ from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import RunReport
 from streamstyle.job import Job
 from streamstyle.process import Process
-from streamstyle.telemetry import EventLog
+from streamstyle.telemetry import Event, EventLog
 from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, NullDetector, ResidualDetector
 from streamstyle.temporal.flash_limiter import WcagFlashLimiter
 from streamstyle.temporal.residual import UNKNOWN, StepTestConfig
 from streamstyle.temporal.sparse_detector import SparseDetector
-from streamstyle.types import Detector, Engine, Repainter, StreamInfo
+from streamstyle.types import Detector, Engine, Observer, Repainter, StreamInfo
 
 
 @dataclass(frozen=True)
 class Painting:
-    """Open for frames of one size. guard: None where nobody judges. report: hears what was found, where a
-    page is asked for. regional: does
-    a second style hold somewhere? sparse: around the detector, where it may have to look less often."""
+    """Open for frames of one size. flash_limiter: None where nothing is detected. report: hears what was
+    found, where a page is asked for. regional: does a second style hold somewhere? sparse: around the
+    detector, where it may have to look less often."""
 
     process: Process
     engine: Engine
@@ -55,9 +56,10 @@ def painting_opener(
     notify: Callable[[str], None],
     *,
     changing: bool = False,
+    watch: Watch | None = None,
 ) -> Callable[[ExitStack, StreamInfo], Painting]:
     """What opens the painting of a job; all that it opens is closed with the stack. notify: see `load_model`.
-    changing: repair and flash guard may be switched on later.
+    changing: repair and flash guard may be switched on later. watch: who looks on.
 
     Raises ConfigError at once for settings that do not fit together; the opener raises EngineError,
     SourceError, SinkError, and ConfigError for a region that does not fit the frame.
@@ -95,7 +97,7 @@ def painting_opener(
             RepairCorrector(),
             events,
             last_word,
-            observer=report,
+            observer=_observer(report, watch),
             overlay=None if overlay is None else overlay.draw_,
             repainter=None if repainter is None else FilmColourRepainter(repainter),
             spare=0 if info.live else 1,
@@ -125,6 +127,11 @@ def detector_and_limiter(
     if config.flash_guard:
         return NullDetector(), WcagFlashLimiter(limit_input=True)
     return None, None
+
+
+def _observer(report: RunReport | None, watch: Watch | None) -> Observer[Event] | None:
+    observers = [*filter(None, (report,)), *([] if watch is None else [watch.observer])]
+    return Observers(*observers) if observers else None
 
 
 def _overlay(config: RunConfig) -> Overlay | None:

@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 
 from streamstyle.build.latency import deadline_of, ladder_of
-from streamstyle.build.live import leaving, live_of, live_state, outlets, served_metrics
+from streamstyle.build.live import figures_of, leaving, live_of, live_state, outlets, served_metrics
 from streamstyle.build.model import Model
 from streamstyle.build.network import Chosen, choose, first_choice
 from streamstyle.build.outlook import slow_film
 from streamstyle.build.outputs import check_outputs, open_sinks, outputs_of, refuse_overlap
 from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
+from streamstyle.build.watch import Watch, source_opener, watched
 from streamstyle.config import RunConfig
 from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.run_controller import RunController
@@ -41,26 +42,26 @@ def run_job(
     model: Model | None = None,
     notify: Callable[[str], None] = lambda _: None,
     ready: Callable[[RunController], None] | None = None,
+    watch: Watch | None = None,
 ) -> RunSummary:
     """Run one job to its end. Raises the first StreamStyleError of any stage.
 
-    clock: seconds, monotonic. model: another network than the bundled one. notify: told what the user should
-    know at once: an engine is compiled, an output is cut off. ready: gets the controller, for changes,
-    before the first frame.
+    clock: seconds, monotonic. model: another network than the bundled one. notify: hears what the user should
+    know at once: an engine is compiled, an output is cut off. ready: gets the controller where changes can
+    be asked for, before the first frame. watch: who looks on.
     """
     refuse_overlap(outputs_of(job), job.source)
     job = replace(job, sinks=grouped(job.sinks))
-    source = open_source(
-        job.source,
-        timeout=config.source_timeout,
-        decoder=config.decoder,
-        live=config.live,
-        deinterlace=config.deinterlace,
-        background=config.background,
-    )
+    source = source_opener(watch)(job.source, config)
     first = Chosen(config, model) if model else first_choice(config, notify)
     return _run(
-        job, first, source, stop=stop, on_progress=on_progress, clock=clock, notify=notify, ready=ready
+        *(job, first, source),
+        stop=stop,
+        on_progress=on_progress,
+        clock=clock,
+        notify=notify,
+        ready=ready,
+        watch=watch,
     )
 
 
@@ -97,11 +98,12 @@ def _run(
     clock: Callable[[], float],
     notify: Callable[[str], None] = lambda _: None,
     ready: Callable[[RunController], None] | None = None,
+    watch: Watch | None = None,
 ) -> RunSummary:
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
     changing = ready is not None or job.control is not None
-    open_painting = painting_opener(job, first.config, first.model, notify, changing=changing)
+    open_painting = painting_opener(job, first.config, first.model, notify, changing=changing, watch=watch)
     with ExitStack() as stack:
         opened = stack.enter_context(ExitStack())
         source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
@@ -113,28 +115,27 @@ def _run(
         chosen = choose(first, info, notify)
         config, model = chosen.config, chosen.model
         if model is not first.model:
-            open_painting = painting_opener(job, config, model, notify, changing=changing)
+            open_painting = painting_opener(job, config, model, notify, changing=changing, watch=watch)
         painting = open_painting(stack, info)
-        process = FreezeFrame(Fitted(painting.process, info.width, info.height))
+        process = FreezeFrame(Fitted(watched(painting.process, watch), info.width, info.height))
         control = None
         if isinstance(source, SwitchedSource):
             from streamstyle.build.control import controlled
 
-            control = controlled(job, config, model, source, info, painting, process, notify)
+            control = controlled(job, config, model, source, info, painting, process, notify, watch)
         sinks = open_sinks(job, info, config, notify)
         total = _expected_frames(job, info)
-        live = live_of(info, config, job.duration, notify)
         flow = Flow(
             # The thread that reads the source closes it, so that nothing is closed under a blocked read.
             Inlet(_limited(source, job), opened.pop_all().close, interruption(source)),
             [*outlets(job, sinks, config, live=info.live), *(control.outlets if control else [])],
             stop=stop,
-            live=live,
+            live=live_of(info, config, job.duration, notify),
             capacity=config.queue,
         )
-
         ladder = ladder_of(deadline, flow, painting, notify)
-        stack.enter_context(served_metrics(config, flow, painting.events, ladder, notify))
+        figures = partial(figures_of, flow, painting.events, ladder)
+        stack.enter_context(served_metrics(config, figures, notify))
         state = partial(live_state, flow, ladder) if info.live else None
 
         def on_frame(frame: Frame) -> None:
@@ -143,7 +144,7 @@ def _run(
             on_progress(Progress(flow.left, total, painting.events.flagged_frames, state))
 
         if control is not None:
-            control.open(stack, flow, ready or _unheard)
+            control.open(stack, flow, figures, ready or _unheard)
         started = clock()
         status = flow.run(process, on_frame)
         return summarise(

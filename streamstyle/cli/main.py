@@ -19,6 +19,7 @@ from streamstyle.cli import (
     keys,
     repair,
     run,
+    serve,
     styles,
     train,
 )
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     run.add_command(commands)
+    serve.add_command(commands)
     control.add_command(commands)
     repair.add_command(commands)
     styles.add_command(commands)

@@ -42,7 +42,7 @@ class RunHandles:
     target: the look that settings mean, given those before and their look, whose region is used again where
     it is the same, and what else is to be called for them; raises what a start with them would raise.
     switch: reads another source, within seconds. attach, detach: write to one more output, finish one by its
-    name. facts: figures for the status.
+    name. facts: figures for the status. figures: the same for Prometheus.
     live: does the source go on by itself? captures: the folder for snapshots; None writes none.
     """
 
@@ -55,6 +55,7 @@ class RunHandles:
     recorder: Recorder | None
     captures: Path | None
     facts: Callable[[], Mapping[str, Any]]
+    figures: Callable[[], str]
     live: bool
 
 
@@ -72,6 +73,10 @@ class RunController:
     def config(self) -> RunConfig:
         """The settings that hold now."""
         return self._config
+
+    def figures(self) -> str:
+        """Figures for Prometheus."""
+        return self._handles.figures()
 
     def close(self) -> None:
         """The run is over: nothing is done any more."""

@@ -1,0 +1,156 @@
+"""The control room with all that it shows and moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from streamstyle.build.compiling import Compiler
+from streamstyle.build.model import able_networks, load_model
+from streamstyle.build.run import run_job
+from streamstyle.build.watch import Watch, opened
+from streamstyle.config import RunConfig
+from streamstyle.control.run_controller import RunController
+from streamstyle.errors import ConfigError
+from streamstyle.explain.moments import words
+from streamstyle.files import make_folder, write_whole
+from streamstyle.flow import Stop
+from streamstyle.job import Job
+from streamstyle.media.devices import cameras
+from streamstyle.media.paced_source import PacedSource
+from streamstyle.styles.bundle import ORIGINAL, Manifest, load_manifest, network_folder
+from streamstyle.styles.code_file import own_entries
+from streamstyle.styles.library import STYLE_NAME, home
+from streamstyle.styles.thumbnail import thumbnail
+from streamstyle.types import Picture, Source, StyleCondition
+from streamstyle.web.app import ControlRoom
+from streamstyle.web.pictures import PictureFeed
+from streamstyle.web.policy import Policy
+from streamstyle.web.record import FindingsRecord
+from streamstyle.web.service import Service
+from streamstyle.web.training import Training
+from streamstyle.web.wall import HEIGHT, WIDTH, Painter, StyleWall
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a control room begins with. captures: the folder of snapshots and recordings. policy: what the
+    page may name."""
+
+    config: RunConfig
+    source: str | None
+    sinks: tuple[str, ...]
+    captures: Path
+    policy: Policy
+
+
+def control_room(serving: Serving, notify: Callable[[str], None]) -> ControlRoom:
+    """Ready to be served; nothing runs yet. notify: hears what runs have to say."""
+    feed, record = PictureFeed(), FindingsRecord(words)
+    watch = Watch(record, feed.around, feed, _open_in_time)
+
+    def start_run(
+        source: str,
+        config: RunConfig,
+        *,
+        stop: Stop,
+        ready: Callable[[RunController], None],
+        notify: Callable[[str], None],
+    ) -> object:
+        record.clear()
+        job = Job(source, (), captures=serving.captures)
+        return run_job(
+            *(job, config),
+            stop=stop,
+            on_progress=lambda _: None,
+            clock=time.monotonic,
+            notify=notify,
+            ready=ready,
+            watch=watch,
+        )
+
+    service = Service(start_run, serving.config, serving.source, serving.sinks, notify)
+    wall = StyleWall(
+        lambda: [style["name"] for style in _styles(service.config)],
+        lambda: _open_painter(service.config, notify),
+        lambda: feed.source,
+        _first_thumbnails(serving.config),
+    )
+    return ControlRoom(
+        service=service,
+        feed=feed,
+        record=record,
+        wall=wall,
+        policy=serving.policy,
+        training=Training(),
+        sources=partial(_sources, serving),
+        styles=lambda: _styles(service.config),
+        save_preset=partial(_save_preset, service),
+    )
+
+
+def _open_in_time(url: str, config: RunConfig) -> Source:
+    return PacedSource(partial(opened, url, config))
+
+
+def _manifest(config: RunConfig) -> Manifest:
+    if config.network == "auto":
+        return able_networks(config)[0]
+    return load_manifest(network_folder(config.network))
+
+
+def _styles(config: RunConfig) -> list[dict[str, Any]]:
+    """Name, title and artist of each style that the network knows; the picture as it is comes last."""
+    manifest = _manifest(config)
+    bundled = [{"name": s.name, "title": s.title, "artist": s.artist, "own": False} for s in manifest.styles]
+    own = [{"name": s.name, "title": s.title, "artist": s.artist, "own": True} for s in own_entries(manifest)]
+    return [*bundled, *own, {"name": ORIGINAL, "title": "as it is", "artist": "", "own": False}]
+
+
+def _first_thumbnails(config: RunConfig) -> dict[str, bytes]:
+    paths = {style["name"]: thumbnail(style["name"]) for style in _styles(config)}
+    return {name: path.read_bytes() for name, path in paths.items() if path is not None}
+
+
+def _open_painter(config: RunConfig, notify: Callable[[str], None]) -> Painter:
+    plain = RunConfig(engine=config.engine, network=_manifest(config).name, correct="off")
+    model = load_model(plain, notify)
+    with Compiler(notify).serving():
+        engine = model.open_engine(HEIGHT, WIDTH)
+
+    def paint(picture: Picture, style: str) -> Picture:
+        codes = model.codes_of(replace(plain, style=style))
+        return engine.start(np.ascontiguousarray(picture), StyleCondition(codes)).result()
+
+    return paint
+
+
+def _sources(serving: Serving) -> list[dict[str, Any]]:
+    """What the page offers: its url, a name, and what keeps it from being used."""
+    named = [] if serving.source is None else [{"url": serving.source, "name": "from the command line"}]
+    cams = [{"url": c.url, "name": c.name, "problem": c.problem} for c in cameras()]
+    films = [{"url": path, "name": Path(path).name} for path in serving.policy.film_paths()]
+    scene = [{"url": "test:?live=1&size=640x360&rate=30", "name": "rendered scene"}]
+    screen = [{"url": "screen:", "name": "the screen"}]
+    return [*named, *cams, *films, *screen, *scene]
+
+
+def _save_preset(service: Service, name: str, config: RunConfig) -> str:
+    if not STYLE_NAME.fullmatch(name):
+        raise ConfigError("a preset is named with a-z, 0-9 and -")
+    folder = home() / "presets"
+    make_folder(folder)
+    path = folder / f"{name}.yaml"
+    usual = asdict(RunConfig())
+    values = {key: value for key, value in asdict(config).items() if value != usual[key]}
+    values |= {"source": service.source, "sinks": list(service.wanted)}
+    text = yaml.safe_dump({k: v for k, v in values.items() if v}, sort_keys=True, allow_unicode=True)
+    write_whole(path, text.encode())
+    return str(path)

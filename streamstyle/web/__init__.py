@@ -1,0 +1,1 @@
+"""The one server for browsers: the control room, the preview, figures for Prometheus."""

@@ -1,0 +1,236 @@
+"""The control room's application: pages, pictures, and the verbs as a JSON API."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from streamstyle.config import RunConfig
+from streamstyle.control.requests import parse
+from streamstyle.errors import ConfigError, StreamStyleError
+from streamstyle.web.openapi import OWN, ForgetSink, SavePreset, Start, Stop, document
+from streamstyle.web.pages import static_files
+from streamstyle.web.pictures import WHOLE, PictureFeed, Shot
+from streamstyle.web.policy import Policy
+from streamstyle.web.record import FindingsRecord
+from streamstyle.web.service import Service
+from streamstyle.web.training import Training
+from streamstyle.web.viewer import Viewer
+from streamstyle.web.wall import StyleWall
+
+BOUNDARY = "frame"
+PATIENCE = 10.0
+"""Seconds that a single picture is waited for."""
+
+UPLOADS = ("/api/train",)
+PICTURES = ("image/jpeg", "image/png", "image/webp")
+
+
+@dataclass(frozen=True)
+class ControlRoom:
+    """All that the page shows and moves. sources, styles: JSON values for its lists. save_preset: keeps
+    settings, source and outputs under a name; where. training: None where this installation cannot train."""
+
+    service: Service
+    feed: PictureFeed
+    record: FindingsRecord
+    wall: StyleWall
+    policy: Policy
+    training: Training | None
+    sources: Callable[[], list[dict[str, Any]]]
+    styles: Callable[[], list[dict[str, Any]]]
+    save_preset: Callable[[str, RunConfig], str]
+
+    def since(self, seen: dict[str, int], *, wall: bool) -> dict[str, Any]:
+        """See `streamstyle.web.viewer.News`."""
+        point, points = self.record.points_after(seen.get("point", 0))
+        told = self.record.told_after(seen.get("told", 0))
+        seen |= {"point": point, "told": max((one["number"] for one in told), default=seen.get("told", 0))}
+        thumbnails: list[list[str]] = []
+        if wall:
+            version = self.wall.version
+            thumbnails = [[name, _base64(data)] for name, data in self.wall.after(seen.get("wall", 0))]
+            seen["wall"] = version
+        return {
+            "status": self.service.status(),
+            "points": points,
+            "events": told,
+            "thumbnails": thumbnails,
+            "wall": self.wall.to_json(),
+            "allows": {"any": self.policy.anything, "training": self.training is not None},
+            "training": None if self.training is None else self.training.to_json(),
+        }
+
+    def looks(self, *, on: bool) -> None:
+        """See `streamstyle.web.viewer.News`."""
+        self.wall.viewers += 1 if on else -1
+
+    def begin(self) -> None:
+        """Start what the command line named; what keeps it from starting is shown."""
+        with contextlib.suppress(StreamStyleError):
+            self.service.start()
+
+    def close(self) -> None:
+        """End all that goes on."""
+        self.wall.close()
+        if self.training is not None:
+            self.training.close()
+        self.service.close()
+
+    def ask(self, verb: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Do what a verb says. Raises StreamStyleError."""
+        if verb in OWN:
+            return self._ask_own(_own(verb, values))
+        request = parse({**values, "do": verb})
+        self.policy.check(request)
+        return self.service.answer(request)
+
+    def _ask_own(self, request: msgspec.Struct) -> dict[str, Any]:
+        match request:
+            case Start():
+                if request.source is not None:
+                    self.policy.check_source(request.source)
+                return self.service.start(request.source)
+            case Stop():
+                return self.service.stop()
+            case ForgetSink():
+                return self.service.forget(request.sink)
+            case SavePreset():
+                return {"file": self.save_preset(request.name, self.service.config)}
+        raise AssertionError(request)
+
+
+def application(room: ControlRoom, more: list[BaseRoute] | None = None) -> Starlette:
+    """Routes alone: `AccessGuard` stands before them. more: of other rooms."""
+    files = static_files()
+
+    def page(name: str) -> Callable[[Request], Response]:
+        body, kind = files[name]
+        return lambda _: Response(body, media_type=kind)
+
+    def static(request: Request) -> Response:
+        body, kind = files.get(request.path_params["name"], (b"", ""))
+        return Response(body, media_type=kind) if kind else Response(status_code=404)
+
+    async def live(connection: WebSocket) -> None:
+        await Viewer(connection, room.feed, room).serve()
+
+    async def status(_: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(room.service.status))
+
+    async def listed(of: Callable[[], list[dict[str, Any]]], _: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(of))
+
+    async def metrics(_: Request) -> Response:
+        text = await asyncio.to_thread(lambda: room.service.metrics)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return Starlette(
+        routes=[
+            Route("/", page("control.html")),
+            Route("/obs", page("obs.html")),
+            Route("/static/{name}", static),
+            Route("/status.json", status),
+            Route("/metrics", metrics),
+            Route("/healthz", lambda _: JSONResponse({"ok": True})),
+            Route("/openapi.json", lambda _: JSONResponse(document())),
+            Route("/api/sources", partial(listed, room.sources)),
+            Route("/api/styles", partial(listed, room.styles)),
+            Route("/api/train", partial(_train, room), methods=["POST"]),
+            Route("/api/{verb}", partial(_ask, room), methods=["POST"]),
+            *picture_routes(room.feed),
+            WebSocketRoute("/live", live),
+            *(more or []),
+        ]
+    )
+
+
+def picture_routes(feed: PictureFeed) -> list[BaseRoute]:
+    """Frames as single pictures and as a stream."""
+    return [
+        Route("/frame.jpg", partial(_picture, feed)),
+        Route("/stream.mjpg", partial(_stream, feed)),
+    ]
+
+
+async def _picture(feed: PictureFeed, _: Request) -> Response:
+    try:
+        shot = await asyncio.wait_for(feed.next(frozenset({WHOLE})), PATIENCE)
+    except TimeoutError:
+        return Response("no frame comes\n", 503, media_type="text/plain")
+    return Response(
+        shot.parts[WHOLE], media_type="image/jpeg", headers={"Frame-State": json.dumps(shot.facts)}
+    )
+
+
+async def _stream(feed: PictureFeed, _: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        yield f"--{BOUNDARY}\r\n".encode()
+        while True:
+            yield _part(await feed.next(frozenset({WHOLE})))
+
+    return StreamingResponse(parts(), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+
+def _part(shot: Shot) -> bytes:
+    """One picture of a stream. The boundary after it lets browsers show it at once."""
+    picture = shot.parts[WHOLE]
+    lines = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
+    return lines + picture + f"\r\n--{BOUNDARY}\r\n".encode()
+
+
+async def _ask(room: ControlRoom, request: Request) -> Response:
+    verb, body = request.path_params["verb"], await request.body()
+    try:
+        values = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        return _refused(ConfigError("the body is no JSON object"))
+    return await _answered(partial(room.ask, verb, values))
+
+
+async def _train(room: ControlRoom, request: Request) -> Response:
+    training, name = room.training, request.query_params.get("name", "")
+    upload = await request.body()
+    if training is None:
+        return _refused(ConfigError("this server trains no styles"))
+    network = room.service.config.network
+    return await _answered(
+        lambda: {"training": training.start(upload, name, "lite" if network == "auto" else network)}
+    )
+
+
+async def _answered(work: Callable[[], dict[str, Any]]) -> Response:
+    try:
+        return JSONResponse({"ok": True, **await asyncio.to_thread(work)})
+    except StreamStyleError as error:
+        return _refused(error)
+
+
+def _refused(error: StreamStyleError) -> Response:
+    return JSONResponse({"ok": False, "error": str(error)}, 400)
+
+
+def _own(verb: str, values: dict[str, Any]) -> msgspec.Struct:
+    try:
+        return msgspec.convert(values, OWN[verb])
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{verb} cannot be done: {error}") from error
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,0 +1,56 @@
+"""The child process that decodes an upload: a picture on standard input, a PNG of at most LARGEST pixels a
+side on standard output. Exit codes: 0 done, 1 no picture.
+
+What a hostile file does to a decoder, it does here: to a process with little memory and little time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+LARGEST = 1024
+MOST_PIXELS = 50_000_000
+MOST_MEMORY = 2 << 30
+SECONDS = 10
+
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+
+
+def main() -> int:
+    """Decode, shrink, encode."""
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MOST_PIXELS)
+    import cv2  # noqa: PLC0415 - it reads its limits when it is imported
+    import numpy as np  # noqa: PLC0415
+
+    _limit()
+    data = sys.stdin.buffer.read()
+    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    if not (data.startswith(_MAGIC) or webp):
+        return 1
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        return 1
+    scale = LARGEST / max(picture.shape[:2])
+    if scale < 1:
+        size = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    ok, png = cv2.imencode(".png", picture)
+    sys.stdout.buffer.write(png.tobytes())
+    return 0 if ok else 1
+
+
+def _limit() -> None:
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - there is none on Windows
+
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

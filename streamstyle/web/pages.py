@@ -1,0 +1,34 @@
+"""The files that browsers get, read once. Nothing else of this machine can be asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""The content security policy: what the server gives itself, and nothing else."""
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def static_files() -> dict[str, tuple[bytes, str]]:
+    """Contents and media type by name."""
+    files = (path for path in STATIC.iterdir() if path.suffix in _TYPES)
+    return {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in files}
+
+
+def open_paths() -> frozenset[str]:
+    """What needs no token: the files, which say nothing of a run, and whether the server is there."""
+    return frozenset(
+        {*(f"/static/{name}" for name in static_files() if not name.endswith(".html")), "/healthz"}
+    )

@@ -1,0 +1,138 @@
+"""One server on one address, on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from streamstyle.errors import ConfigError, SinkError
+from streamstyle.flow import Future
+
+MOST_CONNECTIONS = 128
+PATIENCE = 10.0
+"""Seconds that a client may take to say what it wants."""
+
+_GOODBYE = 2.0
+"""Seconds that the last answers may take once the server is to end."""
+
+_KERNEL_BUFFER = 64 * 1024  # old pictures must not wait there
+_LONGEST_MESSAGE = 64 * 1024
+
+
+class _Connection(H11Protocol):
+    """Let go where it says nothing for too long, or where there are too many."""
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if len(self.connections) >= MOST_CONNECTIONS:
+            transport.abort()
+            return
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BUFFER)
+        self._waiting = self.loop.call_later(PATIENCE, self._leave_the_mute, transport)
+
+    def _leave_the_mute(self, transport: asyncio.Transport) -> None:
+        if self.cycle is None and transport.get_protocol() is self:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            super().connection_lost(exc)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=MOST_CONNECTIONS)
+
+
+class WebServer:
+    """Serves an application inside its `with` block."""
+
+    def __init__(self, listener: socket.socket, app: ASGIApp) -> None:
+        """listener: from `listening`; closed with the server."""
+        self._listener = listener
+        settings: dict[str, Any] = {
+            "http": _Connection,
+            "ws": "websockets-sansio",
+            "ws_max_size": _LONGEST_MESSAGE,
+            "ws_per_message_deflate": False,  # JPEG does not get smaller
+            "h11_max_incomplete_event_size": 16 * 1024,
+        }
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                **settings,
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                timeout_keep_alive=int(PATIENCE),
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._run: Future[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._listener.getsockname()[1])
+
+    def start(self) -> None:
+        """Return once it answers. Raises SinkError."""
+        self._run = Future(self._serve, "web")
+        while not self._server.started:
+            if self._run.ready:
+                self._run.result()
+                raise SinkError("the web server ended before it had begun")
+            time.sleep(0.002)
+
+    def close(self) -> None:
+        """Leave every client."""
+        self._server.should_exit = True
+        if self._run is not None:
+            try:
+                self._run.result(_GOODBYE)
+            except TimeoutError:
+                self._server.force_exit = True
+        self._listener.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._listener]))
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """(host, port) of `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or `8080`; port 0 takes a free one.
+
+    Raises ConfigError for what cannot be read.
+    """
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"the address '{text}' cannot be read: write 127.0.0.1:8080")
+    return "127.0.0.1" if host == "localhost" else host, int(port)

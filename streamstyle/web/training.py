@@ -1,0 +1,108 @@
+"""A style of a picture that was dropped on the page: decoded and trained in child processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from streamstyle.errors import ConfigError
+from streamstyle.flow import Future, Lock
+from streamstyle.web.decode_child import SECONDS
+
+STYLE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+_PATIENCE = 3.0 * SECONDS
+_PROGRESS = re.compile(r"^(\d+)/(\d+) ")
+_PACKAGES = str(Path(__file__).parents[2])
+
+
+def decoded(data: bytes) -> bytes:
+    """An upload as a PNG file, decoded by a child process with little memory and time. Raises ConfigError."""
+    command = [sys.executable, "-m", "streamstyle.web.decode_child"]
+    try:
+        child = subprocess.run(
+            command, input=data, capture_output=True, timeout=_PATIENCE, check=False, env=_environment()
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError("the picture takes too long to decode: use another one") from error
+    if child.returncode:
+        raise ConfigError("that is no JPEG, PNG or WebP picture of up to 50 megapixels: use another file")
+    return child.stdout
+
+
+class Training:
+    """Trains one style at a time. state: "idle", "running", "done" or "failed"."""
+
+    def __init__(self, *, steps: int | None = None) -> None:
+        """steps: of the training, None for its default."""
+        self._steps = steps
+        self._lock = Lock()
+        self._child: subprocess.Popen[str] | None = None
+        self._work: Future[None] | None = None
+        self._state: dict[str, Any] = {"state": "idle", "name": "", "step": 0, "steps": 0, "why": None}
+
+    def start(self, upload: bytes, name: str, network: str) -> dict[str, Any]:
+        """Decode the picture and begin to train; returns how it stands. Raises ConfigError."""
+        if not STYLE_NAME.fullmatch(name):
+            raise ConfigError("a style is named with a-z, 0-9 and -, up to 40 of them")
+        if self._state["state"] == "running":
+            raise ConfigError(f"the style {self._state['name']} is being trained: wait for it")
+        picture = decoded(upload)
+        with self._lock:
+            self._state = {"state": "running", "name": name, "step": 0, "steps": 0, "why": None}
+            self._work = Future(lambda: self._train(picture, name, network), "training")
+        return self.to_json()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return dict(self._state)
+
+    def close(self) -> None:
+        """End what is being trained."""
+        with self._lock:
+            if self._child is not None:
+                self._child.kill()
+
+    def _train(self, picture: bytes, name: str, network: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture.png"
+            path.write_bytes(picture)
+            polite = ["nice", "-n", "15"] if shutil.which("nice") else []  # frames come first
+            words = ["train", "--style", str(path), "--name", name, "--network", network]
+            steps = [] if self._steps is None else ["--steps", str(self._steps)]
+            with self._lock:
+                self._child = subprocess.Popen(
+                    [*polite, sys.executable, "-m", "streamstyle", *words, *steps],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    env=_environment(),
+                )
+            with self._child as child:
+                said = self._follow(child)
+                code = child.wait()
+        why = said.removeprefix("streamstyle: ") or f"the training ended with {code}"
+        self._state = {**self._state, "state": "failed" if code else "done", "why": why if code else None}
+
+    def _follow(self, child: subprocess.Popen[str]) -> str:
+        said = ""
+        assert child.stderr is not None
+        for line in child.stderr:
+            progress = _PROGRESS.match(line)
+            if progress:
+                self._state = {**self._state, "step": int(progress[1]), "steps": int(progress[2])}
+            else:
+                said = line.strip()
+        return said
+
+
+def _environment() -> dict[str, str]:
+    paths = os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH", ""))))
+    return os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
