@@ -26,7 +26,7 @@ class RunConfig:
     size: WxH to paint at, inside which frames are fitted, or auto for the largest that keeps the source's
     rate; None is the frames' own. tile: WxH of the tiles to paint in; None paints frames whole where they fit
     into memory. every: paint one of so many frames and carry it on along the motion.
-    turn: more or less of a style's groups, texture=1.4,colour=0.8 (see `streamstyle.explain.turn`).
+    turn: more or less of a style's groups, texture=1.4,colour=0.8 (see `streamstyle.explain.adjust`).
     colour: 0 is the painting's colours, 1 the film's own, in the painting's light; between them a mix.
     region: where another style holds (see `streamstyle.regions.spec`), None for nowhere. region_style: the
     style there, as `style`. region_feather: width in pixels of the passage between the two.

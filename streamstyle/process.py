@@ -11,7 +11,7 @@ from itertools import chain
 
 import numpy as np
 
-from streamstyle.telemetry import Event, EventLog, StageTimer, describe
+from streamstyle.telemetry import AnomalyEvent, EventLog, StageTimer, describe
 from streamstyle.types import (
     Action,
     AnomalyMap,
@@ -77,7 +77,7 @@ class Process:
         corrector: Corrector,
         events: EventLog,
         flash_limiter: FlashLimiter | None = None,
-        observer: Observer[Event] | None = None,
+        observer: Observer[AnomalyEvent] | None = None,
         overlay: Callable[[Frame, Picture, AnomalyMap, Action], None] | None = None,
         repainter: Repainter | None = None,
         spare: int = 1,

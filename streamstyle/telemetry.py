@@ -122,7 +122,7 @@ class Ages:
         return {name: round(self.all.percentile(share) * 1e3, 1) for name, share in shares.items()}
 
 
-class Event(msgspec.Struct, frozen=True):
+class AnomalyEvent(msgspec.Struct, frozen=True):
     """One flagged frame, one line of the event log.
 
     index, time (seconds): of the frame. kinds: worst first. tiles: flat indices (row * cols + col) on
@@ -144,14 +144,14 @@ class Event(msgspec.Struct, frozen=True):
     scores_after: dict[str, float]
 
 
-def describe(frame: Frame, anomaly: AnomalyMap, action: Action, after: Mapping[Kind, float]) -> Event:
+def describe(frame: Frame, anomaly: AnomalyMap, action: Action, after: Mapping[Kind, float]) -> AnomalyEvent:
     """The log's line for one repaired frame."""
 
     def rounded(values: Mapping[Kind, float] | Mapping[str, float]) -> dict[str, float]:
         return {str(name): round(float(value), 5) for name, value in values.items()}
 
     rows, cols = anomaly.tiles.shape
-    return Event(
+    return AnomalyEvent(
         schema=EVENT_SCHEMA,
         index=frame.index,
         time=round(frame.time, 6),
@@ -194,7 +194,7 @@ class EventLog:
         if self._file is not None:
             self._file.close()
 
-    def add(self, event: Event) -> None:
+    def add(self, event: AnomalyEvent) -> None:
         """Count one flagged frame; its line is on disk when this returns. Raises SinkError."""
         self.flagged_frames += 1
         for kind in event.kinds:

@@ -53,7 +53,7 @@ from streamstyle.bench.statistics import (
 from streamstyle.bench.subjects import Painter, Subject
 from streamstyle.cli.bench_films import tasks_of
 from streamstyle.cli.main import main
-from streamstyle.metrics.repair import repaired_share
+from streamstyle.metrics.repaired_share import repaired_share
 from streamstyle.types import Kind
 
 FRAMES = 60

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamstyle.engines import cpu_plan
-from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, Plan, candidates, chosen, cpu_precision
+from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, CpuPlan, candidates, chosen, cpu_precision
 from streamstyle.engines.open import open_engine, paint_all
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import Engine, StyleCondition
@@ -88,7 +88,7 @@ def test_the_plan_is_measured_once_kept_and_told(
     ):
         np.testing.assert_array_equal(a, b)
     (file,) = engines.glob("*.engine")
-    assert msgspec.json.decode(file.read_bytes().partition(b"\n")[0], type=Plan).streams == fastest
+    assert msgspec.json.decode(file.read_bytes().partition(b"\n")[0], type=CpuPlan).streams == fastest
 
 
 def test_what_is_measured_is_a_rate() -> None:

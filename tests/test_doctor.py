@@ -12,7 +12,7 @@ import pytest
 from peers import needs_xvfb, xvfb
 
 from streamstyle.cli.main import main
-from streamstyle.media import devices
+from streamstyle.media import cameras
 from streamstyle.media.decoders import NEEDS, device_refusal
 from streamstyle.media.encoders import HARDWARE, refusal_of
 
@@ -64,20 +64,20 @@ def test_a_camera_is_asked_for_its_formats(monkeypatch: pytest.MonkeyPatch) -> N
             return struct.pack("=I4sIIIII", index, b"MJPG", 640, 480, 1, 1, (15, 30)[index]).ljust(52, b"\0")
         return None
 
-    monkeypatch.setattr(devices, "_ioctl", answer)
-    camera = devices._asked(0, "webcam:3")
+    monkeypatch.setattr(cameras, "_ioctl", answer)
+    camera = cameras._asked(0, "webcam:3")
     assert camera is not None
     assert (camera.url, camera.name) == ("webcam:3", "Test Cam")
     assert camera.formats == (
-        devices.CameraFormat("MJPG", 640, 480, (30.0, 15.0)),
-        devices.CameraFormat("YUYV", 1920, 1080, ()),
+        cameras.CameraFormat("MJPG", 640, 480, (30.0, 15.0)),
+        cameras.CameraFormat("YUYV", 1920, 1080, ()),
     )
 
 
 def test_a_node_that_is_no_camera_is_left_out() -> None:
     descriptor = os.open("/dev/null", os.O_RDWR)
     try:
-        assert devices._asked(descriptor, "webcam:0") is None
+        assert cameras._asked(descriptor, "webcam:0") is None
     finally:
         os.close(descriptor)
 

@@ -19,13 +19,13 @@ from streamstyle.cli import explain as explain_command
 from streamstyle.cli import styles as styles_command
 from streamstyle.errors import ConfigError, ModelError, SinkError
 from streamstyle.explain.ablation import ablate
+from streamstyle.explain.adjust import GROUPS, adjust, entries, group_of, parse_adjustments
 from streamstyle.explain.attribution import attribute
 from streamstyle.explain.critic import Critic, load_critic
 from streamstyle.explain.explanation import Explanation, explain, explanation_page
-from streamstyle.explain.layers import feature_maps, strongest
+from streamstyle.explain.feature_maps import feature_maps, strongest
 from streamstyle.explain.picture import fit, heat
 from streamstyle.explain.swatch import swatch
-from streamstyle.explain.turn import GROUPS, entries, group_of, parse_turn, turn
 from streamstyle.files import write_picture
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.generator import Generator, GeneratorConfig
@@ -109,20 +109,22 @@ def test_a_swatch_has_any_size(generator: Generator, codes: np.ndarray, height: 
 
 
 def test_turning_by_1_is_the_identity_bit_for_bit(generator: Generator, codes: np.ndarray) -> None:
-    turned = turn(codes[0], generator.layout, codes.mean(axis=0), dict.fromkeys(GROUPS, 1.0))
-    np.testing.assert_array_equal(turned, codes[0])
+    adjusted = adjust(codes[0], generator.layout, codes.mean(axis=0), dict.fromkeys(GROUPS, 1.0))
+    np.testing.assert_array_equal(adjusted, codes[0])
 
 
 def test_turning_by_0_is_the_average_style(generator: Generator, codes: np.ndarray) -> None:
     mean = codes.mean(axis=0)
-    turned = turn(codes[0], generator.layout, mean, dict.fromkeys(GROUPS, 0.0))
-    np.testing.assert_allclose(turned, mean, atol=1e-6)
+    adjusted = adjust(codes[0], generator.layout, mean, dict.fromkeys(GROUPS, 0.0))
+    np.testing.assert_allclose(adjusted, mean, atol=1e-6)
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_turning_a_group_moves_its_layers_alone(generator: Generator, codes: np.ndarray, group: str) -> None:
-    turned = turn(codes[0], generator.layout, codes.mean(axis=0), {group: 1.5})
-    moved = {layer for (layer, _), at in entries(generator.layout).items() if (turned != codes[0])[at].any()}
+    adjusted = adjust(codes[0], generator.layout, codes.mean(axis=0), {group: 1.5})
+    moved = {
+        layer for (layer, _), at in entries(generator.layout).items() if (adjusted != codes[0])[at].any()
+    }
     assert moved == {layer for layer in generator.layout.names if group_of(layer) == group}
 
 
@@ -131,17 +133,17 @@ def test_turns_that_make_no_sense_are_refused(
     generator: Generator, codes: np.ndarray, factors: dict[str, float]
 ) -> None:
     with pytest.raises(ConfigError):
-        turn(codes[0], generator.layout, codes[1], factors)
+        adjust(codes[0], generator.layout, codes[1], factors)
 
 
 def test_a_turn_is_read_from_text() -> None:
-    assert parse_turn("texture=1.4, colour=0.8") == {"texture": 1.4, "colour": 0.8}
+    assert parse_adjustments("texture=1.4, colour=0.8") == {"texture": 1.4, "colour": 0.8}
 
 
 @given(st.text(max_size=30))
 def test_any_text_is_a_turn_or_a_clear_error(text: str) -> None:
     try:
-        factors = parse_turn(text)
+        factors = parse_adjustments(text)
     except ConfigError:
         return
     assert all(np.isfinite(factor) for factor in factors.values())

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from streamstyle.media.scene.film import SceneRequest, SceneSource
-from streamstyle.media.scene.live import LiveSceneSource
+from streamstyle.media.scene.live_scene import LiveSceneSource
 from streamstyle.media.scene.sound import Tune
 
 REQUEST = SceneRequest(seconds=0.5, size=(64, 64), rate=Fraction(20), live=True)

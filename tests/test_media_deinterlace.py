@@ -16,7 +16,7 @@ from media_files import make_video
 from streamstyle.cli.main import main
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
-from streamstyle.media.live_url import Opening
+from streamstyle.media.live_url import LiveInput
 from streamstyle.media.open import open_live
 from streamstyle.types import Frame, Picture
 
@@ -195,7 +195,7 @@ def test_a_film_of_both_kinds_and_sizes_keeps_order_and_times(tmp_path: Path, ho
 @pytest.mark.parametrize("how", ["auto", "field"])
 def test_live_sources_are_deinterlaced_too(tmp_path: Path, how: Deinterlacing) -> None:
     path = interlaced(tmp_path / "in.mp4")
-    opening = Opening("http://127.0.0.1/in.mp4", str(path), film=True)
+    opening = LiveInput("http://127.0.0.1/in.mp4", str(path), film=True)
     with open_live(opening, deinterlace=how) as source:
         frames = list(source)
         assert source.info.rate == (50 if how == "field" else 25)

@@ -17,7 +17,7 @@ from streamstyle.cli.main import main
 from streamstyle.media import hdr
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.hdr import KNEE, Grading, shoulder
-from streamstyle.media.live_url import Opening
+from streamstyle.media.live_url import LiveInput
 from streamstyle.media.open import open_live
 from streamstyle.types import Picture
 
@@ -264,7 +264,7 @@ def test_live_sources_are_mapped_too(tmp_path: Path, transfer: int) -> None:
         codec="libx264",
         pixel_format="yuv420p10le",
     )
-    with open_live(Opening("http://127.0.0.1/in.mp4", str(path), film=True)) as source:
+    with open_live(LiveInput("http://127.0.0.1/in.mp4", str(path), film=True)) as source:
         found = patches(next(iter(source)).pixels)
         assert source.info.matrix == "bt709"
     assert np.abs((found / 255) ** 2.4 - (GRADED / 255) ** 2.4).max() <= 0.02

@@ -29,7 +29,7 @@ from peers import (
     xvfb,
 )
 
-from streamstyle.media.live_url import LiveLimits, opening_of
+from streamstyle.media.live_url import LiveLimits, live_input_of
 from streamstyle.media.open import open_live
 from streamstyle.types import Frame
 
@@ -130,7 +130,7 @@ def late(frame: Frame, first: Frame) -> float:
 
 @live_peer
 def test_every_live_source_keeps_the_contract(tmp_path: Path, name: str) -> None:
-    with LIVE[name](tmp_path) as url, nothing_left_over(), open_live(opening_of(url)) as source:
+    with LIVE[name](tmp_path) as url, nothing_left_over(), open_live(live_input_of(url)) as source:
         info = source.info
         frames = list(itertools.islice(source, 20))
         heard = None if info.sound is None else info.sound.reader()
@@ -167,7 +167,7 @@ def test_an_srt_passphrase_stands_in_no_command_line(tmp_path: Path) -> None:
     with ffmpeg([*STREAM, "-f", "mpegts", f"{url}&mode=listener"], tmp_path) as publisher:
         assert publisher.process is not None
         wait_for(lambda: _holds_udp(port), "the SRT listener")
-        with open_live(opening_of(url)) as source:
+        with open_live(live_input_of(url)) as source:
             frames = list(itertools.islice(source, 20))
             children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
             readers = [int(child) for child in children if int(child) != publisher.process.pid]
@@ -197,9 +197,9 @@ def test_a_killed_server_is_awaited_and_its_picture_comes_back(tmp_path: Path) -
 
 @contextmanager
 def nothing_left_over_after_use(server: Peer) -> Iterator:  # type: ignore[type-arg]
-    with open_live(opening_of(f"{server.url}/silent"), SHORT):
+    with open_live(live_input_of(f"{server.url}/silent"), SHORT):
         pass
-    with nothing_left_over(), open_live(opening_of(f"{server.url}/silent"), SHORT) as source:
+    with nothing_left_over(), open_live(live_input_of(f"{server.url}/silent"), SHORT) as source:
         yield source
 
 
@@ -214,7 +214,7 @@ def test_a_frozen_peer_is_noticed_and_its_picture_comes_back(tmp_path: Path, fro
         )
         wait_for(lambda: "publish: name='film'" in server.log(), "the publisher")
         peer = {"server": server, "publisher": publisher}[frozen]
-        source = stack.enter_context(open_live(opening_of(f"{server.url}/film"), SHORT))
+        source = stack.enter_context(open_live(live_input_of(f"{server.url}/film"), SHORT))
         stream = iter(source)
         frames = [next(stream) for _ in range(5)]
         peer.freeze()
@@ -237,7 +237,7 @@ def test_what_a_server_kept_while_frozen_leaves_neither_picture_nor_stamps_late(
     limits = LiveLimits(open=20.0, read=read)
     with (
         rtsp_server(tmp_path) as server,
-        open_live(opening_of(f"{server.url}/play"), limits) as source,
+        open_live(live_input_of(f"{server.url}/play"), limits) as source,
     ):
         stream = iter(source)
         frames = [next(stream) for _ in range(15)]
@@ -257,7 +257,7 @@ def test_what_a_server_kept_while_frozen_leaves_neither_picture_nor_stamps_late(
 def test_a_screen_that_hangs_does_not_hang_us(tmp_path: Path) -> None:
     with xvfb(tmp_path, "160x96") as server:
         url = f"screen:?display={server.display}"
-        with nothing_left_over(), open_live(opening_of(url), SHORT) as source:
+        with nothing_left_over(), open_live(live_input_of(url), SHORT) as source:
             stream = iter(source)
             frames = [next(stream) for _ in range(3)]
             server.freeze()
@@ -269,7 +269,7 @@ def test_a_screen_that_hangs_does_not_hang_us(tmp_path: Path) -> None:
 
 @needs_gstreamer
 def test_interrupted_between_attempts_it_ends_at_once(tmp_path: Path) -> None:
-    with rtsp_server(tmp_path) as server, open_live(opening_of(f"{server.url}/silent"), SHORT) as source:
+    with rtsp_server(tmp_path) as server, open_live(live_input_of(f"{server.url}/silent"), SHORT) as source:
         stream = iter(source)
         next(stream)
         server.kill()
@@ -283,7 +283,7 @@ def test_interrupted_between_attempts_it_ends_at_once(tmp_path: Path) -> None:
 @needs_ffmpeg
 def test_a_mute_srt_child_is_killed_on_interrupt(tmp_path: Path) -> None:
     with srt(tmp_path) as url:
-        with open_live(opening_of(url), LiveLimits(open=20, read=PATIENCE)) as source:
+        with open_live(live_input_of(url), LiveLimits(open=20, read=PATIENCE)) as source:
             stream = iter(source)
             next(stream)
             child = [line for line in _children() if "ffmpeg" in line and "pipe:1" in line]

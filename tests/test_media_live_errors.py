@@ -13,14 +13,14 @@ import pytest
 from peers import free_port, needs_ffmpeg, needs_gstreamer, needs_xvfb, rtsp_server, xvfb
 
 from streamstyle.errors import ConfigError, SourceError
-from streamstyle.media.live_url import LiveLimits, opening_of
+from streamstyle.media.live_url import LiveLimits, live_input_of
 from streamstyle.media.open import open_live, open_source
 
 SHORT = LiveLimits(open=0.5, read=0.5)
 
 
 def why(url: str, limits: LiveLimits = SHORT) -> str:
-    with pytest.raises(SourceError) as caught, open_live(opening_of(url), limits):
+    with pytest.raises(SourceError) as caught, open_live(live_input_of(url), limits):
         pass
     return str(caught.value)
 

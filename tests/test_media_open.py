@@ -20,7 +20,7 @@ from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.preview.sink import PreviewSink
 from streamstyle.media.reconnecting import ReconnectingSource
 from streamstyle.media.scene.film import SceneSource
-from streamstyle.media.scene.live import LiveSceneSource
+from streamstyle.media.scene.live_scene import LiveSceneSource
 from streamstyle.media.web_source import WebSource
 from streamstyle.types import Frame, Sink, Source
 

@@ -18,7 +18,7 @@ from test_process import CONDITION, SIZE, ToneEngine, panning_scene
 
 from streamstyle.cli.main import main
 from streamstyle.explain.overlay import Layout, Overlay, layout, short_words
-from streamstyle.explain.run_report import RunReport
+from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.explain.tint import outline_, tint_
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
@@ -52,7 +52,9 @@ def painted(
     stages = ResidualDetector(), RepairCorrector()
     draw = Overlay().draw_ if overlay else None
     with EventLog(log) as events:
-        process = Process(engine, lambda _: CONDITION, *stages, events, WcagFlashLimiter(), RunReport(), draw)
+        process = Process(
+            engine, lambda _: CONDITION, *stages, events, WcagFlashLimiter(), AnomalyReport(), draw
+        )
         return [frame.pixels for frame in process(panning_scene(count))], events
 
 

@@ -15,9 +15,9 @@ from test_process import CONDITION, ToneEngine, panning_scene
 from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError
 from streamstyle.explain.moments import read_events, words
-from streamstyle.explain.run_report import RunReport, peaks
+from streamstyle.explain.run_report import AnomalyReport, peaks
 from streamstyle.process import Process
-from streamstyle.telemetry import EVENT_SCHEMA, Event, EventLog
+from streamstyle.telemetry import EVENT_SCHEMA, AnomalyEvent, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.temporal.flash_limiter import WcagFlashLimiter
@@ -32,9 +32,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(log: Path) -> RunReport:
+def report(log: Path) -> AnomalyReport:
     """Of 90 frames with four planted steps."""
-    seen = RunReport()
+    seen = AnomalyReport()
     with EventLog(log) as events:
         stages = ResidualDetector(), RepairCorrector()
         process = Process(ToneEngine(PLANTED), lambda _: CONDITION, *stages, events, WcagFlashLimiter(), seen)
@@ -42,7 +42,7 @@ def report(log: Path) -> RunReport:
     return seen
 
 
-def test_the_page_shows_the_worst_moments_with_pictures_and_words(report: RunReport) -> None:
+def test_the_page_shows_the_worst_moments_with_pictures_and_words(report: AnomalyReport) -> None:
     page = Page(report.page("What <happened>", ["90 frames."]))
     text = " ".join(page.texts)
     assert "What <happened>" in text
@@ -56,7 +56,7 @@ def test_the_page_shows_the_worst_moments_with_pictures_and_words(report: RunRep
 
 
 def test_a_quiet_film_has_a_page_too() -> None:
-    seen = RunReport()
+    seen = AnomalyReport()
     with EventLog(None) as events:
         process = Process(
             ToneEngine(), lambda _: CONDITION, ResidualDetector(), RepairCorrector(), events, None, seen
@@ -67,7 +67,7 @@ def test_a_quiet_film_has_a_page_too() -> None:
     assert "None." in text
 
 
-def test_the_log_alone_makes_a_page(log: Path, report: RunReport, tmp_path: Path, capsys) -> None:
+def test_the_log_alone_makes_a_page(log: Path, report: AnomalyReport, tmp_path: Path, capsys) -> None:
     assert report is not None
     out = tmp_path / "page.html"
     assert main(["explain", str(log), "-o", str(out), "--json"]) == 0
@@ -78,7 +78,7 @@ def test_the_log_alone_makes_a_page(log: Path, report: RunReport, tmp_path: Path
 
 
 def test_a_log_of_another_version_or_no_log_is_refused_in_a_sentence(
-    log: Path, report: RunReport, tmp_path: Path
+    log: Path, report: AnomalyReport, tmp_path: Path
 ) -> None:
     assert report is not None
     other = tmp_path / "other.jsonl"
@@ -104,11 +104,13 @@ def test_explain_says_what_it_wants(arguments: list[str], tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_every_kind_has_words(kind: Kind, log: Path, report: RunReport) -> None:
+def test_every_kind_has_words(kind: Kind, log: Path, report: AnomalyReport) -> None:
     assert report is not None
-    event: Event = read_events(log)[0]
+    event: AnomalyEvent = read_events(log)[0]
     said = words(
-        Event(**{name: getattr(event, name) for name in event.__struct_fields__} | {"kinds": [str(kind)]})
+        AnomalyEvent(
+            **{name: getattr(event, name) for name in event.__struct_fields__} | {"kinds": [str(kind)]}
+        )
     )
     assert said[0].isalnum()
     assert said.endswith(").")

@@ -90,9 +90,9 @@ def test_a_path_with_a_drive_letter_is_one_name() -> None:
 def test_turning_changes_every_style_of_a_mix_and_never_the_original() -> None:
     bundle = load_bundle()
     mix = f"{bundle.names[0]}:0.25,original:0.75"
-    plain, turned = style_code(bundle, mix), style_code(bundle, mix, turn=lambda code: code + 1)
+    plain, turned = style_code(bundle, mix), style_code(bundle, mix, adjust=lambda code: code + 1)
     np.testing.assert_allclose(turned, plain + 0.25, atol=1e-5)
-    half = style_code(bundle, bundle.names[0], 0.5, turn=lambda code: code + 1)
+    half = style_code(bundle, bundle.names[0], 0.5, adjust=lambda code: code + 1)
     np.testing.assert_allclose(half, style_code(bundle, bundle.names[0], 0.5) + 0.5, atol=1e-5)
 
 

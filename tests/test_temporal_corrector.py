@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from streamstyle.metrics.repair import repaired_share
+from streamstyle.metrics.repaired_share import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import neutral
 from streamstyle.temporal.reference_frame import ReferenceFrame, mix_

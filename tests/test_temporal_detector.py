@@ -19,7 +19,7 @@ from clips import clip_named, needs_clips
 
 from streamstyle.bench.injections import damage
 from streamstyle.bench.protocol import chosen
-from streamstyle.metrics.repair import repaired_share
+from streamstyle.metrics.repaired_share import repaired_share
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, ResidualDetector
 from streamstyle.temporal.residual import UNKNOWN

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamstyle.bench.injections import Film
 from streamstyle.bench.rendered import RenderedFilm
 from streamstyle.bench.runs import Method
-from streamstyle.metrics.warp_error import Correspondence, correspondence, pair_error
+from streamstyle.metrics.warp_error import FlowMatch, correspondence, pair_error
 from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.temporal.motion import BackwardFlow, analysis_picture, luma_of
 
@@ -56,7 +56,7 @@ def warp_errors(film: RenderedFilm, painted: Film, *, step: int = 3) -> dict[str
     for index in range(1, len(painted), step):
         exact = film.matches[index]
         estimated = correspondence(film.frames[index], film.frames[index - 1])
-        shared = Correspondence(exact.positions, exact.visible & estimated.visible)
+        shared = FlowMatch(exact.positions, exact.visible & estimated.visible)
         for name, match in zip(errors, (exact, estimated, shared), strict=True):
             pairs = ((x[index], x[index - 1]) for x in (film.frames, painted))
             source, styled = (pair_error(*pair, match) for pair in pairs)

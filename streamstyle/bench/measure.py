@@ -29,7 +29,7 @@ from streamstyle.bench.runs import Judged, Method, judge
 from streamstyle.bench.statistics import overlap, rising_edges
 from streamstyle.bench.steadiness import steadied
 from streamstyle.bench.subjects import Measured, Negative, Planted, Steadied, Subject
-from streamstyle.metrics.repair import repaired_share
+from streamstyle.metrics.repaired_share import repaired_share
 from streamstyle.metrics.similarity import psnr
 from streamstyle.temporal.tiles import COLUMNS, ROWS
 from streamstyle.types import Kind

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from streamstyle.bench.ghosts import Uncovered
 from streamstyle.bench.injections import Film
 from streamstyle.media.scene.film import SceneSource
-from streamstyle.metrics.warp_error import Correspondence
+from streamstyle.metrics.warp_error import FlowMatch
 
 _CUT_OUTS = 5
 _EDGE = np.ones((3, 3), np.uint8)
@@ -28,7 +28,7 @@ class RenderedFilm:
     to itself. A pixel at an edge is a mix of two layers: it is not visible, and not uncovered either."""
 
     frames: Film
-    matches: list[Correspondence]
+    matches: list[FlowMatch]
     uncovered: list[Uncovered]
 
 
@@ -66,7 +66,7 @@ def render(frames: int, size: tuple[int, int], *, seed: int = 0, noise: float = 
         made.frames.append(np.rint(np.clip(picture + grain, 0, 255)).astype(np.uint8))
         positions = _positions(layers, index, max(index - 1, 0), owner)
         seen = _seen(positions, owner, owner if owner_before is None else owner_before)
-        made.matches.append(Correspondence(positions, seen & pure))
+        made.matches.append(FlowMatch(positions, seen & pure))
         made.uncovered.append(Uncovered(positions, ~seen & pure))
         owner_before = owner
     return made

@@ -23,7 +23,7 @@ def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
         return None
     from streamstyle.engines.segmentation import OnnxRegion
     from streamstyle.media.open import open_source
-    from streamstyle.regions.open import open_region
+    from streamstyle.regions.open_region import open_region
     from streamstyle.regions.spec import parse_region
 
     spec = parse_region(config.region)

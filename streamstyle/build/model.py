@@ -16,7 +16,7 @@ from streamstyle.engines.gpu import find_gpu
 from streamstyle.engines.imported_engine import Contract, ImportedEngine
 from streamstyle.engines.open import open_engine
 from streamstyle.errors import ConfigError
-from streamstyle.explain.turn import parse_turn, turning
+from streamstyle.explain.adjust import adjuster, parse_adjustments
 from streamstyle.nets.cost import multiply_adds
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.styles.bundle import (
@@ -82,8 +82,8 @@ def load_model(config: RunConfig, notify: Callable[[str], None] = lambda _: None
 
     def codes_of(settings: RunConfig) -> NDArray[np.float32]:
         inside = None if settings.region is None else settings.region_style
-        turn = None if settings.turn is None else turning(bundle, parse_turn(settings.turn))
-        return condition_codes(bundle, settings.style, inside, settings.strength, turn)
+        adjust = None if settings.turn is None else adjuster(bundle, parse_adjustments(settings.turn))
+        return condition_codes(bundle, settings.style, inside, settings.strength, adjust)
 
     codes = codes_of(config)
     architecture, weights = bundle.manifest.architecture, bundle.weights

@@ -19,10 +19,10 @@ from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainte
 from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
-from streamstyle.explain.run_report import RunReport
+from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.job import Job
 from streamstyle.process import Process
-from streamstyle.telemetry import Event, EventLog
+from streamstyle.telemetry import AnomalyEvent, EventLog
 from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, NullDetector, ResidualDetector
@@ -45,7 +45,7 @@ class Painting:
     flash_limiter: SwappableFlashLimiter | None
     sparse: SparseDetector | None
     events: EventLog
-    report: RunReport | None
+    report: AnomalyReport | None
     regional: bool
 
 
@@ -89,7 +89,7 @@ def painting_opener(
         )
         stack.callback(scheduler.close)
         events = stack.enter_context(EventLog(job.events))
-        report = None if job.report is None else RunReport()
+        report = None if job.report is None else AnomalyReport()
         process = Process(
             FilmColourEngine(engine),
             scheduler,
@@ -129,7 +129,7 @@ def detector_and_limiter(
     return None, None
 
 
-def _observer(report: RunReport | None, watch: Watch | None) -> Observer[Event] | None:
+def _observer(report: AnomalyReport | None, watch: Watch | None) -> Observer[AnomalyEvent] | None:
     observers = [*filter(None, (report,)), *([] if watch is None else [watch.observer])]
     return Observers(*observers) if observers else None
 

@@ -23,7 +23,7 @@ from streamstyle.explain.moments import words
 from streamstyle.files import make_folder, write_whole
 from streamstyle.flow import Stop
 from streamstyle.job import Job
-from streamstyle.media.devices import cameras
+from streamstyle.media.cameras import cameras
 from streamstyle.media.paced_source import PacedSource
 from streamstyle.styles.bundle import ORIGINAL, Manifest, load_manifest, network_folder
 from streamstyle.styles.code_file import own_entries

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamstyle.build.network import Chosen
 from streamstyle.build.painting import Painting
-from streamstyle.explain.run_report import RunReport
+from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.flow import Flow, FlowStatus
 from streamstyle.job import Job, RunSummary
 from streamstyle.latency import Ladder
@@ -101,7 +101,7 @@ def _stages(job: Job, painting: Painting, flow: Flow, frames: int) -> dict[str, 
     return {name: summary for name, summary in stages.items() if summary}
 
 
-def _write_report(report: RunReport, summary: RunSummary) -> None:
+def _write_report(report: AnomalyReport, summary: RunSummary) -> None:
     job, info = summary.job, summary.info
     assert job.report is not None
     first = f"{summary.frames_out} frames at {info.width}x{info.height} in {summary.style}."

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from streamstyle.config import RunConfig
 from streamstyle.media.open import open_source
-from streamstyle.telemetry import Event
+from streamstyle.telemetry import AnomalyEvent
 from streamstyle.types import AnomalyMap, Frame, Observer, Picture, Sink, Source
 
 Painted: TypeAlias = Callable[[Iterable[Frame | None]], Iterator[Frame]]
@@ -22,7 +22,7 @@ class Watch:
     """observer: hears of every frame that is judged. around: stands around the painting and sees what comes
     in; changes nothing. sink: gets every frame that leaves. open_source: opens what the run names."""
 
-    observer: Observer[Event]
+    observer: Observer[AnomalyEvent]
     around: Callable[[Painted], Painted]
     sink: Sink
     open_source: Callable[[str, RunConfig], Source]
@@ -53,7 +53,7 @@ def opened(url: str, config: RunConfig) -> Source:
 class Observers:
     """Implements `Observer` by several."""
 
-    def __init__(self, *observers: Observer[Event]) -> None:
+    def __init__(self, *observers: Observer[AnomalyEvent]) -> None:
         self._observers = observers
 
     def found(self, frame: Frame, styled: Picture, anomaly: AnomalyMap) -> None:
@@ -61,7 +61,7 @@ class Observers:
         for observer in self._observers:
             observer.found(frame, styled, anomaly)
 
-    def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: Event) -> None:
+    def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: AnomalyEvent) -> None:
         """See `streamstyle.types.Observer`."""
         for observer in self._observers:
             observer.repaired(frame, styled, anomaly, event)

@@ -14,7 +14,7 @@ from streamstyle.cli import bench_speed, bench_zmq
 from streamstyle.cli.numbers import positive_int
 
 if TYPE_CHECKING:
-    from streamstyle.cli.bench_films import Done, Task
+    from streamstyle.cli.bench_films import Done, FilmTask
 
 STYLES = ("starry-night", "great-wave", "udnie", "composition-vii")
 _MOST_JOBS = 4  # each takes about 1.5 GB
@@ -89,12 +89,12 @@ def command(arguments: argparse.Namespace) -> int:
 _GOAL_KEYS = ("goal", "must", "stretch", "measured", "verdict")
 
 
-def _measured(tasks: Sequence[Task], jobs: int) -> list[Done]:
+def _measured(tasks: Sequence[FilmTask], jobs: int) -> list[Done]:
     """Run all, telling on stderr how far it is; the results in the order of the tasks."""
     from streamstyle.bench.pool import each
     from streamstyle.cli.bench_films import run
 
-    found: dict[Task, Done] = {}
+    found: dict[FilmTask, Done] = {}
     begun = time.monotonic()
     for task, done in each(run, tasks, jobs):
         found[task] = done

@@ -54,7 +54,7 @@ _FPS = 30.0
 
 
 @dataclass(frozen=True)
-class Task:
+class FilmTask:
     """clip, other: what to open, RENDERED for the film that is drawn; style, other_style: names. compared:
     run the repairs of others and the ablations too."""
 
@@ -94,7 +94,7 @@ def check(clips: Sequence[str], styles: Sequence[str], frames: int) -> None:
         load_model(RunConfig(style=style, network=NETWORK))
 
 
-def tasks_of(clips: Sequence[str], styles: Sequence[str], frames: int, *, quick: bool) -> list[Task]:
+def tasks_of(clips: Sequence[str], styles: Sequence[str], frames: int, *, quick: bool) -> list[FilmTask]:
     """Every clip in every style, and the rendered film in one. Each clip is compared in one style, the next
     clip in the next."""
     tasks = []
@@ -102,8 +102,8 @@ def tasks_of(clips: Sequence[str], styles: Sequence[str], frames: int, *, quick:
         other = clips[(number + 1) % len(clips)]
         for place, style in enumerate(styles):
             compared = place == number % len(styles)
-            tasks.append(Task(clip, other, style, _other_style(styles, place), frames, quick, compared))
-    return [*tasks, Task(RENDERED, clips[0], styles[0], _other_style(styles, 0), frames, quick, False)]
+            tasks.append(FilmTask(clip, other, style, _other_style(styles, place), frames, quick, compared))
+    return [*tasks, FilmTask(RENDERED, clips[0], styles[0], _other_style(styles, 0), frames, quick, False)]
 
 
 def _other_style(styles: Sequence[str], place: int) -> str:
@@ -112,7 +112,7 @@ def _other_style(styles: Sequence[str], place: int) -> str:
     return next(style for style in ("udnie", "great-wave") if style != styles[0])
 
 
-def run(task: Task) -> Done:
+def run(task: FilmTask) -> Done:
     """Paint and measure. Raises ConfigError, SourceError, ModelError, EngineError."""
     plan = Plan(consistencies=CONSISTENCIES)
     if task.quick:

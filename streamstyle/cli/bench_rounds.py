@@ -73,7 +73,7 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredTask:
     """What one process found. spec: of its engine."""
 
     spec: Mapping[str, Any]
@@ -83,7 +83,7 @@ class Measured:
 
 def measured(
     tasks: Mapping[str, Task], rounds: int, notify: Callable[[str], None]
-) -> tuple[dict[str, Measured], dict[str, str]]:
+) -> tuple[dict[str, MeasuredTask], dict[str, str]]:
     """Measure all tasks in turn, `rounds` times; what was found by name, and of the rest why it was not.
 
     notify: told how far it is. Raises BenchError where a process breaks off.
@@ -105,6 +105,6 @@ def measured(
                 notify(f"{name}: round {number + 1} of {rounds}")
                 found[name].append(child.round())
         return {
-            name: Measured(answer.spec, answer.open_seconds, tuple(found[name]))
+            name: MeasuredTask(answer.spec, answer.open_seconds, tuple(found[name]))
             for name, (_, answer) in ready.items()
         }, skipped

@@ -19,7 +19,7 @@ from streamstyle.cli.numbers import positive_int
 
 if TYPE_CHECKING:
     from streamstyle.bench.speed import Task
-    from streamstyle.cli.bench_rounds import Measured
+    from streamstyle.cli.bench_rounds import MeasuredTask
 
 Size = tuple[int, int]
 SIZES: tuple[Size, ...] = ((640, 360), (960, 540), (1280, 720), (1920, 1080))
@@ -267,7 +267,7 @@ def _task(arguments: argparse.Namespace, what: str, clip: str, frames: int, **op
 
 def _measured(
     tasks: Mapping[str, Task], rounds: int, where: str
-) -> tuple[dict[str, Measured], dict[str, str]]:
+) -> tuple[dict[str, MeasuredTask], dict[str, str]]:
     from streamstyle.cli.bench_rounds import measured
 
     return measured(tasks, rounds, _teller(where))

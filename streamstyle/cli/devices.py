@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamstyle.media.devices import Camera
+    from streamstyle.media.cameras import Camera
 
 
 def add_command(commands: Any) -> None:
@@ -20,7 +20,7 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """List them; none is no failure."""
-    from streamstyle.media.devices import cameras
+    from streamstyle.media.cameras import cameras
     from streamstyle.media.screens import screens
 
     found, shown = cameras(), screens()

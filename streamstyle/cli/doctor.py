@@ -62,7 +62,7 @@ def _ffmpeg() -> list[Finding]:
 
 
 def _cameras() -> list[Finding]:
-    from streamstyle.media.devices import cameras
+    from streamstyle.media.cameras import cameras
 
     found = cameras()
     usable = [f"{camera.url} {camera.name}" for camera in found if not camera.problem]

@@ -40,9 +40,9 @@ def command(arguments: argparse.Namespace) -> int:
         return explain_events(arguments)
     if arguments.image is None or arguments.style is None:
         raise ConfigError("say what to explain: an event log, or --image FILE and --style NAME")
+    from streamstyle.explain.adjust import adjuster, parse_adjustments
     from streamstyle.explain.critic import load_critic
     from streamstyle.explain.explanation import explain, explanation_page
-    from streamstyle.explain.turn import parse_turn, turning
     from streamstyle.nets.generator import restore_generator
     from streamstyle.page import write_page
     from streamstyle.styles.bundle import load_bundle, network_folder
@@ -50,8 +50,8 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.train.data import read_picture
 
     bundle = load_bundle(network_folder(arguments.network))
-    factors = parse_turn(arguments.turn) if arguments.turn is not None else {}
-    code = style_code(bundle, arguments.style, turn=turning(bundle, factors))
+    factors = parse_adjustments(arguments.turn) if arguments.turn is not None else {}
+    code = style_code(bundle, arguments.style, adjust=adjuster(bundle, factors))
     explanation = explain(
         restore_generator(bundle.manifest.architecture, bundle.weights),
         read_picture(arguments.image),

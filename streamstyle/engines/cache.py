@@ -51,7 +51,7 @@ class Recipe(Generic[Compiled]):
     load: Callable[[bytes], Compiled]
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EngineManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What lies beside an engine. sha256, size (bytes): of the engine; what, key: see `Recipe`."""
 
     format: int
@@ -168,12 +168,12 @@ class EngineCache:
         else:
             self._store(_digest(recipe.key), recipe, compiled)
 
-    def manifests(self) -> list[Manifest]:
+    def manifests(self) -> list[EngineManifest]:
         """Of all entries, the last used first; what cannot be read is left out."""
         found = []
         for path in sorted(self.folder.glob("*.json"), key=_used, reverse=True):
             with suppress(OSError, ValueError):
-                found.append(msgspec.json.decode(path.read_bytes(), type=Manifest))
+                found.append(msgspec.json.decode(path.read_bytes(), type=EngineManifest))
         return found
 
     def clear(self) -> None:
@@ -196,7 +196,7 @@ class EngineCache:
         """None where there is no entry or a wrong one; `remove`: the wrong one goes."""
         manifest_path, engine_path = self._paths(name)
         try:
-            manifest = msgspec.json.decode(manifest_path.read_bytes(), type=Manifest)
+            manifest = msgspec.json.decode(manifest_path.read_bytes(), type=EngineManifest)
             data = engine_path.read_bytes()
             if manifest.format != _FORMAT or _digest(manifest.key) != name:
                 raise EngineError("it was made for something else")
@@ -231,7 +231,7 @@ class EngineCache:
         try:
             data = recipe.export(compiled)
             sha256 = hashlib.sha256(data).hexdigest()
-            manifest = Manifest(_FORMAT, recipe.what, dict(recipe.key), sha256, len(data))
+            manifest = EngineManifest(_FORMAT, recipe.what, dict(recipe.key), sha256, len(data))
             _write_whole(engine_path, data)
             _write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest)))
             self._trim(name)

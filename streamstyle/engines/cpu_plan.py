@@ -32,7 +32,7 @@ _ROUNDS = 2
 _ROUND_SECONDS = 0.15
 
 
-class Plan(msgspec.Struct, frozen=True):
+class CpuPlan(msgspec.Struct, frozen=True):
     """streams: how many frames are painted at once. fps: what was measured, by streams; empty where nothing
     was."""
 
@@ -45,7 +45,7 @@ class Planned:
     """A compiled model and the plan that it runs in. data: the model as OpenVINO exported it."""
 
     compiled: Any
-    plan: Plan
+    plan: CpuPlan
     data: bytes
 
 
@@ -124,21 +124,21 @@ class _Processors:
         usual = min(2, numbers[-1])
         compiled = self._core.compile_model(model, "CPU", self._options(usual))
         if not measure:
-            return Planned(compiled, Plan(usual), b"")
+            return Planned(compiled, CpuPlan(usual), b"")
         # Kept from here: OpenVINO exports of a model that it has read back what it cannot read once more.
         data = compiled.export_model().getvalue()
         if len(numbers) == 1:
-            return Planned(compiled, Plan(usual), data)
+            return Planned(compiled, CpuPlan(usual), data)
         models = {usual: compiled} | {n: self._read(data, n) for n in numbers if n != usual}
         fps = {streams: frames_per_second(models[streams], streams) for streams in numbers}
         best = chosen(fps)
-        return Planned(models[best], Plan(best, {str(n): round(rate, 1) for n, rate in fps.items()}), data)
+        return Planned(models[best], CpuPlan(best, {str(n): round(rate, 1) for n, rate in fps.items()}), data)
 
     def load(self, data: bytes) -> Planned:
         """Inverse of `_exported`. Raises EngineError."""
         head, _, model = data.partition(b"\n")
         try:
-            plan = msgspec.json.decode(head, type=Plan)
+            plan = msgspec.json.decode(head, type=CpuPlan)
             return Planned(self._read(model, plan.streams), plan, model)
         except (RuntimeError, msgspec.MsgspecError) as error:
             raise EngineError(f"OpenVINO cannot read the compiled model: {error}") from error
@@ -194,7 +194,7 @@ def _exported(planned: Planned) -> bytes:
     return msgspec.json.encode(planned.plan) + b"\n" + planned.data
 
 
-def _told(plan: Plan, threads: int) -> str:
+def _told(plan: CpuPlan, threads: int) -> str:
     each, s = max(1, threads // plan.streams), "s" if plan.streams > 1 else ""
     told = f"{plan.streams} stream{s} of {each} thread{'s' if each > 1 else ''}"
     others = ", ".join(f"{fps:g} fps in {streams}" for streams, fps in plan.fps.items())

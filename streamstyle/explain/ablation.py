@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from streamstyle.explain.adjust import entries
 from streamstyle.explain.picture import to_lab
-from streamstyle.explain.turn import entries
 from streamstyle.nets.generator import Generator, paint
 from streamstyle.types import Picture
 

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from streamstyle.explain.ablation import Ablation, ablate
+from streamstyle.explain.adjust import GROUPS, adjust, group_of
 from streamstyle.explain.attribution import Attribution, attribute
 from streamstyle.explain.critic import Critic
-from streamstyle.explain.layers import Channel, feature_maps, strongest
+from streamstyle.explain.feature_maps import ChannelMap, feature_maps, strongest
 from streamstyle.explain.picture import fit, heat
 from streamstyle.explain.swatch import swatch
-from streamstyle.explain.turn import GROUPS, group_of, turn
 from streamstyle.nets.generator import Generator, paint
 from streamstyle.page import figure, heading, page, paragraph, row, table
 from streamstyle.types import Picture
@@ -31,8 +31,8 @@ _FACTORS = (0.0, 0.5, 1.5, 2.0)
 class Explanation:
     """What is known of one picture in one style.
 
-    style: the mix as the user wrote it. factors: how its groups were turned. photo, result: RGB uint8
-    (H, W, 3). code: (size,), turned. swatch: the turned style's own texture. turned: {group: {factor:
+    style: the mix as the user wrote it. factors: of its groups, see `adjust`. photo, result: RGB uint8
+    (H, W, 3). code: (size,), adjusted. swatch: the adjusted style's own texture. adjusted: {group: {factor:
     RGB uint8}}. verdict: logits (H/8, W/8) of the discriminator, or None where `no_verdict` says why.
     """
 
@@ -41,9 +41,9 @@ class Explanation:
     photo: Picture
     result: Picture
     swatch: Picture
-    channels: Mapping[str, tuple[Channel, ...]]
+    channels: Mapping[str, tuple[ChannelMap, ...]]
     ablations: tuple[Ablation, ...]
-    turned: Mapping[str, Mapping[float, Picture]]
+    adjusted: Mapping[str, Mapping[float, Picture]]
     attribution: Attribution
     verdict: NDArray[np.float32] | None
     no_verdict: str
@@ -93,7 +93,9 @@ def explain(
     texture = swatch(generator, code, height, width)
     small = fit(photo, side // 2)
     variants = {
-        group: {f: _paint(generator, small, turn(code, generator.layout, mean, {group: f})) for f in _FACTORS}
+        group: {
+            f: _paint(generator, small, adjust(code, generator.layout, mean, {group: f})) for f in _FACTORS
+        }
         for group in GROUPS
     }
     missing = ""
@@ -110,7 +112,7 @@ def explain(
         swatch=texture,
         channels={layer: strongest(values, _CHANNELS) for layer, values in maps.items()},
         ablations=ablate(generator, content, code, mean),
-        turned=variants,
+        adjusted=variants,
         attribution=attribute(content, result, texture),
         verdict=critic.judge(result, shares) if critic and not missing else None,
         no_verdict=missing,
@@ -119,21 +121,21 @@ def explain(
 
 def explanation_page(e: Explanation) -> str:
     """A self-contained HTML page."""
-    turned = ", ".join(f"{group} {factor:g}" for group, factor in e.factors.items())
+    adjusted = ", ".join(f"{group} {factor:g}" for group, factor in e.factors.items())
     return page(
         f"Why it came out so: {e.style}",
         [
             _wide(
                 [
                     figure(e.photo, "the photo"),
-                    figure(e.result, f"the result{f', turned: {turned}' if turned else ''}"),
+                    figure(e.result, f"the result{f', adjusted: {adjusted}' if adjusted else ''}"),
                     figure(e.swatch, "the style on noise alone: its own texture"),
                 ]
             ),
             *_attribution_section(e),
             *_verdict_section(e),
             *_ablation_section(e),
-            *_turn_section(e),
+            *_adjust_section(e),
             *_layer_section(e),
         ],
     )
@@ -216,7 +218,7 @@ def _ablation_section(e: Explanation) -> list[str]:
     ]
 
 
-def _turn_section(e: Explanation) -> list[str]:
+def _adjust_section(e: Explanation) -> list[str]:
     blocks = [
         heading("What its groups do"),
         paragraph(
@@ -224,7 +226,7 @@ def _turn_section(e: Explanation) -> list[str]:
             "sets the style apart is exaggerated."
         ),
     ]
-    for group, pictures in e.turned.items():
+    for group, pictures in e.adjusted.items():
         blocks.append(row([figure(picture, f"{group} {factor:g}") for factor, picture in pictures.items()]))
     return blocks
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 
 from streamstyle.errors import ConfigError
-from streamstyle.telemetry import EVENT_SCHEMA, Event
+from streamstyle.telemetry import EVENT_SCHEMA, AnomalyEvent
 from streamstyle.types import Kind
 
 _NAMED_TILES = 6
 
 
-def read_events(path: Path) -> list[Event]:
+def read_events(path: Path) -> list[AnomalyEvent]:
     """The events of a log, in order. Raises ConfigError where the file is none, or of another version."""
     try:
         lines = path.read_bytes().splitlines()
@@ -23,7 +23,7 @@ def read_events(path: Path) -> list[Event]:
     events = []
     for number, line in enumerate(lines, 1):
         try:
-            event = msgspec.json.decode(line, type=Event)
+            event = msgspec.json.decode(line, type=AnomalyEvent)
         except msgspec.DecodeError as error:
             raise ConfigError(f"line {number} of {path} is no event of streamstyle: {error}") from error
         if event.schema != EVENT_SCHEMA:
@@ -35,7 +35,7 @@ def read_events(path: Path) -> list[Event]:
     return events
 
 
-def words(event: Event) -> str:
+def words(event: AnomalyEvent) -> str:
     """One sentence per kind, worst first, then what was done and the worst score before and after."""
     found = [_FOUND[Kind(kind)](event) for kind in event.kinds]
     worst = event.kinds[0]
@@ -43,7 +43,7 @@ def words(event: Event) -> str:
     return f"{'; '.join(found)}. {_done(event)} ({scores}, flagged above {event.thresholds[worst]:.3g})."
 
 
-def _where(event: Event) -> str:
+def _where(event: AnomalyEvent) -> str:
     rows, columns = event.grid
     if len(event.tiles) == rows * columns:
         return "the whole frame"
@@ -53,7 +53,7 @@ def _where(event: Event) -> str:
     return f"{len(event.tiles)} tiles ({named}{', ...' if len(event.tiles) > _NAMED_TILES else ''})"
 
 
-def _step(event: Event) -> str:
+def _step(event: AnomalyEvent) -> str:
     way = "brightened" if event.excess > 0 else "darkened"
     if abs(event.excess) < 0.002:
         way = "changed colour"
@@ -61,7 +61,7 @@ def _step(event: Event) -> str:
     return f"{_where(event)} {way} by {abs(event.excess):.1%} of white more than the input explains"
 
 
-_FOUND: Mapping[Kind, Callable[[Event], str]] = {
+_FOUND: Mapping[Kind, Callable[[AnomalyEvent], str]] = {
     Kind.FLICKER: lambda event: f"{_step(event)}, and had stepped shortly before",
     Kind.POP: _step,
     Kind.DRIFT: lambda event: (
@@ -92,13 +92,13 @@ _DONE: Mapping[str, Callable[[Mapping[str, float]], str]] = {
 }
 
 
-def _done(event: Event) -> str:
+def _done(event: AnomalyEvent) -> str:
     parts = [_DONE[name](event.figures) for name in event.action.split(" + ")]
     text = ", ".join(parts)
     return text[0].upper() + text[1:]
 
 
-def totals(events: Sequence[Event]) -> dict[str, int]:
+def totals(events: Sequence[AnomalyEvent]) -> dict[str, int]:
     """How many frames each kind was found in, most frequent first."""
     counts: dict[str, int] = {}
     for event in events:
@@ -107,6 +107,6 @@ def totals(events: Sequence[Event]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
-def severity(event: Event) -> float:
+def severity(event: AnomalyEvent) -> float:
     """The worst score over its threshold."""
     return max(event.scores[kind] / event.thresholds[kind] for kind in event.kinds)

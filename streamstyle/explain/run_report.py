@@ -12,7 +12,7 @@ import numpy as np
 from streamstyle import page
 from streamstyle.explain.moments import severity, totals, words
 from streamstyle.explain.tint import outline_, tint_
-from streamstyle.telemetry import Event
+from streamstyle.telemetry import AnomalyEvent
 from streamstyle.types import AnomalyMap, Frame, Kind, Picture
 
 _WORST = 8
@@ -27,21 +27,21 @@ class Moment:
 
     severity: float
     time: float
-    event: Event = field(compare=False)
+    event: AnomalyEvent = field(compare=False)
     source: Picture = field(compare=False)
     before: Picture = field(compare=False)
     after: Picture = field(compare=False)
     heat: Picture = field(compare=False)
 
 
-class RunReport:
+class AnomalyReport:
     """Implements `Observer`: keeps the scores of every frame and pictures of the worst."""
 
     def __init__(self) -> None:
         self._times: list[float] = []
         self._ratios: dict[Kind, list[float]] = {kind: [] for kind in Kind}
         self._cuts: list[float] = []
-        self._events: list[Event] = []
+        self._events: list[AnomalyEvent] = []
         self._moments: list[Moment] = []
         self._before: Picture | None = None
 
@@ -55,7 +55,7 @@ class RunReport:
         # The guard may flag it later: then there is no picture of the time before.
         self._before = _small(styled) if anomaly.flagged else None
 
-    def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: Event) -> None:
+    def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: AnomalyEvent) -> None:
         """A flagged frame is about to leave."""
         self._events.append(event)
         self._ratios[Kind.FLASH][-1] = anomaly.scores[Kind.FLASH] / anomaly.thresholds[Kind.FLASH]
@@ -95,7 +95,7 @@ class RunReport:
         return page.page(title, body)
 
 
-def events_page(title: str, events: Sequence[Event]) -> str:
+def events_page(title: str, events: Sequence[AnomalyEvent]) -> str:
     """A page from an event log alone: no pictures, and scores of flagged frames only."""
     times = [event.time for event in events]
     ratios = {
@@ -109,7 +109,7 @@ def events_page(title: str, events: Sequence[Event]) -> str:
     return page.page(title, body)
 
 
-def _overview(events: Sequence[Event], frames: int | None) -> list[str]:
+def _overview(events: Sequence[AnomalyEvent], frames: int | None) -> list[str]:
     of = "" if frames is None else f" of {frames}"
     counts = totals(events)
     body = [page.paragraph(f"{len(events)} flagged frames{of}.")]

@@ -32,7 +32,7 @@ _TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: the clock in the file is a se
 
 
 @dataclass
-class _Line:
+class _StreamClock:
     """One stream. ticks: added to its own times, in its time base, as of this `segment`. last, due: where its
     last packet lies, and ends, in order of decoding. end: where its pictures shown so far end."""
 
@@ -80,7 +80,7 @@ class FilmClock:
         self.breaks = 0
         self._offset = -self.start
         self._segment = 0
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, _StreamClock] = {}
         self._ahead: deque[Packet[Any]] = deque()
 
     def placed(self, packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
@@ -114,10 +114,10 @@ class FilmClock:
             packet.dts = None if packet.dts is None else packet.dts + ticks
             packet.pts = None if packet.pts is None else packet.pts + ticks
 
-    def _line(self, packet: Packet[Any]) -> _Line:
+    def _line(self, packet: Packet[Any]) -> _StreamClock:
         base = packet.time_base or Fraction(1, av.time_base)
         kind = self._container.streams[packet.stream_index].type
-        return _Line(
+        return _StreamClock(
             base,
             self._segment,
             round(self._offset / base),
@@ -127,7 +127,7 @@ class FilmClock:
             judged=kind in {"audio", "video"},
         )
 
-    def _ticks_for(self, line: _Line, packet: Packet[Any]) -> int:
+    def _ticks_for(self, line: _StreamClock, packet: Packet[Any]) -> int:
         """Where the clock broke in another stream, packets from before that may still come in this one."""
         if line.segment != self._segment:
             ticks = round(self._offset / line.time_base)
@@ -135,7 +135,7 @@ class FilmClock:
                 line.segment, line.ticks = self._segment, ticks
         return line.ticks
 
-    def _after_a_jump(self, line: _Line, packet: Packet[Any], packets: Iterator[Packet[Any]]) -> int:
+    def _after_a_jump(self, line: _StreamClock, packet: Packet[Any], packets: Iterator[Packet[Any]]) -> int:
         """The ticks to add to the packet's times; moves the clock where it broke."""
         assert packet.dts is not None
         assert line.last is not None
@@ -163,7 +163,7 @@ class FilmClock:
         line.segment, line.ticks = self._segment, round(self._offset / line.time_base)
         return line.ticks
 
-    def _overlap(self, line: _Line, offset: Fraction, packets: Iterator[Packet[Any]]) -> Fraction:
+    def _overlap(self, line: _StreamClock, offset: Fraction, packets: Iterator[Packet[Any]]) -> Fraction:
         """Seconds by which other streams, with this offset, would go on before they have ended: sound and
         pictures of what was joined are not of one length."""
         waited = {
@@ -185,7 +185,7 @@ class FilmClock:
                 del waited[packet.stream_index]
         return longest
 
-    def _reached_by_another(self, line: _Line, placed: int) -> bool:
+    def _reached_by_another(self, line: _StreamClock, placed: int) -> bool:
         """Is another stream there without a break?"""
         return any(
             abs(other.due * other.time_base - placed * line.time_base) < _GAP_SECONDS

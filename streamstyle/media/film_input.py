@@ -8,7 +8,7 @@ from av.container import InputContainer
 
 from streamstyle.media.container import HOSTILE, open_input
 from streamstyle.media.live_error import live_error
-from streamstyle.media.live_url import LiveLimits, Opening, opening_of
+from streamstyle.media.live_url import LiveInput, LiveLimits, live_input_of
 from streamstyle.media.paths import is_regular
 
 LIMITS = LiveLimits()
@@ -31,7 +31,7 @@ def open_film(url: str, hwaccel: HWAccel | None = None, limits: LiveLimits = LIM
     with what is wrong and what to do."""
     if not is_on_the_web(url):
         return open_input(url, hwaccel)
-    opening = opening_of(url)
+    opening = live_input_of(url)
     options = {name: opening.attempts[0][name] for name in opening.attempts[0] if name not in _FOR_STREAMS}
     try:
         return av.open(
@@ -48,7 +48,7 @@ def open_film(url: str, hwaccel: HWAccel | None = None, limits: LiveLimits = LIM
 _FOR_STREAMS = ("probesize", "analyzeduration")
 
 
-def has_an_end(opening: Opening, container: InputContainer) -> bool:
+def has_an_end(opening: LiveInput, container: InputContainer) -> bool:
     """Is what was opened a film that lies on a server as a whole, and no stream?"""
     if not opening.film:
         return False

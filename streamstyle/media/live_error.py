@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import av
 
 from streamstyle.errors import SourceError
+from streamstyle.media.cameras import camera_names
 from streamstyle.media.container import reason
-from streamstyle.media.devices import camera_names
-from streamstyle.media.live_url import Opening
+from streamstyle.media.live_url import LiveInput
 from streamstyle.media.piped import STDIN
 from streamstyle.urls import without_secrets
 
@@ -19,7 +19,7 @@ _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EA
 _DEFAULT_PORT = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 
 
-def live_error(opening: Opening, error: BaseException, complaint: str = "") -> SourceError:
+def live_error(opening: LiveInput, error: BaseException, complaint: str = "") -> SourceError:
     """What failed while the input was opened or read. complaint: of the program that reads it, if any."""
     if opening.device:
         number, _, words = complaint.partition(" ")
@@ -33,12 +33,12 @@ def live_error(opening: Opening, error: BaseException, complaint: str = "") -> S
     return SourceError(f"{opening.name} {_answered(opening.url, error) or _unreached(opening.url, error)}")
 
 
-def no_picture(opening: Opening) -> SourceError:
+def no_picture(opening: LiveInput) -> SourceError:
     """The input opened, and shows nothing."""
     return SourceError(f"{opening.name} sends no picture that can be decoded: name a stream with video.")
 
 
-def _device(opening: Opening, error: BaseException, words: str, code: int | None) -> str:
+def _device(opening: LiveInput, error: BaseException, words: str, code: int | None) -> str:
     url = opening.name
     if isinstance(error, TimeoutError):
         return f"{url} sends nothing in time: it hangs; unplug and replug it, or restart what drives it."

@@ -27,7 +27,7 @@ from streamstyle.media.film_input import has_an_end
 from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_rate
 from streamstyle.media.live_error import live_error, no_picture
 from streamstyle.media.live_sound import SoundBuffer
-from streamstyle.media.live_url import QUICK, LiveLimits, Opening
+from streamstyle.media.live_url import QUICK, LiveInput, LiveLimits
 from streamstyle.media.piped import ChildPipe, Program, ffmpeg_program, relay_program
 from streamstyle.media.scene.sound import SOUND_RATE
 from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
@@ -57,7 +57,7 @@ class LiveSource:
 
     def __init__(
         self,
-        opening: Opening,
+        opening: LiveInput,
         clock: LiveClock,
         sound: SoundBuffer,
         limits: LiveLimits,

@@ -23,7 +23,7 @@ HTTP_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto,data"
 
 
 @dataclass(frozen=True)
-class Opening:
+class LiveInput:
     """How FFmpeg opens a live input.
 
     url: what the user named. file: what FFmpeg is given. format: its demuxer, None to find out.
@@ -62,16 +62,16 @@ _PATTERNS = {
 }
 
 
-def opening_of(url: str) -> Opening:
+def live_input_of(url: str) -> LiveInput:
     """How to open `url`, whose scheme is one of `LIVE`. Raises ConfigError for options that make no sense."""
     return LIVE[url.partition(":")[0].lower()](url)
 
 
-def _network(*attempts: Mapping[str, str], **more: bool) -> Callable[[str], Opening]:
-    def opening(url: str) -> Opening:
+def _network(*attempts: Mapping[str, str], **more: bool) -> Callable[[str], LiveInput]:
+    def opening(url: str) -> LiveInput:
         # One demuxer for what has but one: FFmpeg's guess needs more of the stream.
         demuxer = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv"}.get(url.partition(":")[0].lower())
-        return Opening(
+        return LiveInput(
             url, with_variables(url), demuxer, tuple(QUICK | dict(a) for a in attempts or ({},)), **more
         )
 
@@ -97,23 +97,23 @@ def _options(url: str, known: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     return name, given
 
 
-def _webcam(url: str) -> Opening:
+def _webcam(url: str) -> LiveInput:
     name, given = _options(url, ("size", "fps", "format"))
     name = name or "0"
     options = {"video_size": given.get("size"), "framerate": given.get("fps")}
     plain = {key: value for key, value in options.items() if value}
     if sys.platform == "darwin":
         # AVFoundation refuses to guess a rate.
-        return Opening(url, f"{name}:none", "avfoundation", ({"framerate": "30"} | plain,), device=True)
+        return LiveInput(url, f"{name}:none", "avfoundation", ({"framerate": "30"} | plain,), device=True)
     if sys.platform == "win32":
         camera = _dshow_name(name) if name.isdigit() else name
         attempts = ({"vcodec": "mjpeg"} | plain, plain)
-        return Opening(url, f"video={camera}", "dshow", attempts, device=True)
+        return LiveInput(url, f"video={camera}", "dshow", attempts, device=True)
     path = f"/dev/video{name}" if name.isdigit() else name
     wanted = given.get("format", "mjpeg")
     # Uncompressed pictures of any size beyond VGA do not fit through USB 2 at full rate.
     attempts = ({"input_format": wanted} | plain, *(() if "format" in given else (plain,)))
-    return Opening(url, path, "v4l2", attempts, device=True)
+    return LiveInput(url, path, "v4l2", attempts, device=True)
 
 
 def _dshow_name(number: str) -> str:
@@ -123,7 +123,7 @@ def _dshow_name(number: str) -> str:
     return cameras[int(number)].description if int(number) < len(cameras) else number
 
 
-def _screen(url: str) -> Opening:
+def _screen(url: str) -> LiveInput:
     name, given = _options(url, ("region", "fps", "display", "cursor"))
     rate = given.get("fps", "30")
     cursor = "0" if given.get("cursor") == "0" else "1"
@@ -132,14 +132,14 @@ def _screen(url: str) -> Opening:
         if region:
             raise ConfigError("screen: takes no region on macOS: the whole screen is read there.")
         options = {"framerate": rate, "capture_cursor": cursor}
-        return Opening(url, f"Capture screen {name or 0}:none", "avfoundation", (options,), device=True)
+        return LiveInput(url, f"Capture screen {name or 0}:none", "avfoundation", (options,), device=True)
     options = {"framerate": rate, "draw_mouse": cursor}
     if region:
         options["video_size"] = f"{region[2]}x{region[3]}"
     if sys.platform == "win32":
         if region:
             options |= {"offset_x": region[0], "offset_y": region[1]}
-        return Opening(url, "desktop", "gdigrab", (options,), device=True)
+        return LiveInput(url, "desktop", "gdigrab", (options,), device=True)
     display = given.get("display") or name or os.environ.get("DISPLAY", "")
     if not display:
         raise ConfigError(
@@ -147,7 +147,7 @@ def _screen(url: str) -> Opening:
             "as screen:?display=:0 (Wayland sessions offer one through Xwayland, for X programs only)."
         )
     place = f"+{region[0]},{region[1]}" if region else ""
-    return Opening(url, f"{display}{place}", "x11grab", (options,), device=True)
+    return LiveInput(url, f"{display}{place}", "x11grab", (options,), device=True)
 
 
 _HTTP = _network(
@@ -161,7 +161,7 @@ _HTTP = _network(
 )
 _RTSP = _network({"rtsp_flags": "prefer_tcp"})
 
-LIVE: dict[str, Callable[[str], Opening]] = {
+LIVE: dict[str, Callable[[str], LiveInput]] = {
     "webcam": _webcam,
     "screen": _screen,
     "rtsp": _RTSP,

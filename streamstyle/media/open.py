@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.media.encoding import USUAL, Encoding
-from streamstyle.media.live_url import LIVE, LiveLimits, Opening, opening_of
+from streamstyle.media.live_url import LIVE, LiveInput, LiveLimits, live_input_of
 from streamstyle.media.net.targets import KINDS as NETWORK
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.paths import exists
@@ -36,7 +36,7 @@ def _film(path: str, decoder: str, deinterlace: Deinterlacing, background: str) 
 
 def _scene(url: str) -> Source:
     from streamstyle.media.scene.film import SceneSource, parse_scene
-    from streamstyle.media.scene.live import LiveSceneSource
+    from streamstyle.media.scene.live_scene import LiveSceneSource
 
     request = parse_scene(url)
     return LiveSceneSource(request) if request.live else SceneSource.of(request)
@@ -121,7 +121,7 @@ def open_source(
     if decoder == "cuda":
         raise ConfigError(f"--decoder cuda is for films only, not for {scheme}: leave it out.")
     if scheme in LIVE:
-        opening, limits = opening_of(url), replace(LIMITS, read=timeout)
+        opening, limits = live_input_of(url), replace(LIMITS, read=timeout)
         if live or not opening.film:
             return open_live(opening, limits, deinterlace=deinterlace)
         return _on_the_web(opening, limits, deinterlace, background)
@@ -134,7 +134,9 @@ def open_source(
     return _SOURCES[scheme](url)
 
 
-def _on_the_web(opening: Opening, limits: LiveLimits, deinterlace: Deinterlacing, background: str) -> Source:
+def _on_the_web(
+    opening: LiveInput, limits: LiveLimits, deinterlace: Deinterlacing, background: str
+) -> Source:
     from streamstyle.media.av_source import FileSource
     from streamstyle.media.web_source import WebSource
 
@@ -147,7 +149,7 @@ def _on_the_web(opening: Opening, limits: LiveLimits, deinterlace: Deinterlacing
 
 
 def open_live(
-    opening: Opening,
+    opening: LiveInput,
     limits: LiveLimits = LIMITS,
     container: InputContainer | None = None,
     deinterlace: Deinterlacing = "auto",

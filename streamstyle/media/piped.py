@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamstyle.errors import SourceError
-from streamstyle.media.live_url import QUICK, Opening
+from streamstyle.media.live_url import QUICK, LiveInput
 from streamstyle.urls import masked
 
 STDIN = "pipe:0"
@@ -34,10 +34,12 @@ class Program:
     given: str = ""
 
 
-def relay_program(opening: Opening) -> Program:
+def relay_program(opening: LiveInput) -> Program:
     """Python, passing on a device as NUT."""
     asked = {"file": opening.file, "format": opening.format, "attempts": [dict(a) for a in opening.attempts]}
-    return Program([sys.executable, "-P", str(Path(__file__).with_name("relay.py")), json.dumps(asked)])
+    return Program(
+        [sys.executable, "-P", str(Path(__file__).with_name("device_relay.py")), json.dumps(asked)]
+    )
 
 
 def ffmpeg_program(url: str, timeout: float) -> Program:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import SinkError, SourceError
-from streamstyle.media.wire import Slot
+from streamstyle.media.wire import RingSlot
 
 SLOTS = 4
 """Few, so that a slot is still in the processor's cache when its turn comes again. About as many pictures
@@ -75,15 +75,15 @@ class RingWriter:
                 f"free some, or publish over zmq+ipc://."
             ) from error
 
-    def begin(self, size: int) -> tuple[NDArray[np.uint8], Slot]:
+    def begin(self, size: int) -> tuple[NDArray[np.uint8], RingSlot]:
         """Room for a picture of so many bytes, to be filled at once, and where it lies; then `commit`."""
         self._serial += 1
         offset = self._serial % SLOTS * self._step
         self._mark(offset, 0)
         start = offset + _HEAD
-        return self._bytes[start : start + size], Slot(self._path.name, offset, size, self._serial)
+        return self._bytes[start : start + size], RingSlot(self._path.name, offset, size, self._serial)
 
-    def commit(self, slot: Slot) -> None:
+    def commit(self, slot: RingSlot) -> None:
         """The picture is whole: readers may have it. The next slot's picture is taken from them."""
         self._mark(slot.offset, slot.serial)
         self._mark((slot.serial + 1) % SLOTS * self._step, 0)
@@ -106,7 +106,7 @@ class RingReader:
         self._name = ""
         self._bytes = np.empty(0, np.uint8)
 
-    def read(self, slot: Slot) -> NDArray[np.uint8] | None:
+    def read(self, slot: RingSlot) -> NDArray[np.uint8] | None:
         """A copy of the picture's bytes; None where a later picture has taken its place.
 
         Raises SourceError where there is no such ring, or no such slot in it.

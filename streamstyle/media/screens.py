@@ -10,7 +10,7 @@ from streamstyle.errors import SourceError
 from streamstyle.media.live_clock import LiveClock
 from streamstyle.media.live_sound import SoundBuffer
 from streamstyle.media.live_source import LiveSource
-from streamstyle.media.live_url import LiveLimits, opening_of
+from streamstyle.media.live_url import LiveLimits, live_input_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def screens() -> tuple[Screen, ...]:
     name = f"X display {display}"
     try:
         with LiveSource(
-            opening_of("screen:"), LiveClock(), SoundBuffer(), LiveLimits(), measure=False
+            live_input_of("screen:"), LiveClock(), SoundBuffer(), LiveLimits(), measure=False
         ) as seen:
             return (Screen("screen:", name, seen.info.width, seen.info.height),)
     except SourceError as error:

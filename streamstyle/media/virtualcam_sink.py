@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from streamstyle.errors import SinkError
+from streamstyle.media.film_pacer import FilmPacer
 from streamstyle.media.letterbox import letterboxed
-from streamstyle.media.pace import Pace
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 _REMEDY = {
@@ -34,7 +34,7 @@ class VirtualCameraSink:
         device = url.partition(":")[2]
         self._name = url
         self._size = (info.width - info.width % 2, info.height - info.height % 2)
-        self._pace = Pace(live=info.live)
+        self._pace = FilmPacer(live=info.live)
         self._frames = 0
         self._camera: Any = _camera(*self._size, float(info.rate or _USUAL_RATE), device or None)
         self._device = str(self._camera.device)

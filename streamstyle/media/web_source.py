@@ -14,7 +14,7 @@ from streamstyle.media.av_source import FileSource
 from streamstyle.media.container import HOSTILE
 from streamstyle.media.film_input import has_an_end
 from streamstyle.media.live_error import live_error
-from streamstyle.media.live_url import LiveLimits, Opening
+from streamstyle.media.live_url import LiveInput, LiveLimits
 from streamstyle.media.reconnecting import ReconnectingSource
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
@@ -29,7 +29,7 @@ class WebSource:
 
     def __init__(
         self,
-        opening: Opening,
+        opening: LiveInput,
         limits: LiveLimits,
         *,
         film: Callable[[], FileSource],

@@ -50,7 +50,7 @@ _Clock: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 _Text: TypeAlias = Annotated[str, Meta(max_length=256)]
 
 
-class Slot(msgspec.Struct, frozen=True):
+class RingSlot(msgspec.Struct, frozen=True):
     """Where in a shared-memory ring the bytes of a picture lie, see `ring`. `serial` tells a later picture
     in the same place from this one."""
 
@@ -100,7 +100,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     score: _Clock | None = None
     kinds: list[_Text] = []
     action: _Text = ""
-    slot: Slot | None = None
+    slot: RingSlot | None = None
     msg: Any = ""
     dtype: str = ""
     shape: tuple[Annotated[int, Meta(ge=0, le=LARGEST_SIDE)], ...] | str = ""
@@ -133,7 +133,7 @@ def picture_header(
     topic: str,
     seq: int,
     stream: str,
-    slot: Slot | None = None,
+    slot: RingSlot | None = None,
     again: bool = False,
 ) -> bytes:
     """The first part for a frame that is published now."""
@@ -179,7 +179,7 @@ def _header(
     shape: tuple[int, ...],
     dtype: str,
     form: Format | None = None,
-    slot: Slot | None = None,
+    slot: RingSlot | None = None,
     compression: bool | Compression = False,
     *,
     again: bool = False,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from streamstyle.errors import ConfigError, SinkError, nearest
 from streamstyle.media import wire
 from streamstyle.media.ring import RingWriter
-from streamstyle.media.wire import Format, Slot
+from streamstyle.media.wire import Format, RingSlot
 from streamstyle.media.wire_pixels import picture_bytes, raw_shape
 from streamstyle.media.zmq_address import (
     SECURITY,
@@ -174,7 +174,7 @@ class ZmqSink:
         header = self._header(frame, slot, again=again)
         self._socket.send_multipart([header, b""])
 
-    def _room(self, size: int, *, spare: int) -> tuple[NDArray[np.uint8], Slot]:
+    def _room(self, size: int, *, spare: int) -> tuple[NDArray[np.uint8], RingSlot]:
         """A slot of the ring; of a new ring, `spare` times as large as it must be, where it does not fit."""
         if self._ring is None or self._ring.size < size:
             if self._ring is not None:
@@ -195,7 +195,7 @@ class ZmqSink:
             parts = wire.event_parts(frame, topic=events, seq=self._seq, stream=self._stream)
             self._socket.send_multipart(parts)
 
-    def _header(self, frame: Frame, slot: Slot | None, *, again: bool) -> bytes:
+    def _header(self, frame: Frame, slot: RingSlot | None, *, again: bool) -> bytes:
         return wire.picture_header(
             frame,
             self._format,

@@ -13,7 +13,7 @@ from streamstyle.types import Picture
 
 
 @dataclass(frozen=True)
-class Correspondence:
+class FlowMatch:
     """Where each pixel of a frame is in a later one.
 
     positions: float32 (H, W, 2), (x, y) in pixels of the later frame. visible: bool (H, W), False where the
@@ -24,7 +24,7 @@ class Correspondence:
     visible: NDArray[np.bool_]
 
 
-def correspondence(now: Picture, later: Picture) -> Correspondence:
+def correspondence(now: Picture, later: Picture) -> FlowMatch:
     """Flow between two frames, RGB uint8 (H, W, 3), both ways: dense inverse search (Kroeger et al. 2016),
     "medium", at full size.
 
@@ -46,14 +46,14 @@ def correspondence(now: Picture, later: Picture) -> Correspondence:
     slope = _square(np.diff(ahead, axis=0, append=ahead[-1:]))
     slope += _square(np.diff(ahead, axis=1, append=ahead[:, -1:]))
     inside = ((positions >= 0) & (positions <= (width - 1, height - 1))).all(axis=-1)
-    return Correspondence(positions, inside & ~occluded & (slope <= 0.01 * length + 0.002))
+    return FlowMatch(positions, inside & ~occluded & (slope <= 0.01 * length + 0.002))
 
 
 def _square(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray((vectors**2).sum(axis=-1), np.float32)
 
 
-def pair_error(now: Picture, later: Picture, match: Correspondence) -> float:
+def pair_error(now: Picture, later: Picture, match: FlowMatch) -> float:
     """Mean squared difference, in [0, 1], of the visible pixels of `now` and the same ones in `later`.
 
     RGB uint8 (H, W, 3), values taken as 0..1, mean over channels: the warping error of Lai et al. 2018.

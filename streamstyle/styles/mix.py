@@ -52,7 +52,7 @@ StyleAdjustment: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]
 
 
 def style_code(
-    bundle: StyleBundle, style: str, strength: float = 1.0, turn: StyleAdjustment | None = None
+    bundle: StyleBundle, style: str, strength: float = 1.0, adjust: StyleAdjustment | None = None
 ) -> NDArray[np.float32]:
     """The code (size,) of a style or a mix; `strength` in 0..1 mixes it with the code of `original`.
 
@@ -67,7 +67,7 @@ def style_code(
     for name, share in parse_mix(style).items():
         if name not in codes:
             codes[name] = _own_code(bundle, name, codes)
-        part = codes[name] if turn is None or name == ORIGINAL else turn(codes[name])
+        part = codes[name] if adjust is None or name == ORIGINAL else adjust(codes[name])
         code += np.float32(share) * part
     return (strength * code + (1 - strength) * bundle.original).astype(np.float32)
 
@@ -96,11 +96,11 @@ def condition_codes(
     outside: str,
     inside: str | None,
     strength: float = 1.0,
-    turn: StyleAdjustment | None = None,
+    adjust: StyleAdjustment | None = None,
 ) -> NDArray[np.float32]:
     """The two codes (2, size) of a `StyleCondition`: style `outside` where the mask is 0, `inside` where it
     is 255 (None: `outside` everywhere). Raises ConfigError as `style_code` does.
     """
-    first = style_code(bundle, outside, strength, turn)
-    second = first if inside is None else style_code(bundle, inside, strength, turn)
+    first = style_code(bundle, outside, strength, adjust)
+    second = first if inside is None else style_code(bundle, inside, strength, adjust)
     return np.stack([first, second])

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from streamstyle.flow import Lock
-from streamstyle.telemetry import Event
+from streamstyle.telemetry import AnomalyEvent
 from streamstyle.types import AnomalyMap, Frame, Kind, Picture
 from streamstyle.web.pictures import jpeg
 
@@ -50,7 +50,7 @@ class FindingsRecord:
     Written by the thread that paints; others may read at any time. in_words: an event as a sentence.
     """
 
-    def __init__(self, in_words: Callable[[Event], str]) -> None:
+    def __init__(self, in_words: Callable[[AnomalyEvent], str]) -> None:
         self._in_words = in_words
         self._lock = Lock()
         self._worst: dict[Kind, float] = {}
@@ -64,7 +64,7 @@ class FindingsRecord:
         """See `streamstyle.types.Observer`."""
         self._add({kind: anomaly.scores[kind] / anomaly.thresholds[kind] for kind in anomaly.scores})
 
-    def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: Event) -> None:
+    def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: AnomalyEvent) -> None:
         """See `streamstyle.types.Observer`."""
         if Kind.FLASH in anomaly.kinds:
             self._add({Kind.FLASH: anomaly.scores[Kind.FLASH] / anomaly.thresholds[Kind.FLASH]})

@@ -1,6 +1,6 @@
 """What goes through the pipe to a relay: an order, a sample of the streams, then encoded packets.
 
-    order    JSON: what to open, see `Order`
+    order    JSON: what to open, see `RelayOrder`
     sample   a NUT file of one packet: codecs, sizes, time bases and extradata of the streams
     parcels  packets in order, until the pipe is closed
 
@@ -33,7 +33,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True)
-class Order:
+class RelayOrder:
     """What a relay opens. It holds secrets, so it travels through the pipe and never in a command line.
 
     url, muxer, options: FFmpeg's. program: path of `ffmpeg` where the library in PyAV lacks the protocol,
@@ -60,7 +60,7 @@ class Parcel:
     data: bytes
 
 
-def pack_start(order: Order, sample: bytes) -> bytes:
+def pack_start(order: RelayOrder, sample: bytes) -> bytes:
     """How the conversation with a relay begins."""
     return _sized(msgspec.json.encode(order)) + _sized(sample)
 
@@ -71,12 +71,12 @@ def pack(parcel: Parcel) -> bytes:
     return _sized(head + parcel.data)
 
 
-def read_start(file: Readable) -> tuple[Order, bytes]:
+def read_start(file: Readable) -> tuple[RelayOrder, bytes]:
     """The order and the sample. Raises EOFError where the pipe ends before."""
     order, sample = _read(file), _read(file)
     if order is None or sample is None:
         raise EOFError("no order came")
-    return msgspec.json.decode(order, type=Order), sample
+    return msgspec.json.decode(order, type=RelayOrder), sample
 
 
 def read_parcels(file: Readable) -> Iterator[Parcel]:

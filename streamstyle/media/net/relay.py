@@ -27,7 +27,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from streamstyle.media.container import UNWRITABLE, reason
-from streamstyle.media.net.parcel import TS_PACKETS, Order, Parcel, read_parcels, read_start
+from streamstyle.media.net.parcel import TS_PACKETS, Parcel, RelayOrder, read_parcels, read_start
 from streamstyle.urls import without_secrets
 
 OPEN, FAILED = "open", "failed"
@@ -52,7 +52,7 @@ def main() -> int:
     return 0
 
 
-def relay(order: Order, sample: bytes, parcels: Iterator[Parcel]) -> None:
+def relay(order: RelayOrder, sample: bytes, parcels: Iterator[Parcel]) -> None:
     """Send what comes. Errors leave it as PyAV raises them."""
 
     def alarm(seconds: float) -> None:
@@ -117,7 +117,7 @@ def _die_with_relay() -> None:
 
 
 @contextmanager
-def _output(order: Order) -> Iterator[OutputContainer]:
+def _output(order: RelayOrder) -> Iterator[OutputContainer]:
     if not order.program:
         with av.open(order.url, "w", format=order.muxer, options=dict(order.options)) as output:
             yield output
@@ -142,7 +142,7 @@ def _last_words(process: subprocess.Popen[bytes]) -> str:
 
 
 @contextmanager
-def _program(order: Order) -> Iterator[subprocess.Popen[bytes]]:
+def _program(order: RelayOrder) -> Iterator[subprocess.Popen[bytes]]:
     """`ffmpeg` as a mere carrier of bytes: it neither probes nor waits. Secrets go in by a preset file."""
     url, secrets = split_secrets(order.url)
     reading, writing = os.pipe()

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from streamstyle.errors import SinkError
 from streamstyle.media.container import UNWRITABLE, sink_error
 from streamstyle.media.encoding import USUAL, Encoding
+from streamstyle.media.film_pacer import FilmPacer
 from streamstyle.media.net.encoder import LiveEncoder, live_video
 from streamstyle.media.net.parcel import PICTURE
 from streamstyle.media.net.sender import Sender
 from streamstyle.media.net.targets import target_of
-from streamstyle.media.pace import Pace
 from streamstyle.media.sounds import Silence, sound_of
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
@@ -50,7 +50,7 @@ class StreamSink:
         self._video = live_video(info, how, self.name, self._notes)
         self._encoder: LiveEncoder | None = None
         self._silent = False
-        self._pace = Pace(live=info.live)
+        self._pace = FilmPacer(live=info.live)
         self._closed = False
         self._counts = {"frames": 0, "frames_skipped": 0, "video_packets": 0, "audio_packets": 0}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from streamstyle.errors import ConfigError, SinkError
-from streamstyle.media.net.parcel import TS_PACKETS, Order
+from streamstyle.media.net.parcel import TS_PACKETS, RelayOrder
 from streamstyle.urls import masked
 
 PLAYLIST = "stream.m3u8"
@@ -58,7 +58,7 @@ class Target:
     """One network output. name: for people, without secrets."""
 
     name: str
-    order: Order
+    order: RelayOrder
     wants_sound: bool
 
 
@@ -90,7 +90,7 @@ def target_of(url: str) -> Target:
         address += f"{'&' if '?' in address else '?'}pkt_size={TS_PACKETS}"
     called = query.get("mode") == ["listener"]
     # Whoever waits to be called may wait for long.
-    order = Order(address, kind.muxer, kind.options, program, patience=0 if called else PATIENCE)
+    order = RelayOrder(address, kind.muxer, kind.options, program, patience=0 if called else PATIENCE)
     return Target(masked(url), order, kind.wants_sound)
 
 
@@ -118,7 +118,7 @@ def _check(url: str) -> None:
         raise ConfigError(f"{masked(url)} names no port: write it as {parts.scheme}://HOST:PORT.")
 
 
-def _hls(url: str) -> Order:
+def _hls(url: str) -> RelayOrder:
     folder = Path(url.partition(":")[2] or ".")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,4 +128,4 @@ def _hls(url: str) -> Order:
     except OSError as error:
         raise SinkError(f"{folder} may not be written: {error.strerror}.") from error
     options = _HLS | {"hls_segment_filename": str(folder / _SEGMENT.format("%06d"))}
-    return Order(str(folder / PLAYLIST), "hls", options, patience=PATIENCE)
+    return RelayOrder(str(folder / PLAYLIST), "hls", options, patience=PATIENCE)

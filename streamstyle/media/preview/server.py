@@ -19,7 +19,7 @@ from streamstyle.media.preview.http import (
     response,
     stream_head,
 )
-from streamstyle.media.preview.page import page
+from streamstyle.media.preview.preview_page import page
 
 MOST_VIEWERS = 32
 PATIENCE = 10.0

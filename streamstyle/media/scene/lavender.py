@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamstyle.media.scene.paint import (
     Colour,
-    Layer,
+    PaintedLayer,
     Range,
     Sheet,
     blend,
@@ -127,13 +127,13 @@ def _sky(width: int, height: int) -> Picture:
     return np.clip(blend(sky, (255, 246, 204), disc), 0, 255).astype(np.uint8)
 
 
-def _evening(layer: Layer) -> Layer:
+def _evening(layer: PaintedLayer) -> PaintedLayer:
     """The same clouds in the light of a low sun: rose above, violet below."""
     warm = layer.colour.astype(np.float32) * np.array([1.0, 0.72, 0.7], np.float32)
-    return Layer(np.clip(warm, 0, 255).astype(np.uint8), layer.keep, layer.top)
+    return PaintedLayer(np.clip(warm, 0, 255).astype(np.uint8), layer.keep, layer.top)
 
 
-def _farm(unit: int, world: float) -> Layer:
+def _farm(unit: int, world: float) -> PaintedLayer:
     """What stands along the far edge of the field: a row of poplars, a farm, round trees."""
     random = np.random.default_rng(71)
     sheet = Sheet(unit, world, HORIZON - 0.3 + 0.02, 0.3)

@@ -27,7 +27,7 @@ _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
 @dataclass(frozen=True)
-class Layer:
+class PaintedLayer:
     """A transparent picture, premultiplied. colour, keep: uint8 (h, w, 3); `keep` is what remains of the
     canvas below (255 - alpha). top: the canvas row where it begins."""
 
@@ -53,11 +53,11 @@ class Layer:
         cv2.multiply(band, between(self.keep), dst=band, scale=1 / 255)
         cv2.add(band, between(self.colour), dst=band)
 
-    def endless(self, width: int) -> Layer:
+    def endless(self, width: int) -> PaintedLayer:
         """The layer followed by its own first `width` + 1 columns: a seamless one can then go round."""
         colour = np.concatenate([self.colour, self.colour[:, : width + 1]], axis=1)
         keep = np.concatenate([self.keep, self.keep[:, : width + 1]], axis=1)
-        return Layer(colour, keep, self.top)
+        return PaintedLayer(colour, keep, self.top)
 
 
 class Sheet:
@@ -105,11 +105,11 @@ class Sheet:
         shaded = self.pixels[..., :3] * stretched[..., None]
         self.pixels[..., :3] = np.clip(shaded, 0, alpha).astype(np.uint8)
 
-    def layer(self) -> Layer:
+    def layer(self) -> PaintedLayer:
         """The sheet at the canvas's own scale."""
         small = cv2.resize(self.pixels, self._size, interpolation=cv2.INTER_AREA)
         keep = np.repeat(255 - small[..., 3:], 3, axis=2)
-        return Layer(np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(keep), self.top)
+        return PaintedLayer(np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(keep), self.top)
 
     def _fixed(self, point: Point) -> tuple[int, int]:
         scale = self.unit * (1 << _SHIFT)
@@ -117,11 +117,11 @@ class Sheet:
         return round(x * scale), round(y * scale - self.top * _FINER * (1 << _SHIFT))
 
 
-def layer_of(colour: Map, alpha: Map | NDArray[np.float64], top: int) -> Layer:
+def layer_of(colour: Map, alpha: Map | NDArray[np.float64], top: int) -> PaintedLayer:
     """A layer from a colour map (h, w, 3) in 0..255 and an alpha map (h, w) in 0..1."""
     cover: Map = np.clip(alpha, 0, 1)[..., None].astype(np.float32)
     keep = np.repeat(np.round(255 * (1 - cover)), 3, axis=2).astype(np.uint8)
-    return Layer(np.clip(colour * cover, 0, 255).astype(np.uint8), keep, top)
+    return PaintedLayer(np.clip(colour * cover, 0, 255).astype(np.uint8), keep, top)
 
 
 def gradient(stops: Sequence[tuple[float, Colour]], rows: int, columns: int) -> Map:
@@ -193,7 +193,7 @@ def stamp_(canvas: Picture, sprite: Picture, centre: float, top: float) -> None:
     cv2.add(under, np.ascontiguousarray(placed[..., :3]), dst=under)
 
 
-def clouds(seed: int, columns: int, rows: int, unit: int, size: float) -> Layer:
+def clouds(seed: int, columns: int, rows: int, unit: int, size: float) -> PaintedLayer:
     """Heaped clouds, lit from above, seamless from right to left."""
     shape = noise(seed, rows, columns, size * unit, octaves=6, flat=1.9)
     middle = np.sin(np.linspace(0.25, 3.1, rows, dtype=np.float32))[:, None] ** 1.2
@@ -207,7 +207,7 @@ def clouds(seed: int, columns: int, rows: int, unit: int, size: float) -> Layer:
     return layer_of(colour, 0.94 * density**0.8, 0)
 
 
-def hills(unit: int, world: float, foot: float, ranges: Sequence[Range], grain: Map) -> Layer:
+def hills(unit: int, world: float, foot: float, ranges: Sequence[Range], grain: Map) -> PaintedLayer:
     """Ranges of hills, the farthest first, down to height `foot`; grain: lightness to add, around 0."""
     sheet = Sheet(unit, world, foot - 0.3 + 0.01, 0.3)
     for seed, top, rough, colour in ranges:

@@ -10,7 +10,7 @@ import numpy as np
 
 from streamstyle.media.scene.paint import (
     Colour,
-    Layer,
+    PaintedLayer,
     Range,
     Sheet,
     blend,
@@ -159,7 +159,7 @@ def _sky(width: int, height: int, sun: tuple[float, float]) -> Picture:
     return np.clip(blend(sky, (255, 252, 232), disc), 0, 255).astype(np.uint8)
 
 
-def _fields(unit: int, world: float) -> Layer:
+def _fields(unit: int, world: float) -> PaintedLayer:
     """Rolling fields in patches, with hedges and clumps of trees."""
     random = np.random.default_rng(31)
     sheet = Sheet(unit, world, SHORE - 0.4 + 0.01, 0.4)
@@ -202,7 +202,7 @@ def tree(sheet: Sheet, x: float, y: float, size: float, seed: int) -> None:
             sheet.disc(centre, size * float(random.uniform(0.28, 0.5)) * (1 - 0.5 * shift), colour)
 
 
-def _village(unit: int, world: float, aspect: float) -> Layer:
+def _village(unit: int, world: float, aspect: float) -> PaintedLayer:
     """The near shore: a headland with the lighthouse, and houses, a church and trees along the quay."""
     random = np.random.default_rng(41)
     sheet = Sheet(unit, world, SHORE - 0.1 + 0.012, 0.1)
@@ -310,7 +310,7 @@ def _lighthouse(sheet: Sheet, x: float) -> None:
         sheet.box(x + 0.002, y, x + 0.012, y + 0.02, (56, 64, 90))
 
 
-def _bank(unit: int, world: float) -> Layer:
+def _bank(unit: int, world: float) -> PaintedLayer:
     """Grass and poppies right before the eye."""
     random = np.random.default_rng(51)
     sheet = Sheet(unit, world, 0.2, 0.8)

@@ -16,7 +16,7 @@ from streamstyle.types import Picture
 
 
 @dataclass(frozen=True)
-class Channel:
+class ChannelMap:
     """One channel of a layer. strength: standard deviation over the picture; map: float32 (h, w)."""
 
     index: int
@@ -51,11 +51,11 @@ def feature_maps(
     return {name: taps[name][0].numpy() for name in generator.layout.names if name in taps}
 
 
-def strongest(maps: NDArray[np.float32], count: int) -> tuple[Channel, ...]:
+def strongest(maps: NDArray[np.float32], count: int) -> tuple[ChannelMap, ...]:
     """The channels of (C, h, w) that vary most over the picture, strongest first.
 
     A channel that is high everywhere says nothing of where, so deviation counts and the mean does not.
     """
     deviation = maps.std(axis=(1, 2))
     order = np.argsort(-deviation, kind="stable")[:count]
-    return tuple(Channel(int(i), float(deviation[i]), maps[i]) for i in order)
+    return tuple(ChannelMap(int(i), float(deviation[i]), maps[i]) for i in order)

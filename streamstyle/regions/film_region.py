@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.regions.picture import stretched
+from streamstyle.regions.picture_region import stretched
 from streamstyle.types import Frame, Source
 
 # Matroska counts in milliseconds: each of two times and of two beginnings may be half of one off.

@@ -1,7 +1,7 @@
-"""Turning a style: more or less of what sets it apart from the average style, by group.
+"""Style adjustment (`--turn`): more or less of what sets a style apart from the average style, by group.
 
-A group is a set of layers; every layer belongs to one, so turning all groups by one factor is turning the
-whole style. What a group is named after is what its turning changes most:
+A group is a set of layers. Every layer belongs to one group, so one factor for all groups adjusts the whole
+style. A group is named after what it changes most:
 
 texture   down1, down2, the blocks and merge: strokes and how edges are drawn; the mean colour stays
 contrast  up1, the last normalised layer: how far light and dark, and the colours, lie apart
@@ -42,7 +42,7 @@ def entries(layout: CodeLayout) -> dict[tuple[str, str], slice]:
     return places
 
 
-def turn(
+def adjust(
     code: NDArray[np.float32],
     layout: CodeLayout,
     mean: NDArray[np.float32],
@@ -56,14 +56,14 @@ def turn(
     """
     for group, factor in factors.items():
         _check(group, factor)
-    turned = code.copy()
+    adjusted = code.copy()
     for (layer, _part), where in entries(layout).items():
         extra = np.float32(factors.get(group_of(layer), 1.0) - 1)
-        turned[where] += extra * (code[where] - mean[where])
-    return turned
+        adjusted[where] += extra * (code[where] - mean[where])
+    return adjusted
 
 
-def parse_turn(text: str) -> dict[str, float]:
+def parse_adjustments(text: str) -> dict[str, float]:
     """`texture=1.4,colour=0.8` to {group: factor}. Raises ConfigError."""
     factors: dict[str, float] = {}
     for part in text.split(","):
@@ -79,14 +79,14 @@ def parse_turn(text: str) -> dict[str, float]:
     return factors
 
 
-def turning(bundle: StyleBundle, factors: Mapping[str, float]) -> StyleAdjustment:
-    """What turns the codes of a bundle by `factors`, for `styles.mix.style_code`."""
+def adjuster(bundle: StyleBundle, factors: Mapping[str, float]) -> StyleAdjustment:
+    """A function that adjusts codes of a bundle by `factors`, for `styles.mix.style_code`."""
     layout = GeneratorConfig.from_json(bundle.manifest.architecture).layout
-    return lambda code: turn(code, layout, bundle.mean, factors)
+    return lambda code: adjust(code, layout, bundle.mean, factors)
 
 
 def _check(group: str, factor: float) -> None:
     if group not in GROUPS:
         raise ConfigError(f"unknown group '{group}'{nearest(group, GROUPS)}: use {', '.join(GROUPS)}")
     if not 0 <= factor <= LARGEST:
-        raise ConfigError(f"{group} can be turned by 0 to {LARGEST:g}, not {factor:g}")
+        raise ConfigError(f"{group} can be turned by a factor of 0 to {LARGEST:g}, not {factor:g}")

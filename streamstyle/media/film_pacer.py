@@ -9,7 +9,7 @@ from streamstyle.types import Frame
 _LONGEST = 1.0  # a gap in the film must not keep a run from ending
 
 
-class Pace:
+class FilmPacer:
     """Waits until a film's frame is due; the first one is due at once, and after a gap time begins anew.
 
     Frames of a live source are due when they come.

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from streamstyle.regions.chroma import ChromaRegion
 from streamstyle.regions.feather import FeatheredRegion
-from streamstyle.regions.film import FilmRegion
-from streamstyle.regions.picture import PictureRegion
+from streamstyle.regions.film_region import FilmRegion
+from streamstyle.regions.picture_region import PictureRegion
 from streamstyle.regions.rectangles import RectanglesRegion
 from streamstyle.regions.spec import ChromaKey, MaskFile, Rectangles, RegionSpec, Segmentation
 from streamstyle.types import Region, Source
