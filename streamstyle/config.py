@@ -40,6 +40,7 @@ class RunConfig:
     decoder: of films: cpu, cuda for NVIDIA's NVDEC, or auto for the CPU where that does not open.
     deinterlace: of films and live sources whose frames say that they are interlaced: auto makes one picture
     of each, field two, off leaves them as they are.
+    rate: pictures a second of numbered pictures and folders; None is 25.
     background: RRGGBB, what transparent films are laid over.
     encoder: of films and streams: cpu, a graphics chip's nvenc, qsv or amf, or auto for the first that opens.
     live: take a film on a web server for a live source too, at its pace.
@@ -75,6 +76,7 @@ class RunConfig:
     pixel_format: str | None = None
     decoder: Literal["cpu", "cuda", "auto"] = "cpu"
     deinterlace: Literal["auto", "off", "field"] = "auto"
+    rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] | None = None
     background: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{6}$")] = "000000"
     encoder: Literal["cpu", "nvenc", "qsv", "amf", "auto"] = "cpu"
     live: bool = False

@@ -11,7 +11,7 @@ import numpy as np
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.types import Picture
 
-_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+_FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -52,6 +52,7 @@ def encode(picture: Picture, suffix: str, *, quality: int = 90) -> bytes:
     options = {
         ".png": [],
         ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+        **{plain: list[int]() for plain in (".bmp", ".tif", ".tiff")},
     }.get(suffix.lower(), [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
     ok, data = cv2.imencode(suffix.lower(), np.ascontiguousarray(picture[..., ::-1]), options)
     if not ok:

@@ -198,7 +198,7 @@ def test_an_output_that_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match=r"folder of .* does not exist"):
         FileSink(str(tmp_path / "no" / "out.mp4"), info_of())
     (tmp_path / "dir.mp4").mkdir()
-    with pytest.raises(SinkError, match="is a directory"):
+    with pytest.raises(ConfigError, match="is a directory"):
         FileSink(str(tmp_path / "dir.mp4"), info_of())
     assert "may not be written" in str(sink_error("x", PermissionError(13, "Permission denied")))
 

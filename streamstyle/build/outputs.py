@@ -11,7 +11,7 @@ from streamstyle.files import check_writable
 from streamstyle.job import Job
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import check_sink, is_file, open_sink
-from streamstyle.media.paths import exists
+from streamstyle.media.paths import exists, is_standard_output
 from streamstyle.types import Sink, StreamInfo
 from streamstyle.urls import masked
 
@@ -25,7 +25,7 @@ def refuse_overlap(outputs: Sequence[str], *inputs: str) -> None:
     """Raise ConfigError where an output is an input, which it would destroy, or is named twice."""
     taken = {Path(url).resolve(): url for url in inputs if exists(url)}
     for url in outputs:
-        path = Path(url).resolve()
+        path = Path("-" if is_standard_output(url) else url).resolve()
         if url.startswith("null:"):
             continue
         if path in taken:

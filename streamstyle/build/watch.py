@@ -47,6 +47,7 @@ def opened(url: str, config: RunConfig) -> Source:
         live=config.live,
         deinterlace=config.deinterlace,
         background=config.background,
+        rate=config.rate,
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from streamstyle.cli import (
     bench,
@@ -30,9 +33,30 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 
+class IntermixedParser(argparse.ArgumentParser):
+    """Takes options before, between and after the other arguments, as `run in.mp4 a.mp4 --style udnie b.mp4`.
+    After `--` nothing is an option: a name that begins with a dash is a file's."""
+
+    _inside = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See argparse, whose own way of it calls this again, and does not know of subcommands."""
+        if self._inside or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        given = list(sys.argv[1:] if args is None else args)
+        if "--" in given:
+            at = given.index("--")
+            given[at:] = [f"./{one}" if one[:1] == "-" != one else one for one in given[at + 1 :]]
+        self._inside = True
+        try:
+            return self.parse_known_intermixed_args(given, namespace)
+        finally:
+            self._inside = False
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = argparse.ArgumentParser(
+    parser = IntermixedParser(
         prog="streamstyle", description="Video in a painter's style, at frame rate and without flicker."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -58,25 +82,62 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A console that cannot show a painter's name shows it escaped.
             stream.reconfigure(errors="backslashreplace")
-    arguments = build_parser().parse_args(argv)
     try:
-        return int(arguments.command(arguments))
+        arguments = build_parser().parse_args(argv)
+        code = int(arguments.command(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ConfigError as error:
-        print(f"streamstyle: {error}", file=sys.stderr)
+        complain(str(error))
         return EXIT_USAGE
     except StreamStyleError as error:
-        print(f"streamstyle: {error}", file=sys.stderr)
+        complain(str(error))
         return EXIT_FAILED
     except KeyboardInterrupt:
         return run.EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is left to say to it.
-        sys.stdout = None
+        _silence(1)
         return EXIT_FAILED
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}:
+            raise
+        complain(f"the standard output could not be written: {error.strerror}. All else is written whole.")
+        _silence(1)
+        return EXIT_FAILED
+    return code
+
+
+def complain(sentence: str) -> None:
+    """One line on stderr, if that can be written to."""
+    with contextlib.suppress(OSError):
+        print(f"streamstyle: {sentence}", file=sys.stderr, flush=True)
+
+
+def _silence(stream: int) -> None:
+    """Let what is still to be written go nowhere, so that the interpreter's end does not fail with it."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream)
+        os.close(nowhere)
+
+
+def _standard_streams() -> None:
+    """Open the null device where a standard stream is closed: else the next file would get its number, and
+    what is meant for the stream."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as we run
 
 
 def program() -> NoReturn:
     """The whole process: `main`, then the end, even with a thread that is blocked in a source or a sink."""
+    _standard_streams()
     code = main()
     if "streamstyle.flow" in sys.modules:
         from streamstyle.flow import anyone_left_behind
@@ -84,7 +145,7 @@ def program() -> NoReturn:
         if anyone_left_behind():
             # Taking the interpreter down around a thread inside a media library can crash it.
             for stream in (sys.stdout, sys.stderr):
-                if stream is not None:
+                with contextlib.suppress(OSError):
                     stream.flush()
             os._exit(code)
     sys.exit(code)

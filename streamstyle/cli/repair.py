@@ -63,4 +63,4 @@ def command(arguments: argparse.Namespace) -> int:
         consistency=arguments.consistency,
         overlay=arguments.overlay,
     )
-    return run_and_report(partial(repair_job, arguments.original, job, config), as_json=arguments.json)
+    return run_and_report(partial(repair_job, arguments.original, job, config), job, as_json=arguments.json)

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from streamstyle.cli.numbers import colour_share, positive_float, positive_int
 
 if TYPE_CHECKING:
     from streamstyle.flow import Stop
-    from streamstyle.job import LiveState, Progress, RunSummary
+    from streamstyle.job import Job, LiveState, Progress, RunSummary
 
 EXIT_INTERRUPTED = 130
 
@@ -90,6 +90,9 @@ def _add_media_options(parser: argparse.ArgumentParser) -> None:
         metavar="HOW",
         help="of interlaced films: auto (the default, a picture per frame), field (one per field) or off",
     )
+    parser.add_argument(
+        "--rate", type=positive_float, metavar="FPS", help="of numbered pictures and folders (default: 25)"
+    )
     parser.add_argument("--background", metavar="RRGGBB", help="what transparent films are laid over")
     parser.add_argument("--encoder", metavar="NAME", help="cpu (the default), nvenc, qsv, amf or auto")
     parser.add_argument("--codec", metavar="NAME", help="of films: h264, hevc, av1, vp9, prores or ffv1")
@@ -151,7 +154,7 @@ def command(arguments: argparse.Namespace) -> int:
         *("style", "strength", "turn", "colour", "region", "region_style", "region_feather"),
         *("engine", "network", "size", "every", "tile", "correct", "flash_guard", "overlay"),
         *("consistency", "decoder", "deinterlace", "background", "encoder", "latency", "metrics", "live"),
-        *("codec", "quality", "preset", "pixel_format"),
+        *("codec", "quality", "preset", "pixel_format", "rate"),
     )
     given = [(name, getattr(arguments, name)) for name in named]
     shorthands = [
@@ -168,7 +171,7 @@ def command(arguments: argparse.Namespace) -> int:
         control=arguments.control,
         captures=arguments.captures,
     )
-    return run_and_report(partial(run_job, job, config, notify=notify), as_json=arguments.json)
+    return run_and_report(partial(run_job, job, config, notify=notify), job, as_json=arguments.json)
 
 
 def _named(value: T | None, what: str) -> T:
@@ -184,17 +187,22 @@ def notify(sentence: str) -> None:
     """What the user should know at once, on stderr, beside the progress bar."""
     from tqdm import tqdm
 
-    tqdm.write(sentence, file=sys.stderr)
+    with suppress(OSError):  # a full disk behind stderr is no reason to end a run
+        tqdm.write(sentence, file=sys.stderr)
+        sys.stderr.flush()
 
 
-def run_and_report(start: Callable[..., RunSummary], *, as_json: bool) -> int:
-    """Start a job that Ctrl-C finishes and whose progress shows, print its summary; returns the exit code."""
+def run_and_report(start: Callable[..., RunSummary], job: Job, *, as_json: bool) -> int:
+    """Start a job that Ctrl-C finishes and whose progress shows, print its summary; returns the exit code.
+    Where a film goes to the standard output, the summary goes to stderr."""
     from streamstyle.flow import Stop
+    from streamstyle.media.paths import is_standard_output
 
     stop = Stop()
     with stopping_on_signals(stop), progress_bar() as on_progress:
         summary = start(stop=stop, on_progress=on_progress, clock=time.monotonic)
-    print(json.dumps(summary.to_json()) if as_json else summary_text(summary))
+    out = sys.stderr if any(map(is_standard_output, job.sinks)) else sys.stdout
+    print(json.dumps(summary.to_json()) if as_json else summary_text(summary), file=out)
     return EXIT_INTERRUPTED if summary.interrupted else 0
 
 

@@ -15,14 +15,12 @@ import av
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import PictureType
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from streamstyle.errors import SinkError
+from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.audio import PcmTrack, SoundTrack, sound_tracks
 from streamstyle.media.carried import carry_over
 from streamstyle.media.codecs import VideoEncoder, video_encoder
-from streamstyle.media.colour import from_rgb
 from streamstyle.media.container import UNWRITABLE, sink_error
 from streamstyle.media.encoders import check_size, choose_encoder, pixel_format, video_stream
 from streamstyle.media.encoding import USUAL, Encoding
@@ -30,11 +28,16 @@ from streamstyle.media.film_clock import FilmClock
 from streamstyle.media.film_input import is_film, open_film
 from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.letterbox import letterboxed
+from streamstyle.media.palette import encodable
 from streamstyle.media.partial_file import PartialFile
+from streamstyle.media.paths import is_folder, is_standard_output, is_stream
+from streamstyle.media.pipe_out import PipeEnd, piped_format
 from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import Tune
 from streamstyle.media.tracks import Track, copy_chapters, subtitle_tracks
 from streamstyle.types import Frame, MediaReport, StreamInfo
+
+_USUAL_RATE = 25
 
 KEY_SECONDS = 1  # a killed process loses at most this much, and players seek to this grid
 
@@ -58,13 +61,16 @@ class FileSink:
         """Raises ConfigError, SinkError for what cannot be written or encoded so."""
         self._path = Path(path)
         self._info = info
-        self._format = format_of(self._path.suffix)
+        if is_folder(path):
+            raise ConfigError(f"{path} is a directory: name a film in it, or {path}/ for numbered pictures.")
+        piped = is_standard_output(path) or is_stream(path)
+        self._format = piped_format(path) if piped else format_of(self._path.suffix)
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
         usual, quality = video_encoder(how, self._format, path)
-        self._file = PartialFile(self._path, info.url)
+        self._file = PipeEnd(path) if piped else PartialFile(self._path, info.url)
         self._encoder = choose_encoder(how.encoder, path, usual, info, self._notes, quality=quality)
-        check_size(self._encoder, info, path)
+        check_size(self._encoder, self._format.muxer, info, path)
         self._output: _Output | None = None
         self._closed = False
 
@@ -85,7 +91,7 @@ class FileSink:
                 self._output = _Output(
                     self._file.begin(), self._format, self._encoder, self._info, frame, self._notes
                 )
-            if self._info.live and not self._output.advances(frame):
+            if not self._output.takes(frame):
                 self._counts["frames_skipped"] += 1
                 return
             self._output.write(frame)
@@ -122,7 +128,13 @@ class FileSink:
         for more in self._output.counts() if self._output else ():
             for name, count in more.items():
                 counts[name] = counts.get(name, 0) + count
-        return MediaReport(counters=counts, notes=tuple(self._notes))
+        notes = list(self._notes)
+        if self._format.least_step and counts.get("frames_skipped"):
+            notes.append(
+                f"{counts['frames_skipped']} frames were left out: browsers show {self._format.muxer} files "
+                f"of more than {1 / self._format.least_step} a second slowly."
+            )
+        return MediaReport(counters=counts, notes=tuple(notes))
 
     def _fitted(self, frame: Frame) -> Frame:
         """A live source may change its size; a film has one."""
@@ -147,7 +159,7 @@ class _Output:
 
     def __init__(
         self,
-        path: Path,
+        file: str | PipeEnd,
         format_: OutputFormat,
         encoder: VideoEncoder,
         info: StreamInfo,
@@ -155,12 +167,16 @@ class _Output:
         notes: list[str],
     ) -> None:
         self._container: OutputContainer = av.open(
-            f"file:{path}", "w", format=format_.muxer, options=format_.options(info.time_base)
+            file, "w", format=format_.muxer, options=format_.options(info.time_base)
         )
+        if not format_.timed:
+            info = replace(info, time_base=1 / (info.rate or Fraction(_USUAL_RATE)))
         self._info = info
-        self._reformatter = VideoReformatter()
+        self._timed = format_.timed
+        self._least_step = format_.least_step
         self._shift = _shift_to_zero(first, info, notes)
         self._stream = video_stream(self._container, encoder, info, notes)
+        self._picture = encodable(pixel_format(self._stream), info.matrix)
         self._tracks = _tracks(self._container, self._stream, format_, info, self._shift, notes)
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
@@ -168,16 +184,22 @@ class _Output:
         self._last = self._end = Fraction(0)
         self._video_packets = 0
 
-    def advances(self, frame: Frame) -> bool:
-        """Is the frame's time after that of the last one?"""
-        return self._last_pts is None or self._place(frame)[1] > self._last_pts
+    def takes(self, frame: Frame) -> bool:
+        """False for pictures of a live source whose time is not after that of the last one, and where the
+        format shows no such rate."""
+        if self._last_pts is None:
+            return True
+        time, pts = self._place(frame)
+        if self._info.live and pts <= self._last_pts:
+            return False
+        return not self._least_step or time - self._last >= self._least_step
 
     def write(self, frame: Frame) -> None:
         time, pts = self._place(frame)
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError("frames must come in order of their time stamps")
         self._last_pts = pts
-        picture = from_rgb(self._reformatter, frame.pixels, self._info.matrix, pixel_format(self._stream))
+        picture = self._picture(frame.pixels)
         picture.pts = pts
         picture.time_base = self._info.time_base
         if self._last_key is None or time - self._last_key >= KEY_SECONDS:
@@ -208,7 +230,8 @@ class _Output:
     def _place(self, frame: Frame) -> tuple[Fraction, int]:
         """Seconds and time stamp in the output."""
         time = frame.pts * frame.time_base + self._shift
-        return time, round(time / self._info.time_base)
+        pts = round(time / self._info.time_base)
+        return time, pts if self._timed or self._last_pts is None else max(pts, self._last_pts + 1)
 
     def _mux_video(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
@@ -238,6 +261,10 @@ def _tracks(
     shift: Fraction,
     notes: list[str],
 ) -> list[Track]:
+    if not format_.sound_encoder:
+        if info.sound is not None or info.audio_streams or is_scene(info.url):
+            notes.append(f"The sound was left out, which {format_.muxer} files do not hold.")
+        return []
     if info.sound is not None:
         return [SoundTrack(container, info.sound, shift, format_.sound_encoder)]
     if is_scene(info.url):

@@ -30,6 +30,7 @@ from streamstyle.media.decoders import (
 from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.film_clock import FAR_SECONDS, FilmClock
 from streamstyle.media.film_input import is_on_the_web, open_film
+from streamstyle.media.pipe_in import begin_pipe, is_pipe, redirected
 from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
 from streamstyle.types import Frame, MediaReport, StreamInfo
 from streamstyle.urls import masked
@@ -60,7 +61,7 @@ class FileSource:
         deinterlace: Deinterlacing = "auto",
         background: str = BLACK,
     ) -> None:
-        self._url, self._path = path, masked(path)
+        self._url, self._path = redirected(path), masked(path)
         self._deinterlace = deinterlace
         self._deinterlacer = Deinterlacer(deinterlace)
         self._decoder = decoder
@@ -85,6 +86,8 @@ class FileSource:
         return self._info
 
     def __enter__(self) -> Self:
+        if is_pipe(self._url):
+            begin_pipe(self._url)
         if self._decoder == "cpu" or not self._enter_by_device():
             self._enter(open_film(self._url))
         return self

@@ -79,6 +79,18 @@ CODECS = {
     "ffv1": Codec(VideoEncoder("ffv1", {"level": "3", "slicecrc": "1", "g": "1"}, "bgr0"), None, None),
 }
 
+_OTHERS = {
+    "raw": Codec(VideoEncoder("rawvideo", {}), None, None),
+    "gif": Codec(VideoEncoder("gif", {}, "pal8"), None, None),
+    "webp": Codec(
+        VideoEncoder("libwebp_anim", {"quality": "85", "compression_level": "2"}, "bgra"),
+        None,
+        None,
+        (1, 16_383),
+    ),
+}
+"""What containers bring with them, and nobody names."""
+
 _FULL_CHROMA = {"yuv420p": "yuv444p", "yuv420p10le": "yuv444p10le"}
 _EVEN_ONLY = {"libx264", "libx265"}
 """Encoders that crop 4:2:0 in steps of two pixels."""
@@ -97,7 +109,7 @@ def video_encoder(how: Encoding, format_: OutputFormat, output: str) -> tuple[Vi
         others = [suffix for suffix, other in FORMATS.items() if name in other.codecs]
         remedy = f": name a film that ends with {' or '.join(others)}" if others else ""
         raise ConfigError(f"{output} does not hold {name}, but {' or '.join(format_.codecs)}{remedy}.")
-    codec = CODECS[name]
+    codec = codec_of(name)
     options = dict(codec.encoder.options)
     quality = _quality(name, codec, how.quality, options)
     pixels = how.pixel_format or codec.encoder.pixel_format
@@ -119,8 +131,8 @@ def video_encoder(how: Encoding, format_: OutputFormat, output: str) -> tuple[Vi
 def _quality(name: str, codec: Codec, asked: int | None, options: dict[str, str]) -> int:
     if codec.quality is None:
         if asked is not None:
-            instead = "--preset chooses it" if codec.preset else "it is lossless"
-            raise ConfigError(f"{name} has no constant quality, {instead}: leave quality out.")
+            instead = ", --preset chooses it" if codec.preset else ""
+            raise ConfigError(f"{name} has no constant quality{instead}: leave quality out.")
         return 0
     option, usual, worst = codec.quality
     quality = usual if asked is None else asked
@@ -130,9 +142,19 @@ def _quality(name: str, codec: Codec, asked: int | None, options: dict[str, str]
     return quality
 
 
+def codec_of(name: str) -> Codec:
+    """One of `OutputFormat.codecs`."""
+    return (CODECS | _OTHERS)[name]
+
+
+def codec_by(encoder: str) -> Codec | None:
+    """Whose encoder this is; None of a hardware encoder."""
+    return next((codec for codec in (CODECS | _OTHERS).values() if codec.encoder.name == encoder), None)
+
+
 def _check_pixel_format(codec: str, encoder: str, asked: str) -> None:
     known = [format_.name for format_ in av.Codec(encoder, "w").video_formats or []]
-    if asked not in known:
+    if known and asked not in known:
         raise ConfigError(
             f"{codec} is not encoded in the pixel format '{asked}'{nearest(asked, known)}: it takes "
             f"{', '.join(known)}."

@@ -16,6 +16,8 @@ from av.video.stream import VideoStream
 
 from streamstyle.errors import SinkError, SourceError
 from streamstyle.media.formats import READABLE
+from streamstyle.media.pipe_in import PipeReader, is_pipe, pipe_reader
+from streamstyle.media.playlist import Playlist, playlist_of
 
 # What PyAV raises on damaged files is wide: beside FFmpeg's errors also these, from its own property code.
 HOSTILE = (
@@ -49,17 +51,25 @@ def open_input(path: str, hwaccel: HWAccel | None = None) -> InputContainer:
     try:
         if file.is_dir():
             raise SourceError(f"{path} is a directory: name one video file in it.")
+        if is_pipe(path):
+            return _opened(pipe_reader(path), None, hwaccel)
         if file.is_file() and file.stat().st_size == 0:
             raise SourceError(f"{path} is empty: it holds no media at all.")
-        return av.open(
-            f"file:{path}",
-            "r",
-            container_options={"format_whitelist": READABLE, "protocol_whitelist": "file"},
-            metadata_errors="replace",
-            hwaccel=hwaccel,
-        )
+        return _opened(f"file:{path}", playlist_of(path), hwaccel)
     except HOSTILE as error:
         raise SourceError(_why_not_opened(path, error)) from error
+
+
+def _opened(file: str | PipeReader, listed: Playlist | None, hwaccel: HWAccel | None) -> InputContainer:
+    options = {"format_whitelist": READABLE, "protocol_whitelist": "file"}
+    return av.open(
+        file,
+        "r",
+        format=None if listed is None else listed.format,
+        container_options=options if listed is None else listed.options,
+        metadata_errors="replace",
+        hwaccel=hwaccel,
+    )
 
 
 def _why_not_opened(path: str, error: BaseException) -> str:
@@ -128,6 +138,8 @@ def sink_error(path: str, error: BaseException) -> SinkError:
         return SinkError(
             f"{path} could not be written: its kind of file does not hold this sound or picture."
         )
+    if code == errno.EPIPE:
+        return SinkError(f"Nobody reads {path} any more: the program that did has ended.")
     if code in _NO_ROOM:
         return SinkError(f"There is no room left to write {path}: free some space or name another folder.")
     if code in _NOT_ALLOWED:

@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SinkError
-from streamstyle.media.codecs import CODECS, Codec, VideoEncoder, for_size
+from streamstyle.media.codecs import CODECS, Codec, VideoEncoder, codec_by, for_size
 from streamstyle.media.colour import MATRICES, from_rgb
 from streamstyle.media.container import UNWRITABLE, reason
 from streamstyle.types import StreamInfo
@@ -145,20 +145,20 @@ def refusal(encoder: VideoEncoder, info: StreamInfo) -> str:
     return "" if len(packets) == _TRIED_FRAMES else f"it made {len(packets)} of {_TRIED_FRAMES} pictures"
 
 
-def check_size(encoder: VideoEncoder, info: StreamInfo, output: str) -> None:
-    """Raise SinkError where the encoder does not open for pictures of this size."""
+def check_size(encoder: VideoEncoder, muxer: str, info: StreamInfo, output: str) -> None:
+    """Raise SinkError where the encoder does not open for pictures of this size. muxer: FFmpeg's name."""
 
     def takes(codec: Codec) -> bool:
         least, most = codec.sides
         return least <= min(info.width, info.height) and max(info.width, info.height) <= most
 
-    known = next((codec for codec in CODECS.values() if codec.encoder.name == encoder.name), None)
+    known = codec_by(encoder.name)
     if known is None:
         return  # a hardware encoder, which was tried
     why = f"its sides are {known.sides[0]} to {known.sides[1]} pixels"
     if takes(known):
         try:
-            with av.open(os.devnull, "w", format="matroska") as container:
+            with av.open(os.devnull, "w", format=muxer) as container:
                 video_stream(container, encoder, info, []).codec_context.open()
         except UNWRITABLE as error:
             why = reason(error)
@@ -200,6 +200,8 @@ def video_stream(
             f"The odd size {info.width}x{info.height} is stored as 4:4:4, which some hardware players "
             f"do not show: an even size or .webm plays everywhere."
         )
+    if container.format.name == "gif":
+        return stream  # which has no place for all that follows
     in_matroska = container.format.name in {"matroska", "webm"}
     if info.sample_aspect_ratio != 1 and in_matroska and context.codec.canonical_name not in _TELLING_ASPECT:
         aspect = info.sample_aspect_ratio

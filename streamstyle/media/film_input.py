@@ -10,6 +10,7 @@ from streamstyle.media.container import HOSTILE, open_input
 from streamstyle.media.live_error import live_error
 from streamstyle.media.live_url import LiveInput, LiveLimits, live_input_of
 from streamstyle.media.paths import is_regular
+from streamstyle.media.pipe_in import is_kept
 
 LIMITS = LiveLimits()
 
@@ -23,7 +24,7 @@ def is_on_the_web(url: str) -> bool:
 
 def is_film(url: str) -> bool:
     """Can `open_film` open what a source that is not live says it is?"""
-    return is_on_the_web(url) or is_regular(url)
+    return is_on_the_web(url) or is_regular(url) or is_kept(url)
 
 
 def open_film(url: str, hwaccel: HWAccel | None = None, limits: LiveLimits = LIMITS) -> InputContainer:

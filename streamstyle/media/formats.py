@@ -11,7 +11,7 @@ from streamstyle.errors import ConfigError, nearest
 # Without a list, FFmpeg also follows playlists to other files and hosts, and takes text files for ANSI art.
 READABLE = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,mxf,nut,gif,apng,"
-    "h264,hevc,ivf,obu,m4v,dv,rm,yuv4mpegpipe,png_pipe,jpeg_pipe,webp_pipe,mp3,wav,flac,aac,w64,aiff"
+    "h264,hevc,ivf,obu,m4v,dv,rm,yuv4mpegpipe,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,mp3,wav,flac,aac,w64,aiff"
 )
 
 # A player that finds a file half-written can show it up to the last half second.
@@ -63,8 +63,10 @@ _MATROSKA_DISPOSITIONS = frozenset(_SAID | {"original"})
 class OutputFormat:
     """muxer: FFmpeg's name. codecs: names of `CODECS` that it holds, the usual one first. sound: codecs that
     this container may hold and players know in it (None: whatever the muxer takes). sound_encoder: for the
-    other codecs. subtitles: codecs that it holds. dispositions: FFmpeg's names of those that it holds. tags:
-    of the film, None for any. attachments: does it hold files, such as the fonts of subtitles?"""
+    other codecs, empty where it holds no sound. subtitles: codecs that it holds. dispositions: FFmpeg's names
+    of those that it holds. tags: of the film, None for any. attachments: does it hold files, such as the
+    fonts of subtitles? least_step: seconds between two pictures, at least. timed: do pictures
+    have times, or a rate alone?"""
 
     muxer: str
     muxer_options: Mapping[str, str]
@@ -75,6 +77,8 @@ class OutputFormat:
     dispositions: frozenset[str] = frozenset({"default"})
     tags: frozenset[str] | None = None
     attachments: bool = False
+    least_step: Fraction = Fraction(0)
+    timed: bool = True
 
     def options(self, time_base: Fraction) -> dict[str, str]:
         """What to open the muxer with, for video with this time base."""
@@ -129,13 +133,37 @@ FORMATS = {
 }
 
 
+ANIMATIONS = {
+    ".gif": OutputFormat(
+        "gif", {"loop": "0"}, ("gif",), frozenset(), "", tags=frozenset(), least_step=Fraction(1, 50)
+    ),
+    ".webp": OutputFormat("webp", {"loop": "0"}, ("webp",), frozenset(), "", tags=frozenset()),
+}
+"""Pictures that move, without sound. Browsers show GIFs of more than 50 pictures a second at 10."""
+
+STREAMED = {
+    "matroska": FORMATS[".mkv"],
+    "mkv": FORMATS[".mkv"],
+    "webm": FORMATS[".webm"],
+    "nut": OutputFormat(
+        "nut",
+        {"avoid_negative_ts": "make_non_negative"},  # which it has no place for: all is shifted together
+        ("raw", "h264", "hevc", "vp9", "ffv1"),
+        None,
+        "pcm_s16le",
+    ),
+    "y4m": OutputFormat("yuv4mpegpipe", {}, ("raw",), frozenset(), "", tags=frozenset(), timed=False),
+}
+"""What can be written from front to back, by the name that `pipe:` takes."""
+
+
 def format_of(suffix: str) -> OutputFormat:
     """The format for a file suffix such as `.mp4`. Raises ConfigError."""
-    known = FORMATS.get(suffix.lower())
+    films = FORMATS | ANIMATIONS
+    known = films.get(suffix.lower())
     if known is None:
-        names = ", ".join(FORMATS)
         raise ConfigError(
-            f"Video is written as {names}, not as '{suffix}'{nearest(suffix.lower(), FORMATS)}: "
+            f"Video is written as {', '.join(films)}, not as '{suffix}'{nearest(suffix.lower(), films)}: "
             f"end the output's name with one of these."
         )
     return known

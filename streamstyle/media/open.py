@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from streamstyle.errors import ConfigError, nearest
@@ -15,9 +16,10 @@ from streamstyle.media.encoding import USUAL, Encoding
 from streamstyle.media.live_url import LIVE, LiveInput, LiveLimits, live_input_of
 from streamstyle.media.net.targets import KINDS as NETWORK
 from streamstyle.media.null_sink import NullSink
-from streamstyle.media.paths import exists
+from streamstyle.media.paths import exists, is_pictures, is_sequence, is_standard_output
 from streamstyle.media.wire import SCHEMES
 from streamstyle.types import Sink, Source, StreamInfo
+from streamstyle.urls import masked
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -32,6 +34,13 @@ def _film(path: str, decoder: str, deinterlace: Deinterlacing, background: str) 
     from streamstyle.media.av_source import FileSource
 
     return FileSource(path, decoder=decoder, deinterlace=deinterlace, background=background)
+
+
+def _pictures(path: str, rate: float | None, background: str) -> Source:
+    from streamstyle.media.image_source import USUAL_RATE, ImageSource
+
+    asked = USUAL_RATE if rate is None else Fraction(rate).limit_denominator(1001)
+    return ImageSource(path, rate=asked, background=background)
 
 
 def _scene(url: str) -> Source:
@@ -49,6 +58,10 @@ def _subscription(url: str) -> Source:
 
 
 def _file(path: str, info: StreamInfo, how: Encoding, _notify: Notify) -> Sink:
+    if is_pictures(path):
+        from streamstyle.media.image_sink import ImageSink
+
+        return ImageSink(path, info, how)
     from streamstyle.media.av_sink import FileSink
 
     return FileSink(path, info, how)
@@ -85,6 +98,7 @@ _SOURCES: dict[str, Callable[[str], Source]] = {
 
 _SINKS: dict[str, Callable[[str, StreamInfo, Encoding, Notify], Sink]] = {
     "": _file,
+    "pipe": _file,
     "null": lambda _path, _info, _how, _notify: NullSink(),
     "preview": _preview,
     "virtualcam": _virtual_camera,
@@ -107,16 +121,25 @@ def open_source(
     live: bool = False,
     deinterlace: Deinterlacing = "auto",
     background: str = "000000",
+    rate: float | None = None,
 ) -> Source:
     """The source for a path or a scheme of the table; it opens when its `with` block is entered.
 
     timeout: seconds without anything after which a stream or device is taken for lost. decoder: of films, see
     `FileSource`. live: take a film on a web server for a stream as well. deinterlace: of films and live
-    sources, see `Deinterlacer`. background: RRGGBB, what transparent films are laid over. Raises ConfigError
-    for a scheme that is not known, or that `cuda` does not decode.
+    sources, see `Deinterlacer`. background: RRGGBB, what transparent films are laid over. rate: pictures a
+    second, of numbered pictures and folders. Raises ConfigError for a scheme that is not known, that `cuda`
+    does not decode, or that has a rate of its own.
     """
     scheme = _scheme(url)
-    if not scheme:
+    if not scheme and is_sequence(url):
+        return _pictures(url, rate, background)
+    if rate is not None:
+        raise ConfigError(
+            f"--rate is for sequences of pictures only, and {masked(url)} is none: leave it out."
+        )
+    if not scheme or is_standard_output(url):
+        url = url if not scheme else "-"  # `pipe:` is the other end here
         return _film(url, decoder, deinterlace, background)
     if decoder == "cuda":
         raise ConfigError(f"--decoder cuda is for films only, not for {scheme}: leave it out.")
@@ -201,14 +224,14 @@ def open_sink(
 def check_sink(url: str, info: StreamInfo, how: Encoding = USUAL) -> None:
     """Raise what `open_sink` would, as far as that can be known without opening anything."""
     if is_file(url):
-        _SINKS[""](url, info, how, lambda _: None)
+        _file(url, info, how, lambda _: None)
     elif _scheme(url) not in _SINKS:
         raise _unknown_sink(url)
 
 
 def is_file(url: str) -> bool:
-    """Does this url name a file?"""
-    return not _scheme(url)
+    """Does this url name a film that is written or read, a file or pipe?"""
+    return _scheme(url) in {"", "pipe"}
 
 
 def _unknown_sink(url: str) -> ConfigError:

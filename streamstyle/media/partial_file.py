@@ -11,7 +11,7 @@ from pathlib import Path
 
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.container import sink_error
-from streamstyle.media.paths import exists, is_folder, is_regular
+from streamstyle.media.paths import exists
 
 _LEAST_ROOM = 2**20
 """Bytes without which no film is begun."""
@@ -22,15 +22,12 @@ class PartialFile:
     harms nothing that was there. Where that name is taken a number is added: what an earlier run left is
     kept.
 
-    What `path` names may be a link, whose target is then replaced, or a device or pipe, which is written to
-    as it is.
+    What `path` names may be a link, whose target is then replaced.
     """
 
     def __init__(self, path: Path, source: str) -> None:
         """Say now what would fail only when the film is painted. source: the input, which must be another
         file. Raises ConfigError, SinkError."""
-        if is_folder(path):
-            raise SinkError(f"{path} is a directory: name a file in it.")
         with contextlib.suppress(OSError):
             if path.samefile(source):
                 raise ConfigError(f"{path} is the input itself and would be destroyed: name another output.")
@@ -40,17 +37,13 @@ class PartialFile:
         except OSError as error:
             raise sink_error(str(path), error) from error
         self._part: Path | None = None
-        self.direct = exists(path) and not is_regular(path)
-        if not self.direct:
-            self._check()
+        self._check()
 
-    def begin(self) -> Path:
-        """Where to write; made if it was not there. Raises OSError."""
-        if self.direct:
-            return self.path
+    def begin(self) -> str:
+        """FFmpeg's name of the file to write to; made if it was not there. Raises OSError."""
         if self._part is None:
             self._part = self._made()
-        return self._part
+        return f"file:{self._part}"
 
     def finish(self) -> None:
         """What was written is whole: give it its name. Raises OSError."""
@@ -74,37 +67,45 @@ class PartialFile:
         return self._part
 
     def _made(self) -> Path:
-        for number in count(1):
-            again = "" if number == 1 else f"-{number}"
-            part = self._target.with_name(f"{self._target.stem}.partial{again}{self._target.suffix}")
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-                return part
-        raise AssertionError("there are always more numbers")
+        return _made(self._target.with_name(f"{self._target.stem}.partial{self._target.suffix}"))
 
     def _check(self) -> None:
         """Try a file beside the target, as large as the smallest film."""
-        folder = self._target.parent
         if exists(self._target) and not os.access(self._target, os.W_OK):
             raise sink_error(str(self.path), PermissionError(errno.EACCES, "Permission denied"))
+        check_beside(self._target.with_name(f"{self._target.stem}.partial{self._target.suffix}"), self.path)
+
+
+def check_beside(part: Path, path: str | Path) -> None:
+    """Raise SinkError where no file `part` can be made, or has no room. path: the output, for people."""
+    try:
+        made = _made(part)
         try:
-            part = self._made()
-            try:
-                _reserve(part)
-            finally:
-                part.unlink()
-        except OSError as error:
-            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise SinkError(
-                    f"{self.path} may not be written: no file can be made in {folder}. Name an output in "
-                    f"another folder, or change the folder's permissions."
-                ) from error
-            if error.errno == errno.ENAMETOOLONG:
-                raise SinkError(
-                    f"{self.path} cannot be written: its name is too long for '.partial' to be added while "
-                    f"it is written. Choose a shorter one."
-                ) from error
-            raise sink_error(str(self.path), error) from error
+            _reserve(made)
+        finally:
+            made.unlink()
+    except OSError as error:
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise SinkError(
+                f"{path} may not be written: no file can be made in {part.parent}. Name an output in another "
+                f"folder, or change the folder's permissions."
+            ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise SinkError(
+                f"{path} cannot be written: its name is too long for '.partial' to be added while it is "
+                f"written. Choose a shorter one."
+            ) from error
+        raise sink_error(str(path), error) from error
+
+
+def _made(part: Path) -> Path:
+    """An empty file of this name, or with a number where it is taken."""
+    for number in count(1):
+        path = part if number == 1 else part.with_name(f"{part.stem}-{number}{part.suffix}")
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return path
+    raise AssertionError("there are always more numbers")
 
 
 def _reserve(path: Path) -> None:

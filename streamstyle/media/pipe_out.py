@@ -1,0 +1,72 @@
+"""Films that are written into a pipe or a device: `-`, `pipe:nut`, a named pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from streamstyle.errors import ConfigError, SinkError, nearest
+from streamstyle.media.formats import STREAMED, OutputFormat
+from streamstyle.media.paths import SCHEME, STDOUT, is_standard_output
+
+
+def piped_format(url: str) -> OutputFormat:
+    """What is written there: as `pipe:nut` says, as the suffix of a named pipe does, else Matroska. Raises
+    ConfigError."""
+    if url.lower().startswith(SCHEME):
+        asked = url[len(SCHEME) :].lower()
+    else:
+        asked = "" if url in STDOUT else Path(url).suffix.lower().lstrip(".")
+    if asked and asked not in STREAMED:
+        raise ConfigError(
+            f"Nothing here writes '{asked}' into a pipe{nearest(asked, STREAMED)}: it is one of "
+            f"{', '.join(STREAMED)}."
+        )
+    return STREAMED[asked or "matroska"]
+
+
+class PipeEnd:
+    """The writing end of a pipe, as a file that PyAV writes to.
+
+    It waits without holding the interpreter where the reader is slow: FFmpeg's own protocol would stop every
+    thread with it.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Raises SinkError for a terminal."""
+        self.path = Path(url)
+        self._url = url
+        self._file: int | None = None
+        self.part: Path | None = None
+        """What was written has gone."""
+        if is_standard_output(url) and os.isatty(1):
+            raise SinkError(
+                f"{url} is the standard output, which is a terminal here: pipe it into a program, as with "
+                f"`| mpv -`, or name a file."
+            )
+
+    def begin(self) -> PipeEnd:
+        """What to write to. Raises OSError."""
+        if self._file is None:
+            self._file = os.dup(1) if is_standard_output(self._url) else os.open(self._url, os.O_WRONLY)
+        return self
+
+    def write(self, data: bytes) -> int:
+        """All of it, however long the reader takes. Raises OSError."""
+        assert self._file is not None, "begun"
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._file, left) :]
+        return len(data)
+
+    def finish(self) -> None:
+        """Tell the reader that this was all. Raises OSError."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            os.close(file)
+
+    def discard(self) -> None:
+        """What was written cannot be taken back."""
+        with contextlib.suppress(OSError):
+            self.finish()
