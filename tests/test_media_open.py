@@ -12,8 +12,11 @@ import pytest
 from media_files import TICK, card, info_of, make_video
 
 from streamstyle.errors import ConfigError, SinkError, SourceError
+from streamstyle.files import write_picture
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
+from streamstyle.media.image_sink import ImageSink
+from streamstyle.media.image_source import ImageSource
 from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.open import open_sink, open_source
@@ -24,9 +27,17 @@ from streamstyle.media.scene.live_scene import LiveSceneSource
 from streamstyle.media.web_source import WebSource
 from streamstyle.types import Frame, Sink, Source
 
+
+def _pictures(folder: Path) -> Path:
+    for number in range(12):
+        write_picture(folder / f"{number}.png", card(shift=number // 4))
+    return folder / "%d.png"
+
+
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "mp4": lambda folder: FileSource(str(make_video(folder / "in.mp4"))),
     "mkv": lambda folder: FileSource(str(make_video(folder / "in.mkv", audio=["libopus"]))),
+    "pictures": lambda folder: ImageSource(str(_pictures(folder))),
     "turned": lambda folder: FileSource(str(make_video(folder / "in.mov", rotation=90))),
     "scene": lambda folder: SceneSource(1.2, (96, 64), 10),
 }
@@ -34,8 +45,9 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
 SINKS: dict[str, Callable[[Path], Sink]] = {
     **{
         suffix: lambda folder, suffix=suffix: FileSink(str(folder / f"out.{suffix}"), info_of())
-        for suffix in ("mp4", "mov", "mkv", "webm")
+        for suffix in ("mp4", "mov", "mkv", "webm", "gif", "webp")
     },
+    "pictures": lambda folder: ImageSink(f"{folder}/out%d.png", info_of()),
     "null": lambda folder: NullSink(),
     "preview": lambda folder: PreviewSink("preview:"),
     "hls": lambda folder: StreamSink([f"hls:{folder}"], info_of()),
@@ -114,7 +126,9 @@ def test_an_unknown_scheme_says_what_this_version_reads() -> None:
 
 
 def test_an_unknown_output_scheme_says_what_this_version_writes() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean 'null'.*writes video files and `null:`, .*`hls:`"):
+    with pytest.raises(
+        ConfigError, match=r"did you mean 'null'.*writes video files and `pipe:`, `null:`, .*`hls:`"
+    ):
         open_sink("nul:", info_of())
 
 

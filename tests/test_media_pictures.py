@@ -58,7 +58,7 @@ def test_odd_pictures_of_a_sequence_are_told(tmp_path: Path) -> None:
         report = source.report()
     assert [frame.pixels.shape for frame in frames] == [(64, 96, 3)] * 3
     assert [frame.pts for frame in frames] == [0, 1, 3]
-    assert report.counters == {"frames": 3, "corrupt_packets": 1, "frames_letterboxed": 1}
+    assert report.counters == {"frames": 3, "corrupt_packets": 1, "truncated": 0, "frames_letterboxed": 1}
     assert "cannot be read" in " ".join(report.notes)
 
 

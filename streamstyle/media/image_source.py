@@ -32,7 +32,7 @@ class ImageSource:
     def __init__(self, url: str, *, rate: Fraction = USUAL_RATE, background: str = BLACK) -> None:
         """rate: pictures a second. background: see `FileSource`."""
         self._url, self._rate, self._background = url, rate, background
-        self._paths: list[Path] = []
+        self._left: Iterator[tuple[int, Path]] = iter(())
         self._info: StreamInfo | None = None
         self._frames = self._unreadable = self._letterboxed = 0
         self._notes: list[str] = []
@@ -45,8 +45,9 @@ class ImageSource:
         return self._info
 
     def __enter__(self) -> Self:
-        self._paths = pictures_of(self._url)
-        with FileSource(str(self._paths[0]), background=self._background) as first:
+        paths = pictures_of(self._url)
+        self._left = iter(enumerate(paths))
+        with FileSource(str(paths[0]), background=self._background) as first:
             info = first.info
         self._info = StreamInfo(
             url=self._url,
@@ -54,7 +55,7 @@ class ImageSource:
             height=info.height,
             rate=self._rate,
             time_base=1 / self._rate,
-            frames=len(self._paths),
+            frames=len(paths),
             sample_aspect_ratio=Fraction(1),
             matrix=info.matrix,
             audio_streams=0,
@@ -67,11 +68,11 @@ class ImageSource:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Every picture was closed when it was read."""
+        self._left = iter(())  # every picture was closed when it was read
 
     def __iter__(self) -> Iterator[Frame]:
         info = self.info
-        for place, path in enumerate(self._paths):
+        for place, path in self._left:
             picture = FileSource(str(path), background=self._background)
             try:
                 with picture:
@@ -88,7 +89,7 @@ class ImageSource:
 
     def report(self) -> MediaReport:
         """Counters so far."""
-        counters = {"frames": self._frames, "corrupt_packets": self._unreadable}
+        counters = {"frames": self._frames, "corrupt_packets": self._unreadable, "truncated": 0}
         notes = list(self._notes)
         if self._unreadable:
             notes.append(
