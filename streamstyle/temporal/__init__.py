@@ -1,1 +1,1 @@
-"""What is wrong with a styled frame, and its repair: array functions and small state."""
+"""Detection and repair of anomalies in styled frames: array functions and small state."""

@@ -1,7 +1,7 @@
-"""Frames that lost their content: black, broken, blurred, bent, or shown twice.
+"""Detection of lost content: black, broken, blurred, bent or repeated frames.
 
-What a stylizer keeps of its input is edges. How much it keeps is the style's own affair; that it suddenly
-keeps less of them in a place is not.
+A stylizer keeps edges of its input. How many it keeps depends on the style; a sudden loss of edges in one
+place does not.
 """
 
 from __future__ import annotations
@@ -23,42 +23,52 @@ _LEAST_EDGES = (
 
 @dataclass(frozen=True)
 class ContentConfig:
-    """floor, multiple, reluctance: of the `RunningThreshold` of the loss. rate: weight of the newest frame
-    in what a tile normally keeps, spread_rate: in how much that varies. spread: variation at first, steady:
-    at least, relit: share of a relative change of light that adds to it. top: how many of the worst tiles
-    make the score. least: loss, in variations, from which a tile is flagged. still: mean difference in levels
-    below which two pictures are the same one; moved: the input's, above which it is not.
-    """
+    """Settings of `ContentWatch`."""
 
     floor: float = 8.0
+    """Of the `RunningThreshold` of the loss."""
     multiple: float = 5.0
+    """Of the `RunningThreshold` of the loss."""
     reluctance: int = 8
+    """Of the `RunningThreshold` of the loss."""
     rate: float = 0.15
+    """Weight of the newest frame in a tile's normal share of kept edges."""
     spread_rate: float = 0.05
+    """Weight of the newest frame in the variation of that share."""
     spread: float = 0.06
+    """Variation at first."""
     min_spread: float = 0.02
+    """Least variation."""
     luma_step: float = 0.5
+    """Share of a relative change of light that adds to the variation."""
     top: int = 4
+    """Number of worst tiles that make the score."""
     least: float = 4.0
+    """Loss, in variations, from which a tile is flagged."""
     still: float = 0.02
+    """Mean difference in levels below which two pictures are the same."""
     moved: float = 0.6
+    """Mean difference of two inputs above which they are not."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """loss: score over threshold of the frame. tiles: bool (9, 12), where content was lost.
-    repeated: the frame before was shown again. kept: float32 (9, 12), see `edges_kept`. measure: the loss
-    itself."""
+    """Result for one frame."""
 
     loss: float
+    """Score over threshold."""
     tiles: NDArray[np.bool_]
+    """(9, 12): where content was lost."""
     repeated: bool
+    """True if the previous frame was shown again."""
     kept: Tiles
+    """(9, 12), see `edges_kept`."""
     measure: float
+    """The score before its threshold."""
 
 
 def edges_kept(grid: TileGrid, source: Analysis, styled: Analysis) -> Tiles:
-    """How much of the edges of the input the styled picture has, per tile: float32 (9, 12), 0..1.
+    """Share of the input's edges that the styled picture has, per tile: float32 (9, 12), 0..1.
 
     `sum(2 g_I g_O + c) / sum(g_I^2 + g_O^2 + c)`, that is `1 - sum((g_I - g_O)^2) / sum(g_I^2 + g_O^2 + c)`,
     with g the gradient of luma: the gradient similarity of Liu, Lin and Narwaria 2012 (eq. 3) pooled over a
@@ -79,7 +89,7 @@ class ContentWatch:
         self.restart()
 
     def restart(self) -> None:
-        """A new shot: the normal level of the tiles is learnt again."""
+        """Start a new shot: learn the normal level of the tiles again."""
         self._normal: Tiles | None = None
         self._before = np.ones((ROWS, COLUMNS), np.float32)
         self._spread = np.full((ROWS, COLUMNS), self._config.spread, np.float32)
@@ -94,9 +104,9 @@ class ContentWatch:
         luma_step: Tiles,
         new_shot: bool = False,
     ) -> Content:
-        """Judge a frame by analysis pictures; `styled_before` is the one before as it was painted. relit:
-        float32 (9, 12), relative change of the input's brightness, which changes how alike edges are.
-        new_shot: what was normal belongs to another one."""
+        """Judge a frame by analysis pictures; `styled_before` is the previous one as it was painted.
+        luma_step: float32 (9, 12), relative change of the input's brightness, which changes edge similarity.
+        new_shot: True if the learnt normal level belongs to another shot."""
         config = self._config
         kept = edges_kept(self._grid, source, styled)
         repeated = (
@@ -114,7 +124,7 @@ class ContentWatch:
         return Content(loss, np.asarray(lost > config.least, np.bool_), repeated, kept, measure)
 
     def learn(self, content: Content) -> None:
-        """Take the frame in; what it lost does not become normal."""
+        """Take the frame in. Lost content does not become normal."""
         config = self._config
         self._threshold.learn(content.measure)
         if self._normal is None:

@@ -1,6 +1,6 @@
-"""The tile gains and chroma offsets that undo a step, and how long they are held.
+"""Tile gains and chroma offsets that undo a step, and how long they are held.
 
-Gain: `g_k = (<m W O_before> + the step that the input explains) / <m P_now>`, which takes the residual off.
+Gain: `g_k = (<m W O_before> + the step that the input explains) / <m P_now>`, which removes the residual.
 """
 
 from __future__ import annotations
@@ -19,38 +19,41 @@ from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
 DARK = 4 / 255
 
 LEAST_OFFSET = 0.5
-"""Chroma offsets below half a level are left out: rounding would swallow them."""
+"""Chroma offsets below half a level are left out: rounding would remove them."""
 
 
 @dataclass(frozen=True)
 class CorrectionPlanConfig:
-    """least, most: limits of the gain. offset: limit of a chroma offset, levels of 0..255.
-    least_chroma: common step of chroma, relative to medium brightness, that may be chance.
-    nothing: what is repaired for HOLD_FRAMES fades, and so does a tile that is no longer flagged, until its
-    gain is within this of 1, and within HOLD_FRAMES at the latest: what the picture does meanwhile must not
-    keep a repair alive.
-    steady: 0..1, share of the gain that every tile gets, flagged or not.
-    """
+    """Settings of `CorrectionPlanner`."""
 
     least: float = 0.6
+    """Least gain."""
     most: float = 1.6
+    """Largest gain."""
     offset: float = 24.0
+    """Largest chroma offset, in levels of 0..255."""
     least_chroma: float = 0.005
+    """Common step of chroma, relative to medium brightness, that may be chance."""
     nothing: float = 0.012
+    """Distance of a gain from 1 below which a repair that is being released ends. A repair is released after
+    HOLD_FRAMES, or when its tile is no longer flagged, and ends within HOLD_FRAMES: later changes of the
+    picture must not keep it alive."""
     smoothing: float = 0.0
+    """0..1, share of the gain that every tile gets, flagged or not."""
 
 
 @dataclass(frozen=True)
 class CorrectionPlan:
-    """gain: float32 (9, 12), exactly 1 in tiles that are left alone. offset: float32 (9, 12, 2), what to add
-    to (Cr, Cb) in levels of 0..255; exactly 0 there."""
+    """Correction of each tile."""
 
     gain: Tiles
+    """(9, 12): exactly 1 in untouched tiles."""
     offset: Tiles
+    """(9, 12, 2): to be added to (Cr, Cb) in levels of 0..255; exactly 0 in untouched tiles."""
 
     @cached_property
     def touched(self) -> NDArray[np.bool_]:
-        """bool (9, 12): the tiles that it changes."""
+        """bool (9, 12): the tiles that change."""
         return np.asarray((self.gain != 1) | (self.offset != 0).any(axis=-1), np.bool_)
 
 
@@ -59,10 +62,10 @@ NO_CORRECTION = CorrectionPlan(np.ones((ROWS, COLUMNS), np.float32), np.zeros((R
 
 
 class CorrectionPlanner:
-    """Follows what was repaired, and for how long.
+    """Plans corrections, and tracks how long each tile has been corrected.
 
-    A repair answers a *step*. As long as the frame stays away from its past without another step, the repair
-    is held as it is: what the picture does of its own accord in the meantime comes through.
+    A correction answers a *step*. While the frame stays away from its history without another step, the
+    correction is held constant, so that the picture's own changes come through.
     """
 
     def __init__(self, config: CorrectionPlanConfig) -> None:
@@ -76,8 +79,8 @@ class CorrectionPlanner:
         result: StepResult,
         stepped: NDArray[np.bool_],
     ) -> CorrectionPlan:
-        """Of a frame; no effect. change, verdict: against the past as it left. stepped: bool (9, 12), the
-        tiles that stepped against the past as it was painted."""
+        """The correction of a frame; no effect. change, result: against the history as it left. stepped: bool
+        (9, 12), tiles that stepped against the history as it was painted."""
         config = self._config
         releasing = (self._held > 0) & ~result.tiles
         touched = result.tiles | releasing | (config.smoothing > 0)
@@ -99,7 +102,7 @@ class CorrectionPlanner:
         return CorrectionPlan(gain.astype(np.float32), np.where(seen, offset, 0).astype(np.float32))
 
     def _wanted(self, change: Change, result: StepResult, *, whole: bool) -> CorrectionPlan:
-        """What makes the residual of every tile 0, as far as it is sure."""
+        """The correction that makes the residual of every tile 0, as far as it is certain."""
         config, weight = self._config, result.residual.weight
         whole = bool(weight.any()) and (whole or result.common)
         expected = change.before + result.residual.explained
@@ -132,6 +135,6 @@ class CorrectionPlanner:
 
 
 def _shrinkage(step: NDArray[Any], weight: NDArray[Any] | float) -> NDArray[Any]:
-    """How far an estimate is to be followed, 0..1: `max(0, 1 - 1 / z^2)`, z the estimate in standard
+    """Share of an estimate that is to be followed, 0..1: `max(0, 1 - 1 / z^2)`, z the estimate in standard
     deviations, weight its inverse variance (the positive part of James and Stein 1961)."""
     return np.asarray(np.maximum(0, 1 - 1 / np.maximum(step * step * weight, 1e-6)), np.float32)

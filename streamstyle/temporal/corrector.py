@@ -1,9 +1,10 @@
 """Repairs of a flagged frame, in place.
 
 Flicker and pops get a tile gain, drift a colour re-match: `RGB' = (1 + gain) RGB + offset` with fields that
-are exactly 0 away from the flagged tiles. These copy no pixel of the past: no ghosts, no blur. Texture that
-is drawn anew is mixed with the past along the input's motion, and a frame that lost its content is replaced
-by it, for `CorrectorConfig.fallback_frames` at most; then by the input in the painting's colours.
+are exactly 0 away from the flagged tiles. These copy no pixels of the reference frame: no ghosts, no blur.
+Texture that was drawn anew is mixed with the reference frame, warped along the input's motion. A frame that
+lost its content is replaced by it, for `CorrectorConfig.fallback_frames` at most; then by the input in the
+painting's colours.
 """
 
 from __future__ import annotations
@@ -26,38 +27,42 @@ STAND_IN = Action("input in the painting's colours")
 
 @dataclass(frozen=True)
 class CorrectorConfig:
-    """texture_share: of the past, at most, in a frame whose texture was drawn anew; texture_rise: how far its
-    score lies above its threshold, as a share of that, where it takes so much: what is barely too much is
-    barely touched. steady_share: of the past in every frame that is to be steadied fully. fallback_frames:
-    how many frames in a row the past may stand in for what was lost; gone: share of the tiles from which the
-    whole frame is lost, and the input itself stands in for it after that."""
+    """Settings of `RepairCorrector`."""
 
     texture_share: float = 0.5
+    """Largest share of the reference frame in a frame whose texture was drawn anew."""
     texture_rise: float = 0.75
+    """Score above the threshold, as a share of it, at which that share is reached; a frame just above the
+    threshold is hardly changed."""
     smoothing_share: float = 0.54
+    """Share of the reference frame in every frame at full smoothing."""
     fallback_frames: int = 2
+    """Consecutive frames for which the reference frame may replace lost content."""
     gone: float = 0.75
+    """Share of unrecoverable tiles from which the whole frame is lost; after `fallback_frames` the input
+    replaces it."""
 
 
 @dataclass(frozen=True)
 class TileField:
-    """What to do to each tile: gain float32 (rows, cols), added to 1; offset float32 (rows, cols, 3), RGB
-    levels of 0..255. Exactly 0 means untouched."""
+    """Linear change of each tile; exactly 0 leaves it untouched."""
 
     gain: Tiles
+    """(rows, cols), added to 1."""
     offset: Tiles
+    """(rows, cols, 3), in RGB levels of 0..255."""
 
     def __add__(self, other: TileField) -> TileField:
         return TileField(self.gain + other.gain, self.offset + other.offset)
 
     @property
     def touched(self) -> NDArray[np.bool_]:
-        """bool (rows, cols)."""
+        """bool (rows, cols): tiles that change."""
         return np.asarray((self.gain != 0) | np.any(self.offset != 0, axis=-1), np.bool_)
 
 
 def tile_gain(styled: Picture, anomaly: AnomalyMap) -> TileField:  # noqa: ARG001
-    """Flicker and pops: the gains and offsets of the map, smoothed over the flagged tiles."""
+    """Repair of flicker and pops: the gains and offsets of the map, smoothed over the flagged tiles."""
     tiles = np.ones_like(anomaly.tiles) if anomaly.smoothing else anomaly.tiles
     chroma = _smoothed(anomaly.chroma_offset, tiles)
     gain = _smoothed(anomaly.luma_gain[..., None] - np.float32(1), tiles)[..., 0]
@@ -65,7 +70,7 @@ def tile_gain(styled: Picture, anomaly: AnomalyMap) -> TileField:  # noqa: ARG00
 
 
 def colour_rematch(styled: Picture, anomaly: AnomalyMap) -> TileField:
-    """Drift: one chroma offset for the whole frame that takes the (a, b) shift off again."""
+    """Repair of drift: one chroma offset for the whole frame that removes the (a, b) shift."""
     chroma = chroma_of_shift(np.asarray(cv2.mean(styled)[:3]), -anomaly.drift)
     offset = np.broadcast_to(CHROMA_TO_RGB @ chroma, (*anomaly.tiles.shape, 3))
     return TileField(np.zeros(anomaly.tiles.shape, np.float32), offset.astype(np.float32))
@@ -73,10 +78,12 @@ def colour_rematch(styled: Picture, anomaly: AnomalyMap) -> TileField:
 
 @dataclass(frozen=True)
 class FieldRepair:
-    """A name for the log, and how to make the field."""
+    """A repair by a `TileField`."""
 
     name: str
+    """Name in the event log."""
     field: Callable[[Picture, AnomalyMap], TileField]
+    """Makes the field for a styled picture and its findings."""
 
 
 TILE_GAIN = FieldRepair("tile gain", tile_gain)
@@ -87,11 +94,11 @@ REPAIRS: Mapping[Kind, FieldRepair] = {
     Kind.DRIFT: COLOUR_REMATCH,
 }
 UNRECOVERABLE = {Kind.DISTORTION, Kind.STYLE, Kind.DUPLICATE}
-"""Kinds of which nothing of the frame itself can be repaired."""
+"""Kinds that cannot be repaired from the frame itself."""
 
 
 class RepairCorrector:
-    """Implements `Corrector`: for every flagged kind its repair. Keeps a copy of the last frame."""
+    """Implements `Corrector` with one repair per flagged kind. Keeps a copy of the last frame."""
 
     def __init__(self, config: CorrectorConfig = CorrectorConfig()) -> None:
         self._config = config
@@ -99,16 +106,16 @@ class RepairCorrector:
         self._unrecoverable_for = 0
 
     def reset(self) -> None:
-        """Forget the past."""
+        """Forget the reference frame."""
         self._reference.forget()
         self._unrecoverable_for = 0
 
     def correct_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
         """Repair in place; bit for bit the identity beyond half a tile around the flagged tiles.
 
-        Returns an Action: the names of the repairs joined by " + ", or "none", with figures: of the fields
-        the share of tiles touched, the mean gain of those and the largest offset in RGB levels; of the past
-        the share of it in the frame.
+        Returns the names of the repairs joined by " + ", or "none", with figures: for fields the share of
+        touched tiles, their mean gain and the largest offset in RGB levels; for the reference frame its share
+        in the frame.
         """
         unrecoverable = UNRECOVERABLE & set(anomaly.kinds)
         if anomaly.cut:
@@ -127,9 +134,9 @@ class RepairCorrector:
         return action
 
     def _stand_in_(self, styled: Picture, anomaly: AnomalyMap) -> bool:
-        """Show the input in the colours of the last good frame, where all of the painting is lost for longer
-        than the past may stand in for it: the picture goes on. Texture that is drawn anew has lost edges as
-        well, and is worth more than that."""
+        """Show the input in the colours of the reference frame if all of the painting is lost for longer than
+        the reference frame may replace it. Texture that was drawn anew has lost edges as well, but is worth
+        more than the input."""
         kinds = anomaly.kinds
         worst = next((kind for kind in kinds if kind in {*UNRECOVERABLE, Kind.TEXTURE}), None)
         gone = worst is not Kind.TEXTURE and float(anomaly.unrecoverable.mean()) >= self._config.gone
@@ -142,7 +149,7 @@ class RepairCorrector:
         return True
 
     def _fall_back_(self, styled: Picture, anomaly: AnomalyMap) -> Action | None:
-        """Replace what was lost by the past; None where there is none to trust."""
+        """Replace lost content by the reference frame; None if there is none to trust."""
         warped = self._reference.warped(anomaly)
         if warped is None or self._unrecoverable_for >= self._config.fallback_frames:
             return None
@@ -155,7 +162,7 @@ class RepairCorrector:
         return Action("fallback", {"past": mean_share(share)})
 
     def _calm_texture_(self, styled: Picture, anomaly: AnomalyMap) -> Action:
-        """Mix texture that was drawn anew with the past, on the whole frame."""
+        """Mix texture that was drawn anew with the reference frame, over the whole frame."""
         config, drawn_anew = self._config, Kind.TEXTURE in anomaly.kinds
         wanted = config.smoothing_share * anomaly.smoothing
         if drawn_anew:

@@ -1,4 +1,4 @@
-"""Cuts of the input, told apart from flashes without looking ahead."""
+"""Cuts of the input, told apart from flashes without lookahead."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from streamstyle.temporal.motion import halved
 
 FLAT = 4.0
-"""Standard deviation in levels below which a picture is too flat to be like or unlike another."""
+"""Standard deviation in levels below which a picture is too flat to be compared."""
 
 
 @dataclass(frozen=True)
 class CutConfig:
-    """trust: least share of pixels that flow and mask find again within a shot. likeness: least correlation
-    with the warped past within a shot, and of a frame with the one before a flash."""
+    """Limits between a shot and a cut."""
 
     trust: float = 0.78
+    """Least share of pixels that flow and mask find again within a shot."""
     likeness: float = 0.80
+    """Least correlation with the warped previous frame within a shot, and of a frame with the one before a
+    flash."""
 
 
 def small_luma(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -43,7 +45,8 @@ def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 
 def is_cut(trust: float, now: NDArray[np.float32], warped: NDArray[np.float32], config: CutConfig) -> bool:
-    """Is this another shot, or a flash? Tuned for recall: nothing is flagged on such a frame.
+    """True for the first frame of another shot, or a flash. Tuned for recall: nothing is flagged on such a
+    frame.
 
     trust: share of pixels that flow and mask found again. now, warped: small lumas.
     """
@@ -53,6 +56,6 @@ def is_cut(trust: float, now: NDArray[np.float32], warped: NDArray[np.float32], 
 def is_return(
     now: NDArray[np.float32], flash: NDArray[np.float32], before: NDArray[np.float32], config: CutConfig
 ) -> bool:
-    """Is `now` the shot that `before` the apparent cut was? Then `flash` was no cut. Small lumas."""
+    """True if `now` belongs to the shot of `before`, so that `flash` was no cut. Small lumas."""
     back, away = (cv2.norm(now, other, cv2.NORM_L1) for other in (before, flash))
     return back < 0.5 * away and likeness(now, before) > config.likeness

@@ -1,8 +1,8 @@
-"""The signed-residual detector: compares each styled frame with the one that left before it.
+"""The residual detector: compares each styled frame with the one that left before it.
 
-Everything is judged against the input (docs/temporal.md), on analysis pictures of about 160x90, without
-looking ahead. The steps live in their own files: `motion`, `residual`, `judgement`, `threshold`, `cuts`,
-`drift`; this one keeps the state and puts the verdict together.
+Everything is judged relative to the input (docs/temporal.md), on analysis pictures of about 160x90, without
+lookahead. The steps have their own files: `motion`, `residual`, `step_test`, `threshold`, `cuts`, `drift`.
+This file keeps the state and combines the results.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ from streamstyle.types import AnalysisPair, AnomalyMap, Kind, Picture
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """tolerance: levels of 0..255 that a pixel may differ from its warped past, local brightness taken
-    off, and still correspond; fine_tolerance: the same where every frame is steadied. flicker_frames: a
-    step that follows another within so many frames is flicker, else it is a pop.
-    """
+    """Settings of `ResidualDetector`."""
 
     tolerance: float = 20.0
+    """Levels of 0..255 by which a pixel may differ from its warped past, after removal of local brightness,
+    and still correspond."""
     fine_tolerance: float = 40.0
+    """The same if every frame is smoothed."""
     flicker_frames: int = 15
+    """A step within so many frames of another is flicker, else it is a pop."""
     cut: CutConfig = field(default_factory=CutConfig)
     step_test: StepTestConfig = field(default_factory=StepTestConfig)
     correction: CorrectionPlanConfig = field(default_factory=CorrectionPlanConfig)
@@ -55,22 +56,27 @@ class DetectorConfig:
 
 @dataclass(frozen=True)
 class History:
-    """What the next frame is compared with: analysis pictures of the input, of the frame that left, and of it
-    as it was painted. means: see `StepTest.settle`. fine: see `fine_luma`, where every frame is steadied."""
+    """Data that the next frame is compared with."""
 
     source: Analysis
+    """Analysis picture of the input."""
     styled: Analysis
+    """Analysis picture of the frame as it left."""
     means: NDArray[np.float32]
+    """See `StepTest.settle`."""
     thumbnail: NDArray[np.float32]
+    """Small luma of the input."""
     painted: Analysis | None
+    """Analysis picture of the frame as it was painted; None for an unexamined frame."""
     fine: NDArray[np.uint8] | None
+    """See `fine_luma`; None unless every frame is smoothed."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What was found of a frame that has a past. styled: its analysis picture as painted. change, verdict:
-    against the past as it left; painted, stepped: against the past as it was painted. labs: where the drift
-    looks at this frame. kind: of the step that is flagged or being let go."""
+    """Findings on a frame that has a history. change, result: against the history as it left. painted,
+    stepped: against the history as it was painted. labs: pixels if drift is due. kind: of the step that is
+    flagged or being released."""
 
     history: History
     styled: Analysis
@@ -88,7 +94,7 @@ class Compared:
 
     @property
     def flagged(self) -> set[Kind]:
-        """The kinds that were found, which the corrector may have changed the frame for."""
+        """The kinds that were found, for which the corrector may have changed the frame."""
         found = {self.kind} if self.kind else set()
         if self.drift.share > 0:
             found.add(Kind.DRIFT)
@@ -105,7 +111,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class DetectedFrame:
-    """A frame between `detect` and `commit`. past: what came before, compared with or not."""
+    """A frame between `detect` and `commit`. history: of the frame before, compared with or not."""
 
     source: Analysis
     thumbnail: NDArray[np.float32]
@@ -118,8 +124,8 @@ class DetectedFrame:
 
 @dataclass
 class StepClassifier:
-    """Tells flicker from pops. age: frames since the last onset of a step; sign: of the step being
-    followed, 0 when the last frame had none."""
+    """Tells flicker from pops. age: frames since the last onset of a step. sign: of the step in progress, 0
+    if the last frame had none."""
 
     age: int = 1 << 30
     sign: int = 0
@@ -132,7 +138,7 @@ class StepClassifier:
         return Kind.FLICKER if self.age <= window else Kind.POP
 
     def learn(self, sign: int, kind: Kind | None) -> None:
-        """Take the frame in; sign 0 and kind None where nothing was flagged."""
+        """Take the frame in; sign 0 and kind None if nothing was flagged."""
         onset = sign not in (0, self.sign)
         self.age = 1 if onset else self.age + 1
         self.sign = sign
@@ -142,10 +148,10 @@ class StepClassifier:
 class ResidualDetector:
     """Implements `Detector`: `detect` has no effect until `commit` takes the same frame in.
 
-    Scores and thresholds of flicker, pop and texture are ratios to the learned normal level of the style and
-    scene, so their threshold is 1 (see `StepTest`); drift is in dE of (a, b). The first frame after a start,
-    a cut or a `reset` is never flagged. A frame of another size resets by itself. What was learned about
-    the style survives cuts and is forgotten by `reset`.
+    Scores of flicker, pop and texture are ratios to the learnt normal level of style and scene, so their
+    threshold is 1 (see `StepTest`); drift is in dE of (a, b). The first frame after a start, a cut or a
+    `reset` is never flagged. A frame of another size resets the detector. Knowledge of the style survives
+    cuts, but not `reset`.
     """
 
     def __init__(
@@ -153,7 +159,7 @@ class ResidualDetector:
         config: DetectorConfig = DetectorConfig(),
         flow: Callable[[tuple[int, int]], BackwardFlow] = BackwardFlow,
     ) -> None:
-        """flow: what follows the motion in analysis pictures of a size (h, w)."""
+        """flow: estimates motion in analysis pictures of a size (h, w)."""
         self._config = config
         self._open_flow = flow
         self.reset()
@@ -172,7 +178,7 @@ class ResidualDetector:
         self._walked = np.zeros(2, np.float32)
 
     def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:
-        """Judge the next frame. Both pictures (H, W, 3) RGB; neither is kept or changed."""
+        """Examine the next frame. Both pictures (H, W, 3) RGB; neither is kept or changed."""
         size = analysis_size(*source.shape[:2])
         if size != self._size:
             self.reset()
@@ -205,7 +211,7 @@ class ResidualDetector:
         return replace(found, flow=flow, trust=trust)
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
-        """Take the frame as it leaves as the new past; returns its scores, measured as `detect` did.
+        """Take the frame as it leaves as the new history; returns its scores, measured as `detect` does.
 
         Raises RuntimeError without a `detect` before it.
         """
@@ -232,7 +238,7 @@ class ResidualDetector:
         return scores
 
     def _new_shot(self, *, flash: bool) -> bool:
-        """Is this the first frame that shows that the last one was a cut?"""
+        """True for the first frame that confirms that the previous one was a cut."""
         return self._before_cut is not None and not flash
 
     def _compare(
@@ -309,8 +315,8 @@ class ResidualDetector:
         self._step_classifier.learn(found.result.sign, found.kind)
 
     def _colour_step(self, found: Compared) -> NDArray[np.float32]:
-        """(a, b) by which the colours moved as they were painted since the last frame that the drift looked
-        at, leaving out frames that flickered; 0 until the next one."""
+        """(a, b) by which the painted colours moved since drift was last examined, without frames that
+        flickered; 0 until drift is due again."""
         if not found.stepped.sign:
             self._walked = self._walked + np.float32(255 * MEDIUM) * found.stepped.window_steps.whole[1:]
         if found.labs is None:
@@ -354,14 +360,14 @@ def _labs(source: Analysis, styled: Analysis) -> Labs:
 
 
 class NullDetector:
-    """Implements `Detector`: finds nothing, for runs that are guarded and not repaired."""
+    """Implements `Detector`: finds nothing, for runs that limit flashes and repair nothing."""
 
     def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:  # noqa: ARG002
-        """Nothing."""
+        """No findings."""
         return neutral()
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:  # noqa: ARG002
-        """Nothing."""
+        """All scores 0."""
         return dict.fromkeys(Kind, 0.0)
 
     def reset(self) -> None:
@@ -369,7 +375,7 @@ class NullDetector:
 
 
 def neutral(*, cut: bool = False) -> AnomalyMap:
-    """The map of a frame with nothing to say."""
+    """The map of a frame without findings."""
     return AnomalyMap(
         scores=dict.fromkeys(Kind, 0.0),
         thresholds={**dict.fromkeys(Kind, 1.0), Kind.DRIFT: DriftConfig().flag},

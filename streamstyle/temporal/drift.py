@@ -1,10 +1,10 @@
-"""Slow colour drift: the styled colours against the shot's own input-to-output colour map.
+"""Slow colour drift: the styled colours against the shot's own map from input to output colours.
 
-`(a, b)_out = C phi(Lab_in)` with phi = (L, a, b, L^2, a^2, b^2, La, Lb, 1), fitted on the first 24 frames
-of a shot at 32x18; the first statistic is the median residual over the pixels whose input colour the fit
-knows. It errs where a style answers to what else is in the picture. The second is the walk: the sum of the
-common chroma steps since the fit, which follows pixels along their motion and errs slowly. Drift is what both
-say.
+`(a, b)_out = C phi(Lab_in)` with phi = (L, a, b, L^2, a^2, b^2, La, Lb, 1), fitted to the first 24 frames of
+a shot at 32x18. The first statistic is the median residual over the pixels whose input colour the fit knows;
+it errs if a style answers to other content of the picture. The second is the walk: the sum of the common
+chroma steps since the fit, which follows pixels along their motion and errs slowly. Drift is the part on
+which both agree.
 """
 
 from __future__ import annotations
@@ -25,29 +25,32 @@ EXPOSURE = 0.08
 the same colours under another exposure are other colours."""
 
 LEAST_KNOWN = 0.6
-"""With a smaller share of known colours the frame says nothing about drift."""
+"""Share of known colours below which a frame is not judged."""
 
 
 @dataclass(frozen=True)
 class DriftConfig:
-    """every: only one frame in so many is looked at: drift is slow. fit_frames: length of the fit. flag,
-    release: dE in (a, b) above which drift is flagged, and below which it ends. fade_frames: frames over
-    which the repair comes and goes. hold_frames: after so many frames the colours are the style's own, and
-    the map is fitted again. smoothing: weight of the newest residual.
-    """
+    """Settings of `DriftWatch`."""
 
     every: int = 3
+    """One frame in so many is examined: drift is slow."""
     fit_frames: int = 24
+    """Length of the fit."""
     flag: float = 2.6
+    """dE in (a, b) above which drift is flagged."""
     release: float = 1.2
+    """dE below which flagged drift ends."""
     fade_frames: int = 15
+    """Frames over which the repair fades in and out."""
     hold_frames: int = 1800
+    """Flagged frames after which the colours count as the style's own, and the map is fitted again."""
     smoothing: float = 0.6
+    """Weight of the newest residual."""
 
 
 @dataclass(frozen=True)
 class Labs:
-    """Lab pixels (n, 3) of the input and of the uncorrected styled frame."""
+    """Pixels of the input and of the styled frame before repair, as Lab (n, 3)."""
 
     source: NDArray[np.float32]
     styled: NDArray[np.float32]
@@ -98,7 +101,7 @@ class ColourMap:
 
 
 def _median(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Of each column of (n, C), (C,). `np.median` makes the first frame that asks it 50 ms late."""
+    """Median of each column of (n, C), as (C,). `np.median` delays the first frame that calls it by 50 ms."""
     middle = [(len(values) - 1) // 2, len(values) // 2]
     return np.asarray(np.partition(values, middle, axis=0)[middle].mean(axis=0), np.float32)
 
@@ -111,21 +114,26 @@ def colour_terms(lab: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Drift:
-    """Where a shot stands: the smoothed residual (2,) in Lab units, the part of it `agreed` (2,) that the
-    walk says as well and its norm `level`, `share` of the repair that is faded in (0..1), `active` while
-    flagged, `held` frames since it was, `blind` frames without enough known colours."""
+    """State of a shot after a frame."""
 
     residual: NDArray[np.float32]
+    """(2,): smoothed residual in Lab units."""
     agreed: NDArray[np.float32]
+    """(2,): the part of it on which the walk agrees."""
     level: float = 0.0
+    """Norm of `agreed`."""
     share: float = 0.0
+    """0..1, share of the repair that is faded in."""
     active: bool = False
+    """True while flagged."""
     held: int = 0
+    """Frames since it was flagged."""
     blind: int = 0
+    """Frames without enough known colours."""
 
     @property
     def shift(self) -> NDArray[np.float32]:
-        """(a, b) to take off the styled colours now."""
+        """(a, b) to subtract from the styled colours now."""
         return np.asarray(self.agreed * np.float32(self.share), np.float32)
 
 
@@ -133,15 +141,15 @@ NO_DRIFT = Drift(np.zeros(2, np.float32), np.zeros(2, np.float32))
 
 
 class DriftWatch:
-    """Follows one shot. `judge` has no effect; `learn` takes the same frame in. Both want the pixels where
-    the frame is `due`, else None."""
+    """Follows one shot. `judge` has no effect; `learn` takes the same frame in. Both take the pixels if the
+    frame is `due`, else None."""
 
     def __init__(self, config: DriftConfig) -> None:
         self._config = config
         self.restart()
 
     def restart(self) -> None:
-        """A new shot: fit again."""
+        """Start a new shot: fit again."""
         self._map = ColourMap()
         self._age = 0
         self._walk = np.zeros(2, np.float32)
@@ -149,11 +157,11 @@ class DriftWatch:
 
     @property
     def due(self) -> bool:
-        """Is the next frame looked at?"""
+        """True if the next frame is to be examined."""
         return self._age % self._config.every == 0
 
     def judge(self, labs: Labs | None) -> Drift:
-        """State after this frame."""
+        """The state after this frame."""
         config, before = self._config, self._drift
         if self._age < config.fit_frames:
             return before
@@ -170,8 +178,8 @@ class DriftWatch:
         return self._faded(Drift(residual, agreed, level, before.share, active, held))
 
     def learn(self, labs: Labs | None, drift: Drift, step: NDArray[np.float32]) -> None:
-        """Take the frame in; `drift` is what `judge` said of it, `step` (2,) how far the colours of the
-        uncorrected frames moved in (a, b) since the last frame that was due."""
+        """Take the frame in. drift: the result of `judge`. step: (2,), movement of the unrepaired colours in
+        (a, b) since the last frame that was due."""
         config = self._config
         self._age += 1
         if self._age <= config.fit_frames:
@@ -191,8 +199,8 @@ class DriftWatch:
 
 
 def common_part(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What two vectors (2,) agree on: the first, no longer than the second reaches along it; 0 where they
-    point apart."""
+    """The part of vector `one` (2,) that `other` confirms: `one`, shortened to the projection of `other` on
+    it; 0 if they point apart."""
     length = float(np.hypot(*one))
     along = float(one @ other) / max(length, 1e-6)
     return np.asarray(one * (min(max(along, 0.0), length) / max(length, 1e-6)), np.float32)

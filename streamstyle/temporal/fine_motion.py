@@ -1,4 +1,4 @@
-"""How far an earlier frame explains a later one, for paintings that are carried from one to the other."""
+"""Motion between two frames at high resolution, for keyframe painting."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from streamstyle.temporal.motion import FINE_SIDE, LEAST, BackwardFlow, photomet
 from streamstyle.types import Motion, Picture
 
 SMOOTH = (7, 7)
-"""Pixels over which lumas are averaged before they are compared: half a pixel of flow error in grass is no
-new content."""
+"""Window in pixels over which lumas are averaged before comparison: half a pixel of flow error in grass is
+not new content."""
 TOLERANCE = 10.0
-"""Levels that they may differ then, local brightness taken off, and still correspond."""
+"""Levels by which corresponding lumas may differ after averaging and removal of local brightness."""
 FOUND = 0.85
 """Share of the pixels that must be found again."""
 LIGHT = 4.0
-"""Levels that the picture's brightness may have changed by, on average over its places."""
+"""Largest mean change of brightness, in levels."""
 
 _PLACES = (12, 9)  # columns, rows
 _LIKE = (64, 36)
 
 
 class FineMotion:
-    """Implements `MotionSearch` on lumas of at most `side` pixels a side. At the detector's 214, carried
-    paintings are further from what would have been painted (docs/sizes.md)."""
+    """Implements `MotionSearch` on lumas of at most `side` pixels a side. At the detector's 214, propagated
+    paintings are further from painted frames (docs/sizes.md)."""
 
     def __init__(self, side: int = FINE_SIDE) -> None:
         self._side = side

@@ -1,6 +1,6 @@
-"""Flashes that can hurt: the general-flash test of WCAG 2.2, criterion 2.3.1, and a guard that passes it.
+"""The general-flash test of WCAG 2.2, criterion 2.3.1, and a limiter whose output passes it.
 
-A flash is a pair of opposing changes of relative luminance by 10 % or more, the darker state below 0.80; more
+A flash is a pair of opposing changes of relative luminance by 10 % or more, the darker state below 0.80. More
 than three within a second, over a quarter of any 10 degree field, fail. The field is the standard's own, a
 third of the width and of the height of the picture (341 x 256 of 1024 x 768).
 """
@@ -22,7 +22,7 @@ from streamstyle.types import Action, AnomalyMap, Frame, Kind, Picture
 CHANGE = 0.10
 DARK = 0.80
 LIMIT = 6
-"""Changes within a second, three pairs of them: one more fails."""
+"""Changes within a second, three pairs; one more fails."""
 
 AREA = 0.25
 _ROWS, _COLUMNS = 36, 64
@@ -42,8 +42,8 @@ def relative_luminance(picture: Picture) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class _Seen:
-    """Per point: the lowest and highest luminance since the last change, its sign, and the times of the last
-    LIMIT + 1 changes in seconds, oldest first, (36, 64, LIMIT + 1)."""
+    """State per point: lowest and highest luminance since the last change, its sign, and the times of the
+    last LIMIT + 1 changes in seconds, oldest first, (36, 64, LIMIT + 1)."""
 
     low: NDArray[np.float32]
     high: NDArray[np.float32]
@@ -52,14 +52,14 @@ class _Seen:
 
 
 class FlashMeter:
-    """Follows one video. `check` has no effect; `take` lets the frame into the past."""
+    """Follows one video. `check` has no effect; `take` adds the frame to the history."""
 
     def __init__(self) -> None:
         self._seen: _Seen | None = None
         self._checked: tuple[NDArray[np.float32], float, _Seen] | None = None
 
     def check(self, luminance: NDArray[np.float32], time: float) -> NDArray[np.bool_]:
-        """Where this frame would make one change too many, bool (36, 64).
+        """Points where this frame would make one change too many, bool (36, 64).
 
         luminance: from `relative_luminance`. time: seconds, growing from frame to frame.
         """
@@ -68,7 +68,7 @@ class FlashMeter:
         return _within(after.times[..., 0], time)
 
     def take(self, luminance: NDArray[np.float32], time: float) -> None:
-        """The frame was shown."""
+        """Add a frame that was shown."""
         checked, self._checked = self._checked, None
         if checked is not None and checked[0] is luminance and checked[1] == time:
             self._seen = checked[2]
@@ -76,8 +76,8 @@ class FlashMeter:
             self._seen = self._after(luminance, time)
 
     def since(self) -> NDArray[np.float64]:
-        """When each point began its last LIMIT + 1 changes, seconds, (36, 64), the frame that was looked at
-        included."""
+        """Time in seconds at which each point began its last LIMIT + 1 changes, (36, 64), including the
+        checked frame."""
         seen = self._seen if self._checked is None else self._checked[2]
         return np.full((_ROWS, _COLUMNS), -math.inf) if seen is None else seen.times[..., 0]
 
@@ -123,12 +123,12 @@ def failing_share(points: NDArray[np.bool_]) -> float:
 
 
 class WcagFlashLimiter:
-    """Holds a styled video below the limit wherever its input passes.
+    """Keeps a styled video below the limit wherever its input passes.
 
-    Points where one change too many would come are mixed with the frame shown before, as far as it takes to
-    make no change; where that is not enough that frame is shown again. While the input fails itself, its
-    painting may make at each point what the input makes there, no more: so it passes as soon as the input
-    does. limit_input: hold back flashes that the input has itself, too.
+    Points where one change too many would follow are mixed with the frame shown before, just enough to make
+    no change; if that does not suffice, the previous frame is shown again. While the input itself fails, its
+    painting may change at each point as often as the input does, so it passes as soon as the input does.
+    limit_input: also limit flashes of the input.
     """
 
     def __init__(self, *, limit_input: bool = False) -> None:
@@ -143,10 +143,11 @@ class WcagFlashLimiter:
         time: float,
         analysis: tuple[Picture | None, Picture | None] = (None, None),
     ) -> float:
-        """Repair `styled` in place; the share of a field that would have failed, 0 where nothing was done.
+        """Limit `styled` in place; returns the share of a field that would have failed, 0 if nothing was
+        done.
 
-        Pictures RGB uint8 (H, W, 3); time in seconds. `styled` is copied as the past. small: both pictures,
-        halved, where they are at hand.
+        Pictures RGB uint8 (H, W, 3); time in seconds. `styled` is copied as history. analysis: both pictures,
+        halved, if available.
         """
         if self._before is not None and self._before.shape != styled.shape:
             self._source, self._styled, self._before = FlashMeter(), FlashMeter(), None
@@ -180,7 +181,7 @@ class WcagFlashLimiter:
     def limit_(
         self, frame: Frame, styled: Picture, anomaly: AnomalyMap, action: Action
     ) -> tuple[AnomalyMap, Action]:
-        """`limit_pictures_` at the end of a frame's repair: adds the flash to what was found and done."""
+        """`limit_pictures_` at the end of a frame's repair; adds the flash to findings and action."""
         source, painted = anomaly.analysis or (None, None)
         left = None if action.touched else painted
         share = self.limit_pictures_(frame.pixels, styled, frame.time, (source, left))
@@ -193,13 +194,13 @@ class WcagFlashLimiter:
     def _check(
         self, leaving: NDArray[np.float32], time: float, *, excused: bool
     ) -> tuple[float, NDArray[np.bool_]]:
-        """The share of a field that fails, and the points that are to blame, bool (36, 64)."""
+        """The share of a field that fails, and the responsible points, bool (36, 64)."""
         marked = self._styled.check(leaving, time)
         return failing_share(marked), marked & self._beyond_input() if excused else marked
 
     def _beyond_input(self) -> NDArray[np.bool_]:
-        """Points that made their last LIMIT + 1 changes in less time than those of the input, bool (36, 64);
-        all others pass as soon as those do."""
+        """Points that made their last LIMIT + 1 changes in less time than those of the input, bool (36, 64).
+        All others pass as soon as the input does."""
         return np.asarray(self._styled.since() > self._source.since(), np.bool_)
 
     def _hold_(

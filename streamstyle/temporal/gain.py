@@ -1,4 +1,4 @@
-"""How a style answers to changes of its input."""
+"""Response of a style to changes of its input."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from streamstyle.temporal.tiles import Tiles
 
 
 class StyleGain:
-    """kappa: how strongly the styled video answers to a change of the input, per channel (3,).
+    """kappa: how strongly the styled video responds to a change of the input, per channel (3,).
 
-    The ratio of the running sums of s_O s_I and s_I^2. Forgetting goes by energy, not by time: a static
-    scene teaches nothing and so erases nothing. Before the first evidence kappa is the prior.
+    The ratio of the running sums of s_O s_I and s_I^2. Forgetting depends on energy and not on time: a static
+    scene teaches nothing, so it erases nothing. Before the first evidence kappa is the prior.
     """
 
     def __init__(self, memory: float, limits: tuple[float, float], prior: float = 1.0) -> None:

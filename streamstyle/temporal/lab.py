@@ -1,4 +1,4 @@
-"""Colour arithmetic on small pictures and on shifts of the mean colour."""
+"""Colour arithmetic on small pictures, and on shifts of the mean colour."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from streamstyle.types import Picture
 
 CHROMA_TO_RGB = np.array([[1.403, 0.0], [-0.714, -0.344], [0.0, 1.773]], np.float32)
-"""How much a unit of (Cr, Cb) adds to (R, G, B): the inverse of OpenCV's full-range YCrCb."""
+"""Contribution of one unit of (Cr, Cb) to (R, G, B): the inverse of OpenCV's full-range YCrCb."""
 
 
 def _light(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The light of sRGB, both 0..1 (IEC 61966-2-1)."""
+    """sRGB values to linear light, both 0..1 (IEC 61966-2-1)."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 LINEAR = _light(np.arange(256) / 255)
-"""The light, 0..1, of the 256 values of sRGB."""
+"""Linear light, 0..1, of the 256 values of sRGB."""
 
 _TO_XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]],
@@ -48,7 +48,7 @@ def mean_rgb(picture: Picture) -> NDArray[np.float64]:
 def chroma_of_shift(mean_rgb: NDArray[np.float64], shift: NDArray[np.float32]) -> NDArray[np.float32]:
     """The (Cr, Cb) offset, in levels of 0..255, that moves a colour by `shift` (a, b) Lab units.
 
-    mean_rgb: (3,), 0..255. Exact at that colour at constant L, near enough around it: the Lab cube root and
+    mean_rgb: (3,), 0..255. Exact at that colour and constant L, and close around it: the Lab cube root and
     the display curve almost cancel.
     """
     return np.asarray(_chroma_of_shifts(mean_rgb, shift[None])[0], np.float32)
@@ -73,8 +73,8 @@ def _chroma_of_shifts(mean_rgb: NDArray[np.float64], shifts: NDArray[np.float32]
 def _lab(light: NDArray[np.float32]) -> NDArray[np.float32]:
     """Linear RGB (n, 3), 0..1, to CIE Lab (CIE 15:2018, eq. 8.3 to 8.8).
 
-    Not OpenCV's, which spends a sixth of a second on tables when it is first asked: a live stream would
-    stop for as long.
+    OpenCV's conversion spends a sixth of a second on tables at its first call, which would stop a live stream
+    for as long.
     """
     xyz = light @ _TO_WHITE.T
     x, y, z = np.where(xyz > 0.008856, cv2.pow(xyz, 1 / 3), 7.787 * xyz + 16 / 116).T
@@ -82,7 +82,7 @@ def _lab(light: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _rgb(lab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """CIE Lab (n, 3) to sRGB (n, 3), 0..1; the inverse of `_lab`, clipped to what sRGB has."""
+    """CIE Lab (n, 3) to sRGB (n, 3), 0..1; the inverse of `_lab`, clipped to the gamut of sRGB."""
     y = (lab[:, 0] + 16) / 116
     roots = np.stack([y + lab[:, 1] / 500, y, y - lab[:, 2] / 200], axis=1)
     xyz = np.where(roots > 6 / 29, roots**3, (roots - 16 / 116) / 7.787)

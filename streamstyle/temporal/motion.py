@@ -1,7 +1,7 @@
 """Analysis pictures, backward flow on the input, warping, and where the warp can be trusted.
 
-Everything temporal is judged on small *analysis pictures*: uint8 YCrCb (h, w, 3), full range, about
-160x90 whatever the size of the video.
+All temporal judgements use small *analysis pictures*: uint8 YCrCb (h, w, 3), full range, about 160x90
+whatever the size of the video.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def analysis_picture(picture: Picture, size: tuple[int, int]) -> Picture:
 
 
 def halved(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture (H, W) or (H, W, 3) halved as often as it goes without becoming smaller than size (h, w)."""
+    """A picture (H, W) or (H, W, 3), halved as often as possible without becoming smaller than size (h,
+    w)."""
     while picture.shape[0] >= 2 * size[0] and picture.shape[1] >= 2 * size[1]:
         half = (picture.shape[1] // 2, picture.shape[0] // 2)
         picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
@@ -46,8 +47,8 @@ def halved(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
 
 
 def halvings(height: int, width: int) -> int:
-    """How often `halved` can halve a picture for `analysis_size` while both sides are even, so that whoever
-    takes the means of 2x2 pixels, rounded up from a half, has the same to the bit."""
+    """Number of halvings by `halved` to `analysis_size` while both sides are even. Means of 2x2 pixels,
+    rounded up from a half, then give the same result bit for bit."""
     size, count = analysis_size(height, width), 0
     while not (height % 2 or width % 2) and height >= 2 * size[0] and width >= 2 * size[1]:
         height, width, count = height // 2, width // 2, count + 1
@@ -55,8 +56,8 @@ def halvings(height: int, width: int) -> int:
 
 
 def fine_luma(picture: Picture) -> NDArray[np.uint8]:
-    """RGB (H, W, 3) to its luma with a long side of at most 640 pixels: where pixels of the past are mixed in
-    all the time, half the flow's error is worth its cost."""
+    """RGB (H, W, 3) to its luma with a long side of at most 640 pixels. Smoothing mixes in past pixels all
+    the time, so halving the flow's error is worth its cost."""
     height, width = picture.shape[:2]
     scale = min(1.0, FINE_SIDE / max(height, width))
     luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
@@ -72,7 +73,7 @@ def luma_of(picture: Picture) -> NDArray[np.uint8]:
 
 
 class Analysis:
-    """An analysis picture, uint8 YCrCb (h, w, 3), and what is asked of it more than once."""
+    """An analysis picture, uint8 YCrCb (h, w, 3), with cached derived values."""
 
     def __init__(self, pixels: Picture) -> None:
         self.pixels = pixels
@@ -80,11 +81,11 @@ class Analysis:
 
     @cached_property
     def luma(self) -> NDArray[np.uint8]:
-        """(h, w)."""
+        """Luma (h, w)."""
         return luma_of(self.pixels)
 
     def warped(self, positions: NDArray[np.float32]) -> Analysis:
-        """As it is sampled at `BackwardFlow.positions`."""
+        """The picture sampled at `BackwardFlow.positions`."""
         return Analysis(warp(self.pixels, positions))
 
     @cached_property
@@ -108,7 +109,7 @@ class Analysis:
 
 
 class BackwardFlow:
-    """Where each pixel of frame t was at t-1: dense inverse search (Kroeger et al. 2016), "ultrafast".
+    """Previous position of each pixel, by dense inverse search (Kroeger et al. 2016), "ultrafast".
 
     size: (h, w) of the analysis pictures. Each estimate starts from zero flow, so it depends on its two
     pictures only.
@@ -121,12 +122,13 @@ class BackwardFlow:
         self._grid = np.stack([columns, rows], axis=-1).astype(np.float32)
 
     def estimate(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Lumas (h, w) to the way (dx, dy) back to where every pixel of `now` was, float32 (h, w, 2)."""
+        """Lumas (h, w) to the displacement (dx, dy) back to the previous position of every pixel of `now`,
+        float32 (h, w, 2)."""
         flow = self._search.calc(now, before, None)  # type: ignore[call-overload]
         return np.asarray(flow, np.float32)
 
     def positions(self, flow: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Flow (h, w, 2) to the positions (x, y) in pixels that `warp` wants, (h, w, 2)."""
+        """Flow (h, w, 2) to positions (x, y) in pixels for `warp`, (h, w, 2)."""
         return np.asarray(cv2.add(flow, self._grid), np.float32)
 
 
@@ -150,9 +152,9 @@ def photometric_mask(
 ) -> NDArray[np.uint8]:
     """255 where the warped past explains the present up to a local change of brightness, else 0.
 
-    now, warped: luma (h, w). tolerance: in levels of 0..255. The local mean of the difference (over about
-    a tile) is taken off first: a light that is switched on changes brightness, not correspondence.
-    Pixels that came from outside the picture are 0.
+    now, warped: luma (h, w). tolerance: in levels of 0..255. The local mean of the difference (over about a
+    tile) is subtracted first: a light that is switched on changes brightness, not correspondence. Pixels from
+    outside the picture are 0.
     """
     height, width = now.shape
     difference = cv2.subtract(now, warped, dtype=cv2.CV_16S)

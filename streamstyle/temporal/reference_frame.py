@@ -1,4 +1,4 @@
-"""The last good frame, brought along the input's motion, for the repairs that need pixels of the past.
+"""The last good frame, warped along the input's motion, for repairs that need pixels of the past.
 
 Only pixels that the input explains are taken from it, and never for more than a few frames: no ghosts.
 """
@@ -16,16 +16,15 @@ from streamstyle.temporal.motion import warp
 from streamstyle.types import AnomalyMap, Picture
 
 Weights = NDArray[np.uint8]
-"""Shares of pixels (H, W): 255 is all of it."""
+"""Shares of pixels (H, W); 255 is 1."""
 
 _LIKE = np.rint(255 * np.clip((12 - np.arange(256)) / 6, 0, 1)).astype(np.uint8)
-"""Trust by the levels of luma by which a pixel of the input differs from its past: none from 12 on."""
+"""Trust by the difference in levels of luma between a pixel of the input and its past: none from 12 on."""
 
 
 @dataclass
 class _Scratch:
-    """Memory of full size that is used again: what is new for every frame costs the system more time than
-    what is counted in it."""
+    """Full-size memory that is reused: allocating it for every frame takes longer than the computation."""
 
     flow: NDArray[np.float32] | None = None
     positions: NDArray[np.float32] | None = None
@@ -46,7 +45,7 @@ class ReferenceFrame:
         self._scratch = _Scratch()
 
     def keep(self, frame: Picture, source: Picture | None) -> None:
-        """Remember a copy of this frame, and its input, which nobody changes, as it is."""
+        """Keep a copy of this frame, and its input, which must not be changed."""
         self._source = source
         if self._frame is None or self._frame.shape != frame.shape:
             self._frame = frame.copy()
@@ -54,20 +53,20 @@ class ReferenceFrame:
             np.copyto(self._frame, frame)
 
     def forget(self) -> None:
-        """There is no past."""
+        """Drop the frame."""
         self._frame = self._source = self._colours = None
 
     def note_colours(self) -> None:
-        """Remember those of the frame that is kept, before frames follow that are patched up."""
+        """Keep the colours of the current frame, before patched frames follow."""
         self._colours = None
         if self._frame is not None:
             self._colours = cv2.meanStdDev(cv2.cvtColor(self._frame, cv2.COLOR_RGB2YCrCb))
 
     def recoloured(self, source: Picture) -> Picture | None:
-        """A picture in the colours that were noted: mean and deviation of each channel of
-        YCrCb are made the same (Reinhard et al. 2001, eq. 10 and 11). None without one, or for another size.
+        """A picture in the colours of `note_colours`: mean and deviation of each YCrCb channel are matched
+        (Reinhard et al. 2001, eq. 10 and 11). None without colours, or for another size.
 
-        Not of Lab: OpenCV's would stop a live stream for a sixth of a second to fill its tables.
+        YCrCb and not Lab: OpenCV's Lab would stop a live stream for a sixth of a second to fill its tables.
         """
         if self._frame is None or self._colours is None or self._frame.shape != source.shape:
             return None
@@ -79,12 +78,12 @@ class ReferenceFrame:
         return np.asarray(cv2.cvtColor(mapped, cv2.COLOR_YCrCb2RGB), np.uint8)
 
     def warped(self, anomaly: AnomalyMap, *, closely: bool = False) -> tuple[Picture, Weights] | None:
-        """The past where its pixels are now, (H, W, 3), and how far each can be trusted. Both are good until
-        the next call.
+        """The reference frame warped to the present, (H, W, 3), and the trust in each pixel. Both are valid
+        until the next call.
 
-        closely: every pixel of the input is compared with its past as well; what the detector's small
-        pictures say is too coarse where half of what is mixed would show as a ghost. None without a past, or
-        where the detector knows of none.
+        closely: compare every pixel of the input with its past as well; the detector's small pictures are too
+        coarse where half of the mix would show as a ghost. None without a reference frame, or if the detector
+        has none.
         """
         if self._frame is None or anomaly.flow is None or anomaly.trust is None:
             return None
@@ -108,7 +107,8 @@ class ReferenceFrame:
         return scratch.moved, scratch.trust
 
     def _positions(self, flow: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-        """Where every pixel was, (H, W, 2), size = (H, W), by the flow (h, w, 2) of the analysis pictures."""
+        """Previous position of every pixel, (H, W, 2), size = (H, W), from the flow (h, w, 2) of the analysis
+        pictures."""
         height, width = size
         if self._grid.shape[:2] != (height, width):
             rows, columns = np.mgrid[:height, :width]
@@ -131,7 +131,7 @@ def _bytes(picture: Any) -> NDArray[np.uint8]:
 
 
 def mix_(picture: Picture, past: Picture, share: Weights) -> None:
-    """`(1 - share) picture + share past` in place; 0 keeps the bytes. `past` is used up."""
+    """`(1 - share) picture + share past` in place; share 0 keeps the bytes. `past` is overwritten."""
     weight = _bytes(cv2.merge([share] * 3))
     cv2.multiply(past, weight, dst=past, scale=1 / 255)
     cv2.multiply(picture, cv2.bitwise_not(weight, dst=weight), dst=picture, scale=1 / 255)
@@ -139,7 +139,7 @@ def mix_(picture: Picture, past: Picture, share: Weights) -> None:
 
 
 def mean_share(share: Weights) -> float:
-    """Of the past in a frame, 0..1."""
+    """Mean of the shares, 0..1."""
     return cv2.mean(share)[0] / 255
 
 
@@ -150,7 +150,7 @@ def mean_detail(picture: Picture) -> float:
 
 
 def sharpen_(picture: Picture, detail: float) -> None:
-    """Unsharp masking in place, as much as gives back a `mean_detail` that mixing took; at most 1.5 times."""
+    """Unsharp masking in place that restores a `mean_detail` from before mixing; at most 1.5 times."""
     gain = min(detail / max(mean_detail(picture), 1e-3), 1.5)
     if gain > 1:
         blurred = cv2.GaussianBlur(picture, (3, 3), 0)

@@ -1,4 +1,4 @@
-"""How each tile of a styled frame changed, and how much of that the input explains.
+"""Change of each tile of a styled frame, and the part of it that the input does not explain.
 
 Formulas: the signed residual of docs/temporal.md. All levels are 0..1 (one level of 255 is 1/255).
 """
@@ -24,24 +24,23 @@ MEDIUM = 0.4
 """Luma 0..1 against which steps of chroma are counted."""
 
 LEAST_TRUST = 0.25
-"""Tiles with less of their area in correspondence are not judged."""
+"""Share of its area in correspondence below which a tile is not judged."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to one video between two frames, over the trusted pixels of each tile.
-
-    now, before: mean YCrCb, float32 (9, 12, 3), 0..1; `before` was warped onto `now`.
-    residue: float32 (9, 12), standard deviation inside the tile of the luma difference.
-    slope: float32 (9, 12), root mean square of the `Analysis.gradient` of the past.
-    frame: float32 (2, 3), mean YCrCb of the whole pictures before and now, trusted or not, not warped.
-    """
+    """Change of one video between two frames, over the trusted pixels of each tile."""
 
     now: Tiles
+    """Mean YCrCb, (9, 12, 3), 0..1."""
     before: Tiles
+    """Mean YCrCb of the previous frame, warped onto the present, (9, 12, 3), 0..1."""
     variation: Tiles
+    """(9, 12): standard deviation inside the tile of the luma difference."""
     slope: Tiles
+    """(9, 12): root mean square of the `Analysis.gradient` of the previous frame."""
     frame: NDArray[np.float32]
+    """(2, 3): mean YCrCb of the whole pictures before and now, trusted or not, not warped."""
 
     @cached_property
     def step(self) -> Tiles:
@@ -50,8 +49,8 @@ class Change:
 
     @cached_property
     def own_step(self) -> Tiles:
-        """The step without each tile's share in the relative step of the frame's mean luma, float32
-        (9, 12, 3)."""
+        """The step of each tile without its share in the relative step of the frame's mean luma, float32 (9,
+        12, 3)."""
         before, now = self.frame[:, 0]
         own = self.step.copy()
         own[..., 0] -= (now - before) / max(before, np.float32(DARK)) * self.before[..., 0]
@@ -64,20 +63,20 @@ class Change:
         return np.asarray(np.abs(self.step[..., 0]) / before, np.float32)
 
     def offset(self, chroma: NDArray[np.float32]) -> Change:
-        """The same change had (Cr, Cb) (2,), 0..1, been added to the present frame."""
+        """The same change with (Cr, Cb) (2,), 0..1, added to the present frame."""
         more = np.array([0, *chroma], np.float32)
         return replace(self, now=self.now + more, frame=self.frame + np.stack([0 * more, more]))
 
     def since(self, means: NDArray[np.float32]) -> Change:
-        """The same change had the whole picture had these means (3,) before."""
+        """The same change with `means` (3,) as the means of the whole picture before."""
         return replace(self, frame=np.array((means, self.frame[1])))
 
 
 @dataclass(frozen=True)
 class _WarpedPast:
-    """An analysis picture warped onto the present, and what is counted of it whatever the present is. means:
-    of what the mask leaves, float32 (9, 12, 3), 0..1. slope: see `Change`. frame: mean of the picture itself,
-    (3,)."""
+    """A previous analysis picture warped onto the present, with figures that do not depend on the present.
+    means: of the pixels that the mask leaves, float32 (9, 12, 3), 0..1. slope: see `Change`. frame: mean of
+    the picture itself, (3,)."""
 
     warped: Analysis
     means: Tiles
@@ -115,14 +114,14 @@ class Correspondence:
         self.source = self._change(now, self._past(before, self.warped))
 
     def styled(self, now: Analysis, before: Analysis) -> Change:
-        """How the styled video changed between the same two frames."""
+        """Change of the styled video between the same two frames."""
         if before is not self._styled_before:
             self._styled_before = before
             self._styled_past = self._past(before, before.warped(self._positions))
         return self._change(now, self._styled_past)
 
     def mean(self, values: Tiles) -> float:
-        """Of values (9, 12), over what is trusted."""
+        """Mean of values (9, 12), weighted by trust."""
         return float(np.vdot(self.trust, values)) / self._trusted
 
     def _past(self, before: Analysis, warped: Analysis) -> _WarpedPast:

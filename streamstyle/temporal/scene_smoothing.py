@@ -1,4 +1,4 @@
-"""How far the statistics of the past hold for the next frame, before it is painted."""
+"""Share of past statistics for each frame, chosen before it is painted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamstyle.temporal.cuts import CutConfig, likeness
 from streamstyle.types import Frame
 
 MOST = 0.6
-"""Share of the past at full consistency. More lags behind a moving camera, and pulses by that."""
+"""Share of the past at full consistency. A larger share lags behind a moving camera, and pulses."""
 
 
 class SceneSmoothing:

@@ -1,7 +1,7 @@
-"""From tile steps to scores: the style's gain, the residual, its significance, the flagged tiles.
+"""From tile steps to scores: the significance of the residual, and the flagged tiles.
 
-The residual of a tile is weighed by its own uncertainty, and judged as a common factor of brightness over
-windows of tiles (a matched filter; Turin 1960): strokes that come and go have all signs and average out, a
+The residual of a tile is weighted by its uncertainty, and tested as a common factor of brightness over
+windows of tiles (a matched filter; Turin 1960): strokes that come and go have both signs and average out, a
 flicker has one. docs/temporal.md has the formulas.
 """
 
@@ -32,10 +32,10 @@ WINDOW = 2
 """Side of the windows of the local score, in tiles."""
 
 HOLD_FRAMES = 12
-"""What steps and stays away for longer has changed for good: that is no flicker. From then on ..."""
+"""Frames after which a step that lasts counts as permanent, and no longer as flicker. From then on ..."""
 
 FADE = 0.8
-"""... this share of what is left of the difference is kept each frame: 4 % after half a second."""
+"""... this share of the remaining difference is kept per frame: 4 % after half a second."""
 
 _MOST = 0.55  # share of the judged tiles that go along with a common step
 _BELIEVED = 0.125  # how far a frame with texture drawn anew tells what is usual
@@ -45,22 +45,21 @@ _NO_UNCERTAINTY = np.zeros((ROWS, COLUMNS), np.float32)
 
 @dataclass(frozen=True)
 class WindowSteps:
-    """Relative steps of luma (0.03: 3 % brighter than explained) and of chroma, and their significance.
-
-    windows: float32 (8, 11, 3), of each window of tiles. windows_z: float32 (8, 11), the larger significance
-    of luma and chroma. whole: float32 (3,), of what is found again of the frame. shared: most tiles went
-    along with the common step of the frame.
-    """
+    """Relative steps of luma (0.03: 3 % brighter than explained) and of chroma, and their significance."""
 
     whole: NDArray[np.float32]
+    """(3,): of the trusted part of the frame."""
     shared: bool
+    """True if most tiles took the common step of the frame."""
     windows: Tiles
+    """(8, 11, 3): of each window of tiles."""
     windows_z: Tiles
+    """(8, 11): the larger significance of luma and chroma."""
 
 
 def window_steps(found: Residual, least: float) -> WindowSteps:
-    """Weighted least squares of `e_k = g E_k` over windows; significance is
-    `|g| / sqrt(var(g) + least^2 + uncertainty^2)`."""
+    """Weighted least squares of `e_k = g E_k` over windows; significance is `|g| / sqrt(var(g) + least^2 +
+    uncertainty^2)`."""
     design = np.full_like(found.signed, MEDIUM)
     design[..., 0] = found.expected
     judged = found.weight > 0
@@ -95,27 +94,31 @@ def _window_sums(values: Tiles) -> Tiles:
 
 @dataclass(frozen=True)
 class StepResult:
-    """step, texture: ratios of the frame's scores to their thresholds; above 1 is flagged. frame: the part of
-    step that speaks of the whole frame.
-    common: the whole frame stepped (else only tiles did). sign: of the step, 0 where not flagged.
-    tiles: bool (9, 12), flagged. measures: the scores before their thresholds. residue: `expected_variation`.
-    """
+    """Result of the step test for one frame."""
 
     step: float
+    """Step score over its threshold; flagged above 1."""
     frame: float
+    """The part of `step` that belongs to the whole frame."""
     texture: float
+    """Texture score over its threshold; flagged above 1."""
     common: bool
+    """True if the whole frame stepped, False if only tiles did."""
     sign: int
+    """Direction of the step; 0 if not flagged."""
     tiles: NDArray[np.bool_]
+    """(9, 12): the flagged tiles."""
     residual: Residual
     window_steps: WindowSteps
     measures: Mapping[str, float]
+    """The scores before their thresholds."""
     variation: Tiles
+    """See `expected_variation`."""
 
 
 class StepTest:
-    """Scores against what is normal for this style and scene: the significance of the common step and of the
-    strongest window, and texture; each has a `RunningThreshold`."""
+    """Scores relative to what is normal for this style and scene: the significance of the common step and of
+    the strongest window, and texture. Each has a `RunningThreshold`."""
 
     def __init__(self, config: StepTestConfig) -> None:
         self._config = config
@@ -138,11 +141,11 @@ class StepTest:
 
     @property
     def holds(self) -> bool:
-        """Is the frame away from its settled means by a step?"""
+        """True while the frame is away from its settled means by a step."""
         return self._frame_held > 0
 
     def evaluate(self, matched: Correspondence, change: Change) -> StepResult:
-        """Judge one frame; no effect."""
+        """Test one frame; no effect."""
         gains = self.gain, self._frame_gain.value
         found = residual(
             matched, change, *gains, self._held_uncertainty, self._held_frame_uncertainty, self._config
@@ -178,16 +181,16 @@ class StepTest:
         )
 
     def _texture(self, matched: Correspondence, change: Change, usual: Tiles) -> float:
-        """Variation inside tiles beyond what is usual, frame mean, 0..1; less where motion masks it."""
+        """Variation inside tiles beyond the usual, frame mean, 0..1; reduced where motion masks it."""
         beyond = max(0.0, matched.mean(change.variation - usual))
         return beyond / (1 + self._config.texture_masked * max(0.0, matched.speed - 1))
 
     def settle(self, change: Change, result: StepResult, stepped: StepResult) -> NDArray[np.float32]:
-        """The means (3,) to judge the next frame against, and the frame taken in as one of them: those of
-        this frame as it was painted, or while it is away by a step those that it should have.
+        """Take the frame in and return the means (3,) for the test of the next frame: those of this frame as
+        it was painted, or, during a step, those that it should have.
 
-        change, verdict: against the means that were settled before. stepped: against the past as it was
-        painted. What is repaired in places does not count, so no repair is taken for a step of the frame.
+        change, result: against the means settled before. stepped: against the history as it was painted.
+        Local repairs do not count, so no repair is mistaken for a step of the frame.
         """
         painted = change.frame[1]
         self._common = result.common
@@ -201,8 +204,8 @@ class StepTest:
     def learn(
         self, matched: Correspondence, change: Change, result: StepResult, held: NDArray[np.bool_]
     ) -> None:
-        """Take the frame in. change, verdict: against the past as it was painted: a style answers as it
-        paints, not as it is repaired. held: bool (9, 12), tiles that are being repaired."""
+        """Take the frame in. change, result: against the history as it was painted, because a style answers
+        as it paints and not as it is repaired. held: bool (9, 12), tiles that are being repaired."""
         config, source, styled = self._config, matched.source.own_step, change.own_step
         if held.any():
             uncertainty = config.step_share * np.abs(matched.source.step[..., 0])
@@ -233,8 +236,9 @@ class StepTest:
 def stepped(
     found: Residual, taken: WindowSteps, threshold: float, config: StepTestConfig
 ) -> NDArray[np.bool_]:
-    """Tiles (9, 12) that went along with a window above the threshold, by `edge` of it, and their neighbours
-    (8, twice) that went along with the strongest; a tile alone counts as a window of its like."""
+    """Tiles (9, 12) that share the step of a window above the threshold, by `edge` of it, and their
+    neighbours (8, twice) that share the step of the strongest window. A single tile counts as a window of its
+    like."""
     size = WINDOW * np.abs(found.signed).max(axis=-1) * np.sqrt(found.weight)
     large = size > config.edge * threshold
     flagged = np.zeros((ROWS, COLUMNS), np.uint8)
@@ -249,8 +253,8 @@ def stepped(
 
 
 def _alike(found: Residual, step: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.bool_]:
-    """Tiles (9, 12) whose relative step lies between these shares of a window's, (3,), in the channel where
-    that is largest: a flicker is one factor; what else changed beside it is none of it."""
+    """Tiles (9, 12) whose relative step lies between these shares of a window's step (3,), in the channel
+    where that is largest. A flicker is one factor; other changes beside it do not belong to it."""
     channel = int(np.abs(step / (1, 2, 2)).argmax())
     level = found.expected if channel == 0 else np.full_like(found.expected, MEDIUM)
     along, whole = found.signed[..., channel] * np.sign(step[channel]), np.abs(step[channel]) * level

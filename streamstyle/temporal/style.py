@@ -1,10 +1,9 @@
-"""Regions that are suddenly painted in another style, or not painted at all.
+"""Detection of regions in another style, or not painted at all.
 
-A style makes certain colours of the colours of its input, and in each place it does so in its own way: a
-colour map `Lab_out = C phi(Lab_in)` that follows the shot, and what each tile normally leaves of it. A tile
-that leaves much else has changed its style. The patch discriminator of the training cannot tell: it was
-taught that what this very network paints is false, and finds photos and other styles more genuine
-(docs/temporal.md).
+A style maps input colours to output colours, and each place deviates in its own way: a colour map `Lab_out =
+C phi(Lab_in)` that follows the shot, and each tile's normal deviation from it. A tile with another deviation
+has changed its style. The patch discriminator of the training cannot detect this: it learnt that paintings of
+this very network are false, and rates photos and other styles as more genuine (docs/temporal.md).
 """
 
 from __future__ import annotations
@@ -35,42 +34,51 @@ _PIXELS = _tile_sums(np.ones((_SIZE[0] * _SIZE[1], 1)))
 
 @dataclass(frozen=True)
 class StyleConfig:
-    """Times are counted in frames that are looked at. map_frames: before the colour map says anything;
-    warm_up: before a tile is judged. memory: share of the past in the map that a frame leaves. rate: weight
-    of the newest frame in what a tile normally leaves, spread_rate: in how much that varies. spread: how much
-    at first, steady: at least, in dE; moved: share of how far the tile's input is from what it was that adds
-    to it. floor, multiple: of the `RunningThreshold` of the score. top: how many of the worst tiles make it.
-    least: variations from which a tile is flagged. hold_frames: after so many the style is another one for
-    good.
-    """
+    """Settings of `StyleWatch`. Times are in examined frames."""
 
     map_frames: int = 4
+    """Frames before the colour map is used."""
     warm_up: int = 8
+    """Frames before tiles are judged."""
     memory: float = 0.97
+    """Share of the past in the map that a frame leaves."""
     rate: float = 0.2
+    """Weight of the newest frame in a tile's normal deviation."""
     spread_rate: float = 0.12
+    """Weight of the newest frame in the variation of that deviation."""
     spread: float = 2.0
+    """Variation at first, in dE."""
     min_spread: float = 1.5
+    """Least variation, in dE."""
     moved: float = 0.5
+    """Share of the change of the tile's input that adds to the variation."""
     floor: float = 7.0
+    """Of the `RunningThreshold` of the score."""
     multiple: float = 4.0
+    """Of the `RunningThreshold` of the score."""
     top: int = 4
+    """Number of worst tiles that make the score."""
     least: float = 4.0
+    """Variations from which a tile is flagged."""
     hold_frames: int = 60
+    """Flagged frames after which the new style counts as normal."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """ratio: score over threshold of the frame. tiles: bool (9, 12), where the style is another one. measure:
-    the score itself, None where nothing was judged. colours: float32 (9, 12, 6), mean Lab of each tile beyond
-    the colour map, and of its input; nan where the map knows too few of them; None without a map. labs: the
-    pixels, None where they were not looked at."""
+    """Result for one frame."""
 
     ratio: float
+    """Score over threshold."""
     tiles: NDArray[np.bool_]
+    """(9, 12): where the style is another one."""
     measure: float | None = None
+    """The score itself; None if nothing was judged."""
     colours: Tiles | None = None
+    """(9, 12, 6): mean Lab of each tile beyond the colour map, and of its input; nan if the map knows too few
+    of its colours. None without a map."""
     labs: Labs | None = None
+    """The examined pixels; None if the frame was not examined."""
 
 
 MATCHES = Mismatch(0.0, np.zeros((ROWS, COLUMNS), np.bool_))
@@ -86,7 +94,7 @@ class StyleWatch:
         self.restart()
 
     def restart(self) -> None:
-        """A new shot: the colour map is learnt again."""
+        """Start a new shot: learn the colour map again."""
         self._moments: NDArray[np.float64] = np.zeros((TERMS, TERMS))
         self._products: NDArray[np.float64] = np.zeros((TERMS, 3))
         self._weight = 0.0
@@ -98,12 +106,12 @@ class StyleWatch:
 
     @property
     def active(self) -> bool:
-        """Was something found in the last frame, so that the next one must be looked at?"""
+        """True if something was found in the last frame, so that the next one must be examined."""
         return self._last.ratio > 1
 
     def judge(self, labs: Labs | None, *, new_shot: bool = False) -> Mismatch:
-        """Judge a frame; where it is not looked at (None), what was found last still holds. new_shot: the
-        colour map belongs to another one."""
+        """Judge a frame; for an unexamined frame (None) the last result still holds. new_shot: True if the
+        colour map belongs to another shot."""
         config = self._config
         if labs is None:
             return self._last
@@ -119,7 +127,7 @@ class StyleWatch:
         return Mismatch(ratio, np.asarray(away > config.least, np.bool_), measure, colours, labs)
 
     def learn(self, found: Mismatch) -> None:
-        """Take the frame in; another style does not become normal before `hold_frames`."""
+        """Take the frame in. Another style does not become normal before `hold_frames`."""
         if found.labs is None:
             return
         self._last = replace(found, labs=None)
@@ -168,6 +176,7 @@ class StyleWatch:
         self._normal = np.where(known[..., None], normal, self._normal)
 
     def _distances(self, colours: Tiles) -> tuple[Tiles, Tiles]:
-        """How far each tile is from what it normally leaves, and its input from what it was; dE, (9, 12)."""
+        """Distance of each tile from its normal deviation, and of its input from the usual one; dE, (9,
+        12)."""
         squares = (colours - self._normal) ** 2
         return np.sqrt(squares[..., :3].sum(axis=-1)), np.sqrt(squares[..., 3:].sum(axis=-1))

@@ -1,4 +1,4 @@
-"""What variation a style makes inside tiles of its own accord."""
+"""Variation inside tiles that a style makes of its own accord."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _STEEPER = 0.3, 8.0  # what the painting's slopes may be of the input's
 
 
 def expected_variation(source: Change, styled: Change) -> Tiles:
-    """The spread (9, 12), 0..1, of the luma difference inside tiles that the painting would have by the
-    input's spread alone: `r_I sqrt(slope_O / slope_I)`.
+    """Standard deviation (9, 12), 0..1, of the luma difference inside tiles of the painting, expected from
+    the input's alone: `r_I sqrt(slope_O / slope_I)`.
 
-    What the flow misses of the motion grows with the slopes of the picture, noise and occlusion do not: the
-    root is between both. Without it the high contrast that a style makes of a faint grain passes for
-    texture that is drawn anew as soon as the camera moves.
+    Motion that the flow misses grows with the slopes of the picture; noise and occlusion do not. The root
+    lies between both. Without it, the high contrast that a style makes of faint grain would count as texture
+    drawn anew as soon as the camera moves.
     """
     steeper = np.clip(styled.slope / np.maximum(source.slope, _LEAST_SLOPE), *_STEEPER)
     return np.asarray(source.variation * np.sqrt(steeper), np.float32)
 
 
 class TextureGain:
-    """How much variation inside tiles a style makes of what its input leaves unexplained (noise, occlusion,
-    failed flow), and of motion, which its strokes follow only roughly.
+    """Gain of a style from variation that the input leaves unexplained (noise, occlusion, failed flow), and
+    from motion, which strokes follow only roughly.
 
     `r_O^2 = a r^2 + b m^2` by least squares over running means; r is `expected_variation`, m
     `Correspondence.moved`.
@@ -50,11 +50,11 @@ class TextureGain:
         self._gain, self._stir = np.sqrt(np.minimum(np.maximum(found, self._LEAST), self._MOST))
 
     def usual(self, variation: Tiles, moved: float) -> Tiles:
-        """The spread (9, 12) to expect where `expected_variation` is (9, 12)."""
+        """Expected variation (9, 12) of the painting, from that of `expected_variation` (9, 12)."""
         return np.asarray(np.hypot(self._gain * variation, self._stir * moved), np.float32)
 
     def learn(self, variation: float, moved: float, styled: float, *, share: float = 1.0) -> None:
-        """Mean spreads of one frame. share: 0..1, how far it is to be believed."""
+        """Take the mean spreads of one frame. share: 0..1, weight of this frame."""
         seen, rate = np.array([variation**2, moved**2]), self._rate * share
         self._power += rate * (np.outer(seen, seen) - self._power)
         self._cross += rate * (styled**2 * seen - self._cross)

@@ -12,10 +12,9 @@ WARM_UP = 6
 class RunningThreshold:
     """`max(floor, multiple * median of 96 scores)`.
 
-    Of scores above the threshold only one in `reluctance` is taken, clipped to it: an anomaly leaves the
-    threshold alone for that many seconds and more, while a style that flickers all the time by itself raises
-    it step by step until it is the exception again that is flagged. The first 6 scores are judged against
-    twice the floor.
+    Of scores above the threshold only one in `reluctance` is learnt, clipped to it. So an anomaly leaves the
+    threshold unchanged for at least that many seconds, while a style that flickers all the time raises it
+    step by step until only exceptions are flagged. The first 6 scores are compared with twice the floor.
     """
 
     def __init__(self, floor: float, multiple: float, reluctance: int = 1) -> None:

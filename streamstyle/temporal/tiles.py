@@ -13,8 +13,8 @@ Tiles = NDArray[np.float32]
 class TileGrid:
     """9x12 tiles over uint8 pictures of one size (h, w), at least 9x12 pixels.
 
-    Sums are products with 0/1 matrices. They are whole numbers below 2^24, which float32 holds exactly, as
-    long as a tile has no more than 258 pixels. One thread at a time: memory is used again.
+    Sums are products with 0/1 matrices: whole numbers below 2^24, which float32 holds exactly, as long as a
+    tile has no more than 258 pixels. For one thread at a time, because memory is reused.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""Engines: what they are asked to paint, and what they give."""
+"""Engines: conditions in, paintings out."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from streamstyle.types.frames import AnalysisPair, Frame, Picture
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What an engine is and can do."""
+    """Description and abilities of an engine."""
 
     name: str
     """As `--engine` takes it: "tensorrt", "cuda", "openvino", "torch"."""
     precision: str
-    """Of the arithmetic: "fp32", "fp16", "bf16" ..."""
+    """Arithmetic: "fp32", "fp16", "bf16" ..."""
     device: str
     """As torch names it: "cpu", "cuda:0"."""
     in_flight: int
-    """How many frames to keep started so that the engine never idles."""
+    """Number of frames to keep started so that the engine never idles."""
     stateful: bool = False
-    """It averages the statistics of its normalisation over the frames, see `StyleCondition.ema_decay`."""
+    """True if it averages the statistics of its normalisation over frames: see `StyleCondition.ema_decay`."""
     size: tuple[int, int] | None = None
     """(width, height) that it paints at; None for the frame's own."""
     paints: bool = True
     """False where pictures leave as they came."""
     why: str = ""
-    """The reason that `auto` took no better engine; empty where there is none."""
+    """Why `auto` took no better engine; empty if there is none."""
     plan: str = ""
     """How it shares out the processors, in words."""
     every: int = 1
     """It paints at least one of so many frames, and warps the others from it."""
     tiles: int = 1
+    """Number of tiles that it cuts a frame into."""
     masks: bool = True
-    """False where the first `StyleCondition.mask` takes it time."""
+    """False if the first `StyleCondition.mask` makes it open another graph, which takes time."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values under the names of `run --json`, which stay: `stateful` is "holds" there."""
@@ -47,31 +48,34 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class StyleCondition:
-    """How to paint a frame: two styles, where each of them holds, and how. All may change with every frame.
-
-    codes: float32 (2, size). mask: uint8 (H, W), 0 paints with the first code, 255 with the second, between
-    them a mix inside the network; None is the first code everywhere. ema_decay: 0..1, share of the past in
-    the statistics that the network normalises with; 0 takes those of the frame alone, and the next frame's
-    past begins with it, 1 takes those of the frame before. name: of the style. fading: the codes are on their
-    way to others, so that a change of colour is meant. low_contrast: they are since the picture has hardly
-    any contrast, so that a change of edges is. colour: 0..1, share of the frame's own colours. origin: (row,
-    column) in a larger frame that the picture is a tile of, multiples of 8; where statistics can be set."""
+    """How to paint one frame: two style codes, where each holds, and settings. All may change every frame."""
 
     codes: NDArray[np.float32]
+    """(2, size): the first and the second code."""
     mask: NDArray[np.uint8] | None = None
+    """(H, W): 0 paints with the first code, 255 with the second, values between with a mix inside the
+    network. None paints with the first code everywhere."""
     ema_decay: float = 0.0
+    """0..1, share of the past in the statistics that the network normalises with. 0 uses the frame's own and
+    starts a new past; 1 uses those of the frame before."""
     name: str = ""
+    """Name of the style."""
     fading: bool = False
+    """True while the codes change from frame to frame, so that a change of colour is meant."""
     low_contrast: bool = False
+    """True if they change because the picture has hardly any contrast, so that a change of edges is meant."""
     colour: float = 0.0
+    """0..1, share of the frame's own colours."""
     origin: tuple[int, int] = (0, 0)
+    """(row, column) in a larger frame that the picture is a tile of, multiples of 8; for engines whose
+    statistics can be set."""
 
 
 class Region(Protocol):
-    """Says where in a frame another style holds."""
+    """The part of a frame in which another style holds."""
 
     def mask(self, frame: Frame) -> NDArray[np.uint8]:
-        """uint8 (H, W): 255 inside, 0 outside, soft between. Raises SourceError, EngineError."""
+        """Mask (H, W): 255 inside, 0 outside, soft between. Raises SourceError, EngineError."""
 
     def close(self) -> None:
         """Free what the region holds."""
@@ -82,10 +86,12 @@ class InferenceFuture:
     """A picture that an engine is painting."""
 
     result: Callable[[], Picture]
-    """Wait for it, once: a new picture of the input's shape, which the caller owns. Raises EngineError."""
+    """Wait for the painting, once: a new picture of the input's shape, which the caller owns. Raises
+    EngineError."""
     is_ready: Callable[[], bool] = lambda: True
-    """Whether `result` returns without waiting for a device. True where `result` itself paints."""
-    analysis: Callable[[], AnalysisPair | None] = lambda: None  # for `Detector.detect`, after `result`
+    """True if `result` returns without waiting for a device, or paints itself."""
+    analysis: Callable[[], AnalysisPair | None] = lambda: None
+    """Pictures for `Detector.detect`, after `result`; None if the engine makes none."""
 
 
 class Engine(Protocol):
@@ -93,11 +99,11 @@ class Engine(Protocol):
 
     @property
     def spec(self) -> EngineSpec:
-        """What runs, and where."""
+        """What runs, where, and its abilities."""
 
     @property
     def busy_seconds(self) -> float:
-        """Engine time used so far: finished frames / busy_seconds is what the engine alone can do."""
+        """Engine time used so far. Finished frames / busy_seconds is the rate of the engine alone."""
 
     def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """Begin to stylize one picture (H, W, 3). Raises EngineError."""
@@ -108,31 +114,33 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Motion:
-    """How a frame follows from an earlier one. flow, trust: as in `AnomalyMap`, towards the earlier one.
-    explained: is it the same scene in the same light, most of which is found again?"""
+    """Motion from an earlier frame to a later one."""
 
     flow: NDArray[np.float32]
+    """As in `AnomalyMap`, towards the earlier frame."""
     trust: NDArray[np.uint8]
+    """As in `AnomalyMap`."""
     same_scene: bool
+    """True if both show the same scene in the same light, and most of it was found again."""
 
 
 class MotionSearch(Protocol):
-    """Follows the input's motion."""
+    """Estimates motion between frames of the input."""
 
     def seen(self, pixels: Picture) -> NDArray[np.uint8]:
-        """What `back` needs of a frame."""
+        """The data of a frame that `back` needs."""
 
     def back(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Motion:
-        """Between two frames of one size, by what `seen` gave of them."""
+        """Motion between two frames of one size, from what `seen` returned for each."""
 
 
 Repaint: TypeAlias = Callable[[Picture, StyleCondition], Picture]
-"""Paints a picture once more, otherwise."""
+"""Paints a picture once more, with other statistics."""
 
 
 class Repainter(Protocol):
-    """Paints frames again whose painting went wrong."""
+    """Paints a frame again after a bad painting."""
 
     def remember(self) -> Repaint | None:
-        """Before a frame is started: what can paint it again later, with the statistics of the frame before
-        it and without a trace on the frames after it; None where nothing can. Raises EngineError."""
+        """Call before a frame is started. Returns a function that paints it again later, with the statistics
+        of the frame before it and without effect on later frames; None if nothing can. Raises EngineError."""

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture: TypeAlias = NDArray[np.uint8]
+"""RGB, (H, W, 3), C-contiguous, on the host."""
 
 AnalysisPair: TypeAlias = tuple[Picture, Picture]
+"""An input and its painting, both halved as often as the detector can use."""
 
 
 class Kind(StrEnum):
-    """What can be wrong with a styled frame."""
+    """Kinds of anomalies in styled frames."""
 
     FLICKER = "flicker"
     POP = "pop"
@@ -32,41 +34,41 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class FrameQuality:
-    """What was found of a styled frame and done to it, as sinks tell it on.
-
-    score: of the worst kind, over its threshold; flagged above 1. kinds: the flagged ones, worst first.
-    heat: float32 (rows, cols), how far each tile is from what the input explains, in 0..1 luma. action: what
-    the corrector did; "none" where nothing.
-    """
+    """Result of detection and repair for one frame, as sinks pass it on."""
 
     score: float
+    """Score of the worst kind over its threshold; flagged above 1."""
     kinds: tuple[Kind, ...]
+    """The flagged kinds, worst first."""
     heat: NDArray[np.float32]
+    """(rows, cols): how far each tile is from what the input explains, in 0..1 luma."""
     action: str
+    """What the corrector did; "none" if nothing."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One video frame with its place in time.
-
-    pixels: the picture, upright (rotation is applied by the source). Nobody writes to a source's
-    pixels; after `process` nobody writes to a styled frame's either.
-    index: counts decoded frames from 0; a dropped frame shows as a gap.
-    pts, duration: in units of `time_base` seconds, as the source had them; duration 0 means unknown.
-    captured_at: `time.monotonic()` when the source had decoded the frame; its age counts from there.
-    style: what it is painted in, as the user named it; empty before that. verdict: None if nothing judged it.
-    filler: an older picture, or a slate, that left because no frame came.
-    """
+    """One video frame with its place in time."""
 
     pixels: Picture
+    """The picture, upright: the source applies rotation. Read-only once the source, or `process`, has yielded
+    it."""
     index: int
+    """Number of the decoded frame, from 0; a dropped frame leaves a gap."""
     pts: int
+    """Presentation time in units of `time_base`, as the source had it."""
     time_base: Fraction
+    """Seconds per unit of `pts` and `duration`."""
     duration: int
+    """In units of `time_base`; 0 means unknown."""
     captured_at: float
+    """`time.monotonic()` when the source had decoded the frame; ages count from there."""
     style: str = ""
+    """The style as the user named it; empty for an unpainted frame."""
     quality: FrameQuality | None = None
+    """Result of detection and repair; None without detection."""
     filler: bool = False
+    """True for an older picture, or a slate, that left because no frame came."""
 
     @property
     def time(self) -> float:
@@ -75,56 +77,63 @@ class Frame:
 
 
 class SoundReader(Protocol):
-    """One sink's way through the sound of a live source."""
+    """Position of one sink in the sound of a live source."""
 
     def until(self, time: float) -> NDArray[np.float32]:
-        """Samples (n, 2) in -1..1, 48 kHz, that follow those given before, up to this presentation time in
-        seconds; silence where the source had none. The first call gives none."""
+        """Samples (n, 2) in -1..1, 48 kHz, from where the last call ended up to this presentation time in
+        seconds; silence where the source had none. The first call returns none."""
 
 
 class Sound(Protocol):
     """The sound of a live source, on the clock of its frames' time stamps."""
 
     def reader(self) -> SoundReader:
-        """One for each sink."""
+        """A new reader; each sink has its own."""
 
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What is known of a source once it is open.
-
-    url: what the user named; sinks of a film copy the sound from there. live: frames come when they come, and
-    late ones are worth nothing. sound: what is heard of a live source, None where it is mute. width, height,
-    sample_aspect_ratio: of upright frames. rate: average frames per second (None: unknown). frames: how many,
-    0 where unknown. matrix: "bt709", "bt601" or "bt2020", as tagged or, untagged, 709 from 720 lines up.
-    """
+    """Properties of an open source."""
 
     url: str
+    """As the user named it; sinks of a film copy the sound from there."""
     width: int
+    """Of upright frames, in pixels."""
     height: int
+    """Of upright frames, in pixels."""
     rate: Fraction | None
+    """Average frames per second; None if unknown."""
     time_base: Fraction
+    """Seconds per unit of time stamps."""
     frames: int
+    """Number of frames; 0 if unknown."""
     sample_aspect_ratio: Fraction
+    """Width over height of one pixel of upright frames."""
     matrix: str
+    """"bt709", "bt601" or "bt2020": as tagged, or else BT.709 from 720 lines up and BT.601 below."""
     audio_streams: int
+    """Number of audio streams."""
     live: bool = False
+    """True if frames arrive at their own pace, so that late ones are worthless."""
     sound: Sound | None = None
+    """Sound of a live source; None if it has none."""
 
 
 @dataclass(frozen=True)
 class MediaReport:
-    """What a source or sink has to say at the end: counters by name and sentences for people."""
+    """Report of a source or sink."""
 
     counters: Mapping[str, int] = field(default_factory=dict)
+    """Counts by name."""
     notes: tuple[str, ...] = ()
+    """Sentences for the user."""
 
 
 class Source(Protocol):
     """A context manager that yields frames in presentation order. Starts no thread.
 
-    Raises SourceError where the input cannot be opened, or nothing of it can be decoded. Packets that
-    do not decode are skipped and counted in `report().counters["corrupt_packets"]`.
+    Raises SourceError if the input cannot be opened, or nothing of it can be decoded. Packets that do not
+    decode are skipped and counted in `report().counters["corrupt_packets"]`.
     """
 
     @property
@@ -153,8 +162,8 @@ class Sink(Protocol):
         """Take one frame."""
 
     def close(self, *, complete: bool) -> None:
-        """Finish the output. `complete` is False when the run failed: nothing half-written may pose
-        as a whole file then."""
+        """Finish the output. `complete` is False after a failed run: a half-written output must not pose as a
+        whole one then."""
 
     def report(self) -> MediaReport:
         """Counters so far."""
@@ -162,8 +171,8 @@ class Sink(Protocol):
 
 @runtime_checkable
 class Interruptible(Protocol):
-    """A source or sink whose calls may block for longer than a user who ends the run will wait."""
+    """A source or sink whose calls may block for longer than a user waits for the end of a run."""
 
     def interrupt(self) -> None:
-        """From any thread: what blocks now returns or raises soon, and no call will follow but `close` or the
-        source's `__exit__`. Does not block and raises nothing."""
+        """Make a blocked call return or raise soon. Called from any thread; no call follows but `close` or
+        the source's `__exit__`. Does not block and raises nothing."""
