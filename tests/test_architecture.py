@@ -24,7 +24,7 @@ ALLOWED = {
     "page": {"types", "errors", "files"},
     "regions": {"types", "errors"},
     "explain": {"types", "errors", "telemetry", "files", "page", "nets", "metrics", "styles"},
-    "media": {"types", "errors", "urls", "files"},
+    "media": {"types", "errors", "urls", "files", "web"},
     "client": {"types", "errors", "media"},
     "temporal": {"types", "errors"},
     "nets": {"types", "errors"},

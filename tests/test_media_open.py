@@ -20,12 +20,12 @@ from streamstyle.media.image_source import ImageSource
 from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.open import open_sink, open_source
-from streamstyle.media.preview.sink import PreviewSink
 from streamstyle.media.reconnecting import ReconnectingSource
 from streamstyle.media.scene.film import SceneSource
 from streamstyle.media.scene.live_scene import LiveSceneSource
 from streamstyle.media.web_source import WebSource
 from streamstyle.types import Frame, Sink, Source
+from streamstyle.web.preview import PreviewSink
 
 
 def _pictures(folder: Path) -> Path:

@@ -10,8 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamstyle.errors import ConfigError
-from streamstyle.flow import FlowStatus, MetricsServer, metrics_text, parse_address
+from streamstyle.flow import FlowStatus, metrics_text
 from streamstyle.telemetry import Ages, Histogram, StageTimer
+from streamstyle.web.metrics import loopback_address, metrics_server
 
 
 def status() -> FlowStatus:
@@ -39,7 +40,9 @@ def read(url: str) -> str:
 
 
 def test_prometheus_reads_every_figure() -> None:
-    with MetricsServer(("127.0.0.1", 0), lambda: metrics_text(status(), degradations=1, flagged=9)) as server:
+    with metrics_server(
+        ("127.0.0.1", 0), lambda: metrics_text(status(), degradations=1, flagged=9)
+    ) as server:
         text = read(f"http://127.0.0.1:{server.port}/metrics")
     samples = {
         (sample.name.removeprefix("streamstyle_"), *sorted(sample.labels.items())): sample.value
@@ -65,16 +68,16 @@ def test_prometheus_reads_every_figure() -> None:
 
 
 def test_other_paths_are_told_the_way_and_a_taken_port_is_told() -> None:
-    with MetricsServer(("127.0.0.1", 0), lambda: "") as server:
+    with metrics_server(("127.0.0.1", 0), lambda: "") as server:
         with pytest.raises(urllib.error.HTTPError, match="404"):
             read(f"http://127.0.0.1:{server.port}/etc/passwd")
         with pytest.raises(ConfigError, match="cannot be served"):
-            MetricsServer(("127.0.0.1", server.port), lambda: "")
+            metrics_server(("127.0.0.1", server.port), lambda: "")
 
 
 def test_a_mute_client_keeps_nobody_from_leaving() -> None:
     with (
-        MetricsServer(("127.0.0.1", 0), lambda: "") as server,
+        metrics_server(("127.0.0.1", 0), lambda: "") as server,
         socket.create_connection(("127.0.0.1", server.port)),
     ):
         assert read(f"http://127.0.0.1:{server.port}/metrics") == ""
@@ -85,13 +88,13 @@ def test_a_mute_client_keeps_nobody_from_leaving() -> None:
 )
 def test_only_loopback_is_served(text: str) -> None:
     with pytest.raises(ConfigError):
-        parse_address(text)
+        loopback_address(text)
 
 
 def test_addresses_are_read() -> None:
-    assert parse_address("127.0.0.1:9100") == ("127.0.0.1", 9100)
-    assert parse_address("[::1]:0") == ("::1", 0)
-    assert parse_address("localhost:1") == ("127.0.0.1", 1)
+    assert loopback_address("127.0.0.1:9100") == ("127.0.0.1", 9100)
+    assert loopback_address("[::1]:0") == ("::1", 0)
+    assert loopback_address("localhost:1") == ("127.0.0.1", 1)
 
 
 def test_a_histogram_keeps_percentiles_to_one_percent_in_constant_memory() -> None:

@@ -1,4 +1,4 @@
-"""The preview page, seen with sockets and the standard library's client."""
+"""The preview page, seen with sockets and a plain client; tests/test_web_guard.py attacks its server."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from peers import free_port, wait_for
 
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.open import open_sink
-from streamstyle.media.preview.server import MOST_VIEWERS
-from streamstyle.media.preview.sink import PreviewSink
 from streamstyle.types import FrameQuality, Kind
+from streamstyle.web.preview import PreviewSink
+from streamstyle.web.server import MOST_CONNECTIONS
 
 
 @contextmanager
@@ -53,12 +53,10 @@ def test_the_page_comes_with_a_policy_that_lets_only_itself_run() -> None:
     with shown() as (_, _, port):
         status, headers, body = get(port, "/?token=word")
     assert status == 200
-    policy = headers["Content-Security-Policy"]
-    nonce = policy.split("'nonce-")[1].split("'")[0]
-    assert "default-src 'none'" in policy
-    assert f'<script nonce="{nonce}">'.encode() in body
-    assert b"http" not in body.replace(b"http-equiv", b"")  # nothing from elsewhere
-    assert headers["Cache-Control"] == "no-store"
+    headers = {name.lower(): value for name, value in headers.items()}
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert b"http" not in body  # nothing from elsewhere
+    assert headers["cache-control"] == "no-store"
 
 
 def test_pictures_come_one_for_each_request_with_what_is_known_of_them() -> None:
@@ -90,13 +88,15 @@ def test_what_was_found_is_told() -> None:
         wait_for(
             lambda: (
                 sink.write(replace(live_frame(1), style="udnie", quality=quality, filler=True))
-                or sink._counts["shown"] > 0
+                or sink.report().counters["shown"] > 0
             ),
             "a picture",
         )
         head = viewer.recv(4096).split(b"\r\n\r\n")[0].decode()
     sink.close(complete=True)
-    state = json.loads(next(line for line in head.split("\r\n") if line.startswith("Frame-State"))[13:])
+    state = json.loads(
+        next(line for line in head.split("\r\n") if line.lower().startswith("frame-state"))[13:]
+    )
     assert (state["kinds"], state["action"], state["style"]) == (["flicker"], "tile gain", "udnie")
     assert state["stand_in"]
 
@@ -145,13 +145,12 @@ def test_who_does_not_look_gets_no_pictures_and_no_work_is_done_for_nobody() -> 
         ("/frame.jpg?token=word", {"Origin": "null"}, 403),
         ("/../etc/passwd?token=word", {}, 404),
         ("/nothing?token=word", {}, 404),
-        ("/?token=word", {"Content-Length": "3"}, 400),
     ],
 )
 def test_strangers_are_refused(path: str, headers: dict[str, str], status: int) -> None:
     with shown() as (sink, _, port):
         assert get(port, path, **headers)[0] == status
-        assert sink.report().counters["refused"] == 1
+        assert sink.report().counters["refused"] == (status != 404)
 
 
 @pytest.mark.parametrize(
@@ -161,17 +160,20 @@ def test_what_is_no_request_is_let_go(said: bytes) -> None:
     with shown() as (_, _, port):
         with socket.create_connection(("127.0.0.1", port), timeout=60) as viewer:
             viewer.sendall(said)
+            viewer.shutdown(socket.SHUT_WR)
             heard = b""
             with contextlib.suppress(ConnectionResetError):  # it may go without hearing all
                 while part := viewer.recv(4096):
                     heard += part
-        assert heard == b"" or heard.startswith((b"HTTP/1.1 400", b"HTTP/1.1 405"))
+        assert heard == b"" or heard.startswith((b"HTTP/1.1 400", b"HTTP/1.1 421"))
         assert get(port, "/?token=word")[0] == 200
 
 
 def test_more_viewers_than_there_is_room_for_wait_outside() -> None:
     with shown() as (_, pump, port):
-        crowd = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(MOST_VIEWERS + 3)]
+        crowd = [
+            socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(MOST_CONNECTIONS + 3)
+        ]
         frames = pump.frames
         wait_for(lambda: pump.frames > frames + 5, "frames that go on")
         for viewer in crowd:

@@ -155,7 +155,7 @@ def test_pages_of_other_origins_are_refused(port: int, origin: str) -> None:
 
 
 def socketed(port: int, token: str = TOKEN, **more: Any) -> Any:
-    more = {"origin": f"http://127.0.0.1:{port}", **more}
+    more = {"origin": f"http://127.0.0.1:{port}", "ping_interval": None, **more}
     return connect(f"ws://127.0.0.1:{port}/live?token={token}", open_timeout=60, **more)
 
 

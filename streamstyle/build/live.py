@@ -13,10 +13,8 @@ from streamstyle.flow import (
     FillerConfig,
     Flow,
     Live,
-    MetricsServer,
     Outlet,
     metrics_text,
-    parse_address,
 )
 from streamstyle.job import Job, LiveState
 from streamstyle.latency import Ladder
@@ -105,8 +103,10 @@ def served_metrics(
         yield
         return
 
-    host, port = parse_address(config.metrics)
-    with MetricsServer((host, port), figures) as server:
+    from streamstyle.web.metrics import loopback_address, metrics_server
+
+    host, port = loopback_address(config.metrics)
+    with metrics_server((host, port), figures) as server:
         shown = f"[{host}]" if ":" in host else host
         notify(f"metrics at http://{shown}:{server.port}/metrics")
         yield

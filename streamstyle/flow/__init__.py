@@ -10,7 +10,7 @@ counts it. The first error wins: every thread has ended, or was given up, before
 from streamstyle.flow.channel import Cancelled, Channel, Policy
 from streamstyle.flow.filler import TIME_BASE, FillerConfig
 from streamstyle.flow.future import Future, Lock
-from streamstyle.flow.metrics import MetricsServer, metrics_text, parse_address
+from streamstyle.flow.metrics import metrics_text
 from streamstyle.flow.run import Flow, FlowStatus, Live, Stop
 from streamstyle.flow.switch import SwitchedSource
 from streamstyle.flow.worker import Inlet, Outlet, anyone_left_behind, interruption
@@ -26,7 +26,6 @@ __all__ = [
     "Inlet",
     "Live",
     "Lock",
-    "MetricsServer",
     "Outlet",
     "Policy",
     "Stop",
@@ -34,5 +33,4 @@ __all__ = [
     "anyone_left_behind",
     "interruption",
     "metrics_text",
-    "parse_address",
 ]

@@ -1,18 +1,12 @@
-"""A run's figures for Prometheus, at http://127.0.0.1:PORT/metrics.
+"""A run's figures for Prometheus.
 
 The text format is that of https://prometheus.io/docs/instrumenting/exposition_formats/, version 0.0.4.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterable, Iterator, Mapping
 
-from streamstyle.errors import ConfigError
 from streamstyle.flow.run import FlowStatus
 
 PREFIX = "streamstyle_"
@@ -80,73 +74,3 @@ def _line(name: str, labels: Mapping[str, str], value: float) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """(host, port) of `127.0.0.1:9100`, `[::1]:9100` or `localhost:9100`; port 0 takes a free one.
-
-    Raises ConfigError for what cannot be read and for what other machines could reach.
-    """
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535 or not host:
-        raise ConfigError(f"the address '{text}' cannot be read: write 127.0.0.1:9100")
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise ConfigError(f"metrics at {host} could be read by anyone: choose 127.0.0.1:{port}")
-    return "127.0.0.1" if host == "localhost" else host, int(port)
-
-
-class MetricsServer:
-    """Serves what `text` gives, inside its `with` block. Raises ConfigError where the address is taken."""
-
-    def __init__(self, address: tuple[str, int], text: Callable[[], str]) -> None:
-        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-        class Answer(BaseHTTPRequestHandler):
-            timeout = 5.0  # a mute client must not keep its thread
-
-            def do_GET(self) -> None:
-                known = self.path.partition("?")[0] == "/metrics"
-                body = (text() if known else "the figures are at /metrics\n").encode()
-                self.send_response(200 if known else 404)
-                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-            block_on_close = False
-
-        try:
-            self._server = Server(address, Answer)
-        except OSError as error:
-            where = f"{address[0]}:{address[1]}"
-            raise ConfigError(f"metrics cannot be served at {where}: {error.strerror}") from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._server.server_address[1])
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

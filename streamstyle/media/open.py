@@ -68,7 +68,7 @@ def _file(path: str, info: StreamInfo, how: Encoding, _notify: Notify) -> Sink:
 
 
 def _preview(url: str, _info: StreamInfo, _how: Encoding, notify: Notify) -> Sink:
-    from streamstyle.media.preview.sink import PreviewSink
+    from streamstyle.web.preview import PreviewSink
 
     return PreviewSink(url, notify)
 

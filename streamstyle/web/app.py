@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,26 +14,23 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from streamstyle.config import RunConfig
 from streamstyle.control.requests import parse
 from streamstyle.errors import ConfigError, StreamStyleError
+from streamstyle.web.metrics import metrics_route
 from streamstyle.web.openapi import OWN, ForgetSink, SavePreset, Start, Stop, document
-from streamstyle.web.pages import static_files
-from streamstyle.web.pictures import WHOLE, PictureFeed, Shot
+from streamstyle.web.pages import page_route, static_route
+from streamstyle.web.pictures import PictureFeed, picture_routes
 from streamstyle.web.policy import Policy
 from streamstyle.web.record import FindingsRecord
 from streamstyle.web.service import Service
 from streamstyle.web.training import Training
 from streamstyle.web.viewer import Viewer
 from streamstyle.web.wall import StyleWall
-
-BOUNDARY = "frame"
-PATIENCE = 10.0
-"""Seconds that a single picture is waited for."""
 
 UPLOADS = ("/api/train",)
 PICTURES = ("image/jpeg", "image/png", "image/webp")
@@ -115,15 +112,6 @@ class ControlRoom:
 
 def application(room: ControlRoom, more: list[BaseRoute] | None = None) -> Starlette:
     """Routes alone: `AccessGuard` stands before them. more: of other rooms."""
-    files = static_files()
-
-    def page(name: str) -> Callable[[Request], Response]:
-        body, kind = files[name]
-        return lambda _: Response(body, media_type=kind)
-
-    def static(request: Request) -> Response:
-        body, kind = files.get(request.path_params["name"], (b"", ""))
-        return Response(body, media_type=kind) if kind else Response(status_code=404)
 
     async def live(connection: WebSocket) -> None:
         await Viewer(connection, room.feed, room).serve()
@@ -134,17 +122,13 @@ def application(room: ControlRoom, more: list[BaseRoute] | None = None) -> Starl
     async def listed(of: Callable[[], list[dict[str, Any]]], _: Request) -> Response:
         return JSONResponse(await asyncio.to_thread(of))
 
-    async def metrics(_: Request) -> Response:
-        text = await asyncio.to_thread(lambda: room.service.metrics)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
     return Starlette(
         routes=[
-            Route("/", page("control.html")),
-            Route("/obs", page("obs.html")),
-            Route("/static/{name}", static),
+            page_route("/", "control.html"),
+            page_route("/obs", "picture.html"),
+            static_route(),
             Route("/status.json", status),
-            Route("/metrics", metrics),
+            metrics_route(lambda: room.service.metrics),
             Route("/healthz", lambda _: JSONResponse({"ok": True})),
             Route("/openapi.json", lambda _: JSONResponse(document())),
             Route("/api/sources", partial(listed, room.sources)),
@@ -156,40 +140,6 @@ def application(room: ControlRoom, more: list[BaseRoute] | None = None) -> Starl
             *(more or []),
         ]
     )
-
-
-def picture_routes(feed: PictureFeed) -> list[BaseRoute]:
-    """Frames as single pictures and as a stream."""
-    return [
-        Route("/frame.jpg", partial(_picture, feed)),
-        Route("/stream.mjpg", partial(_stream, feed)),
-    ]
-
-
-async def _picture(feed: PictureFeed, _: Request) -> Response:
-    try:
-        shot = await asyncio.wait_for(feed.next(frozenset({WHOLE})), PATIENCE)
-    except TimeoutError:
-        return Response("no frame comes\n", 503, media_type="text/plain")
-    return Response(
-        shot.parts[WHOLE], media_type="image/jpeg", headers={"Frame-State": json.dumps(shot.facts)}
-    )
-
-
-async def _stream(feed: PictureFeed, _: Request) -> Response:
-    async def parts() -> AsyncIterator[bytes]:
-        yield f"--{BOUNDARY}\r\n".encode()
-        while True:
-            yield _part(await feed.next(frozenset({WHOLE})))
-
-    return StreamingResponse(parts(), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
-
-
-def _part(shot: Shot) -> bytes:
-    """One picture of a stream. The boundary after it lets browsers show it at once."""
-    picture = shot.parts[WHOLE]
-    lines = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
-    return lines + picture + f"\r\n--{BOUNDARY}\r\n".encode()
 
 
 async def _ask(room: ControlRoom, request: Request) -> Response:

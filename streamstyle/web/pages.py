@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
 STATIC = Path(__file__).parent / "static"
 
 POLICY = (
@@ -25,6 +29,23 @@ def static_files() -> dict[str, tuple[bytes, str]]:
     """Contents and media type by name."""
     files = (path for path in STATIC.iterdir() if path.suffix in _TYPES)
     return {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in files}
+
+
+def page_route(path: str, name: str) -> Route:
+    """One of the files as a page."""
+    body, kind = static_files()[name]
+    return Route(path, lambda _: Response(body, media_type=kind))
+
+
+def static_route() -> Route:
+    """All of the files."""
+    files = static_files()
+
+    def static(request: Request) -> Response:
+        body, kind = files.get(request.path_params["name"], (b"", ""))
+        return Response(body, media_type=kind) if kind else Response(status_code=404)
+
+    return Route("/static/{name}", static)
 
 
 def open_paths() -> frozenset[str]:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 
 from streamstyle.flow import Lock
 from streamstyle.types import Frame, MediaReport, Picture
@@ -23,6 +28,10 @@ input explains, and the picture as it left at its full size."""
 
 WIDEST = 1280
 """Pixels of a side of pictures that are not asked for whole."""
+
+BOUNDARY = "frame"
+PATIENCE = 10.0
+"""Seconds that a single picture is waited for."""
 
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
 _REMEMBERED = 32  # source pictures of frames that are being painted
@@ -157,3 +166,37 @@ def jpeg(picture: Picture, widest: int | None) -> bytes:
 def _give(answer: asyncio.Future[Shot], shot: Shot) -> None:
     if not answer.done():
         answer.set_result(shot)
+
+
+def picture_routes(feed: PictureFeed) -> list[BaseRoute]:
+    """Frames as single pictures and as a stream."""
+    return [
+        Route("/frame.jpg", partial(_picture, feed)),
+        Route("/stream.mjpg", partial(_stream, feed)),
+    ]
+
+
+async def _picture(feed: PictureFeed, _: Request) -> Response:
+    try:
+        shot = await asyncio.wait_for(feed.next(frozenset({WHOLE})), PATIENCE)
+    except TimeoutError:
+        return Response("no frame comes\n", 503, media_type="text/plain")
+    return Response(
+        shot.parts[WHOLE], media_type="image/jpeg", headers={"Frame-State": json.dumps(shot.facts)}
+    )
+
+
+async def _stream(feed: PictureFeed, _: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        yield f"--{BOUNDARY}\r\n".encode()
+        while True:
+            yield _part(await feed.next(frozenset({WHOLE})))
+
+    return StreamingResponse(parts(), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+
+def _part(shot: Shot) -> bytes:
+    """One picture of a stream. The boundary after it lets browsers show it at once."""
+    picture = shot.parts[WHOLE]
+    lines = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
+    return lines + picture + f"\r\n--{BOUNDARY}\r\n".encode()

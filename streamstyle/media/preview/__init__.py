@@ -1,1 +1,0 @@
-"""The preview: a page on this machine that shows what leaves."""
