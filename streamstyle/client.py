@@ -28,41 +28,41 @@ __all__ = ["Event", "Heat", "Received", "Stream", "subscribe"]
 
 @dataclass(frozen=True)
 class Received:
-    """One picture.
-
-    header: all that came with it, see docs/wire-format.md. pixels: as it was sent, in `format`: (H, W) of
-    gray, (H, W, 3) RGB of rgb24, else BGR; perhaps read-only. received_at: Unix time in seconds.
-    """
+    """One picture."""
 
     header: Header
+    """Everything that came with it, see docs/wire-format.md."""
     pixels: NDArray[np.uint8]
+    """As it was sent, in `format`: (H, W) for gray, (H, W, 3) RGB for rgb24, else BGR; may be read-only."""
     format: Format
+    """Layout of `pixels`."""
     received_at: float
+    """Unix time in seconds."""
 
     @property
     def bgr(self) -> NDArray[np.uint8]:
-        """(H, W, 3) as OpenCV wants it; no copy where it was sent so."""
+        """Picture (H, W, 3) for OpenCV; no copy if it was sent in BGR."""
         return bgr(self.pixels, self.format)
 
     @property
     def rgb(self) -> NDArray[np.uint8]:
-        """(H, W, 3) in red, green, blue; no copy where it was sent so."""
+        """Picture (H, W, 3) in red, green, blue; no copy if it was sent in RGB."""
         return rgb(self.pixels, self.format)
 
     @property
     def time(self) -> float | None:
-        """Presentation time in seconds; None where the publisher gives none."""
+        """Presentation time in seconds; None if the publisher gives none."""
         return None if self.header.pts is None else float(self.header.pts * Fraction(*self.header.time_base))
 
     @property
     def age(self) -> float:
-        """Seconds from capture until it was received; between machines as exact as their clocks agree."""
+        """Seconds from capture to arrival; between machines as exact as their clocks agree."""
         return self.header.age + max(0.0, self.received_at - self.header.published_at)
 
 
 @dataclass(frozen=True)
 class Heat:
-    """How far each tile of a frame is from what its input explains: float32 (rows, cols) in 0..1 luma."""
+    """Distance of each tile of a frame from what its input explains: float32 (rows, cols) in 0..1 luma."""
 
     header: Header
     tiles: NDArray[np.float32]
@@ -70,20 +70,20 @@ class Heat:
 
 @dataclass(frozen=True)
 class Event:
-    """Something was found in a frame: its header says what, how bad, and what was done."""
+    """An anomaly in a frame; the header says what, how bad, and what was done."""
 
     header: Header
 
 
 class Stream:
-    """What `subscribe` gives: iterate over it; `with` or `close` leaves the publisher early."""
+    """Result of `subscribe`: iterate over it; `with` or `close` leaves the publisher early."""
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
 
     @property
     def counters(self) -> Counters:
-        """What came, was skipped or refused so far."""
+        """Numbers of received, skipped and refused pictures so far."""
         return self._subscription.counters
 
     def __enter__(self) -> Stream:
@@ -97,7 +97,7 @@ class Stream:
         self._subscription.close()
 
     def __iter__(self) -> Iterator[Received | Heat | Event]:
-        """Until the publisher says that it has ended. Raises SourceError where nothing comes in time."""
+        """Messages until the publisher ends. Raises SourceError if nothing comes in time."""
         while True:
             message = self._subscription.receive()
             if message.header.kind == "end":
@@ -108,10 +108,10 @@ class Stream:
 def subscribe(url: str, *, kinds: Collection[str] = (), latest: bool = True) -> Stream:
     """Frames published at `zmq+tcp://HOST:PORT`, `zmq+ipc://PATH` or `zmq+shm://PATH`.
 
-    kinds: "heat" and "events" as well, as `Heat` and `Event` among the pictures. latest: a slow reader gets
-    the newest picture, and `counters.skipped` tells how many it missed; False gives all that are still there.
-    The url's options: `timeout=S` (default 5), `topic=NAME`, `bind=1` (wait for a publisher that connects,
-    as NetGear does), `key=` and `server=` (encryption), `insecure=1`. Raises ConfigError, SourceError.
+    kinds: "heat" and "events" add `Heat` and `Event` to the pictures. latest: a slow reader gets the newest
+    picture, and `counters.skipped` counts those it missed; False delivers all that still exist. Options of
+    the url: `timeout=S` (default 5), `topic=NAME`, `bind=1` (wait for a publisher that connects, as NetGear
+    does), `key=` and `server=` (encryption), `insecure=1`. Raises ConfigError, SourceError.
     """
     return Stream(Subscription(url, kinds=kinds, latest=latest))
 

@@ -39,11 +39,11 @@ _LOOK_AGAIN = 0.005  # seconds
 
 
 class Session:
-    """A run on a thread of its own, from entering the `with` block until its source ends or `stop`.
+    """A run on its own thread, from entering the `with` block until its source ends or `stop`.
 
-    Every verb holds from the next frame on. It raises ConfigError, or what else is wrong with the request,
-    and has then changed nothing; once the run has failed, it raises what ended the run. Verbs may be called
-    from any thread.
+    Every verb takes effect from the next frame on. A verb raises ConfigError, or another error of the
+    request, and has then changed nothing. After the run has failed, it raises the error that ended the run.
+    Verbs may be called from any thread.
     """
 
     def __init__(
@@ -69,7 +69,8 @@ class Session:
         self._run: Future[RunSummary] | None = None
 
     def __enter__(self) -> Self:
-        """Start; returns when changes can be asked for. Raises what keeps the run from starting."""
+        """Start, and return when changes can be requested. Raises the error that keeps the run from
+        starting."""
         if self._run is not None:
             raise ConfigError("this session has run: make another one")
         work = partial(
@@ -135,7 +136,7 @@ class Session:
         return self._ask(RemoveSink(sink=sink))
 
     def pause(self) -> Answer:
-        """Hold the picture; time and sound go on."""
+        """Freeze the picture; time and sound go on."""
         return self._ask(Pause())
 
     def resume(self) -> Answer:
@@ -143,28 +144,29 @@ class Session:
         return self._ask(Resume())
 
     def snapshot(self) -> Path:
-        """Write the picture that left last as PNG; returns where."""
+        """Write the last picture as PNG; returns its path."""
         return Path(self._ask(Snapshot())["file"])
 
     def record(self, name: str | None = None) -> Path:
-        """Begin a recording in the folder of captures, in the format of the name's suffix; returns where."""
+        """Begin a recording in the folder of captures, in the format of the name's suffix; returns its
+        path."""
         return Path(self._ask(Record(name=name))["file"])
 
     def stop_recording(self) -> Path:
-        """Finish the recording; returns where it lies."""
+        """Finish the recording; returns its path."""
         return Path(self._ask(StopRecording())["file"])
 
     def status(self) -> Answer:
-        """How things stand: settings and figures, as docs/live-control.md lists them."""
+        """State of the run: settings and figures, as docs/live-control.md lists them."""
         return self._ask(Status())
 
     def stop(self) -> RunSummary:
-        """End the run well, and say what it did."""
+        """End the run properly; returns its summary."""
         self._stop.request()
         return self.wait()
 
     def wait(self) -> RunSummary:
-        """Wait for the end of the source; what the run did. Raises what ended it early."""
+        """Wait for the end of the source; returns the summary. Raises the error that ended the run early."""
         if self._run is None:
             raise ConfigError("this session does not run: enter its `with` block first")
         return self._run.result()

@@ -1,4 +1,4 @@
-"""What a run says of itself: stage times and the event log."""
+"""Stage times, frame ages and the event log of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streamstyle.types import Action, AnomalyMap, Frame, Kind
 EVENT_SCHEMA = 2
 
 RECENT = 300
-"""Frames over which the ages "of late" are told: about ten seconds."""
+"""Frames that count as recent in ages: about ten seconds."""
 
 _LEAST = 1e-6
 _STEP = math.log(1.02)
@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 
 class Histogram:
-    """How often which value above 0 came, in constant memory: buckets that grow by 2 %, so that every
-    percentile is right to 1 %. Written by one thread; others may read at any time."""
+    """Distribution of values above 0 in constant memory: buckets that grow by 2 %, so that every percentile
+    is exact to 1 %. Written by one thread; others may read at any time."""
 
     def __init__(self) -> None:
         self._counts = [0] * _BUCKETS
@@ -38,7 +38,7 @@ class Histogram:
         self.total = 0.0
 
     def add(self, value: float) -> None:
-        """One value; those outside 1e-6 .. 1e4 count as the nearest of these."""
+        """Add a value; values outside 1e-6 .. 1e4 count as the nearest of these."""
         place = int(math.log(max(value, _LEAST) / _LEAST) / _STEP)
         self._counts[min(place, _BUCKETS - 1)] += 1
         self.count += 1
@@ -54,7 +54,7 @@ class Histogram:
         return 0.0
 
     def below(self, limit: float) -> int:
-        """How many values were not above this limit, to the width of a bucket."""
+        """Number of values up to this limit, to the width of a bucket."""
         places = math.ceil(math.log(max(limit, _LEAST) / _LEAST) / _STEP - 1e-9)
         return sum(self._counts[:places])
 
@@ -66,11 +66,11 @@ class StageTimer:
         self._seconds = Histogram()
 
     def add(self, seconds: float) -> None:
-        """One frame's busy time."""
+        """Add one frame's busy time."""
         self._seconds.add(seconds)
 
     def each(self, items: Iterable[T]) -> Iterator[T]:
-        """Pass items on, timing how long each took to arrive."""
+        """Pass items on, and time how long each took to arrive."""
         iterator = iter(items)
         while True:
             started = time.perf_counter()
@@ -95,7 +95,7 @@ class StageTimer:
 
 
 class Ages:
-    """How old frames were when a sink had taken them, in seconds: all of them, and those of late.
+    """Ages of frames when a sink had taken them, in seconds: all, and recent ones.
 
     Written by the sink's thread; others may read at any time.
     """
@@ -105,12 +105,12 @@ class Ages:
         self._recent: deque[float] = deque(maxlen=RECENT)
 
     def add(self, seconds: float) -> None:
-        """One frame's age."""
+        """Add one frame's age."""
         self.all.add(seconds)
         self._recent.append(seconds)
 
     def recent(self, share: float) -> float:
-        """The percentile (share 0..1) of the last LATE frames, 0 without one."""
+        """Percentile (share 0..1) of the last RECENT frames; 0 without frames."""
         ages = sorted(self._recent.copy())
         return ages[min(int(share * len(ages)), len(ages) - 1)] if ages else 0.0
 
@@ -123,29 +123,37 @@ class Ages:
 
 
 class AnomalyEvent(msgspec.Struct, frozen=True):
-    """One flagged frame, one line of the event log.
-
-    index, time (seconds): of the frame. kinds: worst first. tiles: flat indices (row * cols + col) on
-    a grid of (rows, cols). excess: mean over them of how much brighter they got than the input explains, in
-    shares of white. scores, thresholds, scores_after: per kind; see `AnomalyMap`.
-    """
+    """One flagged frame, one line of the event log."""
 
     schema: int
+    """Version of the format, EVENT_SCHEMA."""
     index: int
+    """Of the frame."""
     time: float
+    """Presentation time of the frame in seconds."""
     kinds: list[str]
+    """Flagged kinds, worst first."""
     grid: tuple[int, int]
+    """(rows, cols) of the tiles."""
     tiles: list[int]
+    """Flagged tiles as flat indices, row * cols + col."""
     excess: float
+    """Mean over the flagged tiles of how much brighter they became than the input explains, as a share of
+    white."""
     scores: dict[str, float]
+    """Per kind; see `AnomalyMap`."""
     thresholds: dict[str, float]
+    """Per kind; see `AnomalyMap`."""
     action: str
+    """Name of the repair."""
     figures: dict[str, float]
+    """Numbers of the repair."""
     scores_after: dict[str, float]
+    """Per kind, of the frame as it left."""
 
 
 def describe(frame: Frame, anomaly: AnomalyMap, action: Action, after: Mapping[Kind, float]) -> AnomalyEvent:
-    """The log's line for one repaired frame."""
+    """The line of the event log for one repaired frame."""
 
     def rounded(values: Mapping[Kind, float] | Mapping[str, float]) -> dict[str, float]:
         return {str(name): round(float(value), 5) for name, value in values.items()}

@@ -1,1 +1,1 @@
-"""Changing a run while it runs: one set of verbs, for Python and for other programs."""
+"""Control of a run while it runs: one set of verbs, for Python and for other programs."""

@@ -10,20 +10,20 @@ from streamstyle.control.run_controller import RunController
 from streamstyle.errors import StreamStyleError
 
 _PATIENCE = 0.1
-"""Seconds between two looks whether the run is over."""
+"""Seconds between two checks whether the run has ended."""
 
 
 class Wire(Protocol):
     """Carries messages between this program and others."""
 
     def receive(self, timeout: float) -> tuple[bytes, bytes] | None:
-        """Who sends and what; None where nothing came within `timeout` seconds."""
+        """The sender and its message; None if nothing came within `timeout` seconds."""
 
     def send(self, peer: bytes, data: bytes) -> None:
-        """Answer; one who has gone is not waited for."""
+        """Answer a peer; does not wait for one that has gone."""
 
     def close(self) -> None:
-        """Nobody is answered any more."""
+        """Stop answering."""
 
 
 def serve(wire: Wire, controller: RunController) -> None:

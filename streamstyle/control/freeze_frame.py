@@ -1,4 +1,4 @@
-"""What viewers see: the picture that left last, which can be held."""
+"""Freeze of the picture that viewers see."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from streamstyle.types import Frame
 
 
 class FreezeFrame:
-    """Stands after `process`, whose frames it passes on; `hold` and `release` from any thread."""
+    """Passes on the frames of `process`, or the held picture. `hold` and `release` may be called from any
+    thread."""
 
     def __init__(self, process: Callable[[Iterable[Frame | None]], Iterator[Frame]]) -> None:
         self._process = process
@@ -19,11 +20,12 @@ class FreezeFrame:
 
     @property
     def held(self) -> bool:
-        """Does the picture stand still?"""
+        """True while the picture is frozen."""
         return self._held is not None
 
     def hold(self) -> None:
-        """Show the last picture until `release`; frames go on in time. Raises ConfigError without one."""
+        """Show the last picture until `release`; time goes on. Raises ConfigError if no frame has left
+        yet."""
         if self.last is None:
             raise ConfigError("no frame has left yet, so there is no picture to hold")
         self._held = self._held or self.last

@@ -1,4 +1,4 @@
-"""A recording that begins and ends while the run goes on."""
+"""A recording that starts and stops while the run goes on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from streamstyle.types import Frame, MediaReport, Sink
 
 
 class Recorder:
-    """A Sink of the run that writes to a film of its own between `start` and `stop`, which may come from any
-    thread. A recording that fails ends as a failed run does, and the run goes on.
+    """A Sink of the run that writes to a film of its own between `start` and `stop`, which may be called from
+    any thread. A recording that fails ends as a failed run does, and the run goes on.
 
     Counters: `recordings`, `frames`.
     """
@@ -28,7 +28,7 @@ class Recorder:
 
     @property
     def path(self) -> Path | None:
-        """The file that is being written; None where none is."""
+        """The file that is being written, or None."""
         film = self._film
         return None if film is None else film[0]
 
@@ -48,7 +48,7 @@ class Recorder:
         return path
 
     def stop(self) -> Path:
-        """Finish the file. Raises ConfigError where nothing is recorded, SinkError."""
+        """Finish the file. Raises ConfigError if nothing is being recorded, SinkError."""
         with self._lock:
             film, self._film = self._film, None
         if film is None:
@@ -72,7 +72,7 @@ class Recorder:
                 self._kept(film[1])
 
     def close(self, *, complete: bool) -> None:
-        """See `streamstyle.types.Sink`: what is still being recorded is finished."""
+        """See `streamstyle.types.Sink`; finishes a recording that is still running."""
         with self._lock:
             film, self._film = self._film, None
         if film is not None:
@@ -89,7 +89,7 @@ class Recorder:
 
 
 def free_name(folder: Path, what: str, suffix: str) -> str:
-    """A name by the clock that no file in the folder has."""
+    """A file name from the clock that does not exist in the folder."""
     stem = time.strftime(f"{what}-%Y%m%d-%H%M%S")
     name, count = f"{stem}{suffix}", 1
     while (folder / name).exists():

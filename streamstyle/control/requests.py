@@ -1,4 +1,4 @@
-"""What can be asked of a run: one class for each verb, and how they look as JSON (docs/live-control.md)."""
+"""Control requests: one class per verb, and their JSON form (docs/live-control.md)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from streamstyle.errors import ConfigError, nearest
 
 VERSION = 1
 NONE = "none"
-"""Takes a region or a turn away."""
+"""Value that removes a region or a style adjustment."""
 
 LONGEST = 1 << 16
-"""Bytes of a request."""
+"""Largest size of a request in bytes."""
 
 
 class _Request(msgspec.Struct, tag_field="do", frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,9 +24,9 @@ class _Request(msgspec.Struct, tag_field="do", frozen=True, forbid_unknown_field
 
 
 class Set(_Request, tag="set", frozen=True):
-    """Paint otherwise from the next frame on. Fields that are None stay as they are; the others are those of
-    `RunConfig`, where region and turn may be "none". fade: seconds to go over from the old codes to the new.
-    """
+    """Change settings from the next frame on. Fields that are None stay as they are; the others are those of
+    `RunConfig`, where region and turn may be "none". fade: seconds of the fade from the old codes to the
+    new."""
 
     style: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     strength: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -42,26 +42,26 @@ class Set(_Request, tag="set", frozen=True):
 
 
 class Switch(_Request, tag="switch", frozen=True):
-    """Read another source. timeout: seconds that it may take to its first frame."""
+    """Read another source. timeout: seconds within which its first frame must come."""
 
     source: Annotated[str, Meta(min_length=1, max_length=4096)]
     timeout: Annotated[float, Meta(gt=0, le=120)] = 15.0
 
 
 class AddSink(_Request, tag="add-sink", frozen=True):
-    """Write to one more output, from the next frame on; it ends alone where it fails."""
+    """Write to one more output, from the next frame on. If it fails, it alone ends."""
 
     sink: Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class RemoveSink(_Request, tag="remove-sink", frozen=True):
-    """Finish an output, by its name in the status."""
+    """Finish an output, named as in the status."""
 
     sink: Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class Pause(_Request, tag="pause", frozen=True):
-    """Hold the picture that is shown; time and sound go on."""
+    """Freeze the picture; time and sound go on."""
 
 
 class Resume(_Request, tag="resume", frozen=True):
@@ -69,11 +69,11 @@ class Resume(_Request, tag="resume", frozen=True):
 
 
 class Snapshot(_Request, tag="snapshot", frozen=True):
-    """Write the picture that left last to a PNG file."""
+    """Write the last picture to a PNG file."""
 
 
 class Record(_Request, tag="record", frozen=True):
-    """Begin a recording. name: of the file in the folder of captures; its suffix says the format."""
+    """Begin a recording. name: of the file in the folder of captures; its suffix sets the format."""
 
     name: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
 
@@ -83,7 +83,7 @@ class StopRecording(_Request, tag="stop-recording", frozen=True):
 
 
 class Status(_Request, tag="status", frozen=True):
-    """Say how things stand."""
+    """Report the state of the run."""
 
 
 Request: TypeAlias = (
@@ -98,12 +98,12 @@ VERBS = tuple(str(kind.__struct_config__.tag) for kind in KINDS)
 
 
 def to_json(request: Request) -> bytes:
-    """The request as an endpoint reads it."""
+    """The request as JSON for an endpoint."""
     return msgspec.json.encode({"version": VERSION, **msgspec.to_builtins(request)})
 
 
 def from_json(data: bytes) -> tuple[Request | ConfigError, object]:
-    """The request, or what is wrong with it, and its `id`, which the answer repeats; None without one."""
+    """The request, or the error in it, and its `id` for the answer; None without one."""
     try:
         values = json.loads(data)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Carries out what is asked of a run, or says why not and changes nothing."""
+"""Carries out control requests on a run, or refuses them and changes nothing."""
 
 from __future__ import annotations
 
@@ -37,30 +37,33 @@ _JUDGED = ("correct", "flash_guard")
 
 @dataclass(frozen=True)
 class RunHandles:
-    """What of a run can be moved.
-
-    target: the look that settings mean, given those before and their look, whose region is used again where
-    it is the same, and what else is to be called for them; raises what a start with them would raise.
-    switch: reads another source, within seconds. attach, detach: write to one more output, finish one by its
-    name. facts: figures for the status. figures: the same for Prometheus.
-    live: does the source go on by itself? captures: the folder for snapshots; None writes none.
-    """
+    """The parts of a run that a controller can change."""
 
     scheduler: StyleScheduler
     target: Callable[[RunConfig, RunConfig, StyleTarget], tuple[StyleTarget, Callable[[], None]]]
+    """The style target of new settings, given the old settings and their target, whose region is used again
+    if it is the same; and a call that makes the remaining changes. Raises what a start with these settings
+    would raise."""
     switch: Callable[[str, float], None]
+    """Reads another source, within the given seconds."""
     attach: Callable[[str], None]
+    """Writes to one more output."""
     detach: Callable[[str], None]
+    """Finishes an output, by its name."""
     freeze_frame: FreezeFrame
     recorder: Recorder | None
     captures: Path | None
+    """Folder for snapshots and recordings; None writes none."""
     facts: Callable[[], Mapping[str, Any]]
+    """Figures for the status."""
     figures: Callable[[], str]
+    """The same for Prometheus."""
     live: bool
+    """True if the source goes on by itself."""
 
 
 class RunController:
-    """Answers one request after another, from any thread."""
+    """Answers control requests, one after another, from any thread."""
 
     def __init__(self, config: RunConfig, source: str, handles: RunHandles) -> None:
         self._lock = Lock()
@@ -71,7 +74,7 @@ class RunController:
 
     @property
     def config(self) -> RunConfig:
-        """The settings that hold now."""
+        """The current settings."""
         return self._config
 
     def figures(self) -> str:
@@ -79,13 +82,13 @@ class RunController:
         return self._handles.figures()
 
     def close(self) -> None:
-        """The run is over: nothing is done any more."""
+        """End of the run: refuse everything from now on."""
         self.closed = True
 
     def answer(self, request: Request) -> Answer:
-        """Do it, and say what came of it: the status, or the file that was written, in JSON values.
+        """Carry out a request and return the status, or the file that was written, as JSON values.
 
-        Raises StreamStyleError where it cannot be done; nothing has changed then.
+        Raises StreamStyleError if it cannot be done; nothing has changed then.
         """
         if self.closed:
             raise ConfigError("the run is over")
@@ -194,5 +197,5 @@ def changed(config: RunConfig, request: Set) -> RunConfig:
 
 
 def same_region(a: RunConfig, b: RunConfig) -> bool:
-    """Do both settings mean the same region, whatever the style in it?"""
+    """True if both settings mean the same region, whatever the style in it."""
     return (a.region, a.region_feather) == (b.region, b.region_feather)

@@ -1,4 +1,4 @@
-"""A detector that is exchanged while it runs."""
+"""A detector that can be replaced while a run goes on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from streamstyle.types import AnalysisPair, AnomalyMap, Detector, Kind, Picture
 
 
 class SwappableDetector:
-    """Implements `Detector` by another one, which `use` replaces between two frames; from any thread."""
+    """Implements `Detector` by another one. `use` replaces it between two frames, from any thread."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = self._asked = detector
 
     def use(self, detector: Detector) -> None:
-        """Judge with another one from the next frame on; it begins without a past."""
+        """Replace the detector from the next frame on; it starts without history."""
         self._asked = detector
 
     def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:

@@ -1,4 +1,4 @@
-"""Transparent pictures laid over a colour."""
+"""Composition of transparent pictures over a colour."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ BLACK = "000000"
 
 @cache
 def has_alpha(pixel_format: str) -> bool:
-    """May samples of this format be transparent? A palette may hold transparent colours."""
+    """True if samples of this format may be transparent. A palette may hold transparent colours."""
     components = av.VideoFormat(pixel_format, 16, 16).components
     return pixel_format == "pal8" or any(component.is_alpha for component in components)
 
 
 def rgb_of(background: str) -> tuple[int, int, int]:
-    """The channels of RRGGBB."""
+    """The channels of the colour RRGGBB."""
     red, green, blue = bytes.fromhex(background)
     return red, green, blue
 
 
 def flattened(pixels: NDArray[np.uint8], background: tuple[int, int, int]) -> tuple[Picture, bool]:
-    """The picture (H, W, 4), RGB and alpha that is not multiplied into it, over a colour; was any of it
-    transparent?"""
+    """Lay a picture (H, W, 4), RGB with straight alpha, over a colour; also returns True if any of it was
+    transparent."""
     colours: Any = cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)
     alpha: Any = cv2.extractChannel(pixels, 3)
     if int(alpha.min()) == 255:

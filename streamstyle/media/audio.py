@@ -1,4 +1,4 @@
-"""Sound on its way into an output file: copied bit for bit, re-encoded, or encoded from samples."""
+"""Sound for an output file: copied bit for bit, re-encoded, or encoded from samples."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _OPUS_RATE = 48_000  # Opus knows few rates, and this one always
 
 
 class EncodeTrack:
-    """Decodes and encodes again, for codecs that the container cannot hold. Mono stays mono, more than
-    two channels become stereo."""
+    """Decodes and encodes again, for codecs that the container cannot hold. Mono stays mono; more than two
+    channels become stereo."""
 
     def __init__(self, output: OutputContainer, path: str, index: int, shift: Fraction, encoder: str) -> None:
         self._feed = Feed(path, [index], shift)
@@ -65,7 +65,8 @@ class EncodeTrack:
         self._feed.container.close()
 
     def _through(self, packet: Packet[Any] | None, most: int | None = None) -> Iterator[Packet[Any]]:
-        """None at the end. most: samples in the output, from time zero."""
+        """Samples through a resampler; None flushes it at the end. most: samples in the output, from time
+        zero."""
         for first, samples in self._samples(packet):
             fresh, at = samples, first
             if self._done is not None:
@@ -134,7 +135,8 @@ class PcmTrack:
 
 
 class SoundTrack:
-    """Encodes the sound of a live source, up to each picture as it is written: as late as the picture is."""
+    """Encodes the sound of a live source up to the time of each written picture, so that sound has the
+    picture's delay."""
 
     def __init__(self, output: OutputContainer, sound: Sound, shift: Fraction, encoder: str) -> None:
         self._reader = sound.reader()
@@ -174,8 +176,8 @@ def sound_tracks(
     shift: Fraction,
     notes: list[str],
 ) -> list[Track]:
-    """A track for each sound stream of the film at `path`, which is open as `source`; what had to be
-    re-encoded or left out is noted."""
+    """One track per sound stream of the film at `path`, which is open as `source`. Re-encoded and omitted
+    streams are noted."""
     tracks: list[Track] = []
     first = first_packets(source) if source.streams.audio else {}
     streams = source.streams.audio
@@ -215,7 +217,7 @@ def _encoder(output: OutputContainer, name: str, rate: int, layout: str) -> Audi
 
 
 def _pcm_frame(samples: Samples, first: int, rate: int = SOUND_RATE, layout: str = "stereo") -> av.AudioFrame:
-    """samples: (channels, n). first: its place in samples from time zero."""
+    """Audio frame of samples (channels, n). first: their place in samples from time zero."""
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
     frame.sample_rate = rate
     frame.time_base = Fraction(1, rate)

@@ -155,7 +155,7 @@ class FileSink:
 
 
 class _Output:
-    """The open container with its streams. Errors leave it as PyAV raises them."""
+    """An open container with its streams. PyAV's errors pass through unchanged."""
 
     def __init__(
         self,
@@ -242,8 +242,8 @@ class _Output:
 
 
 def _shift_to_zero(first: Frame, info: StreamInfo, notes: list[str]) -> Fraction:
-    """Seconds to add to every time: containers cut away what is shown before zero, and a recording of a live
-    source begins where it begins, whatever its clock says."""
+    """Seconds to add to every time stamp. Containers cut away pictures before zero, and a recording of a live
+    source starts at zero whatever its clock says."""
     start = first.pts * first.time_base
     if info.live:
         return -start

@@ -1,4 +1,4 @@
-"""Video files in: decoded with PyAV, upright, in RGB, with the file's own time stamps, from 0 on."""
+"""Films as sources: decoded with PyAV, upright, in RGB, with the file's own time stamps from 0 on."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class FileSource:
         return told
 
     def _enter_by_device(self) -> bool:
-        """False where the CPU has to do it, and may."""
+        """False if the CPU has to decode, and may."""
         why = device_refusal()
         if why:
             why += f"; it needs {NEEDS}"
@@ -207,7 +207,7 @@ class FileSource:
             raise SourceError(f"No frame of {self._path} can be converted to RGB: the file is damaged.")
 
     def _packets(self, container: InputContainer) -> Iterator[Packet[Any]]:
-        """All streams' packets: the others tell how far the file really reaches."""
+        """Packets of all streams: the other streams show how far the file really reaches."""
         clock, size = FilmClock(container), container.size  # a server's later answers have sizes of their own
         self._clock = clock
         packets = packets_of(container, lambda: self._counts.update(corrupt_packets=1))
@@ -275,7 +275,7 @@ class FileSource:
             frame = next(rest, None)
 
     def _place(self, pts: int | None, last: int | None, step: int) -> int:
-        """The frame's own time stamp, or the best that keeps frames in order."""
+        """The frame's own time stamp, or the best one that keeps frames in order."""
         if pts is None:
             self._counts["guessed_pts"] += 1
             return 0 if last is None else last + step
@@ -299,7 +299,7 @@ class FileSource:
             )
 
     def _note_early_end(self, container: InputContainer, clock: FilmClock, size: int) -> None:
-        """Compare how far the packets reached with what the header promised."""
+        """Compare the end of the packets with the end that the header declares."""
         declared = _declared_end(container)
         if declared and self._read_to < declared - clock.start - MISSING_SECONDS:
             self._note_truncated(f"{float(declared):.1f} s were declared")
@@ -359,7 +359,7 @@ def _frame_count(container: InputContainer, stream: VideoStream, rate: Fraction 
 
 
 def _declared_end(container: InputContainer) -> Fraction:
-    """Where the header says that the file ends, in seconds; 0 where FFmpeg would only guess."""
+    """End of the file according to its header, in seconds; 0 if FFmpeg would only guess."""
     if not container.duration or not any(name in container.format.name for name in ("mp4", "matroska")):
         return Fraction(0)
     start = (container.start_time or 0) - _first_in_matroska(container)
@@ -367,10 +367,10 @@ def _declared_end(container: InputContainer) -> Fraction:
 
 
 def _first_in_matroska(container: InputContainer) -> int:
-    """The start in microseconds where `duration` includes it: only Matroska counts from zero."""
+    """Start in microseconds if `duration` includes it: only Matroska counts from zero."""
     return (container.start_time or 0) if "matroska" in container.format.name else 0
 
 
 def _step(info: StreamInfo) -> int:
-    """One frame's worth of time, in units of the time base."""
+    """Duration of one frame in units of the time base."""
     return max(round(1 / (info.rate * info.time_base)), 1) if info.rate else 1

@@ -1,4 +1,4 @@
-"""The cameras of this machine."""
+"""Cameras of this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ DEMUXER = {"darwin": "avfoundation", "win32": "dshow"}
 
 @dataclass(frozen=True)
 class CameraFormat:
-    """fourcc: "MJPG", "YUYV" ...; rates: frames per second, highest first, empty where any will do."""
+    """A format of a camera. fourcc: "MJPG", "YUYV" ...; rates: frames per second, highest first, empty if any
+    rate works."""
 
     fourcc: str
     width: int
@@ -26,7 +27,8 @@ class CameraFormat:
 
 @dataclass(frozen=True)
 class Camera:
-    """url: what `run` takes. problem: why it cannot be used, empty if it can. formats: none where unknown."""
+    """A camera. url: as `run` takes it. problem: why it cannot be used, or empty. formats: empty if
+    unknown."""
 
     url: str
     name: str
@@ -100,7 +102,7 @@ def _linux_cameras() -> Iterator[Camera]:
 
 
 def _asked(descriptor: int, url: str) -> Camera | None:
-    """What the driver says; None for a node that captures nothing, such as a camera's metadata."""
+    """Description by the driver; None for a node that captures nothing, such as a camera's metadata."""
     answer = _ioctl(descriptor, _QUERYCAP, b"", 104)
     if answer is None:
         return None

@@ -1,5 +1,5 @@
-"""Everything in a film beside pictures, sound and subtitles: tags, languages, dispositions, timecode,
-attachments and cover art. An output that cannot hold some of it says so."""
+"""Everything in a film besides pictures, sound and subtitles: tags, languages, dispositions, timecode,
+attachments and cover art. Losses in an output are noted."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ _TIMECODE = re.compile(r"\d\d:\d\d:\d\d([:;.])(\d\d)")
 
 
 def describe_(target: Stream, source: Stream) -> None:
-    """Give a stream of the output the language, the title, the other tags and the dispositions of its
-    source."""
+    """Copy language, title, other tags and dispositions of a source stream to its output stream."""
     target.metadata.update(
         {key: value for key, value in source.metadata.items() if not key.lower().startswith(_OF_SAMPLES)}
     )
@@ -52,8 +51,8 @@ def carry_over(
     source: InputContainer,
     notes: list[str],
 ) -> None:
-    """Write down what the film `source` carries, `video` being the output's stream of its pictures; before
-    the first packet is muxed. What the output does not hold is noted."""
+    """Copy tags, timecode, attachments and cover art of the film `source`; `video` is the output's picture
+    stream. Call before the first packet is muxed. Anything that the output cannot hold is noted."""
     _tags(output, format_, source, notes)
     pictured = picture_stream(source)
     if pictured is not None:
@@ -71,7 +70,7 @@ def carry_over(
 
 
 def _check_timecode_(video: VideoStream, format_: OutputFormat, notes: list[str]) -> None:
-    """Take away a timecode that the muxer would refuse, and the whole film with it."""
+    """Remove a timecode that the muxer would refuse together with the whole film."""
     key = next((key for key in video.metadata if key.lower() == "timecode"), None)
     if key is None or format_.muxer not in {"mp4", "mov"}:
         return
@@ -153,5 +152,5 @@ def _tell_lost(
 
 
 def _carried_otherwise(stream: DataStream, source: InputContainer) -> bool:
-    """Is it QuickTime's track of the timecode, or of the titles of chapters?"""
+    """True for QuickTime's track of the timecode, or of chapter titles."""
     return "timecode" in stream.metadata or (stream.name == "bin_data" and bool(source.chapters()))

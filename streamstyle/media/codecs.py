@@ -1,4 +1,4 @@
-"""The codecs that pictures are written in: one table from name to encoder, options and settings."""
+"""Video codecs: one table from name to encoder, options and settings."""
 
 from __future__ import annotations
 
@@ -162,6 +162,6 @@ def _check_pixel_format(codec: str, encoder: str, asked: str) -> None:
 
 
 def for_size(encoder: VideoEncoder, width: int, height: int) -> str:
-    """The pixel format for pictures of this size: H.264 and HEVC hold an odd one only in 4:4:4."""
+    """Pixel format for pictures of this size: H.264 and HEVC hold odd sizes only in 4:4:4."""
     odd = bool(width % 2 or height % 2) and encoder.name in _EVEN_ONLY
     return _FULL_CHROMA.get(encoder.pixel_format, encoder.pixel_format) if odd else encoder.pixel_format

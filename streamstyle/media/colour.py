@@ -1,6 +1,7 @@
-"""FFmpeg's colour tags, our matrix names, and the two conversions that source and sink make of them.
+"""FFmpeg's colour tags, our matrix names, and conversion from and to RGB.
 
-Both name matrix and range: swscale's own guess for untagged video is BT.601, which is visibly wrong for HD.
+Every conversion names matrix and range: swscale's own guess for untagged video is BT.601, which is visibly
+wrong for HD.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ HD_LINES = 720
 
 @dataclass(frozen=True)
 class Matrix:
-    """One YUV <-> RGB matrix: swscale's name for it, the tags (H.273) that belong to it, and the shares of
-    red and blue in luma."""
+    """One YUV <-> RGB matrix: swscale's name, its tags (H.273), and the shares of red and blue in luma."""
 
     scaler: Colorspace
     tag: int
@@ -56,17 +56,18 @@ _NAME_OF_TAG = {1: "bt709", 7: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 9: "
 
 
 def matrix_name(tag: int, lines: int) -> str:
-    """The matrix of a frame with this `colorspace` tag; untagged, BT.709 from 720 lines up, else BT.601."""
+    """Matrix of a frame with this `colorspace` tag; untagged frames are BT.709 from 720 lines up, else
+    BT.601."""
     return _NAME_OF_TAG.get(tag, "bt709" if lines >= HD_LINES else "bt601")
 
 
 def matrix_of(frame: av.VideoFrame) -> str:
-    """The matrix that belongs to the pictures which `ToRgb` makes of such frames: HDR becomes BT.709."""
+    """Matrix of the pictures that `ToRgb` makes of such frames: HDR becomes BT.709."""
     return "bt709" if transfer_of(frame) else matrix_name(frame.colorspace, frame.height)
 
 
 def is_full_range(frame: av.VideoFrame) -> bool:
-    """Do the samples use all of 0..255? RGB and the old `yuvj` formats always do."""
+    """True if samples use all of 0..255. RGB and the old `yuvj` formats always do."""
     name = frame.format.name
     return (
         frame.color_range == ColorRange.JPEG or name.startswith(("yuvj", "pal8")) or bool(frame.format.is_rgb)
@@ -83,8 +84,8 @@ _PLANAR = {
 
 
 class ToRgb:
-    """Makes pictures of the frames of one stream. HDR ones are tone-mapped, all by what the first says;
-    transparent ones are laid over the background, RRGGBB."""
+    """Converts the frames of one stream to pictures. HDR is tone-mapped, all of it by the first frame's data;
+    transparent pictures are laid over the background, RRGGBB."""
 
     def __init__(self, background: str = BLACK) -> None:
         self._background = background
@@ -157,7 +158,8 @@ class ToRgb:
 def from_rgb(
     reformatter: VideoReformatter, picture: Picture, matrix: str, pixel_format: str
 ) -> av.VideoFrame:
-    """A picture (H, W, 3) as a limited-range YUV frame. Reads the picture in place, copies nothing of it."""
+    """Convert a picture (H, W, 3) to a limited-range YUV frame. Reads the picture in place and copies none of
+    it."""
     known = MATRICES[matrix]
     height, width = picture.shape[:2]
     # Of planes one sample wide OpenCV fills a copy.
@@ -180,8 +182,8 @@ def from_rgb(
 
 
 def _subsampled(picture: Picture, matrix: Matrix, pixel_format: str) -> av.VideoFrame:
-    """By OpenCV, in half the time of swscale: Y, Cb and Cr of every pixel, then the mean of each 2x2 of the
-    chroma, whose place is the middle of them."""
+    """Conversion by OpenCV, in half the time of swscale: Y, Cb and Cr of every pixel, then the mean of each
+    2x2 block of the chroma, located at its centre."""
     height, width = picture.shape[:2]
     yuv = cv2.transform(picture, matrix.to_yuv)
     half = cv2.resize(yuv, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
@@ -195,6 +197,6 @@ def _subsampled(picture: Picture, matrix: Matrix, pixel_format: str) -> av.Video
 
 
 def _samples(plane: VideoPlane, depth: int) -> NDArray[np.uint8]:
-    """The memory of a plane, (height, width, depth); depth: samples in one place."""
+    """Memory of a plane, (height, width, depth); depth: samples per place."""
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return lines[: plane.height, : depth * plane.width].reshape(plane.height, plane.width, depth)

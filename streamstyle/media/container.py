@@ -1,4 +1,4 @@
-"""Opening media files for reading and writing, and what FFmpeg's errors mean for people."""
+"""Opening of media files, and FFmpeg's errors in plain words."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ HOSTILE = (
 UNWRITABLE = (av.FFmpegError, MemoryError, OSError, ValueError)
 
 READ_FAILURES = 32
-"""After so many in a row the rest of a file is taken for lost."""
+"""Consecutive failures after which the rest of a file counts as lost."""
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def open_input(path: str, hwaccel: HWAccel | None = None) -> InputContainer:
-    """Open a local media file. hwaccel: the device to decode on, which must be there. Raises SourceError with
-    what is wrong and what to do."""
+    """Open a local media file. hwaccel: the device to decode on, which must exist. Raises SourceError with
+    the fault and its remedy."""
     file = Path(path)
     try:
         if file.is_dir():
@@ -114,14 +114,14 @@ def packets_of(
 
 
 def moving_streams(container: InputContainer) -> list[VideoStream]:
-    """The streams of moving pictures: not the cover art of a song, nor the thumbnails of a film."""
+    """Streams of moving pictures, without cover art of songs and thumbnails of films."""
     still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     return [stream for stream in container.streams.video if not stream.disposition & still]
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The stream of moving pictures that players show: the default one, else the first, and one that can be
-    decoded if any can. None where there is none."""
+    """The stream of moving pictures that players show: the default one, else the first, preferring one that
+    can be decoded. None if there is none."""
 
     def rank(stream: VideoStream) -> tuple[bool, bool]:
         default = bool(stream.disposition & av.stream.Disposition.default)
@@ -131,7 +131,7 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 
 
 def sink_error(path: str, error: BaseException) -> SinkError:
-    """What failed while `path` was opened, written or finished."""
+    """The failure to open, write or finish `path`."""
     code = getattr(error, "errno", None)
     if code == errno.EPERM and isinstance(error, av.FFmpegError):
         # Its muxers say so of packets that they do not take; what may not be opened was found out before.
@@ -150,6 +150,6 @@ def sink_error(path: str, error: BaseException) -> SinkError:
 
 
 def reason(error: BaseException) -> str:
-    """FFmpeg's own words, without the call that failed."""
+    """FFmpeg's own words, without the name of the failed call."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).rstrip(".")

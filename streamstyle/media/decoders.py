@@ -1,7 +1,7 @@
-"""NVIDIA's video decoder (NVDEC) by PyAV: whether it opens here, and which frames are really its own.
+"""NVIDIA's video decoder (NVDEC) through PyAV: whether it opens, and which frames it really decoded.
 
-Its frames come down to host memory as NV12 or P010 with the tags of the film. What it cannot decode, FFmpeg
-decodes on the CPU: without that, such frames would be missing.
+Its frames reach host memory as NV12 or P010 with the film's tags. FFmpeg decodes the rest on the CPU; without
+that, such frames would be missing.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def nvdec() -> HWAccel:
 
 
 def by_device(context: VideoCodecContext) -> bool:
-    """Does the device decode what comes now? `is_hwaccel` alone says that it was set up; a codec that FFmpeg
-    went on to decode on the CPU has another `pix_fmt`."""
+    """True if the device decodes the current frames. `is_hwaccel` alone only says that it was set up; after a
+    fall-back to the CPU the codec has another `pix_fmt`."""
     return context.is_hwaccel and context.pix_fmt == _DEVICE
 
 
@@ -50,7 +50,7 @@ def check_film(context: VideoCodecContext, head: av.VideoFrame) -> None:
 
 
 def device_refusal() -> str:
-    """Why NVDEC does not decode H.264 here; empty if it does: it just has."""
+    """Why NVDEC does not decode H.264 here; empty if it just did."""
     film = io.BytesIO()
     with av.open(film, "w", format="nut") as container:
         stream = container.add_stream("libx264", rate=30)

@@ -1,4 +1,4 @@
-"""FFmpeg's own remedy for flicker, to be compared with."""
+"""FFmpeg's filter against flicker, for comparison."""
 
 from __future__ import annotations
 

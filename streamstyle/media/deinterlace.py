@@ -1,4 +1,4 @@
-"""Interlaced frames, whose two fields were taken one after the other, become whole pictures."""
+"""Deinterlacing: one or two whole pictures from each interlaced frame."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MODES = {"auto": "send_frame", "field": "send_field"}
 
 
 class Deinterlacer:
-    """Makes a picture of each interlaced frame, or of each of its fields, with FFmpeg's bwdif; frames that
-    say nothing of fields pass as they are, bit for bit and at no cost until the first one that does.
+    """Converts each interlaced frame, or each of its fields, to a picture with FFmpeg's bwdif. Frames without
+    an interlaced flag pass unchanged, bit for bit, and at no cost until the first flagged one.
 
-    how: auto for one picture of a frame at its time; field for two, the second in the middle between its
-    frame and the next; off for none: interlaced frames are only counted.
+    how: auto for one picture per frame at its time; field for two, the second halfway to the next frame; off
+    for none: interlaced frames are only counted.
     """
 
     def __init__(self, how: Deinterlacing) -> None:
@@ -90,7 +90,7 @@ class Deinterlacer:
 
 
 class _Filter:
-    """bwdif for frames of one size and kind."""
+    """bwdif for frames of one size and format."""
 
     def __init__(self, like: av.VideoFrame, mode: str) -> None:
         self._kind = _kind(like)
@@ -133,7 +133,7 @@ def _kind(frame: av.VideoFrame) -> tuple[int, int, str, int, int]:
 
 
 def _scaled(frame: av.VideoFrame, factor: Fraction) -> av.VideoFrame:
-    """The frame itself, its times counted in a time base that is so many times as fine."""
+    """The frame with its times in a time base that is so many times as fine."""
     if frame.pts is not None:
         frame.pts = int(frame.pts * factor)
     if frame.duration:

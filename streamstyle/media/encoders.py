@@ -1,5 +1,4 @@
-"""Which encoder makes the pictures of a film or stream: the CPU's, or H.264 by a graphics chip that is tried
-beforehand."""
+"""Choice of the video encoder: the CPU's, or a graphics chip's H.264 after a trial."""
 
 from __future__ import annotations
 
@@ -24,8 +23,8 @@ from streamstyle.types import StreamInfo
 
 @dataclass(frozen=True)
 class HardwareEncoder:
-    """One maker's H.264. name: FFmpeg's. film, live: its options, in which {quality} stands for the CRF and
-    {most} and {usual} for bits a second. needs: what must be there for it to open."""
+    """H.264 of one maker. name: FFmpeg's. film, live: its options, where {quality} stands for the CRF and
+    {most} and {usual} for bits per second. needs: requirements for it to open."""
 
     name: str
     film: Mapping[str, str]
@@ -89,12 +88,12 @@ def choose_encoder(
     quality: int,
     most: int | None = None,
 ) -> VideoEncoder:
-    """The encoder that is opened: `usual`, the CPU's, where `asked` is cpu; the first hardware encoder that
-    opens where it is auto; else the one of `HARDWARE` with this name.
+    """The encoder to use: `usual`, the CPU's, if `asked` is cpu; the first hardware encoder that opens for
+    auto; else the one of `HARDWARE` with this name.
 
-    output: for people. quality, most: see `HardwareEncoder.options`. What was taken, and why nothing else,
-    goes to `notes`. Raises SinkError where a hardware encoder was named and does not encode frames like those
-    of `info` here.
+    output: for messages. quality, most: see `HardwareEncoder.options`. The choice and its reasons go to
+    `notes`. Raises SinkError if a hardware encoder was named and does not encode frames like those of `info`
+    here.
     """
     if asked == "cpu":
         return usual
@@ -128,7 +127,7 @@ def _unfit(usual: VideoEncoder, info: StreamInfo) -> str:
 
 
 def refusal(encoder: VideoEncoder, info: StreamInfo) -> str:
-    """Why this encoder does not encode frames like those of `info`; empty if it does: it just has."""
+    """Why this encoder does not encode frames like those of `info`; empty if it just did."""
     packets: list[Packet[VideoStream]] = []
     step = max(round(1 / ((info.rate or 30) * info.time_base)), 1)
     try:
@@ -146,7 +145,7 @@ def refusal(encoder: VideoEncoder, info: StreamInfo) -> str:
 
 
 def check_size(encoder: VideoEncoder, muxer: str, info: StreamInfo, output: str) -> None:
-    """Raise SinkError where the encoder does not open for pictures of this size. muxer: FFmpeg's name."""
+    """Raise SinkError if the encoder does not open for pictures of this size."""
 
     def takes(codec: Codec) -> bool:
         least, most = codec.sides
@@ -173,21 +172,21 @@ def check_size(encoder: VideoEncoder, muxer: str, info: StreamInfo, output: str)
 
 
 def refusal_of(name: str) -> str:
-    """Why this one of `HARDWARE` encodes no film of a usual size and rate; empty if it does."""
+    """Why this entry of `HARDWARE` encodes no film of a usual size and rate; empty if it does."""
     info = StreamInfo("", 640, 360, Fraction(30), Fraction(1, 90_000), 0, Fraction(1), "bt709", 0)
     hardware = HARDWARE[name]
     return refusal(VideoEncoder(hardware.name, hardware.options(18, None), "nv12"), info)
 
 
 def pixel_format(stream: VideoStream) -> str:
-    """What the stream's encoder takes."""
+    """Pixel format of the stream's encoder."""
     return stream.codec_context.pix_fmt or "yuv420p"
 
 
 def video_stream(
     container: OutputContainer, encoder: VideoEncoder, info: StreamInfo, notes: list[str]
 ) -> VideoStream:
-    """A video stream of this encoder and size, tagged with the colours that `from_rgb` makes."""
+    """A video stream of this encoder and size, tagged with the colours of `from_rgb`."""
     stream = container.add_stream(encoder.name, rate=info.rate or 30, options=dict(encoder.options))
     assert isinstance(stream, VideoStream)
     context = stream.codec_context

@@ -1,4 +1,4 @@
-"""One clock for all streams of a film, from zero on, whatever its own clock did."""
+"""One clock for all streams of a film, from zero on, even if the film's own clock jumps."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from av.container import InputContainer
 from av.packet import Packet
 
 FAR_SECONDS = 10
-"""A film that begins later than this was cut out of a longer time line, whatever holds it."""
+"""A later start than this means that the film was cut out of a longer time line, in any container."""
 
 _GAP_SECONDS = 10
-"""A step forward by more than this is a break of the clock where the container keeps the sender's."""
+"""Steps forward by more than this break the clock in containers that keep a sender's clock."""
 
 _LONGEST_GAP = 30 * 3600
-"""The same for containers with a time line of their own, in which gaps are meant."""
+"""The same for containers with their own time line, where gaps are meant."""
 
 _BACK = Fraction(1, 10)
-"""Seconds that decoding times may run back: damage and rounding do that much."""
+"""Seconds that decoding times may run back: damage and rounding cause that much."""
 
 _READ_AHEAD = 256
 """Packets that are read to see whether a break lasts."""
@@ -33,8 +33,8 @@ _TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: the clock in the file is a se
 
 @dataclass
 class _StreamClock:
-    """One stream. ticks: added to its own times, in its time base, as of this `segment`. last, due: where its
-    last packet lies, and ends, in order of decoding. end: where its pictures shown so far end."""
+    """Clock of one stream. ticks: added to its times, in its time base, in this `segment`. last, due: place
+    and end of its last packet, in decoding order. end: end of its pictures so far."""
 
     time_base: Fraction
     segment: int
@@ -61,15 +61,15 @@ class _StreamClock:
 
 
 class FilmClock:
-    """Gives the packets of an open film times that begin at 0 and go on one frame after where they break.
+    """Gives the packets of an open film times that begin at 0 and continue one frame after each break.
 
-    Every reader of a film that passes all its packets through `placed`, in their order, gets the same times.
-    As in FFmpeg's program, a step back breaks the clock, or one forward by more than 10 s (30 h in containers
-    whose times are a time line, as mp4 and Matroska: gaps are meant there); all streams are shifted together.
-    Times of a single packet that the next one does not confirm are damage. A start of up to 10 s is kept
-    where the container has a time line: it may be meant.
+    Every reader that passes all its packets through `placed`, in order, gets the same times. As in FFmpeg's
+    program, the clock breaks at a step back, or at a step forward by more than 10 s (30 h in containers with
+    a time line, such as mp4 and Matroska, where gaps are meant). All streams are shifted together. A time
+    stamp that the next packet does not confirm is damage. A start of up to 10 s is kept if the container has
+    a time line, because it may be meant.
 
-    start: seconds by the film's own clock that are 0 here. breaks: how often it broke so far.
+    start: seconds of the film's own clock that become 0. breaks: number of breaks so far.
     """
 
     def __init__(self, container: InputContainer) -> None:
@@ -84,7 +84,7 @@ class FilmClock:
         self._ahead: deque[Packet[Any]] = deque()
 
     def placed(self, packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
-        """The same packets with their times on this clock."""
+        """The same packets with times on this clock."""
         while True:
             try:
                 packet = self._ahead.popleft() if self._ahead else next(packets)
@@ -128,7 +128,8 @@ class FilmClock:
         )
 
     def _ticks_for(self, line: _StreamClock, packet: Packet[Any]) -> int:
-        """Where the clock broke in another stream, packets from before that may still come in this one."""
+        """Ticks for a packet after the clock broke in another stream: packets from before the break may still
+        follow."""
         if line.segment != self._segment:
             ticks = round(self._offset / line.time_base)
             if packet.dts is None or line.last is None or line.goes_on(packet, ticks):
@@ -164,8 +165,8 @@ class FilmClock:
         return line.ticks
 
     def _overlap(self, line: _StreamClock, offset: Fraction, packets: Iterator[Packet[Any]]) -> Fraction:
-        """Seconds by which other streams, with this offset, would go on before they have ended: sound and
-        pictures of what was joined are not of one length."""
+        """Seconds by which other streams, with this offset, would continue before they have ended: sound and
+        pictures of joined parts differ in length."""
         waited = {
             index: other
             for index, other in self._lines.items()
@@ -186,7 +187,7 @@ class FilmClock:
         return longest
 
     def _reached_by_another(self, line: _StreamClock, placed: int) -> bool:
-        """Is another stream there without a break?"""
+        """True if another stream arrives there without a break."""
         return any(
             abs(other.due * other.time_base - placed * line.time_base) < _GAP_SECONDS
             for other in self._lines.values()
@@ -194,7 +195,7 @@ class FilmClock:
         )
 
     def _coming(self, packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
-        """The packets that follow, which stay to be placed."""
+        """The following packets, which remain to be placed."""
         yield from list(self._ahead)
         for packet in islice(packets, max(_READ_AHEAD - len(self._ahead), 0)):
             self._ahead.append(packet)

@@ -1,4 +1,4 @@
-"""Films as they are opened: files, and those that lie on a web server."""
+"""Opening of films: files, and films on a web server."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _WEB = ("http://", "https://")
 
 
 def is_on_the_web(url: str) -> bool:
-    """Does `url` name something on a web server?"""
+    """True if `url` names something on a web server."""
     return url.lower().startswith(_WEB)
 
 
 def is_film(url: str) -> bool:
-    """Can `open_film` open what a source that is not live says it is?"""
+    """True if `open_film` can open a source that is not live."""
     return is_on_the_web(url) or is_regular(url) or is_kept(url)
 
 
@@ -50,7 +50,7 @@ _FOR_STREAMS = ("probesize", "analyzeduration")
 
 
 def has_an_end(opening: LiveInput, container: InputContainer) -> bool:
-    """Is what was opened a film that lies on a server as a whole, and no stream?"""
+    """True if the opened input is a whole film on a server, and no stream."""
     if not opening.film:
         return False
     if "hls" in container.format.name:  # a playlist that will not grow tells how long it is

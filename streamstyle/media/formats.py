@@ -1,4 +1,5 @@
-"""The containers that are read, and one table from file suffix to muxer, codecs and options to write."""
+"""Containers: those that can be read, and one table from file suffix to muxer, codecs and options for
+writing."""
 
 from __future__ import annotations
 
@@ -81,7 +82,7 @@ class OutputFormat:
     timed: bool = True
 
     def options(self, time_base: Fraction) -> dict[str, str]:
-        """What to open the muxer with, for video with this time base."""
+        """Options of the muxer for video with this time base."""
         options = _EVERYWHERE | dict(self.muxer_options)
         scale = time_base.denominator
         if self.muxer in {"mp4", "mov"} and scale < 2**31:

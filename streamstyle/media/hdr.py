@@ -1,10 +1,10 @@
-"""HDR pictures, PQ or HLG, brought to what an SDR screen shows of them.
+"""HDR pictures, PQ or HLG, converted for SDR screens.
 
-By the transfer functions of BT.2100, HLG's system gamma for a screen of 1000 cd/m2, 203 cd/m2 as the white of
-SDR (BT.2408) and BT.1886's gamma of 2.4. Primaries are converted in linear light, and what BT.709 cannot show
-is clipped, as in BT.2407's simple method. What is brighter than 85 % of white is compressed by Reinhard's
-curve for a known peak, begun at that knee: everything below comes out as it was graded, and white itself at
-247 of 255 for a peak of 1000. (BT.2390's spline for that peak begins at 92 cd/m2, and shows white at 231.)
+Transfer functions of BT.2100, HLG's system gamma for a screen of 1000 cd/m2, 203 cd/m2 as the white of SDR
+(BT.2408), and BT.1886's gamma of 2.4. Primaries are converted in linear light; colours outside BT.709 are
+clipped, as in BT.2407's simple method. Light above 85 % of white is compressed by Reinhard's curve for a
+known peak, starting at that knee: everything below stays as it was graded, and white itself is 247 of 255 for
+a peak of 1000. (BT.2390's spline for that peak begins at 92 cd/m2, and shows white at 231.)
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from streamstyle.media.side_data import side_data
 from streamstyle.types import Picture
 
 WHITE = 203.0
-"""cd/m2 that SDR shows as white, BT.2408."""
+"""cd/m2 that becomes SDR white, BT.2408."""
 PEAK = 1000.0
-"""cd/m2 of the brightest in a PQ film that does not say, and in any HLG film."""
+"""cd/m2 of the brightest light in a PQ film that does not declare it, and in any HLG film."""
 KNEE = 0.85
 """Share of white above which highlights are compressed."""
 
@@ -54,13 +54,13 @@ _PRIMARIES = {
 
 
 def transfer_of(frame: av.VideoFrame) -> str:
-    """PQ or HLG; empty for all others, which SDR screens show as they are."""
+    """PQ or HLG; empty for all others, which SDR screens show directly."""
     return _TRANSFERS.get(int(frame.color_trc), "")
 
 
 @dataclass(frozen=True)
 class Grading:
-    """For which light a film was graded. transfer: PQ or HLG. primaries: the tag of H.273. peak: cd/m2."""
+    """Light for which a film was graded. transfer: PQ or HLG. primaries: the tag of H.273. peak: cd/m2."""
 
     transfer: str
     primaries: int
@@ -127,16 +127,16 @@ def pq_light(signal: _Rows) -> _Rows:
 
 
 def hlg_scene(signal: _Rows) -> _Rows:
-    """The scene's light in 0..1 of HLG's signal in 0..1 (BT.2100, table 5)."""
+    """Scene light in 0..1 of HLG's signal in 0..1 (BT.2100, table 5)."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
 
 
 def shoulder(light: Linear, peak: float) -> Linear:
-    """The shown share of light in units of white, 0..1, if the brightest is `peak` in the same units.
+    """Displayed light in units of white, 0..1, for a brightest light of `peak` in the same units.
 
-    The light itself up to the knee; from there equation 4 of Reinhard et al., Photographic Tone Reproduction
-    for Digital Images (2002): of slope 1 at the knee, white at the peak. No compression where that is white.
+    Equals the light up to the knee; from there equation 4 of Reinhard et al., Photographic Tone Reproduction
+    for Digital Images (2002): slope 1 at the knee, white at the peak. No compression if the peak is white.
     """
     room = np.float32(1 - KNEE)
     most = max((peak - KNEE) / (1 - KNEE), 1)
@@ -154,7 +154,7 @@ def looked_up(codes: Any, table: NDArray[Any]) -> Any:
 
 
 def _has_wide_tables() -> bool:
-    """OpenCV before 4.12 looks up 8 bits only."""
+    """True if OpenCV looks up 16 bits; before 4.12 it looks up 8 bits only."""
     try:
         cv2.LUT(np.zeros((1, 1), np.uint16), np.zeros((1, 2**16), np.float32))
     except cv2.error:
@@ -175,7 +175,7 @@ def _to_xyz(primaries: tuple[tuple[float, float], ...]) -> _Rows:
 
 
 def _told_peak(frame: av.VideoFrame) -> float:
-    """cd/m2 of the brightest pixel, or else of the screen that the film was graded on; 0 if nothing tells."""
+    """Declared cd/m2 of the brightest pixel, or else of the mastering screen; 0 if neither is declared."""
     levels = side_data(frame, "CONTENT_LIGHT_LEVEL")
     if len(levels) >= 8 and (brightest := struct.unpack_from("=I", levels)[0]):
         return float(brightest)

@@ -1,4 +1,4 @@
-"""Frames of another size than the output was opened for."""
+"""Fitting of frames whose size differs from the output's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamstyle.types import Frame, Picture
 
 
 def letterboxed(picture: Picture, width: int, height: int) -> Picture:
-    """The picture (h, w, 3) as large as fits (height, width, 3), amid black; itself where it fits."""
+    """The picture (h, w, 3) scaled to fit (height, width, 3) on black; unchanged if it has that size."""
     if picture.shape[:2] == (height, width):
         return picture
     box = _Box.inside(picture, width, height)
@@ -22,11 +22,11 @@ def letterboxed(picture: Picture, width: int, height: int) -> Picture:
 
 
 class Fitted:
-    """Stands around `process`, which then sees frames of one size only, whatever the source sends.
+    """Wraps `process`, so that it gets frames of one size only.
 
-    Fitting before painting keeps engine, masks and the detector's past: a change of size costs no frame. What
-    is beside a picture of another shape is painted as its edge goes on, so that the painting's colours do not
-    turn with it, and black afterwards.
+    Fitting before painting keeps engine, masks and the detector's history, so a change of size costs no
+    frame. The border beside a picture of another shape is painted as a continuation of its edge, so that it
+    does not change the painting's colours, and black afterwards.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class _Box:
-    """Where a picture of another shape lies in the middle of a frame, in pixels."""
+    """Place of a picture of another shape in the middle of a frame, in pixels."""
 
     top: int
     left: int

@@ -1,4 +1,4 @@
-"""One time for all that a live source gives, over any number of connections."""
+"""One clock for a live source over any number of connections."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from statistics import median
 TIME_BASE = Fraction(1, 90_000)
 
 JUMP_SECONDS = 2.0
-"""Time stamps that run ahead of the clock by more than this, or back, are of another time line."""
+"""Time stamps that run back, or ahead of the clock by more than this, belong to another time line."""
 
 _NEAR_SECONDS = 10.0
 _CATCH_UP_SECONDS = 1.0
 
 _AHEAD = 0.1
-"""Seconds that stamps may run ahead of the clock: what comes sooner was held up before it was first seen."""
+"""Seconds that stamps may run ahead of the clock: an earlier frame was delayed before it was first seen."""
 
 _LATE = 0.25
-"""Seconds that a frame may be late before it was held up, or time was lost."""
+"""Seconds of delay after which a frame was held up, or time was lost."""
 
 _SETTLED = 0.5
-"""Seconds in which a source that was merely held up has gained half of that at least."""
+"""Seconds within which a source that was merely held up regains at least half of that."""
 
 
 class LiveClock:
-    """Numbers frames and gives them time stamps that begin at 0, never run back, and go on in silence.
+    """Numbers frames and gives them time stamps that begin at 0, never run back, and go on without input.
 
-    Within a connection the steps are the source's own. Where a connection begins, or its time stamps jump,
-    the next frame is stamped with the time since the first one of all. Stamps keep to that time: those of a
-    backlog that would run ahead of it are held back, and where frames stay late, since the source's clock
-    stood while it was gone, they go on by the wall clock. Its offset also holds for the sound. jumps: how
-    often time stamps jumped within a connection. stale: the last frame was held up, and came so soon after
-    the one before that newer ones follow at once.
+    Within a connection the steps are the source's own. At the start of a connection, or when time stamps
+    jump, the next frame is stamped with the time since the first frame of all. Stamps follow that time: a
+    backlog that would run ahead is held back. If frames stay late, because the source's clock stopped while
+    it was gone, stamps follow the wall clock. The same offset applies to sound. jumps: number of jumps within
+    a connection. stale: True if the last frame was delayed and came so soon after the previous one that newer
+    ones follow at once.
     """
 
     def __init__(self) -> None:
@@ -49,14 +49,14 @@ class LiveClock:
         self.stale = False
 
     def connect(self) -> None:
-        """The next frame is of a new connection, with time stamps of its own."""
+        """Start of a new connection: the next frame has time stamps of its own."""
         self._offset = self._late = None
 
     def place(self, stamp: float | None, now: float) -> int:
         """Ticks of `TIME_BASE` for the frame with this time stamp of its source in seconds, if it has one.
 
-        now: `time.monotonic()`. Among stamped frames one without a stamp, as damage leaves it, follows the
-        one before by its step: when it came tells nothing.
+        now: `time.monotonic()`. Among stamped frames, a frame without a stamp, as damage leaves it, follows
+        the previous one by its step: its time of arrival says nothing.
         """
         if self._start is None:
             self._start = now
@@ -78,7 +78,7 @@ class LiveClock:
         return self._ticks
 
     def _placed(self, stamp: float, last: float, on_time: float) -> float:
-        """Where the stamp lies; moves the offset where it must."""
+        """Place of a stamp; moves the offset if necessary."""
         if self._offset is not None:
             placed = stamp + self._offset
             if not last - JUMP_SECONDS < placed < on_time + JUMP_SECONDS:
@@ -98,12 +98,12 @@ class LiveClock:
 
     @property
     def waiting(self) -> bool:
-        """Has the connection given no frame yet?"""
+        """True until the connection has given a frame."""
         return self._offset is None
 
     def seconds(self, stamp: float) -> float | None:
-        """Where the source's time stamp lies on this clock; None before the first frame of a connection, and
-        far from the last one, where stamps are not to be believed."""
+        """Place of the source's time stamp on this clock; None before the first frame of a connection, and
+        for implausible stamps far from the last one."""
         if self._offset is None or self._ticks is None:
             return None
         placed = stamp + self._offset
@@ -111,14 +111,14 @@ class LiveClock:
 
 
 class Pace:
-    """Holds back what comes faster than it is to be shown."""
+    """Delays frames that arrive faster than they are to be shown."""
 
     def __init__(self) -> None:
         self._start: float | None = None
 
     def hold(self, seconds: float, stopped: Callable[[], bool]) -> None:
-        """Wait until a frame of this presentation time is due; the first is due at once. One that is late by
-        more than a second makes all that follow later. Returns early when stopped."""
+        """Wait until a frame of this presentation time is due; the first is due at once. A frame that is more
+        than a second late delays all that follow. Returns early when stopped."""
         now = time.monotonic()
         if self._start is None or now - self._start > seconds + _CATCH_UP_SECONDS:
             self._start = now - seconds
@@ -126,14 +126,14 @@ class Pace:
 
 
 def wait_until(moment: float, stopped: Callable[[], bool]) -> None:
-    """Sleep to this `time.monotonic()`; returns early, within a twentieth of a second, when stopped."""
+    """Sleep until this `time.monotonic()`; returns within a twentieth of a second when stopped."""
     while (wait := moment - time.monotonic()) > 0 and not stopped():
         time.sleep(min(wait, 0.05))
 
 
 def measured_rate(stamps: list[float], declared: Fraction | None) -> Fraction | None:
-    """Frames per second by the median step between these time stamps in seconds: the declared rate where it
-    is that within 3 %; None where there is nothing to measure and nothing was declared."""
+    """Frames per second from the median step between these time stamps in seconds: the declared rate if it is
+    within 3 % of that; None without time stamps and declared rate."""
     steps = [b - a for a, b in pairwise(stamps) if b > a]
     if len(steps) < 3:
         return declared

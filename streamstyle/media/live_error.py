@@ -1,4 +1,4 @@
-"""Why a live input could not be opened or read, in words that say what to do."""
+"""Failures of live inputs, in words that say what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULT_PORT = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 
 
 
 def live_error(opening: LiveInput, error: BaseException, complaint: str = "") -> SourceError:
-    """What failed while the input was opened or read. complaint: of the program that reads it, if any."""
+    """The failure to open or read an input. complaint: message of the program that reads it, if any."""
     if opening.device:
         number, _, words = complaint.partition(" ")
         if number.isdigit():  # told by the child that reads it
@@ -34,7 +34,7 @@ def live_error(opening: LiveInput, error: BaseException, complaint: str = "") ->
 
 
 def no_picture(opening: LiveInput) -> SourceError:
-    """The input opened, and shows nothing."""
+    """The failure of an input that opened and shows nothing."""
     return SourceError(f"{opening.name} sends no picture that can be decoded: name a stream with video.")
 
 
@@ -69,7 +69,7 @@ def _known(host: str) -> bool:
 
 
 def _answered(url: str, error: BaseException) -> str:
-    """What the error's kind alone tells; empty if nothing."""
+    """Meaning of the error's type alone; empty if unknown."""
     scheme = urlsplit(url).scheme
     if isinstance(error, av.ExitError | TimeoutError):
         return "sends nothing in time: check that something is sent there."

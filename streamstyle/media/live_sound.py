@@ -1,7 +1,7 @@
-"""The sound of a live source: written as it comes, read by each sink up to the picture that it writes.
+"""Sound of a live source: written as it arrives, read by each sink up to the picture that it writes.
 
-A sink asks for sound up to the time stamp of a frame that it got late, so sound is as late as the picture
-and stays in step with it, whatever the delay and however many frames were dropped.
+A sink asks for sound up to the time stamp of a frame that reached it late. So sound has the picture's delay
+and stays in step, whatever the delay and however many frames were dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from streamstyle.media.scene.sound import SOUND_RATE
 
 KEPT_SECONDS = 20
-"""Sound older than this is forgotten: no sink is that late."""
+"""Age after which sound is dropped: no sink is that late."""
 
 
 class SoundBuffer:
@@ -25,7 +25,8 @@ class SoundBuffer:
         self._chunks: deque[tuple[int, NDArray[np.float32]]] = deque()
 
     def add(self, samples: NDArray[np.float32], time: float) -> None:
-        """samples: (n, 2) in -1..1, 48 kHz, not changed later. time: of the first, on the frames' clock."""
+        """Add samples: (n, 2) in -1..1, 48 kHz, not changed later. time: of the first one, on the frames'
+        clock."""
         first = round(time * SOUND_RATE)
         self._chunks.append((first, samples))
         while self._chunks[0][0] < first - KEPT_SECONDS * SOUND_RATE:
@@ -44,7 +45,7 @@ class SoundBufferReader:
         self._at: int | None = None
 
     def until(self, time: float) -> NDArray[np.float32]:
-        """See `SoundReader`. Where chunks overlap the later is heard; a jump back in time gives nothing."""
+        """See `SoundReader`. Of overlapping chunks the later is used; a jump back in time gives nothing."""
         end = round(time * SOUND_RATE)
         start = end if self._at is None else self._at
         if end - start > KEPT_SECONDS * SOUND_RATE:

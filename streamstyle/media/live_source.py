@@ -1,4 +1,4 @@
-"""One connection to a live input: a camera, a screen or a stream, decoded as it comes."""
+"""One connection to a live input (camera, screen or stream), decoded as it arrives."""
 
 from __future__ import annotations
 
@@ -42,17 +42,16 @@ _ROUNDED_SAMPLES = 0.05 * SOUND_RATE
 
 
 class LiveSource:
-    """A live input as a Source, once: what ends or stalls raises SourceError, and is over.
+    """A live input as a Source, for one connection. An end or a stall raises SourceError.
 
-    Blocks for `limits.read` seconds at most. Frames of another size than the first simply have another shape.
-    Their time stamps are those of `clock`, which outlives the connection; sound goes to `sound`, if there is
-    any, on the same clock. A film that comes over the network faster than it plays is held back to its pace
-    and ends as files do.
+    Blocks for at most `limits.read` seconds. Frames of another size than the first simply have another shape.
+    Their time stamps are those of `clock`, which outlives the connection; sound goes to `sound`, if any, on
+    the same clock. A film that arrives over the network faster than it plays is held back to its pace, and
+    ends as files do.
 
-    measure: read some frames ahead, and give the rate that their time stamps have. container: the opened
-    input, None to open it. deinterlace: see `Deinterlacer`, which holds interlaced pictures back until the
-    next is there. Counters: as
-    `FileSource`'s, and `stale`, pictures that were held up and passed over for newer ones.
+    measure: read some frames ahead, and report the rate of their time stamps. container: the opened input,
+    None to open it. deinterlace: see `Deinterlacer`, which holds interlaced pictures back until the next has
+    arrived. Counters: as `FileSource`'s, and `stale`, delayed pictures that were skipped for newer ones.
     """
 
     def __init__(
@@ -198,8 +197,9 @@ class LiveSource:
             self._pipe.timeout = self._limits.read
 
     def _read_ahead(self, stream: VideoStream, until: float) -> None:
-        """Read enough pictures to measure their rate, and past those that were sent before we came: from
-        there on each has to be waited for. What is over by then was a film, whose server told no length."""
+        """Read enough pictures to measure their rate, and past those that were sent before the start: from
+        there on each has to be waited for. An input that ends here was a film whose server declared no
+        length."""
         wanted = _MEASURED_FRAMES if self._measure else 1
         started, waited = time.monotonic(), False
         while (len(self._heads) < wanted or not (waited or self._pace)) and started < until:
@@ -277,8 +277,8 @@ class LiveSource:
     def _decoded(
         self, container: InputContainer, stream: VideoStream, *, ends: bool
     ) -> Iterator[av.VideoFrame]:
-        """Pictures in presentation order; sound is heard on the way. None for a whole time-out raises, even
-        where other packets come."""
+        """Pictures in presentation order; sound is decoded on the way. A whole time-out without a picture
+        raises, even if other packets arrive."""
         seen = time.monotonic()
         limit = self._limits.open
         for packet in self._packets(container, ends=ends):
@@ -308,8 +308,8 @@ class LiveSource:
         return pictures
 
     def _shown(self, picture: av.VideoFrame) -> Iterator[Frame]:
-        """The picture as promised to the world, when it is due; nothing where it cannot be converted, or was
-        held up and newer ones are here."""
+        """The converted picture when it is due; nothing if it cannot be converted, or was delayed and newer
+        ones are here."""
         stamp = picture.time
         if self._pace is not None and stamp is not None:
             self._pace.hold(stamp, lambda: self._stopped)
@@ -356,7 +356,7 @@ class LiveSource:
 
 
 class _AudioDecoder:
-    """Decodes one sound stream into a SoundBuffer, once the clock knows where it lies."""
+    """Decodes one sound stream into a SoundBuffer, once the clock knows its place."""
 
     def __init__(self, stream: AudioStream, clock: LiveClock, sound: SoundBuffer) -> None:
         self.index = stream.index
@@ -368,7 +368,7 @@ class _AudioDecoder:
         self._waiting: list[tuple[float, np.ndarray[Any, np.dtype[np.float32]]]] = []
 
     def decode(self, packet: Packet[Any]) -> None:
-        """Damaged sound is a gap, no reason to lose the picture."""
+        """Decode a packet. Damaged sound is a gap and no reason to lose the picture."""
         try:
             for decoded in self._stream.decode(packet):
                 for frame in self._resampler.resample(decoded):
@@ -384,7 +384,7 @@ class _AudioDecoder:
         self.anchored()
 
     def anchored(self) -> None:
-        """Pass on what was heard, if pictures have told where it lies on the clock."""
+        """Pass on decoded sound, once pictures have shown its place on the clock."""
         while self._waiting:
             stamp, samples = self._waiting[0]
             at = self._clock.seconds(stamp)

@@ -1,4 +1,4 @@
-"""What a live url means to FFmpeg: one table row per scheme."""
+"""FFmpeg's way to open a live url: one table row per scheme."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ HTTP_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto,data"
 
 @dataclass(frozen=True)
 class LiveInput:
-    """How FFmpeg opens a live input.
-
-    url: what the user named. file: what FFmpeg is given. format: its demuxer, None to find out.
-    attempts: options, those of the first attempt that opens count. child: read it through an `ffmpeg` program
-    where the library lacks the protocol. film: may be a film with an end, that comes faster than it plays.
-    device: belongs to this machine.
-    """
+    """FFmpeg's way to open a live input."""
 
     url: str
+    """As the user named it."""
     file: str
+    """As FFmpeg is given it."""
     format: str | None = None
+    """Demuxer; None to probe."""
     attempts: tuple[Mapping[str, str], ...] = field(default=({},))
+    """Options to try; the first that open are used."""
     child: bool = False
+    """Read through an `ffmpeg` program, because the library lacks the protocol."""
     film: bool = False
+    """May be a film with an end, which arrives faster than it plays."""
     device: bool = False
+    """Belongs to this machine."""
 
     @property
     def name(self) -> str:
@@ -48,10 +49,12 @@ class LiveInput:
 
 @dataclass(frozen=True)
 class LiveLimits:
-    """Seconds. open: for a connection to give its first picture. read: without anything from an open one."""
+    """Time-outs in seconds."""
 
     open: float = 10.0
+    """For a connection to give its first picture."""
     read: float = 5.0
+    """Without data from an open connection."""
 
 
 _PATTERNS = {
@@ -63,7 +66,7 @@ _PATTERNS = {
 
 
 def live_input_of(url: str) -> LiveInput:
-    """How to open `url`, whose scheme is one of `LIVE`. Raises ConfigError for options that make no sense."""
+    """The way to open `url`, whose scheme is one of `LIVE`. Raises ConfigError for invalid options."""
     return LIVE[url.partition(":")[0].lower()](url)
 
 

@@ -1,10 +1,12 @@
-"""A frame as a message of two parts, and back: docs/wire-format.md, version 1.
+"""Frames as messages of two parts: docs/wire-format.md, version 1.
 
-First a JSON object whose first key is `topic`, so that a subscription to a prefix works; then the raw bytes.
-The object has the keys of imagezmq (`msg`, `dtype`, `shape`) and of vidgear's NetGear (`terminate_flag`,
-`compression`, `message`, `pattern`) too, so that their receivers read it, and what they send is read here.
+The first part is a JSON object whose first key is `topic`, so that a subscription to a prefix works; the
+second is raw bytes. The object also has the keys of imagezmq (`msg`, `dtype`, `shape`) and of vidgear's
+NetGear (`terminate_flag`, `compression`, `message`, `pattern`), so that their receivers read it, and their
+messages are read here.
 
-What comes in is not trusted: every header is checked for types, ranges and the length of what follows it.
+Received messages are not trusted: every header is checked for types, ranges and the length of the second
+part.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Format(StrEnum):
-    """How the bytes of a picture are to be read. `bgr24` is OpenCV's order."""
+    """Layout of a picture's bytes. `bgr24` is OpenCV's order."""
 
     BGR24 = "bgr24"
     RGB24 = "rgb24"
@@ -51,17 +53,20 @@ _Text: TypeAlias = Annotated[str, Meta(max_length=256)]
 
 
 class RingSlot(msgspec.Struct, frozen=True):
-    """Where in a shared-memory ring the bytes of a picture lie, see `ring`. `serial` tells a later picture
-    in the same place from this one."""
+    """Place of a picture in a shared-memory ring, see `ring`."""
 
     ring: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+    """Name of the ring's file."""
     offset: _Count
+    """Start of the slot in bytes."""
     bytes: _Count
+    """Length of the picture."""
     serial: _Count
+    """Distinguishes this picture from later ones in the same place."""
 
 
 class Compression(msgspec.Struct, frozen=True):
-    """NetGear's note on a JPEG."""
+    """NetGear's description of a JPEG."""
 
     dct: bool = False
     ups: bool = False
@@ -69,38 +74,49 @@ class Compression(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The first part of a message.
-
-    seq: counts the frames that the publisher had, sent or not; None from other programs. stream: names one
-    run of the publisher: `seq` and `pts` begin anew with it. again: sent once more, for a new subscriber.
-    kind: what the second part is: a picture, a heat map (float32, tiles), nothing (of an event, or the end).
-    index, pts, duration: of `Frame`, in units of `time_base` (numerator, denominator) seconds; pts None where
-    it is not known. captured_at, published_at: Unix time in seconds, by the publisher's wall clock.
-    age: seconds from capture to publishing, by its monotonic clock. style, score, kinds, action: see `Frame`
-    and `FrameQuality`; score None where nothing judged the frame. slot: where the picture is, if not in the
-    second part. The keys from `msg` on are for other programs.
-    """
+    """The first part of a message. The keys from `msg` on are for other programs."""
 
     topic: _Text = ""
+    """Topic of the message."""
     again: bool = False
+    """True if sent once more, for a new subscriber."""
     seq: _Count | None = None
+    """Counts the publisher's frames, sent or not; None from other programs."""
     version: int | None = None
+    """Of the wire format; None from other programs."""
     stream: _Text = ""
+    """Names one run of the publisher: `seq` and `pts` start anew with it."""
     kind: _Kind = "picture"
+    """Content of the second part: a picture, a heat map (float32, tiles), or nothing for an event or the
+    end."""
     format: Format | None = None
+    """Layout of the picture; None if there is none."""
     size: tuple[_Length, _Length] | None = None
+    """(width, height) of the picture."""
     index: _Count = 0
+    """See `Frame`."""
     pts: _Ticks | None = None
+    """In units of `time_base`; None if unknown."""
     time_base: tuple[_Part, _Part] = (1, 1)
+    """Seconds per unit, as (numerator, denominator)."""
     duration: _Count = 0
+    """In units of `time_base`; 0 if unknown."""
     captured_at: _Clock = 0.0
+    """Unix time in seconds, by the publisher's wall clock."""
     published_at: _Clock = 0.0
+    """Unix time in seconds, by the publisher's wall clock."""
     age: _Clock = 0.0
+    """Seconds from capture to publishing, by the publisher's monotonic clock."""
     style: _Text = ""
+    """See `Frame`."""
     score: _Clock | None = None
+    """See `FrameQuality`; None without detection."""
     kinds: list[_Text] = []
+    """See `FrameQuality`."""
     action: _Text = ""
+    """See `FrameQuality`."""
     slot: RingSlot | None = None
+    """Place of the picture in shared memory; None if it is in the second part."""
     msg: Any = ""
     dtype: str = ""
     shape: tuple[Annotated[int, Meta(ge=0, le=LARGEST_SIDE)], ...] | str = ""
@@ -111,18 +127,18 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ours(self) -> bool:
-        """Was it written by streamstyle?"""
+        """True if streamstyle wrote it."""
         return self.version is not None
 
 
 def prefix(topic: str) -> bytes:
-    """With what every message of a topic begins: subscribe to this."""
+    """First bytes of every message of a topic: subscribe to these."""
     return f'{{"topic":"{topic}",'.encode()
 
 
 def marked(topic: str, *, again: bool) -> bytes:
-    """With what every message of a topic begins that is sent for the first time, or again: a publisher that
-    sorts its subscribers by this can send a frame again to one of them."""
+    """First bytes of every message of a topic that is sent for the first time, or again. A publisher that
+    sorts its subscribers by these can send a frame again to one of them."""
     return prefix(topic) + b'"again":' + (b"true" if again else b"false")
 
 
@@ -152,12 +168,12 @@ def heat_parts(
 
 
 def event_parts(frame: Frame, *, topic: str, seq: int, stream: str) -> tuple[bytes, bytes]:
-    """Both parts of the news that something was found in a frame; the second is empty."""
+    """Both parts of an event, a frame with an anomaly; the second is empty."""
     return _header(frame, "event", topic, seq, stream, (0,), "uint8"), b""
 
 
 def end_parts(*, topic: str, stream: str) -> tuple[bytes, bytes]:
-    """Both parts of the news that no frame follows; the second is empty."""
+    """Both parts of the end of a stream; the second is empty."""
     ending = Header(
         topic=topic,
         version=VERSION,
@@ -217,9 +233,9 @@ def _header(
 
 
 def parse(data: bytes, body: int) -> Header:
-    """The header of a message whose second part has `body` bytes, checked; `format` is set for a picture.
+    """The checked header of a message whose second part has `body` bytes; `format` is set for a picture.
 
-    Raises SourceError with one sentence of what is wrong with it.
+    Raises SourceError with one sentence on the fault.
     """
     if len(data) > HEADER_LIMIT:
         raise SourceError(
@@ -245,7 +261,7 @@ def parse(data: bytes, body: int) -> Header:
 
 
 def _picture(header: Header, body: int) -> Header:
-    """Find the format where another program sent it, and check that the bytes are as many as it needs."""
+    """Find the format of a picture from another program, and check the number of its bytes."""
     form = header.format or _foreign_format(header)
     if form is not Format.JPEG:
         channels = header.shape[2:]
@@ -266,7 +282,7 @@ def _picture(header: Header, body: int) -> Header:
 
 
 def _foreign_format(header: Header) -> Format:
-    """imagezmq and NetGear send OpenCV's pictures, or a JPEG, which has no shape."""
+    """Format of pictures from imagezmq and NetGear: OpenCV's order, or a JPEG, which has no shape."""
     if header.compression or not header.shape:
         return Format.JPEG
     return Format.GRAY if len(header.shape) == 2 or header.shape[2:] == (1,) else Format.BGR24
@@ -290,7 +306,7 @@ def _fits(header: Header, item: int, body: int) -> None:
 
 
 def heat_map(header: Header, body: Any) -> NDArray[np.float32]:
-    """The heat map of a message of that kind: float32 (rows, cols)."""
+    """The heat map of a message: float32 (rows, cols)."""
     assert not isinstance(header.shape, str)
     return np.frombuffer(body, "<f4").astype(np.float32).reshape(header.shape)
 
