@@ -1,4 +1,4 @@
-"""Outputs that are watched as they come: a film must not run through them faster than it is to be seen."""
+"""Pacing of films in outputs that are watched while they come."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LONGEST = 1.0  # a gap in the film must not keep a run from ending
 
 
 class FilmPacer:
-    """Waits until a film's frame is due; the first one is due at once, and after a gap time begins anew.
+    """Waits until a film's frame is due. The first frame is due at once; after a gap time starts anew.
 
-    Frames of a live source are due when they come.
+    Frames of a live source are due when they arrive.
     """
 
     def __init__(self, *, live: bool) -> None:
@@ -20,7 +20,7 @@ class FilmPacer:
         self._zero: float | None = None
 
     def wait_for(self, frame: Frame) -> None:
-        """Return when the frame is to be shown."""
+        """Return when the frame is due."""
         if self._live:
             return
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""An output for measuring: takes frames and throws them away."""
+"""An output for measuring: takes frames and discards them."""
 
 from __future__ import annotations
 

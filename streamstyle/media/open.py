@@ -1,6 +1,6 @@
-"""From what the user typed to a Source or a Sink: one table each.
+"""Sources and sinks from the user's words: one table each.
 
-What a row needs is imported when it is taken: a start need not wait for PyAV and ZeroMQ both.
+A row imports what it needs when it is used: a start need not wait for both PyAV and ZeroMQ.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def open_live(
     container: InputContainer | None = None,
     deinterlace: Deinterlacing = "auto",
 ) -> ReconnectingSource:
-    """A live input that comes back, on one clock and with one sound over all its connections. container: that
-    of the first one, None to open it."""
+    """A live input that reconnects, with one clock and one sound for all its connections. container: of the
+    first connection, None to open it."""
     from streamstyle.media.live_clock import LiveClock
     from streamstyle.media.live_sound import SoundBuffer
     from streamstyle.media.live_source import LiveSource
@@ -196,8 +196,8 @@ def open_live(
 
 
 def grouped(urls: Sequence[str]) -> tuple[str, ...]:
-    """The same outputs, all network addresses joined by `|` into the first: `open_sink` makes one sink of
-    them, which encodes once."""
+    """The same outputs, with all network addresses joined by `|` into the first: `open_sink` makes one sink
+    of them, which encodes once."""
     network = [url for url in urls if _scheme(url) in NETWORK]
     joined = {url: _AND.join(network) if url == network[0] else "" for url in network}
     return tuple(filter(None, (joined.get(url, url) for url in urls)))
@@ -222,7 +222,7 @@ def open_sink(
 
 
 def check_sink(url: str, info: StreamInfo, how: Encoding = USUAL) -> None:
-    """Raise what `open_sink` would, as far as that can be known without opening anything."""
+    """Raise the errors of `open_sink` that can be known without opening anything."""
     if is_file(url):
         _file(url, info, how, lambda _: None)
     elif _scheme(url) not in _SINKS:
@@ -230,7 +230,7 @@ def check_sink(url: str, info: StreamInfo, how: Encoding = USUAL) -> None:
 
 
 def is_file(url: str) -> bool:
-    """Does this url name a film that is written or read, a file or pipe?"""
+    """True if this url names a film that is written or read, a file or a pipe."""
     return _scheme(url) in {"", "pipe"}
 
 

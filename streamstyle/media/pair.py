@@ -1,4 +1,4 @@
-"""A film and another program's painting of it, read side by side as a source and an engine."""
+"""A film and another program's painting of it, read side by side as source and engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PaintedPair:
     """Implements `Source`: the original's pictures in the size and at the times of the painted film.
 
     The painted pictures wait in `painted` until the engine asks for them. The sound is the painted film's, or
-    the original's where that has none. Raises ConfigError while reading where one film ends before the other.
+    else the original's. Raises ConfigError while reading if one film ends before the other.
     """
 
     def __init__(self, original: Source, styled: Source) -> None:
@@ -39,7 +39,7 @@ class PaintedPair:
 
     @property
     def info(self) -> StreamInfo:
-        """Of the painted film; `url` is where the sound comes from."""
+        """Of the painted film; `url` is the source of the sound."""
         info, original = self._styled.info, self._original.info
         if info.audio_streams == 0 and original.audio_streams:
             return replace(info, url=original.url, audio_streams=original.audio_streams)
@@ -86,13 +86,13 @@ class PaintedPair:
         )
 
     def report(self) -> MediaReport:
-        """What both have to say."""
+        """Counters and notes of both films."""
         original, styled = self._original.report(), self._styled.report()
         return MediaReport(dict(styled.counters), (*original.notes, *styled.notes))
 
 
 class PaintedEngine:
-    """Implements `Engine`: hands out what the other program painted, in order."""
+    """Implements `Engine`: returns the other program's pictures, in order."""
 
     spec = EngineSpec("painted film", "uint8", "file", in_flight=0)
     busy_seconds = 0.0

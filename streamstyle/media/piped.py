@@ -1,4 +1,5 @@
-"""What the library cannot open here, or could not be stopped reading, read by a child and piped to us."""
+"""Inputs that the library cannot open, or whose reads cannot be stopped, read by a child process through a
+pipe."""
 
 from __future__ import annotations
 
@@ -28,14 +29,14 @@ _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux's fcntl.h
 
 @dataclass(frozen=True)
 class Program:
-    """A command line, which other users of the machine can read, and what goes to its standard input."""
+    """A command line, which other users of the machine can read, and its standard input."""
 
     command: list[str]
     given: str = ""
 
 
 def relay_program(opening: LiveInput) -> Program:
-    """Python, passing on a device as NUT."""
+    """Python with `device_relay`, passing on a device as NUT."""
     asked = {"file": opening.file, "format": opening.format, "attempts": [dict(a) for a in opening.attempts]}
     return Program(
         [sys.executable, "-P", str(Path(__file__).with_name("device_relay.py")), json.dumps(asked)]
@@ -43,7 +44,7 @@ def relay_program(opening: LiveInput) -> Program:
 
 
 def ffmpeg_program(url: str, timeout: float) -> Program:
-    """The `ffmpeg` program, passing on a stream as MPEG-TS. Raises SourceError where there is none."""
+    """The `ffmpeg` program, passing on a stream as MPEG-TS. Raises SourceError if there is none."""
     program = shutil.which("ffmpeg")
     if program is None:
         raise SourceError(
@@ -72,12 +73,11 @@ def _joined(url: str, options: Mapping[str, str]) -> str:
 
 
 class ChildPipe:
-    """What a child writes to its standard output, as a file that PyAV reads.
+    """A child's standard output, as a file that PyAV reads.
 
     The file ends when the child does, when nothing comes for `timeout` seconds, which may be changed, and
-    when `stopped`: FFmpeg's demuxers go on reading after an error, but not after the end. timed_out: is that
-    why it ended?
-    Raises SourceError where pipes cannot be waited for.
+    when `stopped`: FFmpeg's demuxers go on reading after an error, but not after the end. timed_out: True if
+    a time-out ended it. Raises SourceError if the system cannot wait for pipes.
     """
 
     def __init__(self, program: Program, timeout: float, stopped: Callable[[], bool]) -> None:
@@ -114,13 +114,13 @@ class ChildPipe:
         return b""
 
     def complaint(self) -> str:
-        """What the child said went wrong, in its last line; empty if nothing."""
+        """The last line of the child's error output; empty if there is none."""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").splitlines()
         return lines[-1] if lines else ""
 
     def close(self) -> None:
-        """End the child; again does nothing."""
+        """End the child; calling it again does nothing."""
         if self._pipe.closed:
             return
         self._ready.close()

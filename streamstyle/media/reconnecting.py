@@ -1,4 +1,4 @@
-"""A live source that comes back after it stalled, ended or could not be reached."""
+"""A live source that reconnects after it stalled, ended or could not be reached."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from streamstyle.types import Frame, MediaReport, Source, StreamInfo
 
 
 class Connection(Source, Protocol):
-    """A source that lasts as long as its connection. At its own end the iterator ends; where it is lost
-    SourceError is raised."""
+    """A source that lasts as long as its connection. The iterator stops at the source's own end, and raises
+    SourceError when the connection is lost."""
 
     def interrupt(self) -> None:
         """See `Interruptible`."""
@@ -27,8 +27,8 @@ class Connection(Source, Protocol):
 @dataclass(frozen=True)
 class Backoff:
     """Seconds between attempts: `first`, then double, up to `last`; each shortened at random by up to a half,
-    so that many clients of one server do not come back in step. steady: a connection that lasted this long
-    was a good one, after which attempts begin with `first` again."""
+    so that many clients of one server do not return at once. steady: duration after which a connection counts
+    as good, and attempts start with `first` again."""
 
     first: float = 0.25
     last: float = 2.0
@@ -36,13 +36,14 @@ class Backoff:
 
 
 class ReconnectingSource:
-    """Makes one connection after the other with `connect`, which is told whether it is the first.
+    """Opens one connection after the other with `connect`, which is told whether it is the first.
 
     Only the first one must succeed at once; later ones are tried until `interrupt`. Between connections the
-    iterator just blocks, in short steps: what is shown meanwhile is the business of whoever waits for frames.
-    After a reconnection frames may have another size: theirs, not that of `info`, is what counts.
+    iterator blocks, in short steps; the consumer decides what is shown meanwhile. After a reconnection frames
+    may have another size than `info` says.
 
-    Counters: those of the connections, added up; `reconnects`; `lost_ms`, without frames because of them.
+    Counters: those of the connections, added up; `reconnects`; `lost_ms`, time without frames because of
+    them.
     """
 
     def __init__(self, connect: Callable[[bool], Connection], backoff: Backoff = Backoff()) -> None:
@@ -120,7 +121,7 @@ class ReconnectingSource:
         return MediaReport(counters=dict(counters) | more, notes=tuple(notes))
 
     def _again(self, delay: float) -> float:
-        """Try until there is a connection, or nobody wants one any more; returns the next delay."""
+        """Try until there is a connection, or the source is interrupted; returns the next delay."""
         while not self._stopped:
             wait_until(time.monotonic() + delay * random.uniform(0.5, 1), lambda: self._stopped)
             delay = min(2 * delay, self._backoff.last)

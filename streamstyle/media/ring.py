@@ -1,12 +1,11 @@
-"""Pictures in memory that several programs of one user share: a file in memory, cut into slots.
+"""Shared memory for pictures, used by several programs of one user: a file in memory, cut into slots.
 
-One writer fills slot after slot; a message says where a picture lies and which serial number it has. Each
-slot begins with the serial number of what is in it, 0 while it is being written. A reader copies the picture,
-then looks at the number again: if it changed, the picture was overwritten and is thrown away, never shown
-mixed.
+One writer fills slot after slot; a message gives place and serial number of a picture. Each slot begins with
+the serial number of its content, 0 while it is being written. A reader copies the picture, then reads the
+number again: if it changed, the picture was overwritten and is discarded, never shown mixed.
 
-A slot is marked as unwritten one picture before its turn: between the mark and the writing lies the sending
-of a message, which orders them for processors that do not keep the order of writes.
+A slot is marked as unwritten one picture before its turn. Between mark and writing a message is sent, which
+orders both on processors that do not keep the order of writes.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _PAGE = mmap.PAGESIZE
 
 
 def ring_folder() -> Path:
-    """Memory that looks like a folder, where the system has it; the folder of temporary files elsewhere."""
+    """A folder in memory, if the system has one; else the folder of temporary files."""
     shared = Path("/dev/shm")
     return shared if shared.is_dir() else Path(tempfile.gettempdir())
 
@@ -41,8 +40,8 @@ def ring_folder() -> Path:
 class RingWriter:
     """Writes pictures of up to `size` bytes into a new ring; `close` removes it.
 
-    owner: the path of the publisher's socket, which no other program uses: rings that a killed publisher left
-    there are removed. Raises SinkError where there is no memory.
+    owner: path of the publisher's socket, which no other program uses; rings that a killed publisher left
+    there are removed. Raises SinkError if there is no memory.
     """
 
     def __init__(self, owner: Path, size: int) -> None:
@@ -76,7 +75,7 @@ class RingWriter:
             ) from error
 
     def begin(self, size: int) -> tuple[NDArray[np.uint8], RingSlot]:
-        """Room for a picture of so many bytes, to be filled at once, and where it lies; then `commit`."""
+        """Memory for a picture of so many bytes, to be filled at once, and its place; then call `commit`."""
         self._serial += 1
         offset = self._serial % SLOTS * self._step
         self._mark(offset, 0)
@@ -84,7 +83,7 @@ class RingWriter:
         return self._bytes[start : start + size], RingSlot(self._path.name, offset, size, self._serial)
 
     def commit(self, slot: RingSlot) -> None:
-        """The picture is whole: readers may have it. The next slot's picture is taken from them."""
+        """Publish the complete picture. Readers lose the picture in the next slot."""
         self._mark(slot.offset, slot.serial)
         self._mark((slot.serial + 1) % SLOTS * self._step, 0)
 
@@ -107,9 +106,9 @@ class RingReader:
         self._bytes = np.empty(0, np.uint8)
 
     def read(self, slot: RingSlot) -> NDArray[np.uint8] | None:
-        """A copy of the picture's bytes; None where a later picture has taken its place.
+        """A copy of the picture's bytes; None if a later picture has replaced it.
 
-        Raises SourceError where there is no such ring, or no such slot in it.
+        Raises SourceError if there is no such ring, or no such slot in it.
         """
         if slot.ring != self._name and not self._open(slot.ring):
             return None
@@ -125,7 +124,7 @@ class RingReader:
         return int(self._bytes[offset : offset + 8].view(np.uint64)[0])
 
     def _open(self, name: str) -> bool:
-        """Map the ring; False where its publisher has replaced or removed it since."""
+        """Map the ring; False if its publisher has replaced or removed it since."""
         path = ring_folder() / name
         try:
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

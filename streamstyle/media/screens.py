@@ -1,4 +1,4 @@
-"""The screens of this machine."""
+"""Screens of this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from streamstyle.media.live_url import LiveLimits, live_input_of
 
 @dataclass(frozen=True)
 class Screen:
-    """url: what `run` takes. width, height: 0 where unknown. problem: why it cannot be used, if it cannot."""
+    """A screen. url: as `run` takes it. width, height: 0 if unknown. problem: why it cannot be used, or
+    empty."""
 
     url: str
     name: str
@@ -25,7 +26,8 @@ class Screen:
 
 
 def screens() -> tuple[Screen, ...]:
-    """What `screen:` would read: on X the whole display, which may span several monitors. Tries it there."""
+    """The screens that `screen:` would read: on X the whole display, which may span several monitors. Tries
+    to read it."""
     if sys.platform != "linux":
         return (Screen("screen:", "the whole screen", 0, 0),)
     display = os.environ.get("DISPLAY", "")

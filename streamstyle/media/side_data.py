@@ -1,4 +1,4 @@
-"""Data of a decoded frame beside its samples: display matrix, light levels and the like."""
+"""Side data of decoded frames: display matrix, light levels and the like."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Type._missing_ = classmethod(_unknown)  # type: ignore[assignment, method-assign
 
 
 def side_data(frame: av.VideoFrame, kind: str) -> bytes:
-    """The frame's side data of this kind, a name of `av.sidedata.sidedata.Type`; empty where it has none."""
+    """The frame's side data of this kind, a name of `av.sidedata.sidedata.Type`; empty if it has none."""
     beside: Any = frame.side_data
     try:
         return bytes(beside[kind])

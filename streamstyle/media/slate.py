@@ -1,4 +1,4 @@
-"""What is shown where a source has gone: its last picture, dimmed, and two words."""
+"""The slate that replaces a lost source: its last picture, dimmed, and two words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test if a film's sound can be copied bit for bit into a container, with its first packets."""
+"""Test by its first packets whether a film's sound can be copied bit for bit into a container."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def packet_filter(stream: Any) -> BitStreamFilterContext | None:
 
 
 def first_packets(source: InputContainer) -> dict[int, list[Packet[Any]]]:
-    """The first packets of each sound stream of an open film, by its index; none of one that begins late."""
+    """The first packets of each sound stream of an open film, by its index; none for a stream that begins
+    late."""
     found: dict[int, list[Packet[Any]]] = {stream.index: [] for stream in source.streams.audio}
     try:
         for number, packet in enumerate(packets_of(source)):
@@ -44,8 +45,8 @@ def first_packets(source: InputContainer) -> dict[int, list[Packet[Any]]]:
 
 
 def copy_refusal(format_: OutputFormat, stream: AudioStream, packets: Sequence[Packet[Any]]) -> str:
-    """Why a file of this format does not hold these first packets of the stream so that they can be played;
-    empty if it does, which was tried, or where there are none."""
+    """Why a file of this format cannot hold these first packets of the stream in a playable way; empty if a
+    trial succeeded, or without packets."""
     if not packets:
         return ""
     try:
@@ -79,5 +80,5 @@ def _copied(format_: OutputFormat, stream: AudioStream, packets: Sequence[Packet
 
 
 def _decodable(stream: AudioStream, packets: Sequence[Packet[Any]]) -> int:
-    """The number of samples that the packets decode to."""
+    """Number of samples that the packets decode to."""
     return sum(frame.samples for packet in packets for frame in stream.decode(packet))

@@ -1,4 +1,4 @@
-"""The sound of any source as samples up to a time: for outputs that encode it themselves."""
+"""Sound of any source as samples up to a time, for outputs that encode it themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streamstyle.types import Sound, SoundReader, StreamInfo
 
 
 def sound_of(info: StreamInfo) -> Sound | None:
-    """What is heard of a source; None where it is mute. A film's first sound stream is taken."""
+    """Sound of a source; None if it has none. Of a film, the first sound stream."""
     if info.sound is not None:
         return info.sound
     if is_scene(info.url):
@@ -75,7 +75,7 @@ class _SceneReader:
 
 
 class FilmSound:
-    """Implements `Sound`: a film's first sound stream, decoded as it is asked for."""
+    """Implements `Sound`: a film's first sound stream, decoded on demand."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -118,7 +118,7 @@ class _FilmReader:
 
 
 def _decoded(path: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Place of the first sample and samples (n, 2). What is damaged is silent; the source reports it."""
+    """Place of the first sample, and samples (n, 2). Damaged parts are silent; the source reports them."""
     with open_film(path) as container:
         stream, steady = container.streams.audio[0], SteadySound(SOUND_RATE)
         packets = FilmClock(container).placed(packets_of(container))

@@ -1,4 +1,4 @@
-"""Decoded sound as one run of samples."""
+"""Decoded sound as one continuous run of samples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Samples = NDArray[np.float32]
 
 
 class SteadySound:
-    """Turns decoded frames into samples of one rate and layout, each with its place.
+    """Converts decoded frames to samples of one rate and layout, each with its place.
 
-    Containers round times, to a millisecond some: samples follow each other all the same unless they are more
-    than 20 ms off, and the next frame confirms it: some containers time their sound by its bytes, and are
-    wrong with every frame. A film may change the rate or layout of its sound.
+    Containers round times, some to a millisecond. Samples follow each other unless they are more than 20 ms
+    off and the next frame confirms it: some containers time their sound by its bytes, and are wrong with
+    every frame. A film may change the rate or layout of its sound.
     """
 
     def __init__(self, rate: int, layout: str = "stereo") -> None:
@@ -30,7 +30,7 @@ class SteadySound:
 
     def placed(self, frame: av.AudioFrame | None) -> Iterator[tuple[int, Samples]]:
         """Place of the first sample since time zero, and samples (n, channels) in -1..1. None at the end
-        gives what is left. Raises what PyAV does where a frame is damaged."""
+        returns the rest. Raises PyAV's error for a damaged frame."""
         told = None if frame is None or frame.time is None else round(frame.time * self._rate)
         if self._at is None:
             self._at = told

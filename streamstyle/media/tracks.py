@@ -1,4 +1,4 @@
-"""What goes into an output file beside its pictures, packet by packet, and what of it is copied as it is."""
+"""Streams of an output file besides its pictures, packet by packet, and the copied ones among them."""
 
 from __future__ import annotations
 
@@ -31,22 +31,21 @@ class Track(Protocol):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Packets so far, by how they were made."""
+        """Number of packets so far, by how they were made."""
 
     def advance(self, until: Fraction) -> Iterator[Packet[Any]]:
         """Packets, ready to be muxed, up to this output time in seconds."""
 
     def finish(self, last: Fraction, end: Fraction) -> Iterator[Packet[Any]]:
-        """The remaining packets: all where the picture at `last` seconds is the film's last one, else up to
-        `end`, which is when it is over."""
+        """The remaining packets: all if the picture at `last` seconds is the film's last one, else up to
+        `end`, its end."""
 
     def close(self) -> None:
         """Free the input."""
 
 
 class Feed:
-    """The packets of some streams of a file in order, on its `FilmClock`, and how far its video was seen to
-    reach."""
+    """Packets of some streams of a file in order, on its `FilmClock`, and how far its video has been read."""
 
     def __init__(self, path: str, indices: Sequence[int], shift: Fraction) -> None:
         self.container = open_film(path)
@@ -68,7 +67,7 @@ class Feed:
             yield packet
 
     def rest(self, last: Fraction, end: Fraction) -> tuple[list[Packet[Any]], bool]:
-        """Everything to the end of the file, and False; only up to `end`, and True, where the video goes on
+        """Everything to the end of the file, and False; only up to `end`, and True, if the video continues
         after the picture that begins at `last`."""
         after = (last + end) / 2
         packets: list[Packet[Any]] = []
@@ -79,7 +78,7 @@ class Feed:
         return [packet for packet in packets if _start(packet) < end], True
 
     def _is_past(self, after: Fraction, end: Fraction) -> bool:
-        """Does the video go on, and is all read that lies before `end`?"""
+        """True if the video continues, and everything before `end` has been read."""
         video = self._video_reached
         if video is None or video <= after:
             return False
@@ -184,7 +183,7 @@ def subtitle_tracks(
     notes: list[str],
 ) -> list[Track]:
     """One track for all subtitles of the film at `path`, which is open as `source`, that the output can hold;
-    the others are noted."""
+    others are noted."""
     codecs = {stream.index: codec_name(stream) for stream in source.streams.subtitles}
     held = [index for index, codec in codecs.items() if codec in format_.subtitles]
     for codec in sorted({str(codecs[index]) for index in codecs if index not in held}):
@@ -197,7 +196,7 @@ def subtitle_tracks(
 
 
 def copy_chapters(output: OutputContainer, source: InputContainer, shift: Fraction) -> None:
-    """Chapters with their titles; before the first packet is muxed."""
+    """Copy chapters with their titles; call before the first packet is muxed."""
     chapters = source.chapters()
     for chapter in chapters:
         ticks = round(shift / chapter["time_base"]) if chapter["time_base"] else 0
@@ -206,7 +205,7 @@ def copy_chapters(output: OutputContainer, source: InputContainer, shift: Fracti
 
 
 def codec_name(stream: Any) -> str | None:
-    """FFmpeg's name of a stream's codec, None where it knows none."""
+    """FFmpeg's name of a stream's codec; None if unknown."""
     return None if stream.codec_context is None else str(stream.codec_context.codec.canonical_name)
 
 

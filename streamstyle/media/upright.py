@@ -1,4 +1,4 @@
-"""What a decoded frame says of how it is to be shown: turned or mirrored, and with which shape of pixel."""
+"""Orientation and pixel shape of decoded frames."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _NEAR = math.cos(math.radians(1))  # FFmpeg's own tolerance for a quarter turn
 
 @dataclass(frozen=True)
 class Orientation:
-    """One of the eight ways to lay down a picture, in this order: transposed (rows become columns), then
-    flipped_x (left and right change places), then flipped_y (top and bottom). exact: does the frame ask for
-    just this, or for something between that is no quarter turn?"""
+    """One of the eight orientations of a picture, applied in this order: transposed (rows become columns),
+    flipped_x (left and right swap), flipped_y (top and bottom swap). exact: False if the frame asks for
+    something between that is no quarter turn."""
 
     transposed: bool = False
     flipped_x: bool = False
@@ -40,16 +40,16 @@ AS_STORED = Orientation()
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """How the frame's display matrix lays it down."""
+    """Orientation of the frame according to its display matrix."""
     told = side_data(frame, "DISPLAYMATRIX")
     return nearest_orientation(struct.unpack_from("=9i", told)) if len(told) >= _MATRIX else AS_STORED
 
 
 def nearest_orientation(matrix: Sequence[int]) -> Orientation:
-    """The orientation that is nearest to a display matrix; as stored where the matrix makes no picture.
+    """The orientation nearest to a display matrix; as stored if the matrix makes no picture.
 
-    matrix: FFmpeg's nine 16.16 numbers a b u, c d v, x y w, which bring the point (p, q) of the stored
-    picture to (a p + c q, b p + d q). Its scales are the business of the pixel aspect.
+    matrix: FFmpeg's nine 16.16 numbers a b u, c d v, x y w, which map the point (p, q) of the stored picture
+    to (a p + c q, b p + d q). Its scales belong to the pixel aspect.
     """
     a, b, _, c, d, *_ = matrix
     width, height = math.hypot(a, c), math.hypot(b, d)
@@ -58,7 +58,7 @@ def nearest_orientation(matrix: Sequence[int]) -> Orientation:
     across, down = (a / width, c / width), (b / height, d / height)
 
     def likeness(it: Orientation) -> float:
-        """1 for the same, 0 for a quarter turn away."""
+        """1 for equal directions, 0 for a quarter turn apart."""
         x, y = (1 - 2 * flipped for flipped in (it.flipped_x, it.flipped_y))
         return (x * across[it.transposed] + y * down[not it.transposed]) / 2
 
@@ -74,7 +74,7 @@ def told_inexact(name: str, how: Orientation, notes: list[str]) -> None:
 
 
 def laid_down(pixels: Picture, how: Orientation) -> Picture:
-    """The stored picture as it is to be seen; itself where that is the same."""
+    """The stored picture in its orientation; unchanged if that is the same."""
     upright = cv2.transpose(pixels) if how.transposed else pixels
     if how.flipped_x or how.flipped_y:
         # OpenCV's codes: 0 for top and bottom, 1 for left and right, -1 for both.

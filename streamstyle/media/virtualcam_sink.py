@@ -1,4 +1,4 @@
-"""A virtual camera that video calls and OBS can choose: by pyvirtualcam, if the user has it."""
+"""Virtual camera for video calls and OBS, through pyvirtualcam if the user has it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _USUAL_RATE = 30
 
 
 class VirtualCameraSink:
-    """A Sink that other programs see as a webcam. `virtualcam:` takes any free one, `virtualcam:/dev/video9`
-    or a camera's name that one.
+    """A Sink that other programs see as a webcam. `virtualcam:` takes any free one; `virtualcam:/dev/video9`,
+    or a camera's name, takes that one.
 
-    pyvirtualcam is under the GPL, so it is no part of streamstyle, and imported only here. Frames of another
+    pyvirtualcam is under the GPL, so it is not part of streamstyle, and imported only here. Frames of another
     size than the first are letterboxed. Counter: `frames`.
     """
 
     def __init__(self, url: str, info: StreamInfo) -> None:
-        """Raises SinkError where the package or a camera is missing."""
+        """Raises SinkError if the package or a camera is missing."""
         device = url.partition(":")[2]
         self._name = url
         self._size = (info.width - info.width % 2, info.height - info.height % 2)

@@ -1,4 +1,4 @@
-"""A source behind http: a film, which is read like a file, or a stream, which is live."""
+"""Sources behind http: films, which are read like files, and streams, which are live."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from streamstyle.types import Frame, MediaReport, StreamInfo
 
 
 class WebSource:
-    """Implements `Source` for `http:` and `https:`. Which of the two it is shows when it is opened: a film
-    has a length, or is a playlist with an end.
+    """Implements `Source` for `http:` and `https:`. Opening shows which it is: a film has a length, or is a
+    playlist with an end.
 
-    film: makes the source of a film. live: makes that of a stream, which goes on with the container that was
-    opened. Counters: those of `FileSource` or `ReconnectingSource`.
+    film: makes the source of a film. live: makes that of a stream, which continues with the opened container.
+    Counters: those of `FileSource` or `ReconnectingSource`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Pictures to the bytes of a message, and back; see `wire`."""
+"""Pictures as bytes of a message, and back; see `wire`."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def raw_shape(pixels: Picture, form: Format) -> tuple[int, ...]:
 
 
 def native(header: Header, body: Any) -> NDArray[np.uint8]:
-    """The picture as it was sent, without a copy: (H, W) of gray, (H, W, 3) RGB of rgb24, else BGR.
+    """The picture as it was sent, without a copy: (H, W) for gray, (H, W, 3) RGB for rgb24, else BGR.
 
-    body: the second part, or a copy of the slot. Raises SourceError for a JPEG that is damaged or too large.
+    body: the second part, or a copy of the slot. Raises SourceError for a damaged or too large JPEG.
     """
     data = np.frombuffer(body, np.uint8)
     if header.format is Format.JPEG:
@@ -54,7 +54,7 @@ def native(header: Header, body: Any) -> NDArray[np.uint8]:
 
 
 def rgb(pixels: NDArray[np.uint8], form: Format) -> Picture:
-    """What `native` gave as RGB (H, W, 3)."""
+    """Result of `native` as RGB (H, W, 3)."""
     if form is Format.RGB24:
         return pixels
     code = cv2.COLOR_GRAY2RGB if form is Format.GRAY else cv2.COLOR_BGR2RGB
@@ -62,7 +62,7 @@ def rgb(pixels: NDArray[np.uint8], form: Format) -> Picture:
 
 
 def bgr(pixels: NDArray[np.uint8], form: Format) -> Picture:
-    """What `native` gave as BGR (H, W, 3), as OpenCV shows and writes it."""
+    """Result of `native` as BGR (H, W, 3), OpenCV's order."""
     if form in {Format.BGR24, Format.JPEG}:
         return pixels
     code = cv2.COLOR_GRAY2BGR if form is Format.GRAY else cv2.COLOR_RGB2BGR
@@ -85,8 +85,8 @@ def _decoded(data: NDArray[np.uint8], header: Header) -> NDArray[np.uint8]:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) by the frame header of a JPEG (ITU T.81, B.2.2), None where there is none: asked before
-    a few bytes are allowed to ask for gigabytes."""
+    """(width, height) from the frame header of a JPEG (ITU T.81, B.2.2), or None: checked before a few bytes
+    can claim gigabytes."""
     if not data.startswith(b"\xff\xd8"):
         return None
     at = 2

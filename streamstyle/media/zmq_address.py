@@ -1,4 +1,4 @@
-"""What a `zmq+...` url says, and how its socket is secured."""
+"""`zmq+...` urls, and the security of their sockets."""
 
 from __future__ import annotations
 
@@ -31,15 +31,18 @@ _TIMEOUT_MS = 6000  # without a sign of life a peer is gone
 
 @dataclass(frozen=True)
 class Address:
-    """url: as the user gave it. transport: "tcp", "ipc" or "shm". endpoint: as ZeroMQ wants it.
-    options: what stands behind the question mark. local: nobody on another machine, and on this machine
-    nobody else for ipc and shm, can reach it."""
+    """A parsed url."""
 
     url: str
+    """As the user gave it."""
     transport: str
+    """"tcp", "ipc" or "shm"."""
     endpoint: str
+    """Address for ZeroMQ."""
     options: Mapping[str, str]
+    """Options after the question mark."""
     local: bool
+    """True if nobody on another machine can reach it, nor, for ipc and shm, another user of this one."""
 
     @property
     def path(self) -> Path:
@@ -48,11 +51,11 @@ class Address:
 
     @property
     def topic(self) -> str:
-        """Under which topic the pictures are published."""
+        """Topic of the pictures."""
         return self.options.get("topic", "frame")
 
     def flag(self, name: str) -> bool:
-        """Is this option given as 1? Raises ConfigError for anything but 0 and 1."""
+        """True if this option is 1. Raises ConfigError for anything but 0 and 1."""
         value = self.options.get(name, "0")
         if value not in {"0", "1"}:
             raise ConfigError(f"{self.url}: {name}={value} is neither 0 nor 1.")
@@ -113,7 +116,7 @@ def _tcp(url: str, place: str, options: Mapping[str, str]) -> tuple[str, Mapping
 
 
 def set_up(socket: zmq.Socket[bytes], address: Address) -> None:
-    """What every socket of ours has: short queues, heartbeats, no waiting for a peer at the end."""
+    """Settings of every socket: short queues, heartbeats, no waiting for a peer at the end."""
     # Two pictures: what waits longer is old. Set before bind and connect, or it does nothing. Not for the way
     # back: there subscriptions go, of which none may be dropped.
     socket.setsockopt(zmq.RCVHWM if socket.type == zmq.SUB else zmq.SNDHWM, 2)
@@ -131,10 +134,10 @@ def set_up(socket: zmq.Socket[bytes], address: Address) -> None:
 def secure(
     context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes], address: Address, *, binds: bool
 ) -> ThreadAuthenticator | None:
-    """Set keys where they are given, and refuse to go on without where others could listen or interfere.
+    """Set keys if given; refuse to continue without keys if others could listen or interfere.
 
-    Who binds is CURVE's server: it lets in whose public key lies in the folder `allow`. The authenticator
-    that is returned then is to be stopped. Raises ConfigError.
+    The binding side is CURVE's server: it admits the public keys in the folder `allow`. The returned
+    authenticator must be stopped. Raises ConfigError.
     """
     wanted = ("key", "allow") if binds else ("key", "server")
     given = [name for name in ("key", "allow", "server") if name in address.options]
@@ -167,9 +170,9 @@ def secure(
 
 
 def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
-    """A new pair: NAME.key, to give away, and NAME.key_secret, to keep, readable by the owner only.
+    """Make a key pair: NAME.key, to give away, and NAME.key_secret, to keep, readable by the owner only.
 
-    Raises ConfigError where a file of this name is there already or the folder is none.
+    Raises ConfigError if a file of this name exists, or the folder is none.
     """
     if not TOPIC.fullmatch(name):
         raise ConfigError(f"'{name}' is no name for a key: use up to 64 letters, digits, - and _.")
@@ -213,9 +216,9 @@ def _load(path: Path) -> tuple[bytes, bytes | None]:
 
 
 def bind(socket: zmq.Socket[bytes], address: Address, failure: type[StreamStyleError]) -> str:
-    """Wait for others at this address; returns the endpoint, with its port where the url had port 0.
+    """Listen at this address; returns the endpoint, with its port if the url had port 0.
 
-    Raises what `failure` says where it is taken.
+    Raises the error of `failure` if it is taken.
     """
     if address.transport != "tcp":
         _refuse_taken(address, failure)
@@ -231,7 +234,7 @@ def bind(socket: zmq.Socket[bytes], address: Address, failure: type[StreamStyleE
 
 
 def connect(socket: zmq.Socket[bytes], address: Address, failure: type[StreamStyleError]) -> None:
-    """Call another at this address, again and again until it is there. Raises what `failure` says."""
+    """Connect to this address, repeatedly until it is there. Raises the error of `failure`."""
     try:
         socket.connect(address.endpoint)
     except zmq.ZMQError as error:
@@ -239,7 +242,7 @@ def connect(socket: zmq.Socket[bytes], address: Address, failure: type[StreamSty
 
 
 def _refuse_taken(address: Address, failure: type[StreamStyleError]) -> None:
-    """ZeroMQ would take the path from a program that uses it, or remove a file: ask first."""
+    """Check for a program that uses the path: ZeroMQ would take it over, or remove a file."""
     path = address.path
     if not path.exists():
         return

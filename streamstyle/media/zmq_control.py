@@ -1,4 +1,4 @@
-"""Requests and answers over ZeroMQ: a ROUTER where the run is, a DEALER where the asking program is."""
+"""Control requests over ZeroMQ: a ROUTER at the run, a DEALER at the client."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def control_address(url: str) -> Address:
 
 
 class ControlSocket:
-    """Where a run is asked; implements `streamstyle.control.endpoint.Wire`. endpoint: where it listens, with
-    the port where the url had port 0. Raises ConfigError and SinkError."""
+    """The run's socket for requests; implements `streamstyle.control.endpoint.Wire`. endpoint: its address,
+    with the port if the url had port 0. Raises ConfigError and SinkError."""
 
     def __init__(self, url: str) -> None:
         address = control_address(url)
@@ -76,7 +76,7 @@ class ControlSocket:
 
 
 class ControlClient:
-    """Asks a run. Raises ConfigError and SinkError."""
+    """The client's socket. Raises ConfigError and SinkError."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""Publishes frames over ZeroMQ, as `wire` writes them, to whoever subscribes; never waits for anybody."""
+"""Publication of frames over ZeroMQ, in the format of `wire`; never waits for a subscriber."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _KEPT_BUFFERS = 8
 class ZmqSink:
     """A Sink that publishes on one XPUB socket. Counters: `frames`, `published`, `subscriptions`.
 
-    Subscribers of everything (imagezmq, NetGear) get pictures only; heat maps, events and the news of the end
-    go to those who subscribe to their topic by name, NAME.heat, NAME.events and NAME.end. Where nobody
-    listens nothing is converted or sent. Raises ConfigError, SinkError.
+    Subscribers of everything (imagezmq, NetGear) get pictures only. Heat maps, events and the end go to
+    subscribers that name their topics, NAME.heat, NAME.events and NAME.end. Without subscribers nothing is
+    converted or sent. Raises ConfigError, SinkError.
     """
 
     def __init__(self, url: str) -> None:
@@ -88,7 +88,7 @@ class ZmqSink:
         return address.endpoint
 
     def write(self, frame: Frame) -> None:
-        """Publish one frame to those who listen now."""
+        """Publish one frame to the current subscribers."""
         if self._closed:
             raise SinkError(f"{self._address.url} is closed: no frame can follow.")
         with self._failing():
@@ -102,7 +102,7 @@ class ZmqSink:
             self._send_verdict(frame)
 
     def attend(self) -> None:
-        """While no frame comes: show the last one to those who have just subscribed."""
+        """While no frame comes, send the last one to new subscribers."""
         with self._failing():
             for topic in self._newcomers():
                 if topic == self._topic and self._last is not None:
@@ -113,7 +113,7 @@ class ZmqSink:
                     self._socket.setsockopt(zmq.UNSUBSCRIBE, again)
 
     def _newcomers(self) -> Iterator[str]:
-        """Read what subscribers want; yields each topic that has one more."""
+        """Read subscriptions; yields each topic with a new subscriber."""
         while True:
             try:
                 told = self._socket.recv(zmq.NOBLOCK)
@@ -134,8 +134,8 @@ class ZmqSink:
                     yield topic
 
     def _subscribed(self, wanted: bytes) -> list[str]:
-        """The topics that a subscription to this prefix gets: pictures for any that fits them, the others
-        only where it goes beyond the name of the pictures."""
+        """Topics of a subscription to this prefix: pictures for any matching prefix, the others only if it
+        goes beyond the name of the pictures."""
         topics = [self._topic]
         beyond = wire.prefix(self._topic)[: -len('",')] + b"."
         if wanted.startswith(beyond) or self._address.flag("connect"):
@@ -160,7 +160,7 @@ class ZmqSink:
             self._socket.send(picture_bytes(frame.pixels, form, self._quality).data, copy=False)
 
     def _send_slot(self, frame: Frame, *, again: bool) -> None:
-        """Put the picture into the ring, and send word of it."""
+        """Write the picture into the ring, and send its place."""
         if self._format is Format.JPEG:
             data = picture_bytes(frame.pixels, Format.JPEG, self._quality)
             room, slot = self._room(data.size, spare=2)
@@ -175,7 +175,8 @@ class ZmqSink:
         self._socket.send_multipart([header, b""])
 
     def _room(self, size: int, *, spare: int) -> tuple[NDArray[np.uint8], RingSlot]:
-        """A slot of the ring; of a new ring, `spare` times as large as it must be, where it does not fit."""
+        """A slot of the ring; of a new ring, `spare` times as large as necessary, if the picture does not
+        fit."""
         if self._ring is None or self._ring.size < size:
             if self._ring is not None:
                 self._ring.close()
@@ -207,8 +208,8 @@ class ZmqSink:
         )
 
     def close(self, *, complete: bool) -> None:
-        """Stop; takes a second at most. A run that did not fail tells those who asked that no frame follows;
-        one that did may come back, and who listens waits for that."""
+        """Stop, within a second. After a successful run, subscribers of the end are told that no frame
+        follows. A failed run may return, so its subscribers wait."""
         if self._closed:
             return
         self._closed = True
@@ -256,14 +257,14 @@ class ZmqSink:
 
 
 class _Pool:
-    """Buffers that are written again once ZeroMQ has sent what was in them: fresh memory for every frame
-    would cost more than filling it. Those who listen slowly make it larger, up to their queues."""
+    """Buffers that are reused once ZeroMQ has sent their content: allocating for every frame would cost more
+    than filling. Slow subscribers make it larger, up to their queues."""
 
     def __init__(self) -> None:
         self._lent: list[tuple[NDArray[np.uint8], Callable[[], bool]]] = []
 
     def take(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """A buffer of this shape that nobody reads."""
+        """A buffer of this shape that is not in use."""
         for at, (buffer, returned) in enumerate(self._lent):
             if buffer.shape == shape and returned():
                 del self._lent[at]
@@ -271,7 +272,7 @@ class _Pool:
         return np.empty(shape, np.uint8)
 
     def lend(self, buffer: NDArray[np.uint8], tracker: zmq.MessageTracker | None) -> None:
-        """The buffer was given away until this tracker is done."""
+        """Mark the buffer as in use until this tracker is done."""
         assert tracker is not None
         self._lent.append((buffer, lambda: bool(tracker.done)))
         del self._lent[:-_KEPT_BUFFERS]  # ZeroMQ itself holds on to what it still needs

@@ -1,4 +1,4 @@
-"""Another program's pictures as a Source: a streamstyle that publishes, imagezmq, NetGear."""
+"""Pictures of another program as a Source: a streamstyle that publishes, imagezmq, NetGear."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class ZmqSource:
     nothing came for the url's `timeout` seconds (default 5).
 
     Opening waits that long for the first picture, then raises SourceError. Later it waits for the publisher
-    to come back, which ZeroMQ looks after. pts come from the header where it has them, else from this
-    machine's clock; they go on where a publisher begins anew. The stream ends when the publisher says so.
+    to return; ZeroMQ reconnects. pts come from the header, or else from this machine's clock; they go on when
+    a publisher starts anew. The stream ends when the publisher says so.
     """
 
     def __init__(self, url: str) -> None:
@@ -102,7 +102,7 @@ class ZmqSource:
             self._subscription.interrupt()
 
     def _next(self) -> Message | None:
-        """The next picture, whenever it comes; None at the end."""
+        """The next picture, however long it takes; None at the end."""
         assert self._subscription is not None
         while not self._subscription.interrupted:
             try:
@@ -135,7 +135,7 @@ class ZmqSource:
 
 
 class _Times:
-    """Presentation times that only grow, in one time base, whatever publisher they come from."""
+    """Presentation times that only grow, in one time base, for any publisher."""
 
     def __init__(self, first: Header) -> None:
         self.base = _MICROSECONDS if first.pts is None else time_base(first)

@@ -1,4 +1,4 @@
-"""The receiving end of `wire`: messages of streamstyle, imagezmq and NetGear, checked, from one socket."""
+"""The receiving side of `wire`: checked messages of streamstyle, imagezmq and NetGear from one socket."""
 
 from __future__ import annotations
 
@@ -33,32 +33,36 @@ _MOST_AT_ONCE = 64  # a flood must not keep the reader from giving out what it h
 
 @dataclass(frozen=True)
 class Message:
-    """header: checked, see `wire.Header`. pixels: of a picture, as `wire_pixels.native` gives them.
-    heat: float32 (rows, cols), of a heat map. Both None for an event or the end."""
+    """A received message."""
 
     header: Header
+    """Checked, see `wire.Header`."""
     pixels: NDArray[np.uint8] | None = None
+    """Of a picture, from `wire_pixels.native`; else None."""
     heat: NDArray[np.float32] | None = None
+    """(rows, cols), of a heat map; else None."""
 
 
 @dataclass
 class Counters:
-    """pictures: as many were given out. skipped: pictures that were published, but overtaken before they
-    came here. corrupt: messages that were none; `fault` says what was wrong with the last of them."""
+    """Counts of a subscription."""
 
     pictures: int = 0
+    """Pictures that were returned."""
     skipped: int = 0
+    """Pictures that were published, but replaced by newer ones before they were read."""
     corrupt: int = 0
+    """Messages that could not be read; `fault` describes the last of them."""
     fault: str = ""
 
 
 class Subscription:
-    """Messages from a publisher. `receive` gives the latest picture that is there, so that a slow reader sees
-    the present, not an ever older past.
+    """Messages from a publisher. `receive` returns the latest picture, so that a slow reader sees the
+    present.
 
-    kinds: what is wanted beside pictures: "heat", "events". latest: False gives every picture that comes.
-    Without `topic` in the url everything is subscribed to, which any publisher understands.
-    A context manager; all of it in one thread. Raises ConfigError, SourceError.
+    kinds: topics besides pictures: "heat", "events". latest: False returns every picture that arrives.
+    Without `topic` in the url everything is subscribed to, which any publisher understands. A context
+    manager, for one thread. Raises ConfigError, SourceError.
     """
 
     def __init__(self, url: str, *, kinds: Collection[str] = (), latest: bool = True) -> None:
@@ -125,13 +129,13 @@ class Subscription:
         self._context.term()
 
     def interrupt(self) -> None:
-        """From any thread: `receive` raises soon."""
+        """Make `receive` raise soon; from any thread."""
         self.interrupted = True
 
     def receive(self, timeout: float | None = None) -> Message:
-        """The next message; of pictures the newest that is there. timeout: seconds, None for the url's.
+        """The next message; of pictures the newest that has arrived. timeout: seconds, None for the url's.
 
-        Raises SourceError where nothing that can be read came in time, or after `interrupt`.
+        Raises SourceError if nothing readable arrives in time, or after `interrupt`.
         """
         wait = self.timeout if timeout is None else timeout
         deadline = time.monotonic() + wait
@@ -147,7 +151,7 @@ class Subscription:
         return self._waiting.popleft()
 
     def _read(self, socket: zmq.Socket[bytes]) -> None:
-        """Take what is there off the socket; of pictures keep the newest, where the latest is wanted."""
+        """Read the messages that have arrived; of pictures keep the newest, if the latest is wanted."""
         newest: tuple[Header, zmq.Frame] | None = None
         ending: list[Message] = []
         for _ in range(_MOST_AT_ONCE):
@@ -175,7 +179,7 @@ class Subscription:
         self._waiting.extend(ending)
 
     def _known(self, header: Header) -> bool:
-        """Was this very picture seen already? It is sent again for whoever subscribes."""
+        """True if this very picture was seen already: it is sent again for new subscribers."""
         return header.seq is not None and header.stream == self._stream and header.seq <= self._seq
 
     def _deliver(self, header: Header, body: zmq.Frame) -> None:

@@ -1,4 +1,4 @@
-"""H.264 and AAC for all network outputs at once: one encode, however many take it."""
+"""H.264 and AAC for all network outputs: one encode, however many outputs there are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streamstyle.media.scene.sound import SOUND_RATE
 from streamstyle.types import Frame, Sound, StreamInfo
 
 KEY_SECONDS = 2
-"""Services ask for this grid, and segments are cut there."""
+"""Services expect this interval, and segments are cut there."""
 
 _CLOCK = Fraction(1, 90_000)
 # The sound encoder begins one of its frames before the first sample, which must not lie before zero.
@@ -40,20 +40,21 @@ _SOUND = "aac"
 
 
 def bit_rate(width: int, height: int, rate: float) -> int:
-    """Most bits a second: 0.8 Mbit/s at 640x360, 3.3 at 1280x720, 7.5 at 1920x1080, with 30 frames."""
+    """Largest number of bits per second: 0.8 Mbit/s at 640x360, 3.3 at 1280x720, 7.5 at 1920x1080, with 30
+    frames."""
     return max(round(_BITS_PER_PIXEL * width * height * rate), _LEAST_BITS)
 
 
 @dataclass(frozen=True)
 class LiveVideo:
-    """info: size and clock of the pictures in the stream. encoder: what encodes them."""
+    """Video of a stream. info: size and clock of its pictures. encoder: its encoder."""
 
     info: StreamInfo
     encoder: VideoEncoder
 
 
 def live_video(info: StreamInfo, how: Encoding, output: str, notes: list[str]) -> LiveVideo:
-    """How frames of `info` are streamed: in its size, made even, by what `choose_encoder` gives."""
+    """Video of a stream of frames of `info`: their size, made even, and the encoder of `choose_encoder`."""
     width, height = max(info.width - info.width % 2, 2), max(info.height - info.height % 2, 2)
     streamed = replace(info, width=width, height=height, time_base=_CLOCK)
     most = bit_rate(width, height, float(info.rate or 30))
@@ -66,10 +67,10 @@ def live_video(info: StreamInfo, how: Encoding, output: str, notes: list[str]) -
 
 
 class LiveEncoder:
-    """Encodes frames in order, of any size, into that of `video`, letterboxed.
+    """Encodes frames in order, of any size, letterboxed into that of `video`.
 
-    first: the frame at which the stream's clock begins. sample: what the packets are like, for
-    `parcel.pack_start`; it is there after the first frame.
+    first: the frame at which the stream's clock begins. sample: description of the packets for
+    `parcel.pack_start`, available after the first frame.
     """
 
     def __init__(self, video: LiveVideo, sound: Sound, first: Frame) -> None:
@@ -86,9 +87,9 @@ class LiveEncoder:
         self.sample = b""
 
     def encode(self, frame: Frame, *, key: bool) -> list[Parcel]:
-        """The frame and the sound up to it; nothing where its time is not after the last one's.
+        """Encode the frame and the sound up to it; nothing if its time is not after the last one's.
 
-        key: make it one at which a receiver can begin. Raises what PyAV raises.
+        key: make it a point at which a receiver can begin. Raises PyAV's errors.
         """
         time = frame.pts * frame.time_base + self._shift
         pts = round(time / _CLOCK)
@@ -110,7 +111,7 @@ class LiveEncoder:
         return parcels + [_parcel(SOUND, packet) for packet in self._sound.advance(time)]
 
     def close(self) -> None:
-        """Free the encoders. What they still hold, less than a frame of sound, is not sent."""
+        """Free the encoders. The rest in them, less than a frame of sound, is not sent."""
         self._container.close()
 
     def _sample(self, parcel: Parcel) -> bytes:

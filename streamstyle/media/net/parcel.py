@@ -34,19 +34,20 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class RelayOrder:
-    """What a relay opens. It holds secrets, so it travels through the pipe and never in a command line.
-
-    url, muxer, options: FFmpeg's. program: path of `ffmpeg` where the library in PyAV lacks the protocol,
-    else empty. streams: the ones to send. patience: seconds that opening, one packet or closing may take
-    before the relay ends itself; 0 waits for ever.
-    """
+    """The task of a relay. It holds secrets, so it is sent through the pipe and never in a command line."""
 
     url: str
+    """FFmpeg's address."""
     muxer: str
+    """FFmpeg's name."""
     options: Mapping[str, str] = field(default_factory=dict)
+    """FFmpeg's options."""
     program: str = ""
+    """Path of `ffmpeg` if the library in PyAV lacks the protocol, else empty."""
     streams: tuple[int, ...] = (PICTURE, SOUND)
+    """Streams to send."""
     patience: float = 0.0
+    """Seconds that opening, one packet or closing may take before the relay ends itself; 0 waits for ever."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ class Parcel:
 
 
 def pack_start(order: RelayOrder, sample: bytes) -> bytes:
-    """How the conversation with a relay begins."""
+    """The first messages to a relay: order and sample."""
     return _sized(msgspec.json.encode(order)) + _sized(sample)
 
 
 def pack(parcel: Parcel) -> bytes:
-    """The parcel as it goes through the pipe."""
+    """The parcel as bytes for the pipe."""
     head = _HEAD.pack(parcel.stream, parcel.key, parcel.pts, parcel.duration)
     return _sized(head + parcel.data)
 
@@ -91,7 +92,7 @@ def _sized(message: bytes) -> bytes:
 
 
 def _read(file: Readable) -> bytes | None:
-    """One message; None at the end, also where it is cut short."""
+    """One message; None at the end, also if it is cut short."""
     length = file.read(_LENGTH.size)
     if len(length) < _LENGTH.size:
         return None

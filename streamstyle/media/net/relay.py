@@ -53,10 +53,10 @@ def main() -> int:
 
 
 def relay(order: RelayOrder, sample: bytes, parcels: Iterator[Parcel]) -> None:
-    """Send what comes. Errors leave it as PyAV raises them."""
+    """Send what arrives. PyAV's errors pass through unchanged."""
 
     def alarm(seconds: float) -> None:
-        """Let the kernel end this process unless the next call comes within `seconds`; 0 takes it back."""
+        """Let the kernel end this process unless the next call comes within `seconds`; 0 cancels it."""
         if order.patience:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
@@ -96,9 +96,10 @@ def _shorten_queues() -> None:
 
 
 def _watch_parent() -> None:
-    """Without patience nothing ends a wait for the peer: look every second whether the parent lives.
+    """Check every second whether the parent lives, for orders without patience, where nothing else ends a
+    wait for the peer.
 
-    Linux could tell, but it does so when the *thread* that started this process ends.
+    Linux could report it, but does so when the *thread* that started this process ends.
     """
     parent = os.getppid()
 
@@ -111,7 +112,7 @@ def _watch_parent() -> None:
 
 
 def _die_with_relay() -> None:
-    """For `ffmpeg`, which has one thread to be started by: be killed when the relay is (Linux)."""
+    """For `ffmpeg`, which one thread starts: be killed together with the relay (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -135,7 +136,7 @@ def _output(order: RelayOrder) -> Iterator[OutputContainer]:
 
 
 def _last_words(process: subprocess.Popen[bytes]) -> str:
-    """Why a program ended, as its last line says."""
+    """Last line of a program's error output."""
     assert process.stderr is not None
     told = process.stderr.read().decode(errors="replace").strip().splitlines()
     return told[-1] if told else f"the program for it ended with {process.wait()}"
@@ -143,7 +144,8 @@ def _last_words(process: subprocess.Popen[bytes]) -> str:
 
 @contextmanager
 def _program(order: RelayOrder) -> Iterator[subprocess.Popen[bytes]]:
-    """`ffmpeg` as a mere carrier of bytes: it neither probes nor waits. Secrets go in by a preset file."""
+    """`ffmpeg` as a mere carrier of bytes: it neither probes nor waits. Secrets are passed in a preset
+    file."""
     url, secrets = split_secrets(order.url)
     reading, writing = os.pipe()
     os.write(writing, secrets.encode())
@@ -168,7 +170,7 @@ def _program(order: RelayOrder) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def split_secrets(url: str) -> tuple[str, str]:
-    """An SRT address without passphrase and stream id, and lines of an FFmpeg preset that say them."""
+    """An SRT address without passphrase and stream id, and lines of an FFmpeg preset that hold them."""
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query)
     lines = [f"{name}={unquote(value)}\n" for name, value in pairs if name in {"passphrase", "streamid"}]

@@ -62,8 +62,8 @@ class _Message:
 class Sender:
     """Keeps one network output going in a child process.
 
-    notify: told when the output fails and when it is back. Counters: `packets` taken by the relay, `restarts`
-    of it, `dropped` packets since it was open for the first time.
+    notify: called when the output fails and when it is back. Counters: `packets` taken by the relay,
+    `restarts` of it, `dropped` packets since it was open for the first time.
     """
 
     def __init__(self, target: Target, notify: Callable[[str], None]) -> None:
@@ -87,12 +87,12 @@ class Sender:
 
     @property
     def wants_key(self) -> bool:
-        """Is it open, and can begin with the next key frame?"""
+        """True if it is open, and can begin with the next key frame."""
         return self._state is _State.OPEN
 
     @property
     def ready(self) -> bool:
-        """Has the peer answered?"""
+        """True once the peer has answered."""
         return self._state not in {_State.DOWN, _State.OPENING}
 
     def send(self, parcels: Sequence[Parcel], sample: bytes, seconds: float, *, silent: bool) -> None:
@@ -119,7 +119,7 @@ class Sender:
         self._flush()
 
     def hang_up(self) -> None:
-        """No more packets come: let the relay finish, without waiting for it."""
+        """End of packets: let the relay finish, without waiting for it."""
         self._flush()
         if self._process is not None and self._process.stdin is not None and not self._waiting:
             self._process.stdin.close()
@@ -201,7 +201,7 @@ class Sender:
         self._lost = 0
 
     def _fall_behind(self) -> None:
-        """Drop what waits, but for a message that has gone in part."""
+        """Drop what waits, except a message that was sent in part."""
         kept = [m for m in self._waiting if isinstance(m.data, memoryview)]
         self._drop(len(self._waiting) - len(kept))
         self._waiting = deque(kept)
@@ -233,7 +233,7 @@ class Sender:
             self._waiting.popleft()
 
     def _listen(self) -> None:
-        """Hear what the relay tells, and whether it has ended."""
+        """Read the relay's messages, and notice its end."""
         if self._process is None:
             return
         ended = self._process.poll()
@@ -268,7 +268,7 @@ class Sender:
             self._reason = told.get(FAILED, self._reason)
 
     def _forget(self) -> None:
-        """The relay has ended: let go of its pipes."""
+        """Close the pipes of a relay that has ended."""
         assert self._process is not None
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None

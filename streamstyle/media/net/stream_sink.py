@@ -17,10 +17,10 @@ from streamstyle.media.sounds import Silence, sound_of
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 CLOSING_SECONDS = 0.8
-"""Time that all peers together have to take the end."""
+"""Time for all peers together to take the end."""
 
 FIRST_ANSWER_SECONDS = 5.0
-"""Time that the beginning of a film waits for all peers."""
+"""Time that the start of a film waits for all peers."""
 
 
 class StreamSink:
@@ -92,8 +92,8 @@ class StreamSink:
             time.sleep(0.01)
 
     def close(self, *, complete: bool) -> None:  # noqa: ARG002
-        """Tell every peer the end; whoever does not take it soon is left. A stream has no half: `complete`
-        changes nothing."""
+        """Send every peer the end, and leave those that do not take it soon. `complete` changes nothing for a
+        stream."""
         if self._closed:
             return
         self._closed = True

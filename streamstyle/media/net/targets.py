@@ -23,8 +23,9 @@ PATIENCE = 4.0
 
 @dataclass(frozen=True)
 class _Kind:
-    """muxer, options: FFmpeg's. wants_sound: the service takes no stream without sound. program: the
-    `ffmpeg` program sends, since FFmpeg's library in PyAV has no such protocol."""
+    """A kind of output. muxer, options: FFmpeg's. wants_sound: True if the service takes no stream without
+    sound. program: True if the `ffmpeg` program sends, because FFmpeg's library in PyAV lacks the
+    protocol."""
 
     muxer: str
     options: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +56,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Target:
-    """One network output. name: for people, without secrets."""
+    """One network output. name: for messages, without secrets."""
 
     name: str
     order: RelayOrder
@@ -63,10 +64,10 @@ class Target:
 
 
 def target_of(url: str) -> Target:
-    """What to open for `rtmp://...`, `hls:DIR` and the like.
+    """The output for `rtmp://...`, `hls:DIR` and the like.
 
-    `${NAME}` in an address is replaced by that environment variable, so that a stream key need not stand
-    in a command line. Raises ConfigError, SinkError.
+    `${NAME}` in an address is replaced by that environment variable, so that a stream key need not stand in a
+    command line. Raises ConfigError, SinkError.
     """
     if sys.platform == "win32":
         raise ConfigError(f"{masked(url)}: network outputs need Linux or macOS.")

@@ -25,8 +25,8 @@ _OPTIONS = ("seconds", "size", "rate", "live")
 
 @dataclass(frozen=True)
 class SceneRequest:
-    """seconds: length of the film. size: (width, height). rate: frames per second. live: over and over, at
-    its pace."""
+    """Parameters of the scene. seconds: length of the film. size: (width, height). rate: frames per second.
+    live: repeat it at its own pace."""
 
     seconds: float = 8.0
     size: tuple[int, int] = (640, 360)
@@ -35,7 +35,7 @@ class SceneRequest:
 
 
 def is_scene(url: str) -> bool:
-    """Does this url name the scene, as a film?"""
+    """True if this url names the scene, as a film."""
     return url.lower().startswith("test:") and not parse_scene(url).live
 
 

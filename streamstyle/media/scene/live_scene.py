@@ -1,4 +1,4 @@
-"""The source `test:?live=1`: the rendered scene as a camera with a microphone would give it, without end."""
+"""The source `test:?live=1`: the rendered scene as an endless camera with a microphone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from streamstyle.types import Frame, MediaReport, StreamInfo
 
 
 class LiveSceneSource:
-    """The film over and over, each frame when it is due. One that could not be drawn in time is left out, as
-    a camera would, and shows as a gap of `index` and pts; counted in `skipped_frames`."""
+    """Repeats the film, each frame when it is due. A frame that could not be drawn in time is left out, as a
+    camera would, and shows as a gap of `index` and pts; counted in `skipped_frames`."""
 
     def __init__(self, request: SceneRequest) -> None:
         self._film = SceneSource.of(request)
@@ -77,6 +77,6 @@ class LiveSceneSource:
         )
 
     def _play(self, index: int, total: int) -> None:
-        """The sound of one frame's time."""
+        """Add the sound of one frame's time."""
         first, end = (round((index % total + i) / self._rate * SOUND_RATE) for i in (0, 1))
         self._sound.add(self._tune[first:end], float(index / self._rate))
