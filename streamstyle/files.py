@@ -1,4 +1,4 @@
-"""Files and pictures that are written whole or not at all."""
+"""Files and pictures, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, if they are not there. Raises SinkError."""
+    """Make a folder and its parents, if they do not exist. Raises SinkError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -36,7 +36,7 @@ def make_folder(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise SinkError where no file can be made at `path`; found out before the work, not after."""
+    """Raise SinkError if no file can be made at `path`; called before the work, not after."""
     if path.is_dir() or not path.name:
         raise SinkError(f"cannot write {path}: it is a folder, name a file in it")
     if not path.resolve().parent.is_dir():
@@ -61,7 +61,7 @@ def encode(picture: Picture, suffix: str, *, quality: int = 90) -> bytes:
 
 
 def check_format(path: Path) -> None:
-    """Raise ConfigError where `write_picture` could not write there: found out before the work, not after."""
+    """Raise ConfigError if `write_picture` could not write there; called before the work, not after."""
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"cannot write a picture as '{path.name}': use one of {', '.join(_FORMATS)}")
     if not path.resolve().parent.is_dir():

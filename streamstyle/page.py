@@ -80,7 +80,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
 
 
 def wide(block: str) -> str:
-    """A table that may be wider than the page, and is scrolled by itself then."""
+    """A table that may be wider than the page, and then scrolls by itself."""
     return f'<div class="wide">{block}</div>'
 
 
@@ -140,11 +140,11 @@ def curves(
 def bars(
     groups: Mapping[str, Sequence[float]], *, x_label: str, width: int = 760, level: float | None = None
 ) -> str:
-    """How values spread, one line a group, in one SVG plot on a scale of powers of two: a thin bar from the
-    5 % to the 95 % quantile, a thick one from 25 to 75 %, a tick at the largest. Values below 1/64 stand at
-    the left.
+    """Distribution of values, one line per group, in one SVG plot on a scale of powers of two: a thin bar
+    from the 5 % to the 95 % quantile, a thick one from 25 to 75 %, a tick at the largest. Values below 1/64
+    are drawn at the left edge.
 
-    groups: name to values, not all empty; the first stands out from the others. level: a dashed line upright.
+    groups: name to values, not all empty; the first one is emphasised. level: a dashed vertical line.
     """
     drawn = {name: np.asarray(values) for name, values in groups.items() if len(values)}
     exponents = {name: np.log2(np.maximum(values, 2.0**-6)) for name, values in drawn.items()}

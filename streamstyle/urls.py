@@ -1,4 +1,4 @@
-"""Addresses as people may see them: without stream keys, passwords and tokens."""
+"""Addresses for display: without stream keys, passwords and tokens."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _KEY_IN_PATH = {"rtmp", "rtmps"}  # rtmp://host/application/KEY
 
 
 def masked(url: str) -> str:
-    """The address with what may be secret in it replaced by `***`; names without `://` stay as they are.
+    """The address with anything that may be secret replaced by `***`; names without `://` stay as they are.
 
-    Several are joined by `|`.
+    Several addresses are joined by `|`.
     """
     if "://" not in url:
         return re.sub(r"^(preview:.*token=).*", rf"\1{HIDDEN}", url)
@@ -32,7 +32,7 @@ def masked(url: str) -> str:
 
 
 def without_secrets(text: str, url: str) -> str:
-    """A message of a library or program about `url`, with what is secret in the address replaced."""
+    """A library's or program's message about `url`, with secrets of the address replaced."""
     parts = urlsplit(url)
     secrets = [
         url,

@@ -32,7 +32,7 @@ def add_command(commands: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Ask, and print the answer."""
+    """Send the request, and print the answer."""
     from streamstyle.control.requests import to_json
     from streamstyle.media.zmq_control import ControlClient
 
@@ -53,7 +53,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def request_of(verb: str, values: list[str]) -> Any:
-    """The request that the words mean; what has no name is the verb's first field. Raises ConfigError."""
+    """The request of the given words; a word without a name is the verb's first field. Raises ConfigError."""
     from streamstyle.control.requests import KINDS, VERBS, parse
 
     fields = KINDS[VERBS.index(verb)].__struct_fields__ if verb in VERBS else ()
@@ -98,7 +98,7 @@ def _read(data: bytes) -> dict[str, Any]:
 
 
 def _told(answer: dict[str, Any]) -> str:
-    """The file that was written, or the status, a line each."""
+    """The written file, or the status, one line each."""
     if "file" in answer:
         return str(answer["file"])
     hidden = ("version", "ok", "id")

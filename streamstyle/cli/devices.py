@@ -1,4 +1,4 @@
-"""`streamstyle devices`: the cameras and screens that `run` can read."""
+"""`streamstyle devices`: cameras and screens that `run` can read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_command(commands: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """List them; none is no failure."""
+    """List cameras and screens. Finding none is no failure."""
     from streamstyle.media.cameras import cameras
     from streamstyle.media.screens import screens
 
@@ -42,7 +42,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _formats(camera: Camera) -> list[str]:
-    """A line for each pixel format: sizes with the highest rate of each."""
+    """One line per pixel format: sizes with the highest rate of each."""
     sizes: dict[str, list[str]] = {}
     for known in camera.formats:
         rate = f"@{known.rates[0]:g}" if known.rates else ""

@@ -1,4 +1,4 @@
-"""`streamstyle doctor`: what is missing on this machine, and how to get it."""
+"""`streamstyle doctor`: missing parts of this machine, and how to get them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _FFMPEG = {"darwin": "brew install ffmpeg", "win32": "winget install ffmpeg"}
 
 @dataclass(frozen=True)
 class Finding:
-    """name: what was looked for. found: what is there; empty where it is missing. remedy: how to get it, or
-    what it would be good for. Nothing of it is needed for painting films."""
+    """Result of one check. None of the parts is needed for painting films."""
 
     name: str
+    """Name of the part."""
     found: str
+    """Description of the part; empty if it is missing."""
     remedy: str = ""
+    """How to get it, or what it is good for."""
 
 
 def add_command(commands: Any) -> None:
@@ -35,7 +37,7 @@ def add_command(commands: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Look for everything; what is missing is no failure."""
+    """Check everything. A missing part is no failure."""
     findings = [finding for check in _CHECKS for finding in check()]
     if arguments.json:
         print(json.dumps([_plain(finding) for finding in findings]))

@@ -1,4 +1,4 @@
-"""`streamstyle engines list | build | clear`: the engines that were compiled on this machine."""
+"""`streamstyle engines list | build | clear`: compiled engines of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamstyle.cli import engines_build
 
 
 def add_command(commands: Any) -> None:
-    """Declare `engines` and what can be done with them."""
+    """Declare `engines` and its sub-commands."""
     parser = commands.add_parser("engines", help="compiled engines that are kept: list, build, clear")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="what is kept, and where; the last used first")
@@ -38,7 +38,7 @@ def list_engines(_arguments: argparse.Namespace) -> int:
 
 
 def clear_engines(_arguments: argparse.Namespace) -> int:
-    """Remove all engines, and how fast they are."""
+    """Remove all engines and their measured speeds."""
     from streamstyle.engines.cache import EngineCache, cache_folder
     from streamstyle.engines.pace import PaceCache
 

@@ -1,4 +1,4 @@
-"""`streamstyle engines build`: compile ahead of time what a run will want."""
+"""`streamstyle engines build`: compile engines before a run needs them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def size(text: str) -> tuple[int, int]:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Open the engine for every size; what is not kept is compiled on the way."""
+    """Open the engine for every size; engines that are not cached are compiled."""
     import cv2
 
     from streamstyle.build.model import load_model

@@ -73,7 +73,7 @@ def add_command(commands: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure, and print the result."""
     from tqdm import tqdm
 
     from streamstyle.metrics.comparison import Comparison
@@ -97,7 +97,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def frame_sets(*urls: str, limit: int | None) -> Iterator[tuple[Picture, ...]]:
-    """The frames of all, in order. Raises ConfigError where they do not belong together, SourceError."""
+    """The frames of all files, in order. Raises ConfigError if they do not belong together, SourceError."""
     from streamstyle.errors import ConfigError
 
     if len({_is_picture(url) for url in urls}) > 1:
@@ -156,7 +156,7 @@ def _report(arguments: argparse.Namespace, comparison: Comparison, frames: int) 
 
 
 def _significant(value: float) -> float | None:
-    """Four significant digits; None for the infinite, which JSON does not know (equal pictures' PSNR)."""
+    """Four significant digits; None for infinity, which JSON lacks (PSNR of equal pictures)."""
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 

@@ -77,7 +77,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def explain_events(arguments: argparse.Namespace) -> int:
-    """Write the page of an event log and print how often each kind was found."""
+    """Write the page of an event log, and print how often each kind was found."""
     from streamstyle.explain.moments import read_events, totals
     from streamstyle.explain.run_report import events_page
     from streamstyle.page import write_page

@@ -1,4 +1,4 @@
-"""`streamstyle keys NAME`: who may listen to, and who may publish, frames over a network."""
+"""`streamstyle keys NAME`: keys that say who may read, and who may publish, frames over a network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_command(commands: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Make the pair and say what to do with it."""
+    """Make the key pair, and say what to do with it."""
     from streamstyle.media.zmq_address import make_keys
 
     public, secret = make_keys(arguments.out, arguments.name)

@@ -136,7 +136,8 @@ def _standard_streams() -> None:
 
 
 def program() -> NoReturn:
-    """The whole process: `main`, then the end, even with a thread that is blocked in a source or a sink."""
+    """The whole process: `main`, then an exit that does not wait for a thread blocked in a source or a
+    sink."""
     _standard_streams()
     code = main()
     if "streamstyle.flow" in sys.modules:

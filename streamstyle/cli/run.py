@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 
 LIVE_REFRESH = 0.25
-"""Seconds between two looks at how a live run stands."""
+"""Seconds between two updates of a live run's state."""
 
 T = TypeVar("T")
 
@@ -175,7 +175,8 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _named(value: T | None, what: str) -> T:
-    """What the command line or the preset names. Raises ConfigError where neither does."""
+    """Sources and sinks of the command line, or else of the preset. Raises ConfigError if neither names
+    any."""
     from streamstyle.errors import ConfigError
 
     if not value:
@@ -193,8 +194,8 @@ def notify(sentence: str) -> None:
 
 
 def run_and_report(start: Callable[..., RunSummary], job: Job, *, as_json: bool) -> int:
-    """Start a job that Ctrl-C finishes and whose progress shows, print its summary; returns the exit code.
-    Where a film goes to the standard output, the summary goes to stderr."""
+    """Start a job with a progress display that Ctrl-C finishes, and print its summary; returns the exit
+    code."""
     from streamstyle.flow import Stop
     from streamstyle.media.paths import is_standard_output
 
@@ -208,7 +209,7 @@ def run_and_report(start: Callable[..., RunSummary], job: Job, *, as_json: bool)
 
 @contextmanager
 def stopping_on_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM finish the output; a second SIGINT gives up at once."""
+    """Let SIGINT and SIGTERM finish the output; a second SIGINT aborts at once."""
 
     def on_signal(number: int, _frame: object) -> None:
         if stop.requested and number == signal.SIGINT:
@@ -225,7 +226,7 @@ def stopping_on_signals(stop: Stop) -> Iterator[None]:
 
 @contextmanager
 def progress_bar() -> Iterator[Any]:
-    """Frames, fps, ETA and flagged frames on stderr, where it is a terminal."""
+    """Show frames, fps, ETA and flagged frames on stderr, if it is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _progress: None
         return
@@ -251,14 +252,14 @@ def progress_bar() -> Iterator[Any]:
 
 
 def live_text(state: LiveState) -> str:
-    """How a live run stands, in a few words: `age 41/58 ms` is median and 99th percentile of late."""
+    """State of a live run in a few words: `age 41/58 ms` is the recent median and 99th percentile."""
     waiting = "+".join(str(n) for n in state.waiting)
     eased = f", {state.degradations} relieved" if state.degradations else ""
     return f"age {state.p50_ms:.0f}/{state.p99_ms:.0f} ms, {state.dropped} dropped, {waiting} waiting{eased}"
 
 
 def _painted(engine: dict[str, Any]) -> str:
-    """How frames are painted, where that is not whole and at their own size."""
+    """Painting size, interval and tiles, if they differ from whole frames at their own size."""
     size = f" at {engine['size'][0]}x{engine['size'][1]}" if engine["size"] else ""
     every = f" one frame of {engine['every']}" if engine["every"] > 1 else ""
     tiles = f" in {engine['tiles']} tiles" if engine["tiles"] > 1 else ""

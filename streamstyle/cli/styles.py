@@ -58,7 +58,7 @@ def list_styles(arguments: argparse.Namespace) -> int:
 
 
 def _records(network: str) -> list[StyleRecord]:
-    """Every style there is; own styles of other networks are among them."""
+    """All styles, own styles of other networks included."""
     from streamstyle.styles.bundle import StyleRecord, load_manifest, network_folder
     from streamstyle.styles.code_file import own_files
     from streamstyle.styles.library import model_names
@@ -69,7 +69,7 @@ def _records(network: str) -> list[StyleRecord]:
 
 
 def show_style(arguments: argparse.Namespace) -> int:
-    """Print everything of one style: its measured figures, and where its thumbnail lies."""
+    """Print everything about one style: its measures, and the path of its thumbnail."""
     import msgspec
 
     from streamstyle.errors import ConfigError, nearest

@@ -1,4 +1,4 @@
-"""`streamstyle styles import FILE`: a model of someone else becomes a style."""
+"""`streamstyle styles import FILE`: another program's model as a style."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_import(actions: Any) -> None:
 
 
 def import_style(arguments: argparse.Namespace) -> int:
-    """Examine the file, store it, and tell what was found out."""
+    """Examine the file, store it, and print the findings."""
     import json
 
     from streamstyle.engines.imported_examine import examine_file

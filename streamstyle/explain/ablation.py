@@ -1,4 +1,4 @@
-"""Which numbers of a style code made the picture? Take them away, part by part, and look."""
+"""Ablation of a style code: the effect of each part of the code on a picture."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ _COARSE = 16  # pixels (sigma): what is smoother than this is called colour and 
 
 @dataclass(frozen=True)
 class Ablation:
-    """What the picture loses when one layer's scales or shifts are those of the average style.
-
-    entries: how many numbers. change: mean CIE76 colour difference of the outputs, in Lab units. light,
-    colour: mean change of coarse L and of coarse (a, b). texture: relative change of the fine deviation
-    of L, negative where the picture gets smoother. where: float32 (H, W), the change of each pixel.
-    """
+    """Effect of replacing one layer's scales or shifts by those of the average style."""
 
     layer: str
+    """Name of the layer."""
     part: str
+    """"scale" or "shift"."""
     entries: int
+    """Number of replaced values."""
     change: float
+    """Mean CIE76 colour difference of the outputs, in Lab units."""
     light: float
+    """Mean change of coarse L."""
     colour: float
+    """Mean change of coarse (a, b)."""
     texture: float
+    """Relative change of the fine deviation of L; negative if the picture becomes smoother."""
     where: NDArray[np.float32]
+    """(H, W): change of each pixel."""
 
 
 def ablate(
@@ -41,9 +44,9 @@ def ablate(
 ) -> tuple[Ablation, ...]:
     """One result per (layer, part), the largest change first.
 
-    picture: RGB uint8 (H, W, 3), H and W multiples of 8. code, mean: (size,). The average over all styles
-    stands for "nothing in particular"; the code of `original` would not do, for it opens the direct
-    path from the photo and so changes the kind of the picture.
+    picture: RGB uint8 (H, W, 3), H and W multiples of 8. code, mean: (size,). The mean over all styles stands
+    for "nothing in particular". The code of `original` would not do: it opens the direct path from the photo,
+    and so changes the kind of the picture.
     """
     full = to_lab(paint(generator, picture[None], torch.from_numpy(code))[0])
     results = []

@@ -1,4 +1,4 @@
-"""Whose is this region, the photo's or the style's?"""
+"""Attribution of regions to the photo or the style."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _derivatives(luma: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
 
 
 def _texture(luma: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Float32 (H, W, 6); see `Attribution`."""
+    """Statistics of texture, float32 (H, W, 6); see `Attribution`."""
     height, width = luma.shape
     channels = []
     for scale in (1, 2):
@@ -77,7 +77,7 @@ def _texture(luma: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 def _share(
     photo: NDArray[np.float32], styled: NDArray[np.float32], swatch: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """d_photo / (d_photo + d_style) for statistics (H, W, C); those of the swatch of another size."""
+    """d_photo / (d_photo + d_style) for statistics (H, W, C) and those of the swatch, of another size."""
     rows, columns = (np.linspace(0, n - 1, _SAMPLES).round().astype(int) for n in swatch.shape[:2])
     samples = swatch[np.ix_(rows, columns)].reshape(-1, swatch.shape[2])
     to_photo = np.linalg.norm(styled - photo, axis=2)

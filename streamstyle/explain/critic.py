@@ -1,4 +1,4 @@
-"""What the discriminator of the training says: which patches pass for the painting?"""
+"""The discriminator of the training: which patches of a picture pass for the painting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Critic:
     rows: Mapping[str, int]
 
     def knows(self, shares: Mapping[str, float]) -> bool:
-        """Were all styles of the mix there when the discriminator was trained?"""
+        """True if the discriminator was trained on all styles of the mix."""
         return set(shares) <= set(self.rows)
 
     @torch.no_grad()
@@ -45,9 +45,9 @@ class Critic:
 
 
 def load_critic(folder: Path, manifest: Manifest) -> Critic | None:
-    """Read a bundle's discriminator; None where the bundle ships none.
+    """Read a bundle's discriminator; None if the bundle has none.
 
-    Raises ModelError where the file is damaged or not the manifest's.
+    Raises ModelError if the file is damaged, or not the manifest's.
     """
     path = folder / _FILE
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Why a picture came out so: everything measured, as data, then as a page."""
+"""Explanation of one painted picture: all measurements as data, and as a page."""
 
 from __future__ import annotations
 
@@ -29,23 +29,25 @@ _FACTORS = (0.0, 0.5, 1.5, 2.0)
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known of one picture in one style.
-
-    style: the mix as the user wrote it. factors: of its groups, see `adjust`. photo, result: RGB uint8
-    (H, W, 3). code: (size,), adjusted. swatch: the adjusted style's own texture. adjusted: {group: {factor:
-    RGB uint8}}. verdict: logits (H/8, W/8) of the discriminator, or None where `no_verdict` says why.
-    """
+    """Measurements of one picture in one style."""
 
     style: str
+    """The mix as the user wrote it."""
     factors: Mapping[str, float]
+    """Factor of each group, see `adjust`."""
     photo: Picture
+    """(H, W, 3)."""
     result: Picture
+    """(H, W, 3)."""
     swatch: Picture
+    """The adjusted style's own texture."""
     channels: Mapping[str, tuple[ChannelMap, ...]]
     ablations: tuple[Ablation, ...]
     adjusted: Mapping[str, Mapping[float, Picture]]
+    """{group: {factor: picture}}."""
     attribution: Attribution
     verdict: NDArray[np.float32] | None
+    """(H/8, W/8): logits of the discriminator; None if `no_verdict` says why."""
     no_verdict: str
 
     def to_json(self) -> dict[str, Any]:

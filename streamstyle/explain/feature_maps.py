@@ -1,4 +1,4 @@
-"""What the layers of the generator answer to a picture."""
+"""Response of the generator's layers to a picture."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def feature_maps(
 def strongest(maps: NDArray[np.float32], count: int) -> tuple[ChannelMap, ...]:
     """The channels of (C, h, w) that vary most over the picture, strongest first.
 
-    A channel that is high everywhere says nothing of where, so deviation counts and the mean does not.
+    Deviation counts and not the mean: a channel that is high everywhere shows no place.
     """
     deviation = maps.std(axis=(1, 2))
     order = np.argsort(-deviation, kind="stable")[:count]

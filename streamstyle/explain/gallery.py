@@ -1,4 +1,4 @@
-"""All styles on one page: what each is, its own texture, and what it makes of a picture."""
+"""Gallery page of all styles: facts, own texture, and effect on a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event in words: which rule fired, what was done, and what it changed."""
+"""Events in words: the rule that fired, the repair, and its effect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _NAMED_TILES = 6
 
 
 def read_events(path: Path) -> list[AnomalyEvent]:
-    """The events of a log, in order. Raises ConfigError where the file is none, or of another version."""
+    """The events of a log, in order. Raises ConfigError if the file is no event log, or of another
+    version."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -36,7 +37,7 @@ def read_events(path: Path) -> list[AnomalyEvent]:
 
 
 def words(event: AnomalyEvent) -> str:
-    """One sentence per kind, worst first, then what was done and the worst score before and after."""
+    """One sentence per kind, worst first, then the repair and the worst score before and after."""
     found = [_FOUND[Kind(kind)](event) for kind in event.kinds]
     worst = event.kinds[0]
     scores = f"{worst} {event.scores[worst]:.3g} -> {event.scores_after.get(worst, 0.0):.3g}"
@@ -99,7 +100,7 @@ def _done(event: AnomalyEvent) -> str:
 
 
 def totals(events: Sequence[AnomalyEvent]) -> dict[str, int]:
-    """How many frames each kind was found in, most frequent first."""
+    """Number of frames with each kind, most frequent first."""
     counts: dict[str, int] = {}
     for event in events:
         for kind in event.kinds:

@@ -1,4 +1,4 @@
-"""`--overlay`: what was found and done, drawn into each frame for those who watch the film."""
+"""`--overlay`: findings and repairs drawn into each frame for viewers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FIGURES: Mapping[str, Callable[[Mapping[str, float]], str]] = {
 
 
 def short_words(action: Action) -> list[str]:
-    """What was done, one entry for each repair: "tile gain x 0.94"."""
+    """The repairs in short form, one entry each: "tile gain x 0.94"."""
     if not action.touched:
         return ["nothing done"]
     done = []
@@ -44,26 +44,29 @@ def short_words(action: Action) -> list[str]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts of the strip lie in a frame of one size, in pixels.
-
-    size: (height, width) of the frame. unit: a pixel of a frame that is 640 wide. scale: of the font.
-    top: first row of the strip. bars: left and upper corner of the first bar's cell; cell: (width, height) of
-    each. words: left and upper corner of the words, None where there is no room for text. lamps: left edge of
-    "cut" and "event", beside the words.
-    """
+    """Positions of the strip's parts in a frame of one size, in pixels."""
 
     size: tuple[int, int]
+    """(height, width) of the frame."""
     unit: float
+    """Size of one pixel of a frame that is 640 wide."""
     scale: float
+    """Of the font."""
     top: int
+    """First row of the strip."""
     bars: tuple[int, int]
+    """Upper left corner of the first bar's cell."""
     cell: tuple[int, int]
+    """(width, height) of each bar's cell."""
     words: tuple[int, int] | None
+    """Upper left corner of the words; None if there is no room for text."""
     lamps: int
+    """Left edge of "cut" and "event", beside the words."""
 
 
 def layout(height: int, width: int) -> Layout:
-    """All on one line where that fits, the words above the bars where not, in tiny frames bars alone."""
+    """Layout of the strip: on one line if that fits, else the words above the bars, and bars alone in tiny
+    frames."""
     size = height, width
     unit = max(_SMALLEST, min(width / 640, height / 200))
     scale = unit * _NAME / cv2.getTextSize("distortion", _FONT, 1.0, 1)[0][0]
@@ -88,10 +91,10 @@ def layout(height: int, width: int) -> Layout:
 class Overlay:
     """Draws over frames of one film, in order.
 
-    The picture: tiles of a flagged frame tinted (orange brighter than the input explains, blue darker,
-    yellow changed otherwise), the flagged ones outlined. The strip: each kind's score over its threshold with
-    a mark at 1 and its peak of the last second; "cut" and "event"; what was done. Above the strip a frame in
-    which nothing is flagged stays bit for bit as it is.
+    In the picture, tiles of a flagged frame are tinted (orange: brighter than the input explains, blue:
+    darker, yellow: changed otherwise), and the flagged ones outlined. The strip shows each kind's score over
+    its threshold, with a mark at 1 and its peak of the last second; "cut" and "event"; and the repair. Above
+    the strip, a frame without findings stays bit for bit as it is.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Pictures on their way into and out of an explanation: size, Lab, heat maps."""
+"""Pictures for explanations: size, Lab, heat maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--report` and `explain EVENTS.jsonl`: what was found in a film, when, why, and what was done."""
+"""`--report` and `explain EVENTS.jsonl`: what was found in a film, when and why, and how it was repaired."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AnomalyReport:
         self._before: Picture | None = None
 
     def found(self, frame: Frame, styled: Picture, anomaly: AnomalyMap) -> None:
-        """A frame was judged and is about to be repaired."""
+        """Keep the scores of a frame before its repair."""
         self._times.append(frame.time)
         for kind, ratios in self._ratios.items():
             ratios.append(anomaly.scores[kind] / anomaly.thresholds[kind])
@@ -56,7 +56,7 @@ class AnomalyReport:
         self._before = _small(styled) if anomaly.flagged else None
 
     def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: AnomalyEvent) -> None:
-        """A flagged frame is about to leave."""
+        """Keep pictures of a flagged frame if it is one of the worst."""
         self._events.append(event)
         self._ratios[Kind.FLASH][-1] = anomaly.scores[Kind.FLASH] / anomaly.thresholds[Kind.FLASH]
         badness = severity(event)
@@ -136,7 +136,7 @@ def _timeline(
 
 
 def peaks(times: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
-    """At most _POINTS points of a curve; of each stretch the largest value stays."""
+    """At most _POINTS points of a curve; the largest value of each stretch is kept."""
     step = -(-len(values) // _POINTS)
     found = []
     for start in range(0, len(values), max(step, 1)):

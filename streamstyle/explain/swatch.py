@@ -25,9 +25,9 @@ def swatch(
 ) -> Picture:
     """Paint coloured noise with a code (size,), then the result again: RGB uint8 (height, width, 3).
 
-    Any size from 1 x 1 up; the network sees the next multiples of 8 and the rest is cut off. One seed gives
-    one picture, bit for bit. The noise has no edges to follow, so what is left is the style. The second pass
-    draws strokes where the noise was smooth; a third changes little.
+    Any size from 1 x 1 up: the network sees the next multiples of 8, and the rest is cut off. One seed gives
+    one picture, bit for bit. Noise has no edges to follow, so only the style remains. The second pass draws
+    strokes where the noise was smooth; a third would change little.
     """
     rows, columns = (max(SMALLEST, n + -n % SIZE_MULTIPLE) for n in (height, width))
     picture = coloured_noise(rows, columns, np.random.default_rng(seed))

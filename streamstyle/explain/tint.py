@@ -1,4 +1,4 @@
-"""Where an anomaly lies, painted over the picture: tinted tiles and the outline of the flagged ones."""
+"""Anomalies painted over the picture: tinted tiles, and outlines of flagged ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WIDTH = 320  # of a picture whose outline is one pixel wide
 
 
 def _duotone(hue: tuple[int, int, int]) -> Picture:
-    """Every grey as a shade of `hue` of about its relative luminance, uint8 (256, 1, 3) RGB.
+    """Each grey as a shade of `hue` of about its relative luminance, uint8 (256, 1, 3) RGB.
 
     A tint that keeps the luminance hides nothing of the picture, and is no flash when it comes and goes.
     """
@@ -35,13 +35,14 @@ def _duotone(hue: tuple[int, int, int]) -> Picture:
 
 
 WARM, COOL, OTHER = (255, 112, 16), (48, 136, 255), (250, 215, 40)
-"""Brighter than the input explains, darker, changed otherwise. RGB; all eyes tell orange from blue."""
+"""Brighter than the input explains, darker, changed otherwise. RGB; colour-blind eyes tell orange from blue
+as well."""
 
 _HUES = {sign: _duotone(hue) for sign, hue in ((1, WARM), (-1, COOL), (0, OTHER))}
 
 
 def tint_(picture: Picture, anomaly: AnomalyMap) -> None:
-    """Tint the tiles of RGB uint8 (H, W, 3) in place; bit for bit the identity where nothing is flagged."""
+    """Tint the tiles of RGB uint8 (H, W, 3) in place; bit for bit the identity if nothing is flagged."""
     opacity = _opacity(anomaly)
     if not opacity.any():
         return
@@ -60,9 +61,9 @@ def tint_(picture: Picture, anomaly: AnomalyMap) -> None:
 
 
 def outline_(picture: Picture, anomaly: AnomalyMap, visible: int | None = None) -> None:
-    """Draw around the flagged tiles, or around the picture where it was flagged as a whole, in place.
+    """Draw around the flagged tiles, or around a picture that was flagged as a whole, in place.
 
-    visible: rows of the picture that will stay uncovered; the outline keeps to them.
+    visible: rows of the picture that stay uncovered; the outline keeps to them.
     """
     if not anomaly.flagged:
         return
@@ -84,16 +85,16 @@ def outline_(picture: Picture, anomaly: AnomalyMap, visible: int | None = None) 
 
 
 def _signs(anomaly: AnomalyMap) -> NDArray[np.int8]:
-    """(rows, cols): 1 brighter, -1 darker, 0 neither, or where the frame was not flagged for a step."""
+    """(rows, cols): 1 brighter, -1 darker, 0 neither, or if the frame was not flagged for a step."""
     score = anomaly.tile_score if _stepped(anomaly) else np.zeros_like(anomaly.tile_score)
     return np.where(np.abs(score) < _LEAST, 0, np.sign(score)).astype(np.int8)
 
 
 def _opacity(anomaly: AnomalyMap) -> NDArray[np.float32]:
-    """Opacity of the tint, float32 (rows, cols), 0 .. 0.75: 0 in calm tiles, and where nothing is flagged.
+    """Opacity of the tint, float32 (rows, cols), 0 .. 0.75: 0 in calm tiles, and if nothing is flagged.
 
-    It grows with the excess over the excess that would just have been flagged, which is the mean of the four
-    worst tiles divided by the frame's score (the local score of docs/temporal.md, solved for its threshold).
+    It grows with the residual over the residual that would just have been flagged: the mean of the four worst
+    tiles divided by the frame's score (the local score of docs/temporal.md, solved for its threshold).
     """
     if not _stepped(anomaly):
         return np.where(anomaly.tiles & anomaly.flagged, _FLAGGED[1], 0).astype(np.float32)
@@ -114,5 +115,5 @@ def _stepped(anomaly: AnomalyMap) -> bool:
 
 
 def _edges(length: int, count: int) -> NDArray[np.int64]:
-    """Where each tile begins, as the detector divides a picture, and the end."""
+    """First pixel of each tile, as the detector divides a picture, and the end."""
     return -(-np.arange(count + 1) * length // count)

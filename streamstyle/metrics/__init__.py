@@ -1,1 +1,1 @@
-"""Figures of quality."""
+"""Measures of quality."""

@@ -1,4 +1,4 @@
-"""How far are the colours of two pictures apart, whatever stands where?"""
+"""Distance between the colours of two pictures, regardless of position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All figures of a painted picture or film against its original, gathered frame by frame."""
+"""All measures of a painted picture or film against its original, frame by frame."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ FEATURES_EVERY = 12
 
 
 class Comparison:
-    """Takes pairs of frames and tells the figures of what it has seen.
+    """Takes pairs of frames and computes the measures.
 
-    painting: RGB uint8 (H, W, 3) that the style is from, at the size whose strokes were learnt; None leaves
-    out the distances to it. features: None leaves out the distances on features.
+    painting: RGB uint8 (H, W, 3), the style's source, at the size whose strokes were learnt; None leaves out
+    the distances to it. features: None leaves out the distances on features.
     """
 
     def __init__(self, features: FeatureNetwork | None = None, painting: Picture | None = None) -> None:
@@ -48,9 +48,9 @@ class Comparison:
         self._warps = {"warp_error": WarpError(), f"warp_error_gap{LONG_GAP}": WarpError(LONG_GAP)}
 
     def add(self, original: Picture, styled: Picture, reference: Picture | None = None) -> None:
-        """The next frames, RGB uint8 (H, W, 3), all of one size, 64 pixels or more a side.
+        """Add the next frames, RGB uint8 (H, W, 3), all of one size, 64 pixels or more a side.
 
-        reference: what `styled` was made of by a repair; in every call or in none.
+        reference: the picture that a repair made `styled` from; in every call or in none.
         """
         figures = {
             "ssim": ssim(original, styled),
@@ -91,14 +91,14 @@ class Comparison:
         return figures
 
     def figures(self) -> dict[str, float]:
-        """Means over the frames by name, one frame or more seen. What could not be measured is left out.
+        """Means over at least one frame, by name. Measures that could not be computed are left out.
 
-        The mean of PSNRs is that of the mean squared error; ratios to a flat frame do not count.
-        ssim, psnr (dB), edge_similarity, sharpness_ratio, contrast_ratio: to the original. grid_contrast: see
+        The mean of PSNRs is that of the mean squared error; ratios to a flat frame do not count. ssim, psnr
+        (dB), edge_similarity, sharpness_ratio, contrast_ratio: to the original. grid_contrast: see
         `metrics.grid`. colour_distance, style_distance, frechet_distance: to the painting.
         perceptual_distance: to the original. sharpness_, contrast_, perceptual_to_reference: the same to the
         reference. steadier: D_t of Lai et al. 2018, 1 - warp_error / that of the reference. warp_error and
-        flicker: of films. A name that ends in `_original` tells the same of the original.
+        flicker: of films. A name that ends in `_original` is the measure of the original.
         """
         figures = {name: _mean(name, values) for name, values in self._values.items()}
         if self._positions and self._painting_taps is not None:

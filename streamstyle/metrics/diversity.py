@@ -1,4 +1,4 @@
-"""Diversity: are the styles of a bundle further apart than one style is from itself?"""
+"""Diversity: distance between the styles of a bundle, compared with the spread within one style."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ _EPS = 1e-8
 
 @dataclass(frozen=True)
 class Diversity:
-    """names: of S styles. between: float64 (S, S), distance of each two styles' paintings of the same photos,
-    0 on the diagonal. spread: float64 (S,), distance of two halves of one style's paintings: what differs
-    there are the photos alone.
-    """
+    """Distances between S styles. names: of the styles. between: float64 (S, S), distance of each two styles'
+    paintings of the same photos, 0 on the diagonal. spread: float64 (S,), distance of two halves of one
+    style's paintings, which differ in the photos alone."""
 
     names: tuple[str, ...]
     between: NDArray[np.float64]
     spread: NDArray[np.float64]
 
     def nearest(self, name: str) -> tuple[str, float]:
-        """The style closest to style `name`, and how close it is. There must be two styles or more."""
+        """The style closest to style `name`, and its distance. Needs two styles or more."""
         index = self.names.index(name)
         others = np.where(np.arange(len(self.names)) == index, np.inf, self.between[index])
         return self.names[int(others.argmin())], float(others.min())
 
     def smallest(self) -> tuple[str, str, float]:
-        """The two styles closest to each other, and their distance. There must be two styles or more."""
+        """The two styles closest to each other, and their distance. Needs two styles or more."""
         found = [(name, *self.nearest(name)) for name in self.names]
         return min(found, key=lambda pair: pair[2])
 
@@ -50,9 +49,8 @@ def style_distance(a: Grams, b: Grams) -> float:
 
 
 def diversity(halves: Mapping[str, tuple[Grams, Grams]]) -> Diversity:
-    """Distances between and within styles: {style: the `mean_grams` of its paintings of each half of the
-    photos}. Both halves are the same photos for every style, and as many.
-    """
+    """Distances between and within styles, from {style: the `mean_grams` of its paintings of each half of the
+    photos}. Both halves have the same photos for every style, and equally many."""
     names = tuple(halves)
     means = [mean_grams(halves[name]) for name in names]
     between = np.zeros((len(names), len(names)))

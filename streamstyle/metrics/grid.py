@@ -1,4 +1,4 @@
-"""Checkerboards: does the picture's fine detail depend on the pixel grid?"""
+"""Checkerboards: dependence of the picture's fine detail on the pixel grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise gain: does a still picture with sensor noise stay still when it is painted?"""
+"""Noise gain: stability of the painting of a still picture with sensor noise."""
 
 from __future__ import annotations
 

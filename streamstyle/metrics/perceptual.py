@@ -1,7 +1,7 @@
-"""Distances on the features of a network that was trained to recognise things.
+"""Distances on the features of a network that was trained for recognition.
 
-Features are {layer: (1, C, h, w)} of one picture each, as `taps` returns them; every distance takes what a
-single pass through the network gave.
+Features are {layer: (1, C, h, w)} of one picture each, as `taps` returns them; every distance takes the
+result of a single pass through the network.
 """
 
 from __future__ import annotations

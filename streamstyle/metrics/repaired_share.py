@@ -1,4 +1,4 @@
-"""How much of a known anomaly a repair took away."""
+"""Share of a known anomaly that a repair removed."""
 
 from __future__ import annotations
 

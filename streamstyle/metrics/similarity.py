@@ -1,4 +1,4 @@
-"""What does a picture keep of another: structure, values, edges, sharpness, contrast?
+"""Similarity of two pictures: structure, values, edges, sharpness, contrast.
 
 Pictures are RGB uint8 (H, W, 3), the two of a pair of one size, 11 pixels or more a side.
 """
@@ -71,7 +71,7 @@ def mean_luma(picture: Picture) -> float:
 
 
 def _ratio(value: float, reference: float) -> float:
-    """1 for two flat pictures, inf where only the reference is flat."""
+    """1 for two flat pictures, inf if only the reference is flat."""
     if reference:
         return value / reference
     return math.inf if value else 1.0

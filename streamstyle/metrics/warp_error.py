@@ -1,4 +1,4 @@
-"""Warping error: how much do the pixels of a film change that the input says are the same ones?"""
+"""Warping error: changes of pixels of a film that are the same according to the input."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from streamstyle.types import Picture
 
 @dataclass(frozen=True)
 class FlowMatch:
-    """Where each pixel of a frame is in a later one.
-
-    positions: float32 (H, W, 2), (x, y) in pixels of the later frame. visible: bool (H, W), False where the
-    pixel is occluded, at a motion boundary or outside the later frame.
-    """
+    """Position of each pixel of a frame in a later one."""
 
     positions: NDArray[np.float32]
+    """(H, W, 2): (x, y) in pixels of the later frame."""
     visible: NDArray[np.bool_]
+    """(H, W): False if the pixel is occluded, at a motion boundary or outside the later frame."""
 
 
 def correspondence(now: Picture, later: Picture) -> FlowMatch:
@@ -54,10 +52,10 @@ def _square(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def pair_error(now: Picture, later: Picture, match: FlowMatch) -> float:
-    """Mean squared difference, in [0, 1], of the visible pixels of `now` and the same ones in `later`.
+    """Mean squared difference, in [0, 1], between the visible pixels of `now` and the same pixels in `later`.
 
-    RGB uint8 (H, W, 3), values taken as 0..1, mean over channels: the warping error of Lai et al. 2018.
-    nan where no pixel is visible.
+    RGB uint8 (H, W, 3), values taken as 0..1, mean over channels: the warping error of Lai et al. 2018. nan
+    if no pixel is visible.
     """
     if not match.visible.any():
         return float("nan")
@@ -68,9 +66,9 @@ def pair_error(now: Picture, later: Picture, match: FlowMatch) -> float:
 
 class WarpError:
     """Mean of `pair_error` over all pairs of frames that are `gap` frames apart, for films painted from one
-    source: the flow is the source's. Holds `gap` frames of each film.
+    source; the flow is the source's. Holds `gap` frames of each film.
 
-    Values of different papers, flows and sizes do not compare; those of one source do.
+    Values of different papers, flows and sizes are not comparable; those of one source are.
     """
 
     def __init__(self, gap: int = 1) -> None:
@@ -79,7 +77,7 @@ class WarpError:
         self._errors: list[list[float]] = []
 
     def add(self, source: Picture, *films: Picture) -> None:
-        """The next frame of the source and of every film, RGB uint8 (H, W, 3), all of one size."""
+        """Add the next frame of the source and of every film, RGB uint8 (H, W, 3), all of one size."""
         frames = (source, *films)
         if len(self._past) == self.gap:
             earlier = self._past[0]
@@ -91,6 +89,6 @@ class WarpError:
         self._past.append(frames)
 
     def means(self) -> tuple[float, ...]:
-        """The source's own error (the floor: noise, interpolation, light), then that of each film. Empty
-        where no pair of frames was comparable."""
+        """The source's own error (the floor: noise, interpolation, light), then that of each film. Empty if
+        no pair of frames was comparable."""
         return tuple(float(mean) for mean in np.mean(self._errors, axis=0)) if self._errors else ()

@@ -1,1 +1,1 @@
-"""Regions: where in a frame another style holds (`streamstyle.types.Region`)."""
+"""Regions: parts of a frame in another style (`streamstyle.types.Region`)."""

@@ -1,4 +1,4 @@
-"""Everything of one colour: the green screen's key."""
+"""Region of one colour, as a green screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOFTNESS = 1.5  # outside begins at this multiple of the tolerance
 
 
 class ChromaRegion:
-    """Pixels whose (Cb, Cr), BT.601 full range, lies near the key's; brightness does not count."""
+    """Pixels whose (Cb, Cr), BT.601 full range, is near the key's; brightness does not count."""
 
     def __init__(self, spec: ChromaKey) -> None:
         key = cv2.cvtColor(np.array([[spec.colour]], np.uint8), cv2.COLOR_RGB2YCrCb)[0, 0].astype(np.float32)

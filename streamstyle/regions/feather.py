@@ -1,4 +1,4 @@
-"""Soft edges: a passage between two styles instead of a seam."""
+"""Soft edges: a gradual transition between two styles instead of a seam."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from streamstyle.types import Frame, Region
 
 
 class FeatheredRegion:
-    """A region whose edges pass from 0 to 255 over about `pixels` pixels.
+    """A region with edges that rise from 0 to 255 over about `pixels` pixels.
 
-    Two box blurs of half that side: a smooth ramp of that width, where one would leave kinks.
+    Two box blurs of half that side give a smooth ramp of that width; one would leave kinks.
     """
 
     def __init__(self, region: Region, pixels: float) -> None:
@@ -22,7 +22,7 @@ class FeatheredRegion:
         self._soft: NDArray[np.uint8] | None = None
 
     def mask(self, frame: Frame) -> NDArray[np.uint8]:
-        """See `streamstyle.types.Region`; the same array as long as the region returns the same."""
+        """See `streamstyle.types.Region`; the same array as long as the inner region returns the same."""
         hard = self._region.mask(frame)
         if self._soft is None or hard is not self._hard:
             self._hard, self._soft = hard, self._blurred(hard)

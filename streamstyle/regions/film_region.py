@@ -1,4 +1,4 @@
-"""A film as a mask: its frames go along with the source's."""
+"""A film as a mask, in step with the source."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ROUNDING = 0.003
 
 
 class FilmRegion:
-    """The luma of the mask film's frame that is shown at the source frame's time.
+    """Luma of the mask film's frame at the source frame's time.
 
     Both films begin together, whatever their time stamps; the last frame of the mask is held.
     """
 
     def __init__(self, source: Source, height: int, width: int) -> None:
-        """Opens `source`, which it owns from then on. Raises SourceError."""
+        """Takes ownership of `source` and opens it. Raises SourceError."""
         self._size = height, width
         self._source = source.__enter__()
         self._frames: Iterator[Frame] = iter(source)

@@ -1,4 +1,4 @@
-"""From a request to a region: one table."""
+"""Regions from requests: one table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_region(
 ) -> Region:
     """The region for frames of `height` x `width`, with edges of `feather` pixels.
 
-    open_film, open_segmentation: what other rooms can open. Raises ConfigError, SourceError, EngineError.
+    open_film, open_segmentation: openers of other rooms. Raises ConfigError, SourceError, EngineError.
     """
     region: Region
     match spec:

@@ -1,4 +1,4 @@
-"""A picture as a mask: white is inside, black outside."""
+"""A picture as a mask: white is inside, black is outside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PictureRegion:
     """The luma of a picture, stretched over the frame once."""
 
     def __init__(self, path: str, height: int, width: int) -> None:
-        """Raises SourceError where the picture cannot be read."""
+        """Raises SourceError if the picture cannot be read."""
         try:
             data = Path(path).read_bytes()
         except OSError as error:
@@ -38,7 +38,7 @@ class PictureRegion:
 
 
 def stretched(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """A mask of any size as one of `height` x `width`; the same array where it is that already."""
+    """A mask of any size as one of `height` x `width`; the same array if it has that size."""
     if mask.shape == (height, width):
         return mask
     smaller = mask.shape[0] * mask.shape[1] > height * width

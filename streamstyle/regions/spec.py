@@ -35,7 +35,7 @@ class Length:
     percent: bool
 
     def pixels(self, whole: int) -> float:
-        """In pixels of a side of `whole` pixels."""
+        """Pixels on a side of `whole` pixels."""
         return self.value * whole / 100 if self.percent else self.value
 
 
@@ -51,20 +51,20 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Rectangles:
-    """All of these."""
+    """The union of rectangles."""
 
     parts: tuple[Rectangle, ...]
 
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A picture or a film; white is inside."""
+    """A picture or a film as a mask; white is inside."""
 
     path: str
 
     @property
     def is_picture(self) -> bool:
-        """By the name's suffix: everything else is taken for a film."""
+        """True if the suffix names a picture; everything else counts as a film."""
         return Path(self.path).suffix.lower() in PICTURE_SUFFIXES
 
 
@@ -78,10 +78,11 @@ class ChromaKey:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """category: the wanted channel of the output (None: the foreground, where there is but one).
+    """A segmentation network. category: the wanted channel of the output; None takes the foreground, if there
+    is only one.
 
-    scale: what the network expects of RGB: "unit" 0..1, "signed" -1..1, "imagenet" 0..1 less the mean, over
-    the deviation of ImageNet.
+    scale: the network's range of RGB: "unit" 0..1, "signed" -1..1, "imagenet" 0..1 minus the mean, over the
+    deviation of ImageNet.
     """
 
     path: str
@@ -93,7 +94,7 @@ RegionSpec: TypeAlias = Rectangles | MaskFile | ChromaKey | Segmentation
 
 
 def parse_region(text: str) -> RegionSpec:
-    """The request behind a `--region`. Nothing is opened. Raises ConfigError."""
+    """The request of a `--region`. Opens nothing. Raises ConfigError."""
     kind, colon, rest = text.partition(":")
     if not colon or kind not in KINDS:
         known = nearest(kind, KINDS)

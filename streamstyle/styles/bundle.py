@@ -68,7 +68,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class StyleBundle:
-    """A verified bundle in memory. folder: where it lies. weights: the generator's tensors by name, fp32."""
+    """A verified bundle in memory. folder: its location. weights: the generator's tensors by name, fp32."""
 
     folder: Path
     manifest: Manifest
@@ -104,7 +104,7 @@ def load_manifest(folder: Path) -> Manifest:
 
 
 def load_bundle(folder: Path = BUNDLED) -> StyleBundle:
-    """Load a bundle. Raises ModelError where a file is missing, damaged or does not fit."""
+    """Load a bundle. Raises ModelError if a file is missing, damaged or does not fit."""
     manifest = load_manifest(folder)
     tensors = load(verified_bytes(folder, "generator.safetensors", manifest))
     try:
@@ -128,12 +128,12 @@ def load_bundle(folder: Path = BUNDLED) -> StyleBundle:
 
 
 def read_discriminator(bundle: StyleBundle) -> bytes:
-    """The safetensors bytes of a bundle's discriminator. Raises ModelError where it is missing or damaged."""
+    """The safetensors bytes of a bundle's discriminator. Raises ModelError if it is missing or damaged."""
     return verified_bytes(bundle.folder, "discriminator.safetensors", bundle.manifest)
 
 
 def verified_bytes(folder: Path, name: str, manifest: Manifest) -> bytes:
-    """A file of a bundle, if its hash is the manifest's. Raises ModelError."""
+    """A file of a bundle, after a check of its hash against the manifest. Raises ModelError."""
     try:
         data = (folder / name).read_bytes()
     except OSError as error:

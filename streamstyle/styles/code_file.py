@@ -1,8 +1,8 @@
-"""An own style as one small file: its code for each network that it was trained on.
+"""Own styles as one small file: the style's code for each network that it was trained on.
 
-A safetensors file. Tensors: one float32 code (size,) per network, named as the network is. Metadata
-`streamstyle`: JSON of the version, the `StyleRecord`, and the SHA-256 of each network's generator: a code
-means nothing to other weights.
+A safetensors file. Tensors: one float32 code (size,) per network, named as the network. Metadata
+`streamstyle`: JSON of the version, the `StyleRecord`, and the SHA-256 of each network's generator, because a
+code means nothing to other weights.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ _WEIGHTS = "generator.safetensors"
 
 @dataclass(frozen=True)
 class CodeFile:
-    """codes: {network: float32 (size,)}; bases: {network: SHA-256 of the generator it was trained on}."""
+    """A style's codes. codes: {network: float32 (size,)}. bases: {network: SHA-256 of the generator it was
+    trained on}."""
 
     record: StyleRecord
     codes: Mapping[str, NDArray[np.float32]]
     bases: Mapping[str, str]
 
     def fits(self, manifest: Manifest) -> bool:
-        """Was the style trained for the network of `manifest`, with these very weights?"""
+        """True if the style was trained for the network of `manifest`, with these very weights."""
         return self.bases.get(manifest.name) == manifest.sha256[_WEIGHTS]
 
     def entry(self, manifest: Manifest) -> StyleEntry:
-        """The style for the network of `manifest`. Raises ModelError where it was trained for another."""
+        """The style for the network of `manifest`. Raises ModelError if it was trained for another."""
         r, network = self.record, manifest.name
         if network not in self.codes:
             known = ", ".join(self.codes)
@@ -71,7 +72,7 @@ def save_code(
 
 
 def load_code(path: Path) -> CodeFile:
-    """Read a code file. Raises ModelError where it is missing, damaged or something else."""
+    """Read a code file. Raises ModelError if it is missing, damaged or something else."""
     if not path.is_file():
         raise ModelError(f"there is no style file {path}")
     try:
@@ -99,7 +100,7 @@ def own_entries(manifest: Manifest) -> list[StyleEntry]:
 
 
 def own_files() -> list[CodeFile]:
-    """All own styles, in name order, called as their files are. Raises ModelError."""
+    """All own styles, in name order, named as their files. Raises ModelError."""
     paths = [path for name in own_style_names() if (path := own_style_path(name))]
     return [_called(load_code(path), path.name.removesuffix(SUFFIX)) for path in paths]
 

@@ -1,4 +1,4 @@
-"""What is told of a style."""
+"""Description of a style."""
 
 from __future__ import annotations
 

@@ -25,18 +25,17 @@ _FILES = {"onnx": "model.onnx", "transformer": "model.safetensors"}
 
 
 class ImportedManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An imported model's manifest.json.
-
-    source: name of the imported file. sha256: of the stored one.
-    contract: how it takes and gives pictures; the engine reads it.
-    """
+    """Manifest of an imported model, its manifest.json."""
 
     version: int
     name: str
     kind: Literal["onnx", "transformer"]
     source: str
+    """Name of the imported file."""
     sha256: str
+    """Of the stored file."""
     contract: dict[str, Any]
+    """Format of its pictures; the engine reads it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class ImportedModel:
 
 
 def check_free(name: str, *, replace: bool = False) -> None:
-    """Raise ConfigError where `name` cannot name a new model: malformed, or taken (unless `replace`)."""
+    """Raise ConfigError if `name` cannot name a new model: malformed, or taken (unless `replace`)."""
     if not STYLE_NAME.fullmatch(name):
         raise ConfigError(f"'{name}' cannot name a style: use a-z, 0-9 and -, for example --name my-style")
     if (styles_folder() / f"{name}.safetensors").exists():
@@ -60,7 +59,7 @@ def check_free(name: str, *, replace: bool = False) -> None:
 
 
 def asked_model(style: str, names: Collection[str]) -> str | None:
-    """The imported model that `--style` means; None where it means styles of the one network.
+    """The imported model that `--style` names; None if it names styles of a bundled network.
 
     Raises ConfigError for a mix with a model: two networks have no codes in common.
     """
@@ -86,8 +85,8 @@ def save_model(
 ) -> Path:
     """Store a model under `name`, whole or not at all, and return its folder.
 
-    source: name of the file that it came from. Raises ConfigError as `check_free` does, ModelError where it
-    cannot be written.
+    source: name of the original file. Raises ConfigError as `check_free` does, ModelError if it cannot be
+    written.
     """
     check_free(name, replace=replace)
     folder = models_folder() / name
@@ -114,7 +113,7 @@ def save_model(
 
 
 def load_imported(name: str) -> ImportedModel:
-    """Load an imported model. Raises ModelError where it is missing or damaged."""
+    """Load an imported model. Raises ModelError if it is missing or damaged."""
     folder = models_folder() / name
     manifest = load_manifest(name)
     path = folder / _FILES[manifest.kind]

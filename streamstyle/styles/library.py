@@ -1,4 +1,4 @@
-"""The user's own folder: styles and models that were trained or imported on this machine."""
+"""The user's folder of styles and models that were trained or imported on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STYLE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 def home() -> Path:
-    """$STREAMSTYLE_HOME, or where the platform keeps a program's data. Nothing is created."""
+    """$STREAMSTYLE_HOME, or the platform's folder for program data. Creates nothing."""
     chosen = os.environ.get("STREAMSTYLE_HOME")
     if chosen:
         return Path(chosen)
@@ -27,12 +27,12 @@ def home() -> Path:
 
 
 def styles_folder() -> Path:
-    """Where own styles lie: NAME.safetensors each."""
+    """Folder of own styles: NAME.safetensors each."""
     return home() / "styles"
 
 
 def models_folder() -> Path:
-    """Where imported models lie: a folder NAME each."""
+    """Folder of imported models: a folder NAME each."""
     return home() / "models"
 
 
@@ -45,10 +45,10 @@ def own_style_path(name: str) -> Path | None:
 
 
 def own_style_target(name: str, taken: Collection[str], *, path: Path | None, replace: bool) -> Path:
-    """Where a new own style goes: `path`, or the folder of own styles.
+    """Path of a new own style: `path`, or a file in the folder of own styles.
 
-    taken: names that mean something else already. Raises ConfigError for a name that cannot be used, and for
-    a file that exists unless `replace`.
+    taken: names that mean something else already. Raises ConfigError for an invalid name, and for an existing
+    file unless `replace`.
     """
     if not STYLE_NAME.fullmatch(name):
         raise ConfigError(f"'{name}' cannot be a style's name: use a-z, 0-9 and -")

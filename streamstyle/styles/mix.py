@@ -1,4 +1,4 @@
-"""What `--style` and `--region-style` mean: codes from names, shares and a strength."""
+"""Values of `--style` and `--region-style`: codes from names, shares and a strength."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def parse_mix(text: str) -> dict[str, float]:
 
 
 def has_style(manifest: Manifest, style: str) -> bool:
-    """Has a network all that a style or a mix names? Without reading its weights.
+    """True if a network has everything that a style or a mix names. Reads no weights.
 
-    Raises ConfigError for a text that cannot be read, ModelError for a style file that is damaged.
+    Raises ConfigError for an unreadable text, ModelError for a damaged style file.
     """
     bundled = {ORIGINAL, *(record.name for record in manifest.styles)}
     own = [own_style_path(name) for name in parse_mix(style) if name not in bundled]
@@ -56,9 +56,9 @@ def style_code(
 ) -> NDArray[np.float32]:
     """The code (size,) of a style or a mix; `strength` in 0..1 mixes it with the code of `original`.
 
-    turn: changes the code of every style, but not that of `original`. A name is looked up in the bundle, then
-    among the own styles; it may be a path to a style file. Raises ConfigError for an unknown name, with the
-    nearest one, and ModelError for an own style that was trained for other weights.
+    adjust: changes the code of every style except `original`. A name is looked up in the bundle, then among
+    the own styles; it may be a path to a style file. Raises ConfigError for an unknown name, with the nearest
+    one, and ModelError for an own style that was trained for other weights.
     """
     if not 0 <= strength <= 1:
         raise ConfigError(f"strength must lie in 0..1, not {strength:g}")
