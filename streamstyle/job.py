@@ -1,4 +1,4 @@
-"""What a run is asked for, how far it is, and what it did. Data only."""
+"""Input, progress and result of a run. Data only."""
 
 from __future__ import annotations
 

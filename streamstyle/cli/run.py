@@ -185,7 +185,7 @@ def _named(value: T | None, what: str) -> T:
 
 
 def notify(sentence: str) -> None:
-    """What the user should know at once, on stderr, beside the progress bar."""
+    """Print a message on stderr, beside the progress bar."""
     from tqdm import tqdm
 
     with suppress(OSError):  # a full disk behind stderr is no reason to end a run

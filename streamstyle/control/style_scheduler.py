@@ -31,12 +31,12 @@ def content_share(picture: Picture) -> float:
 
 @dataclass(frozen=True)
 class StyleTarget:
-    """How frames are to be painted."""
+    """Desired painting of frames."""
 
     codes: NDArray[np.float32]
     """(2, size): the codes outside and inside the region."""
     region: Region | None
-    """Where the second code holds; None paints with the first code everywhere."""
+    """Region of the second code; None paints with the first code everywhere."""
     ema_decay: Callable[[Frame], float] | None
     """`StyleCondition.ema_decay` of each frame; None is 0."""
     name: str

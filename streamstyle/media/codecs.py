@@ -20,8 +20,8 @@ _X26_PRESETS = (
 
 @dataclass(frozen=True)
 class VideoEncoder:
-    """One encoder, ready to be opened. name: FFmpeg's. options: its own. pixel_format: what it is given.
-    tag: the codec's tag in MP4 and QuickTime, empty for FFmpeg's."""
+    """One encoder, ready to be opened. name, options: FFmpeg's. pixel_format: of its input. tag: the codec's
+    tag in MP4 and QuickTime, empty for FFmpeg's."""
 
     name: str
     options: Mapping[str, str]
@@ -31,9 +31,9 @@ class VideoEncoder:
 
 @dataclass(frozen=True)
 class Codec:
-    """What makes one codec's pictures. quality: the name of the encoder's constant quality, its value where
-    nobody asks, and the worst; None where it has none. preset: the name of the option, and the values that it
-    takes. sides: pixels that the width and the height have at least and at most."""
+    """Encoding of one codec. quality: the name of the encoder's constant quality, its default and its worst
+    value; None if it has none. preset: name of the option, and its values. sides: least and largest width and
+    height in pixels."""
 
     encoder: VideoEncoder
     quality: tuple[str, int, int] | None
@@ -89,7 +89,7 @@ _OTHERS = {
         (1, 16_383),
     ),
 }
-"""What containers bring with them, and nobody names."""
+"""Codecs of containers that nobody names."""
 
 _FULL_CHROMA = {"yuv420p": "yuv444p", "yuv420p10le": "yuv444p10le"}
 _EVEN_ONLY = {"libx264", "libx265"}
@@ -100,9 +100,10 @@ os.environ.setdefault("SVT_LOG", "0")
 
 
 def video_encoder(how: Encoding, format_: OutputFormat, output: str) -> tuple[VideoEncoder, int]:
-    """The CPU's encoder for a film of this format, and its constant quality (0 where it has none).
+    """The CPU's encoder for a film of this format, and its constant quality (0 if it has none).
 
-    output: for people. Raises ConfigError for what the format does not hold and the codec does not take.
+    output: for messages. Raises ConfigError for anything that the format cannot hold or the codec cannot
+    take.
     """
     name = how.codec or format_.codecs[0]
     if name not in format_.codecs:
@@ -148,7 +149,7 @@ def codec_of(name: str) -> Codec:
 
 
 def codec_by(encoder: str) -> Codec | None:
-    """Whose encoder this is; None of a hardware encoder."""
+    """The codec of this encoder; None for a hardware encoder."""
     return next((codec for codec in (CODECS | _OTHERS).values() if codec.encoder.name == encoder), None)
 
 

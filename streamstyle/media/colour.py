@@ -94,7 +94,7 @@ class ToRgb:
         self._grading: Grading | None = None
 
     def notes(self, name: str) -> list[str]:
-        """What is to be said of the source of this name."""
+        """Notes on the source of this name."""
         notes = []
         if self._grading is not None:
             notes.append(

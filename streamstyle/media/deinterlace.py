@@ -108,7 +108,7 @@ class _Filter:
         self._graph.link_nodes(self._source, woven, self._graph.add("buffersink")).configure()
 
     def takes(self, frame: av.VideoFrame) -> bool:
-        """Is it a frame like the first?"""
+        """True if the frame has the size and format of the first."""
         return _kind(frame) == self._kind
 
     def pictures(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:

@@ -1,4 +1,4 @@
-"""What the user asks of the encoder."""
+"""Settings of the video encoder."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the user asks of the pictures in a file or stream; None leaves a choice to the container.
+    """The user's settings for pictures in a file or stream; None leaves a choice to the container.
 
     quality: the codec's constant quality, lower is better and bigger. encoder: cpu, a hardware encoder or
-    auto (see `choose_encoder`). codec: a name of `CODECS`. preset: how much work for how small a file, by the
-    codec's own names. pixel_format: FFmpeg's name, such as yuv420p10le.
+    auto (see `choose_encoder`). codec: a name of `CODECS`. preset: trade-off between work and file size, by
+    the codec's own names. pixel_format: FFmpeg's name, such as yuv420p10le.
     """
 
     quality: int | None = None

@@ -49,14 +49,14 @@ class _StreamClock:
     step: int = 0
 
     def late(self, packet: Packet[Any], ticks: int) -> int:
-        """By how much a packet, to whose times `ticks` are added, comes after what it follows."""
+        """Delay of a packet, with `ticks` added to its times, after the packet before it."""
         assert packet.dts is not None
         if self.moving and packet.is_keyframe and packet.pts is not None:
             return packet.pts + ticks - self.end  # Matroska tells no order of decoding, and FFmpeg guesses
         return packet.dts + ticks - self.due
 
     def goes_on(self, packet: Packet[Any], ticks: int) -> bool:
-        """Does it follow better with `ticks` than with its own?"""
+        """True if the packet follows better with `ticks` than with its own times."""
         return abs(self.late(packet, ticks)) <= abs(self.late(packet, self.ticks))
 
 

@@ -26,7 +26,7 @@ class ImageSink:
     """
 
     def __init__(self, url: str, info: StreamInfo, how: Encoding = USUAL) -> None:
-        """Raises ConfigError, SinkError for what cannot be written so."""
+        """Raises ConfigError, SinkError for pictures that cannot be written."""
         if how != Encoding(encoder=how.encoder):
             raise ConfigError(
                 f"{url} holds pictures, for which --codec, --quality, --preset and --pixel-format do "
@@ -73,7 +73,7 @@ class ImageSink:
         self._frames += 1
 
     def close(self, *, complete: bool) -> None:
-        """Move the pictures to where they belong; after a failed run they stay where they are. Raises
+        """Move the pictures to their folder; after a failed run they stay where they are. Raises
         SinkError."""
         if self._closed:
             return

@@ -17,14 +17,14 @@ from streamstyle.media.paths import NUMBER, SUFFIXES, is_folder
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 USUAL_RATE = Fraction(25)
-"""Pictures a second, as FFmpeg takes them."""
+"""Pictures per second, FFmpeg's default."""
 
 _DIGITS = re.compile(r"(\d+)")
 
 
 class ImageSource:
-    """A sequence of pictures as a Source: by their numbers, or by name with numbers in their order. Gaps in
-    the numbers are none in time. Pictures of another size than the first's are letterboxed.
+    """A sequence of pictures as a Source: by their numbers, or by name with numbers in numerical order. Gaps
+    in the numbers are no gaps in time. Pictures of another size than the first are letterboxed.
 
     Counters: `frames`, `corrupt_packets` (pictures that could not be read), `frames_letterboxed`.
     """
@@ -106,7 +106,7 @@ class ImageSource:
 
 
 def pictures_of(url: str) -> list[Path]:
-    """The pictures of a folder or with numbers, in order. Raises SourceError where there are none."""
+    """The pictures of a folder, or with numbers, in order. Raises SourceError if there are none."""
     pattern = Path(url)
     folder = pattern if is_folder(url) else pattern.parent
     try:
@@ -129,7 +129,7 @@ def pictures_of(url: str) -> list[Path]:
 
 
 def _numbered(name: str) -> re.Pattern[str]:
-    """What `%04d` in a name stands for: so many digits, or more."""
+    """Pattern for `%04d` in a name: at least so many digits."""
     match = NUMBER.search(name)
     assert match is not None, "a pattern"
     digits = rf"(\d{{{match[2]},}})" if match[1] and match[2] else r"(\d+)"
@@ -137,5 +137,5 @@ def _numbered(name: str) -> re.Pattern[str]:
 
 
 def _by_number(name: str) -> list[tuple[int, int | str]]:
-    """A key that puts img9 before img10."""
+    """Sort key that puts img9 before img10."""
     return [(0, int(part)) if part.isdigit() else (1, part.lower()) for part in _DIGITS.split(name)]

@@ -20,19 +20,21 @@ from streamstyle.types import Picture
 PALETTE = "pal8"
 
 _WORSE = 1.5
-"""How much further than at first a picture may be from its 256 colours, before it gets others."""
+"""Distance of a picture from its 256 colours, relative to the first one's, from which a new palette is
+chosen."""
 
 _NEAR = 2.0
-"""Levels that are not seen."""
+"""Difference in levels that is invisible."""
 
 _SEARCHED = 160
-"""Pixels of the longer side of the picture that colours are chosen from."""
+"""Longer side in pixels of the picture that colours are chosen from."""
 
 _BASE = Fraction(1, 100)
 
 
 def encodable(pixel_format: str, matrix: str) -> Callable[[Picture], av.VideoFrame]:
-    """What makes frames of a stream of this pixel format of pictures (H, W, 3). matrix: see `from_rgb`."""
+    """A function that converts pictures (H, W, 3) to frames of a stream of this pixel format. matrix: see
+    `from_rgb`."""
     if pixel_format == PALETTE:
         return Palettes()
     return partial(_reformatted, VideoReformatter(), matrix, pixel_format)
@@ -45,8 +47,8 @@ def _reformatted(
 
 
 class Palettes:
-    """Frames of 256 colours, by FFmpeg's palettegen and paletteuse. The colours stay the same, so that still
-    parts do not flicker, until a picture comes that they do not fit."""
+    """Frames of 256 colours, by FFmpeg's palettegen and paletteuse. The palette stays until a picture does
+    not fit it, so that still parts do not flicker."""
 
     def __init__(self) -> None:
         self._graph: av.filter.Graph | None = None
@@ -55,7 +57,7 @@ class Palettes:
         self._count = 0
 
     def __call__(self, picture: Picture) -> av.VideoFrame:
-        """The picture (H, W, 3) with its colours."""
+        """The picture (H, W, 3) in the colours of the palette."""
         if self._graph is not None:
             frame = self._drawn(picture)
             if _distance(frame, picture) <= max(self._usual * _WORSE, self._usual + _NEAR):
@@ -75,7 +77,7 @@ class Palettes:
         return self._graph.vpull()
 
     def _choose(self, picture: Picture) -> None:
-        """Other colours, those of this picture."""
+        """Choose the palette of this picture."""
         height, width = picture.shape[:2]
         colours = _palette(picture)
         graph = av.filter.Graph()
@@ -114,8 +116,8 @@ def _palette(picture: Picture) -> av.VideoFrame:
 
 
 def _distance(frame: av.VideoFrame, picture: Picture) -> float:
-    """Mean difference in levels of every fourth pixel, each taken as the mean of its neighbours, as eyes do
-    with dithering."""
+    """Mean difference in levels of every fourth pixel, each averaged with its neighbours, as eyes do with
+    dithering."""
     height, width = picture.shape[:2]
     size = max(width // 4, 1), max(height // 4, 1)
     small = (

@@ -1,4 +1,4 @@
-"""A file that is written beside its name and takes it only once it is whole."""
+"""A file that is written under another name and takes its own once it is whole."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from streamstyle.media.container import sink_error
 from streamstyle.media.paths import exists
 
 _LEAST_ROOM = 2**20
-"""Bytes without which no film is begun."""
+"""Free bytes without which no film is started."""
 
 
 class PartialFile:
-    """The file `path`, written as `<stem>.partial<suffix>` beside it until `finish`, so that a run that fails
-    harms nothing that was there. Where that name is taken a number is added: what an earlier run left is
+    """The file `path`, written beside it as `<stem>.partial<suffix>` until `finish`, so that a failed run
+    changes nothing that was there. A number is added to a taken name, so that the file of an earlier run is
     kept.
 
-    What `path` names may be a link, whose target is then replaced.
+    If `path` is a link, its target is replaced.
     """
 
     def __init__(self, path: Path, source: str) -> None:
-        """Say now what would fail only when the film is painted. source: the input, which must be another
-        file. Raises ConfigError, SinkError."""
+        """Check early for everything that would otherwise fail after painting. source: the input, which must
+        be another file. Raises ConfigError, SinkError."""
         with contextlib.suppress(OSError):
             if path.samefile(source):
                 raise ConfigError(f"{path} is the input itself and would be destroyed: name another output.")
@@ -40,13 +40,13 @@ class PartialFile:
         self._check()
 
     def begin(self) -> str:
-        """FFmpeg's name of the file to write to; made if it was not there. Raises OSError."""
+        """FFmpeg's name of the file to write; created if necessary. Raises OSError."""
         if self._part is None:
             self._part = self._made()
         return f"file:{self._part}"
 
     def finish(self) -> None:
-        """What was written is whole: give it its name. Raises OSError."""
+        """Give the whole file its name. Raises OSError."""
         if self._part is None:
             return
         if self._target.exists():
@@ -56,14 +56,14 @@ class PartialFile:
         self._part = None
 
     def discard(self) -> None:
-        """Nothing worth keeping was written."""
+        """Remove the file: nothing worth keeping was written."""
         if self._part is not None:
             self._part.unlink(missing_ok=True)
             self._part = None
 
     @property
     def part(self) -> Path | None:
-        """Where lies what was written so far; None before `begin` and after `finish`."""
+        """Path of the data written so far; None before `begin` and after `finish`."""
         return self._part
 
     def _made(self) -> Path:
@@ -77,7 +77,8 @@ class PartialFile:
 
 
 def check_beside(part: Path, path: str | Path) -> None:
-    """Raise SinkError where no file `part` can be made, or has no room. path: the output, for people."""
+    """Raise SinkError if no file `part` can be made, or there is no room for it. path: the output, for
+    messages."""
     try:
         made = _made(part)
         try:
@@ -99,7 +100,7 @@ def check_beside(part: Path, path: str | Path) -> None:
 
 
 def _made(part: Path) -> Path:
-    """An empty file of this name, or with a number where it is taken."""
+    """An empty file of this name, with a number if it is taken."""
     for number in count(1):
         path = part if number == 1 else part.with_name(f"{part.stem}-{number}{part.suffix}")
         with contextlib.suppress(FileExistsError):
@@ -109,7 +110,7 @@ def _made(part: Path) -> Path:
 
 
 def _reserve(path: Path) -> None:
-    """Raise OSError where there is no room for `_LEAST_ROOM` bytes."""
+    """Raise OSError if there is no room for `_LEAST_ROOM` bytes."""
     if not hasattr(os, "posix_fallocate"):
         return
     file = os.open(path, os.O_WRONLY)

@@ -1,5 +1,5 @@
-"""Films that come through a pipe: `-`, a named pipe, `/dev/fd/63`. FFmpeg could read one once; a run reads a
-film several times, since sound and subtitles are copied apart from the pictures."""
+"""Films from a pipe: `-`, a named pipe, `/dev/fd/63`. FFmpeg could read a pipe once; a run reads a film
+several times, since sound and subtitles are copied apart from the pictures."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _RAW = b"YUV4MPEG2"
 
 
 def is_pipe(url: str) -> bool:
-    """Does it name the standard input, or a pipe or device?"""
+    """True if the name is the standard input, a pipe or a device."""
     return url in STDIN or is_stream(url)
 
 
 class Spool:
-    """What came through a pipe so far, in a temporary file without a name, so that any number of readers, on
-    any threads, can begin at its beginning. The pipe is read as far as the furthest of them wants: whoever
-    writes to it is not run away from.
+    """The data of a pipe so far, in a temporary file without a name, so that any number of readers, on any
+    threads, can start at its beginning. The pipe is read only as far as the furthest reader needs, so that
+    the writer stays in step.
 
-    kept: False where nothing is kept, and one reader has it all: of raw pictures (YUV4MPEG), which have
-    nothing else beside them and would fill a disk.
+    kept: False if nothing is kept and a single reader gets it all: for raw pictures (YUV4MPEG), which have no
+    other streams and would fill a disk.
     """
 
     def __init__(self, url: str) -> None:
-        """Raises SourceError where there is nothing to read."""
+        """Raises SourceError if there is nothing to read."""
         self.name = "the standard input" if url in STDIN else url
         if url in STDIN and os.isatty(0):
             raise SourceError(
@@ -96,7 +96,7 @@ class Spool:
         return os.pread(self._spooled, size, at)
 
     def passed(self, at: int, size: int) -> bytes:
-        """The same of what is not kept: the beginning from the spool, then the pipe itself."""
+        """Like `read`, for data that is not kept: the beginning from the spool, then the pipe itself."""
         if at < self.length:
             return os.pread(self._spooled, size, at)
         data = b"" if self.ended else os.read(self._pipe, size)
@@ -104,7 +104,7 @@ class Spool:
         return data
 
     def to_the_end(self) -> int:
-        """Read all that comes; its length."""
+        """Read everything; returns its length."""
         while not self.ended:
             self.read(self.length, 1)
         return self.length
@@ -128,7 +128,7 @@ class PipeReader:
 
 
 class SeekingPipeReader(PipeReader):
-    """The same where the film's index may be at its end."""
+    """A reader for films whose index may be at their end."""
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
         """Go there; the pipe is read on only once something is."""
@@ -145,7 +145,8 @@ _spools: dict[str, Spool] = {}
 
 
 def begin_pipe(url: str) -> None:
-    """A source begins to read this pipe: all later readers get the same. Raises SourceError."""
+    """Called when a source starts to read this pipe: all later readers get the same data. Raises
+    SourceError."""
     _spools[url] = Spool(url)
 
 
@@ -158,7 +159,7 @@ def pipe_reader(url: str) -> PipeReader:
 
 
 def is_kept(url: str) -> bool:
-    """Can the pipe be read once more?"""
+    """True if the pipe can be read once more."""
     return url in _spools and _spools[url].kept
 
 

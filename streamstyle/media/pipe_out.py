@@ -12,7 +12,7 @@ from streamstyle.media.paths import SCHEME, STDOUT, is_standard_output
 
 
 def piped_format(url: str) -> OutputFormat:
-    """What is written there: as `pipe:nut` says, as the suffix of a named pipe does, else Matroska. Raises
+    """Format of a pipe: the one that `pipe:nut` names, or the suffix of a named pipe, else Matroska. Raises
     ConfigError."""
     if url.lower().startswith(SCHEME):
         asked = url[len(SCHEME) :].lower()
@@ -47,13 +47,13 @@ class PipeEnd:
             )
 
     def begin(self) -> PipeEnd:
-        """What to write to. Raises OSError."""
+        """The file object to write to. Raises OSError."""
         if self._file is None:
             self._file = os.dup(1) if is_standard_output(self._url) else os.open(self._url, os.O_WRONLY)
         return self
 
     def write(self, data: bytes) -> int:
-        """All of it, however long the reader takes. Raises OSError."""
+        """Write all of it, however long the reader takes. Raises OSError."""
         assert self._file is not None, "begun"
         left = memoryview(data)
         while left:
@@ -61,12 +61,12 @@ class PipeEnd:
         return len(data)
 
     def finish(self) -> None:
-        """Tell the reader that this was all. Raises OSError."""
+        """Close the pipe, which tells the reader that it is complete. Raises OSError."""
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)
 
     def discard(self) -> None:
-        """What was written cannot be taken back."""
+        """Do nothing: written data cannot be taken back."""
         with contextlib.suppress(OSError):
             self.finish()

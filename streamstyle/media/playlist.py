@@ -19,7 +19,7 @@ _FILE = re.compile(r"file\s+(?:'((?:[^']|'\\'')*)'|(\S+))\s*")
 
 @dataclass(frozen=True)
 class Playlist:
-    """How FFmpeg reads it. format: its demuxer. options: of that one."""
+    """FFmpeg's way to read a playlist. format: its demuxer. options: of the demuxer."""
 
     format: str
     options: dict[str, str]

@@ -68,7 +68,7 @@ class ZmqSink:
             raise
 
     def _open(self) -> str:
-        """Where subscribers find the stream."""
+        """Open the socket, at which subscribers find the stream."""
         address = self._address
         set_up(self._socket, address)
         # Subscriptions are told to us and are ours to sort: see `_subscribed`.

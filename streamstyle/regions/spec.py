@@ -1,9 +1,9 @@
-"""What `--region` means:
+"""Parser of `--region`:
 
 rect:x,y,w,h             a rectangle in pixels or percent of the frame; several joined by `+`
-file:PATH                a picture, or a film whose frames go along with the source's; its luma is the mask
+file:PATH                a picture, or a film in step with the source; its luma is the mask
 chroma:RRGGBB[,T]        everything of a colour, whatever its brightness
-onnx:PATH[,CLASS][,SCALE]  what a segmentation network finds
+onnx:PATH[,CLASS][,SCALE]  the output of a segmentation network
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ class EngineSpec:
     """Description and abilities of an engine."""
 
     name: str
-    """As `--engine` takes it: "tensorrt", "cuda", "openvino", "torch"."""
+    """Name as `--engine` takes it: "tensorrt", "cuda", "openvino", "torch"."""
     precision: str
     """Arithmetic: "fp32", "fp16", "bf16" ..."""
     device: str
-    """As torch names it: "cpu", "cuda:0"."""
+    """Name as torch has it: "cpu", "cuda:0"."""
     in_flight: int
     """Number of frames to keep started so that the engine never idles."""
     stateful: bool = False
@@ -33,7 +33,7 @@ class EngineSpec:
     why: str = ""
     """Why `auto` took no better engine; empty if there is none."""
     plan: str = ""
-    """How it shares out the processors, in words."""
+    """Distribution of the processors, in words."""
     every: int = 1
     """It paints at least one of so many frames, and warps the others from it."""
     tiles: int = 1
@@ -48,7 +48,7 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class StyleCondition:
-    """How to paint one frame: two style codes, where each holds, and settings. All may change every frame."""
+    """Style of one frame: two codes, where each holds, and settings. All may change with every frame."""
 
     codes: NDArray[np.float32]
     """(2, size): the first and the second code."""
@@ -99,7 +99,7 @@ class Engine(Protocol):
 
     @property
     def spec(self) -> EngineSpec:
-        """What runs, where, and its abilities."""
+        """Description and abilities of the engine."""
 
     @property
     def busy_seconds(self) -> float:

@@ -84,9 +84,9 @@ def relay(order: RelayOrder, sample: bytes, parcels: Iterator[Parcel]) -> None:
 
 
 def _shorten_queues() -> None:
-    """What a hanging peer has not taken is old when it comes back: let little of it wait in the kernel.
+    """Shorten the kernel's queues: data that a hanging peer has not taken is old when it returns.
 
-    FFmpeg's option for that is not passed on by PyAV, so its sockets are looked for.
+    FFmpeg's option for that is not passed on by PyAV, so its sockets are searched for.
     """
     for descriptor in range(3, 64):
         with contextlib.suppress(OSError):  # most are no sockets
