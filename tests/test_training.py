@@ -41,7 +41,7 @@ from streamstyle.train.step import GanState
 
 TINY = TrainConfig(
     generator=GeneratorConfig(widths=(8, 8, 16), blocks=1),
-    weights=LossWeights(lattice=1.0, motion_blur=1.0),
+    weights=LossWeights(lattice=1.0, flatness=1.0, motion_blur=1.0),
     steps=4,
     batch=3,
     crop=64,
@@ -637,6 +637,23 @@ def test_a_lattice_is_punished_only_where_photo_and_painting_have_none() -> None
     assert losses.lattice_loss(wave, wave, noise) == 0
     assert losses.lattice_loss(wave, noise, wave) < 0.2
     assert losses.lattice_loss(noise, noise, noise) < 0.2
+
+
+def test_tones_that_follow_the_photo_are_free_and_a_halo_on_a_plain_wall_is_not() -> None:
+    torch.manual_seed(0)
+    wall = torch.full((1, 3, 192, 192), 0.7)
+    wall[..., 64:128, 64:128] = 0.2  # somebody in front of it
+    wall = wall + 0.02 * torch.randn_like(wall)
+    recoloured = torch.stack([1 - wall[:, 0], 0.3 * wall[:, 1] + 0.5 * wall[:, 2], wall[:, 0] ** 2], dim=1)
+    halo, strokes = recoloured.clone(), recoloured.clone()
+    halo[..., 32:64, 32:160] += 0.2
+    strokes[..., ::4] += 0.2  # of one pixel
+    assert losses.flatness_loss(recoloured, wall) < 2e-4
+    assert losses.flatness_loss(strokes, wall) < 2e-4
+    assert losses.flatness_loss(halo, wall) > 2e-3
+    grain = 0.5 + 0.03 * torch.randn(1, 3, 12, 12).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    assert losses.flatness_loss(0.5 + 1.5 * (grain - 0.5), grain) < 1e-3
+    assert losses.flatness_loss(0.5 + 4 * (grain - 0.5), grain) > 5e-3
 
 
 def test_range_loss_is_zero_inside_the_range_only() -> None:

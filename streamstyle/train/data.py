@@ -139,13 +139,15 @@ def random_crop(
 
 
 def vary_colour(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Exposure, contrast, saturation and white balance changed a little; half of the time not at all."""
+    """Exposure, saturation and white balance changed a little, contrast down to a quarter; half of the time
+    nothing."""
     if rng.random() < 0.5:
         return picture
     x = picture.astype(np.float32)
     grey = x.mean(axis=2, keepdims=True)
     x = grey + (x - grey) * rng.uniform(0.5, 1.4)
-    x = (x - 128) * rng.uniform(0.7, 1.2) + 128 + rng.uniform(-30, 30)
+    mean = float(x.mean())
+    x = (x - mean) * rng.uniform(0.25, 1.2) + mean + rng.uniform(-30, 30)
     balanced: NDArray[np.float32] = x * rng.uniform(0.93, 1.07, 3).astype(np.float32)
     return balanced.clip(0, 255).astype(np.uint8)
 

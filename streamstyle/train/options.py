@@ -24,6 +24,7 @@ class LossWeights:
     range: float = 10.0
     grid: float = 5.0
     lattice: float = 0.0
+    flatness: float = 0.0
     motion_blur: float = 0.0
 
 

@@ -260,6 +260,8 @@ def _painting_losses(
     if config.weights.lattice:
         terms["lattice"] = losses.lattice_loss(out, batch.content[painted], batch.painting[painted])
     if photo.any():
+        if config.weights.flatness:
+            terms["flatness"] = losses.flatness_loss(out[photo], batch.content[painted][photo])
         levels = list(losses.pyramid(batch.content[painted][photo], config.octaves))
         with torch.no_grad():
             shown = [levels[octave] for octave in _CONTENT_OCTAVES if octave < config.octaves]
