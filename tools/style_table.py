@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import environment
-from picture_bar import DATA, bar_figures, bar_frames, bar_table, resized_frames
+from picture_bar import DATA, bar_figures, bar_frames, bar_table, face_frames, faces_kept, resized_frames
 
 if TYPE_CHECKING:
     from streamstyle.metrics.diversity import Diversity
@@ -54,7 +54,7 @@ class Photo:
 
 def main() -> int:
     """Measure, print, write."""
-    environment.enter()
+    environment.enter(extra="dev")
     arguments = _parser().parse_args()
     from streamstyle.errors import StreamStyleError
 
@@ -95,10 +95,10 @@ def measure_bar(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     from streamstyle.nets.features import load_features
     from streamstyle.styles.bundle import load_bundle, network_folder
 
-    vgg, frames = load_features(arguments.vgg), bar_frames()
+    vgg, frames, faces = load_features(arguments.vgg), bar_frames(), face_frames()
     bundle = load_bundle(arguments.bundle or network_folder(arguments.network))
     return {
-        p.name: bar_figures(p.paint, p.painting, frames, vgg)
+        p.name: bar_figures(p.paint, p.painting, frames, vgg) | {"faces": faces_kept(p.paint, faces)}
         for p in bundle_painters(bundle, arguments.styles)
     }
 
