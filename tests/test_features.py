@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from clips import DATA
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from streamstyle.errors import ModelError
-from streamstyle.nets.features import SqueezeNetFeatures, load_features
+from streamstyle.nets.features import BUNDLED_VGG, SqueezeNetFeatures, VggFeatures, load_features
+from streamstyle.train.data import to_tensor
+from streamstyle.train.synthetic import dead_leaves
+
+TEACHER = DATA / "weights" / "vgg19_relu3_1.safetensors"
 
 # torchvision.models.vgg16's configuration "D".
 VGG16 = (8, 8, "pool", 12, 12, "pool", 16, 16, 16, "pool", 20, 20, 20, "pool", 24, 24, 24)
@@ -90,6 +96,14 @@ def test_the_bundled_features_have_the_layers_that_the_losses_ask_for() -> None:
     }
     with pytest.raises(ModelError, match="fire9"):
         features(torch.rand(1, 3, 64, 64), ["fire9"])
+    vgg = load_features(BUNDLED_VGG)
+    assert isinstance(vgg, VggFeatures)
+    taps = vgg(torch.rand(2, 3, 64, 96), vgg.style_layers)
+    assert {name: tap.shape[1] for name, tap in taps.items()} == {
+        "relu1_1": 64,
+        "relu2_1": 128,
+        "relu3_1": 256,
+    }
 
 
 def test_weights_of_something_else_are_refused_by_name(tmp_path: Path) -> None:
@@ -104,3 +118,16 @@ def test_weights_of_something_else_are_refused_by_name(tmp_path: Path) -> None:
     half = {"conv1.weight": torch.zeros(4, 3, 7, 7)}
     with pytest.raises(ModelError, match="lack"):
         load_features(saved(tmp_path / "half.safetensors", half))
+
+
+@pytest.mark.skipif(not TEACHER.exists(), reason="needs VGG-19")
+def test_the_bundled_vgg_answers_as_the_imagenet_network_does() -> None:
+    """On pictures of textures and shapes that it was not trained on."""
+    pictures = [dead_leaves(128, 128, np.random.default_rng(seed)) for seed in range(4)]
+    x = torch.stack([to_tensor(picture) for picture in pictures])
+    student, teacher = load_features(BUNDLED_VGG), load_features(TEACHER)
+    have, want = (network(x, VggFeatures.style_layers) for network in (student, teacher))
+    errors = {n: float((have[n] - want[n]).square().sum() / want[n].square().sum()) for n in want}
+    assert errors["relu1_1"] < 0.05, errors
+    assert errors["relu2_1"] < 0.2, errors
+    assert errors["relu3_1"] < 0.35, errors

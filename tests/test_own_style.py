@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError, ModelError
-from streamstyle.nets.features import load_features
+from streamstyle.nets.features import BUNDLED_VGG, load_features
 from streamstyle.nets.generator import restore_generator
 from streamstyle.styles.bundle import StyleRecord, load_bundle
 from streamstyle.styles.code_file import load_code, save_code
@@ -42,7 +42,7 @@ def hatching() -> Picture:
 def test_learning_brings_the_code_nearer_and_leaves_the_network_alone() -> None:
     bundle = load_bundle()
     before = {name: array.copy() for name, array in bundle.weights.items()}
-    features, photos = load_features(), synthetic_photos()
+    features, photos = load_features(BUNDLED_VGG), synthetic_photos()
     short = replace(OWN_STYLE, steps=1, crop=96, code_learning_rate=3e-2)
     first = train_own_style(hatching(), bundle, features, photos, config=short)
     later = train_own_style(hatching(), bundle, features, photos, config=replace(short, steps=30))
@@ -56,7 +56,7 @@ def test_learning_brings_the_code_nearer_and_leaves_the_network_alone() -> None:
 def test_the_direct_path_from_the_photo_stays_closed() -> None:
     bundle = load_bundle()
     config = replace(OWN_STYLE, steps=2, crop=64)
-    own = train_own_style(hatching(), bundle, load_features(), synthetic_photos(), config=config)
+    own = train_own_style(hatching(), bundle, load_features(BUNDLED_VGG), synthetic_photos(), config=config)
     layout = restore_generator(bundle.manifest.architecture, bundle.weights).layout
     gain, _ = layout.split(torch.from_numpy(own.code)[None])["detail"]
     assert not gain.any()

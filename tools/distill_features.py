@@ -1,10 +1,11 @@
-"""Train the feature network that the package ships to answer as another one does.
+"""Train a feature network that the package ships to answer as another one does.
 
 python3 tools/distill_features.py --teacher FILE --pictures DIR [DIR ...] -o OUT.safetensors [--steps N]
 
-The student has the teacher's architecture up to `fire7`, fresh weights, and sees only the given pictures. Its
-loss is the relative squared error of every layer. Every tenth picture is kept out and measured.
-The last line of output is one JSON document.
+The student of SqueezeNet has its architecture up to `fire7`; the student of a VGG has the same layers up to
+`relu3_1`, and half the channels in those that no loss reads. Its weights begin random, and it sees only the
+given pictures. Its loss is the relative squared error of every layer that it shares with the teacher. Every
+tenth picture is kept out and measured. The last line of output is one JSON document.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ from typing import TYPE_CHECKING
 import environment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from streamstyle.nets.features import SqueezeNetFeatures
+    from streamstyle.nets.features import PerceptualFeatures, SqueezeNetFeatures
 
-_LAYERS = ("conv1", "fire2", "fire3", "fire4", "fire5", "fire6", "fire7")
-_CROP, _BATCH, _RATE = 128, 8, 0.05
+_FIRES = ("conv1", "fire2", "fire3", "fire4", "fire5", "fire6", "fire7")
+_RELUS = ("relu1_1", "relu2_1", "relu3_1")
+_NARROW_VGG = {0: (3, 64), 2: (64, 32), 5: (32, 128), 7: (128, 64), 10: (64, 256)}  # channels in and out
+_CROP, _RATE = 96, 0.05
 
 
 def main() -> None:
@@ -34,24 +39,28 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--pictures", type=Path, nargs="+", required=True)
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
     environment.enter()
     import numpy as np
     import torch
 
-    from streamstyle.nets.features import SqueezeNetFeatures
+    from streamstyle.nets.features import SqueezeNetFeatures, load_features
     from streamstyle.train.checkpoint import save_tensors
     from streamstyle.train.data import read_folder
 
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    teacher = SqueezeNetFeatures.load(arguments.teacher)
-    student = fresh_student(teacher)
+    teacher = load_features(arguments.teacher)
+    if isinstance(teacher, SqueezeNetFeatures):
+        student, layers = fresh_squeezenet(teacher), _FIRES
+    else:
+        student, layers = fresh_vgg(), _RELUS
     pictures = [p for folder in arguments.pictures for p in read_folder(folder, min_side=_CROP).pictures]
     kept_out, pictures = pictures[::10], [p for i, p in enumerate(pictures) if i % 10]
     # Tensors differ in size by orders of magnitude (conv1 sees 0..255); Adam's steps must not.
-    rates = [_RATE * float(tensor.std()) for tensor in matching_tensors(teacher, student)]
+    rates = [_RATE * (float(tensor.detach().std()) or 0.1) for tensor in student.parameters()]
     groups = [{"params": [p], "lr": r} for p, r in zip(student.parameters(), rates, strict=True)]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -59,7 +68,7 @@ def main() -> None:
     )
     started = time.perf_counter()
     for step in range(1, arguments.steps + 1):
-        terms = errors(teacher, student, draw(pictures, _BATCH, rng))
+        terms = errors(teacher, student, layers, draw(pictures, arguments.batch, rng))
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 5.0)
@@ -70,12 +79,12 @@ def main() -> None:
             print(f"{step}/{arguments.steps} {time.perf_counter() - started:.0f} s: {text}", flush=True)
             save_tensors(arguments.out, half(student), {})
     with torch.no_grad():
-        measured = errors(teacher, student, draw(kept_out, 64, rng))
+        measured = errors(teacher, student, layers, draw(kept_out, 64, rng))
     error = {name: round(float(term), 4) for name, term in measured.items()}
     print(json.dumps({"steps": arguments.steps, "relative_error": error}))
 
 
-def fresh_student(teacher: SqueezeNetFeatures) -> SqueezeNetFeatures:
+def fresh_squeezenet(teacher: SqueezeNetFeatures) -> SqueezeNetFeatures:
     """The teacher's architecture with random weights, each tensor of the teacher's standard deviation."""
     import torch
 
@@ -83,17 +92,24 @@ def fresh_student(teacher: SqueezeNetFeatures) -> SqueezeNetFeatures:
 
     weights = {}
     for name, tensor in teacher.state_dict().items():
-        if name.split(".")[0] in _LAYERS:
+        if name.split(".")[0] in _FIRES:
             weights[_public_name(name)] = torch.zeros_like(tensor)
             if name.endswith("weight"):
                 weights[_public_name(name)].normal_(0, float(tensor.std()))
     return SqueezeNetFeatures(weights).requires_grad_(True)
 
 
-def matching_tensors(teacher: SqueezeNetFeatures, student: SqueezeNetFeatures) -> list[Tensor]:
-    """The teacher's tensors in the order of the student's parameters."""
-    of_teacher = dict(teacher.named_parameters())
-    return [of_teacher[name] for name, _ in student.named_parameters()]
+def fresh_vgg() -> PerceptualFeatures:
+    """A VGG up to `relu3_1` with two narrow layers, random weights (He et al. 2015, eq. 10) and no bias."""
+    import torch
+
+    from streamstyle.nets.features import VggFeatures
+
+    weights = {}
+    for index, (c_in, c_out) in _NARROW_VGG.items():
+        weights[f"features.{index}.weight"] = torch.randn(c_out, c_in, 3, 3) * (2 / (9 * c_in)) ** 0.5
+        weights[f"features.{index}.bias"] = torch.zeros(c_out)
+    return VggFeatures(weights).requires_grad_(True)
 
 
 def draw(pictures: list[NDArray[np.uint8]], count: int, rng: np.random.Generator) -> Tensor:
@@ -107,24 +123,28 @@ def draw(pictures: list[NDArray[np.uint8]], count: int, rng: np.random.Generator
     return torch.stack([to_tensor(vary_colour(c, rng)) for c in crops])
 
 
-def errors(teacher: SqueezeNetFeatures, student: SqueezeNetFeatures, x: Tensor) -> dict[str, Tensor]:
+def errors(
+    teacher: PerceptualFeatures, student: PerceptualFeatures, layers: Sequence[str], x: Tensor
+) -> dict[str, Tensor]:
     """Relative squared error of each layer."""
     import torch
 
     with torch.no_grad():
-        want = teacher(x, _LAYERS)
-    have = student(x, _LAYERS)
-    return {n: (have[n] - want[n]).square().sum() / want[n].square().sum() for n in _LAYERS}
+        want = teacher(x, layers)
+    have = student(x, layers)
+    return {n: (have[n] - want[n]).square().sum() / want[n].square().sum() for n in layers}
 
 
 def _public_name(name: str) -> str:
-    """`fire2.0.weight` of the module to `fire2.squeeze1x1.weight` of the file."""
+    """Name of a module's tensor in the file: `fire2.0.weight` is `fire2.squeeze1x1.weight`."""
     parts = ("squeeze1x1", "expand1x1", "expand3x3")
     layer, *rest = name.split(".")
-    return name if layer == "conv1" else f"{layer}.{parts[int(rest[0])]}.{rest[1]}"
+    if layer.startswith("fire"):
+        return f"{layer}.{parts[int(rest[0])]}.{rest[1]}"
+    return name if layer == "conv1" else f"features.{layer.removeprefix('conv')}.{rest[0]}"
 
 
-def half(student: SqueezeNetFeatures) -> dict[str, Tensor]:
+def half(student: PerceptualFeatures) -> dict[str, Tensor]:
     """The student's weights as a file holds them, fp16."""
     return {_public_name(name): tensor.half() for name, tensor in student.state_dict().items()}
 

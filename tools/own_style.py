@@ -73,9 +73,8 @@ class Exam:
 
         generator = restore_generator(bundle.manifest.architecture, bundle.weights)
         painting = [read_style(DATA / "styles", picture)]
-        (measured,) = measure_styles(
-            generator, code[None], TrainConfig(), self.held_out, painting, self.judge
-        )
+        options = TrainConfig(style_layers=self.judge.style_layers, content_layer=self.judge.content_layer)
+        (measured,) = measure_styles(generator, code[None], options, self.held_out, painting, self.judge)
         return measured
 
 
@@ -86,14 +85,14 @@ def main() -> None:
     parser.add_argument("--styles", nargs="*", default=["scream", "great-wave", "woodcut"])
     parser.add_argument("--painting", type=Path, nargs="+", default=[])
     parser.add_argument("--taught", type=Path, metavar="BUNDLE")
-    judge = DATA / "weights" / "squeezenet1_0_features.safetensors"
+    judge = DATA / "weights" / "vgg19_relu3_1.safetensors"
     parser.add_argument("--judge", type=Path, default=judge)
     parser.add_argument("--features", type=Path)
     parser.add_argument("--content", type=Path, help="photos to learn on; default: synthetic pictures")
     parser.add_argument("--steps", type=int)
     arguments = parser.parse_args()
     environment.enter()
-    from streamstyle.nets.features import load_features
+    from streamstyle.nets.features import BUNDLED_VGG, load_features
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.train.data import PictureFolder, read_folder, read_picture
     from streamstyle.train.own import synthetic_photos
@@ -105,7 +104,7 @@ def main() -> None:
     exam = Exam(
         bundle=bundle,
         taught=load_bundle(arguments.taught) if arguments.taught else bundle,
-        features=load_features(arguments.features),
+        features=load_features(arguments.features or BUNDLED_VGG),
         judge=load_features(arguments.judge),
         content=read_folder(arguments.content, min_side=192) if arguments.content else synthetic_photos(),
         held_out=PictureFolder(pictures, tuple(held_out), {}),

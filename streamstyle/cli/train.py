@@ -91,7 +91,7 @@ def train_own(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from streamstyle.files import check_format
-    from streamstyle.nets.features import load_features
+    from streamstyle.nets.features import BUNDLED_VGG, load_features
     from streamstyle.styles.bundle import StyleRecord, load_bundle, network_folder
     from streamstyle.styles.code_file import save_code
     from streamstyle.styles.library import own_style_target
@@ -109,7 +109,7 @@ def train_own(arguments: argparse.Namespace) -> int:
         check_format(arguments.sheet)
     out = own_style_target(arguments.name, taken, path=arguments.out, replace=arguments.replace)
     picture = read_picture(arguments.style)
-    features = load_features(arguments.features)
+    features = load_features(arguments.features or BUNDLED_VGG)
     config = replace(OWN_STYLE, steps=arguments.steps) if arguments.steps else OWN_STYLE
     if arguments.content is None:
         photos = synthetic_photos()

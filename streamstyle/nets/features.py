@@ -2,9 +2,11 @@
 
 Two networks, told apart by the names of their tensors:
 
-SqueezeNet v1.0 (Iandola et al. 2016). The package ships one of this architecture up to `fire7`, whose weights
-were trained by `tools/distill_features.py` to answer as the ImageNet network does.
-VGG-16 or VGG-19 (Simonyan and Zisserman 2015) in torchvision's format, for users who have the weights.
+SqueezeNet v1.0 (Iandola et al. 2016), with which metrics see.
+VGG-16 or VGG-19 (Simonyan and Zisserman 2015) in torchvision's format, with which styles are learnt.
+
+The package ships a SqueezeNet up to `fire7` and a VGG up to `relu3_1`, whose weights were trained by
+`tools/distill_features.py` to answer as the ImageNet networks do.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from streamstyle.errors import ModelError
 from streamstyle.nets.vgg_file import read_vgg_file
 
 BUNDLED_FEATURES = Path(__file__).parent / "features.safetensors"
+BUNDLED_VGG = Path(__file__).parent / "vgg_features.safetensors"
 _FIRES = tuple(f"fire{i}" for i in range(2, 10))
 _POOL_AFTER = frozenset({"conv1", "fire4", "fire8"})
 # RGB means that the network was trained with, in 0..255.
@@ -144,7 +147,10 @@ class VggFeatures(PerceptualFeatures):
 
 
 def load_features(path: Path | None = None) -> PerceptualFeatures:
-    """The bundled features, or those of a safetensors file or of torchvision's `.pth`. Raises ModelError."""
+    """The bundled SqueezeNet, or the network of a safetensors file or of torchvision's `.pth`.
+
+    Raises ModelError.
+    """
     is_pickle = path is not None and path.suffix in {".pth", ".pt"}
     weights = read_vgg_file(path) if path is not None and is_pickle else _read(path or BUNDLED_FEATURES)
     if "conv1.weight" in weights:

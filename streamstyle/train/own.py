@@ -30,8 +30,19 @@ from streamstyle.train.synthetic import dead_leaves
 OWN_STYLE = TrainConfig(
     steps=400,
     batch=2,
-    octaves=2,
-    weights=LossWeights(content=0.3, no_flow=1.0, grid=50.0, lattice=2.0),  # as configs/train.yaml
+    octave_decay=0.8,
+    fine_side=128,
+    weights=LossWeights(  # as configs/train.yaml
+        content=0.08,
+        variation=0.5,
+        adversarial=0.005,
+        luminance_warp=0.8,
+        no_flow=1.0,
+        range=5.0,
+        grid=10.0,
+        lattice=1.0,
+        flatness=10.0,
+    ),
     code_learning_rate=1e-2,
     discriminator_learning_rate=1e-3,
     adversarial_from=50,
