@@ -16,6 +16,7 @@ from av.packet import Packet
 from streamstyle.media.carried import describe_
 from streamstyle.media.container import HOSTILE
 from streamstyle.media.formats import OutputFormat
+from streamstyle.media.layouts import channels_of_, encoded_layout
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
 from streamstyle.media.sound_copy import copy_refusal, first_packets
 from streamstyle.media.steady_sound import Samples, SteadySound
@@ -30,8 +31,7 @@ _OPUS_RATE = 48_000  # Opus knows few rates, and this one always
 
 
 class EncodeTrack:
-    """Decodes and encodes again, for codecs that the container cannot hold. Mono stays mono; more than two
-    channels become stereo."""
+    """Decodes and encodes again, for codecs that the container cannot hold. Up to 7.1 the channels stay."""
 
     def __init__(self, output: OutputContainer, path: str, index: int, shift: Fraction, encoder: str) -> None:
         self._feed = Feed(path, [index], shift)
@@ -39,10 +39,11 @@ class EncodeTrack:
         assert isinstance(stream, AudioStream)
         self._source, context = stream, stream.codec_context
         self._rate = _OPUS_RATE if encoder == "libopus" else min(context.sample_rate or 48_000, 48_000)
-        self._layout = "mono" if context.channels == 1 else "stereo"
+        channels = channels_of_(stream)
+        self._layout = encoded_layout(encoder, channels)
         self._stream = _encoder(output, encoder, self._rate, self._layout)
         describe_(self._stream, stream)
-        self._sound = SteadySound(self._rate, self._layout)
+        self._sound = SteadySound(self._rate, self._layout, channels)
         self._done: int | None = None
         self._encoded = 0
 
@@ -81,7 +82,7 @@ class EncodeTrack:
     def _encode(self, samples: Samples, at: int) -> Iterator[Packet[Any]]:
         self._done = at + len(samples)
         if len(samples):
-            yield from self._counted(_pcm_frame(samples.T, at, self._rate, self._layout))
+            yield from self._counted(_pcm_frame(samples, at, self._rate, self._layout))
 
     def _samples(self, packet: Packet[Any] | None) -> list[tuple[int, Samples]]:
         placed: list[tuple[int, Samples]] = []
@@ -117,7 +118,7 @@ class PcmTrack:
         wanted = min(round(until * SOUND_RATE) - self._first, self._tune.samples)
         while self._done < wanted:
             chunk = self._tune[self._done : min(self._done + _CHUNK, wanted)]
-            frame = _pcm_frame(chunk.T, self._first + self._done)
+            frame = _pcm_frame(chunk, self._first + self._done)
             self._done += len(chunk)
             yield from self._counted(frame)
 
@@ -153,7 +154,7 @@ class SoundTrack:
         # From the end, since a gap of the source gives no samples but does take its time.
         first = round(until * SOUND_RATE) - len(samples)
         for at in range(0, len(samples), _CHUNK):
-            yield from self._counted(_pcm_frame(samples[at : at + _CHUNK].T, first + at))
+            yield from self._counted(_pcm_frame(samples[at : at + _CHUNK], first + at))
 
     def finish(self, last: Fraction, end: Fraction) -> Iterator[Packet[Any]]:  # noqa: ARG002 - no packet outlasts the pictures
         yield from self.advance(end)
@@ -191,12 +192,22 @@ def sound_tracks(
         if codec is None:
             notes.append(f"Sound stream {number} of {masked(path)} is of an unknown codec and was left out.")
             continue
+        channels = channels_of_(stream)
+        if not channels.decodable and not _can_copy(output, format_, codec):
+            notes.append(
+                f"Sound stream {number} of {masked(path)} was left out: its channels ({channels.layout}) are "
+                f"in an order that cannot be decoded, and {format_.muxer} files do not hold {codec}."
+            )
+            continue
         why = f"{format_.muxer} files do not hold {codec}"
         if _can_copy(output, format_, codec):
-            why = copy_refusal(format_, stream, first[index])
+            why = copy_refusal(format_, stream, first[index]) if channels.decodable else ""
             why = why and f"{format_.muxer} files do not take it as it is in {masked(path)} ({why})"
         if why:
-            notes.append(f"The sound was re-encoded from {codec}: {why}.")
+            kept = encoded_layout(format_.sound_encoder, channels)
+            lost = channels.count - len(av.AudioLayout(kept).channels)
+            mixed = f", and mixed down from {channels.layout} to {kept}" if lost > 0 else ""
+            notes.append(f"The sound was re-encoded from {codec}{mixed}: {why}.")
             tracks.append(EncodeTrack(output, path, index, shift, format_.sound_encoder))
         else:
             tracks.append(CopyTrack(output, path, [index], shift, "audio_packets_copied"))
@@ -211,14 +222,16 @@ def _encoder(output: OutputContainer, name: str, rate: int, layout: str) -> Audi
     stream = output.add_stream(name, rate=rate)
     assert isinstance(stream, AudioStream)
     stream.codec_context.layout = layout
-    stream.codec_context.bit_rate = _BIT_RATE if layout == "stereo" else _BIT_RATE // 2
+    stream.codec_context.bit_rate = _BIT_RATE // 2 * len(av.AudioLayout(layout).channels)
     stream.codec_context.time_base = Fraction(1, rate)
     return stream
 
 
 def _pcm_frame(samples: Samples, first: int, rate: int = SOUND_RATE, layout: str = "stereo") -> av.AudioFrame:
-    """Audio frame of samples (channels, n). first: their place in samples from time zero."""
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+    """samples: (n, channels). first: its place in samples from time zero."""
+    # Interleaved, since PyAV takes planes for more than they are from eight channels on.
+    packed = np.ascontiguousarray(samples).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
     frame.sample_rate = rate
     frame.time_base = Fraction(1, rate)
     frame.pts = first

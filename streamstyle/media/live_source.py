@@ -24,6 +24,7 @@ from streamstyle.media.colour import ToRgb, matrix_of
 from streamstyle.media.container import HOSTILE, picture_stream
 from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.film_input import has_an_end
+from streamstyle.media.layouts import channels_of_, in_order
 from streamstyle.media.live_clock import TIME_BASE, LiveClock, Pace, measured_rate
 from streamstyle.media.live_error import live_error, no_picture
 from streamstyle.media.live_sound import SoundBuffer
@@ -363,6 +364,7 @@ class _AudioDecoder:
         self._stream = stream
         self._clock = clock
         self._sound = sound
+        self._channels = channels_of_(stream)
         self._resampler = AudioResampler(format="flt", layout="stereo", rate=SOUND_RATE)
         self._end = 0
         self._waiting: list[tuple[float, np.ndarray[Any, np.dtype[np.float32]]]] = []
@@ -370,8 +372,8 @@ class _AudioDecoder:
     def decode(self, packet: Packet[Any]) -> None:
         """Decode a packet. Damaged sound is a gap and no reason to lose the picture."""
         try:
-            for decoded in self._stream.decode(packet):
-                for frame in self._resampler.resample(decoded):
+            for decoded in self._stream.decode(packet) if self._channels.decodable else ():
+                for frame in self._resampler.resample(in_order(decoded, self._channels)):
                     samples = np.array(frame.to_ndarray(), np.float32).reshape(-1, 2)
                     at = self._end if frame.time is None else round(frame.time * SOUND_RATE)
                     # Containers round times, FLV to milliseconds: taken as they are, each packet would click.

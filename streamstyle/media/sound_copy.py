@@ -15,6 +15,7 @@ from av.packet import Packet
 
 from streamstyle.media.container import HOSTILE, packets_of, reason
 from streamstyle.media.formats import OutputFormat
+from streamstyle.media.layouts import channels_of_
 
 _FIRST = 8
 _SEARCHED = 2000
@@ -80,5 +81,7 @@ def _copied(format_: OutputFormat, stream: AudioStream, packets: Sequence[Packet
 
 
 def _decodable(stream: AudioStream, packets: Sequence[Packet[Any]]) -> int:
-    """Number of samples that the packets decode to."""
+    """The number of samples that the packets decode to."""
+    if not channels_of_(stream).decodable:
+        return len(packets)
     return sum(frame.samples for packet in packets for frame in stream.decode(packet))

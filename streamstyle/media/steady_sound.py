@@ -9,6 +9,8 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
+from streamstyle.media.layouts import Channels, in_order
+
 Samples = NDArray[np.float32]
 
 
@@ -20,9 +22,9 @@ class SteadySound:
     every frame. A film may change the rate or layout of its sound.
     """
 
-    def __init__(self, rate: int, layout: str = "stereo") -> None:
-        """rate: samples per second. layout: mono or stereo."""
-        self._rate, self._layout = rate, layout
+    def __init__(self, rate: int, layout: str = "stereo", channels: Channels | None = None) -> None:
+        """rate: samples per second. layout: FFmpeg's name. channels: of the frames that come."""
+        self._rate, self._layout, self._channels = rate, layout, channels
         self._rounding = rate // 50
         self._resampler = self._new()
         self._at: int | None = None
@@ -42,6 +44,8 @@ class SteadySound:
             if told is not None and abs(told - doubted_at - length) <= min(self._rounding, length // 2):
                 self._at = doubted_at
             yield from self._resampled(doubted)
+        if frame is not None and self._channels is not None:
+            frame = in_order(frame, self._channels)
         if frame is not None and told is not None and abs(told - self._at) > self._rounding:
             self._doubted = told, frame
             return
@@ -56,9 +60,10 @@ class SteadySound:
             self._resampler = self._new()
             parts += self._resampler.resample(frame)
         for part in parts:
-            samples = part.to_ndarray().T.astype(np.float32, copy=False)
+            count = len(part.layout.channels)
+            samples = part.to_ndarray().reshape(-1, count).astype(np.float32, copy=False)
             yield self._at, samples
             self._at += len(samples)
 
     def _new(self) -> AudioResampler:
-        return AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
+        return AudioResampler(format="flt", layout=self._layout, rate=self._rate)
