@@ -27,6 +27,7 @@ from streamstyle.cli import (
     train,
 )
 from streamstyle.cli import eval as evaluate
+from streamstyle.cli.contained import contained
 from streamstyle.errors import ConfigError, StreamStyleError
 
 EXIT_FAILED = 1
@@ -139,7 +140,7 @@ def program() -> NoReturn:
     """The whole process: `main`, then an exit that does not wait for a thread blocked in a source or a
     sink."""
     _standard_streams()
-    code = main()
+    code = contained(main, sys.argv[1:], complain)
     if "streamstyle.flow" in sys.modules:
         from streamstyle.flow import anyone_left_behind
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import sys
 import time
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from streamstyle.job import Job, LiveState, Progress, RunSummary
 
 EXIT_INTERRUPTED = 130
+
+_ONE_PRESS = 0.2
+"""Seconds within which signals are one."""
 
 LIVE_REFRESH = 0.25
 """Seconds between two updates of a live run's state."""
@@ -211,9 +215,15 @@ def run_and_report(start: Callable[..., RunSummary], job: Job, *, as_json: bool)
 def stopping_on_signals(stop: Stop) -> Iterator[None]:
     """Let SIGINT and SIGTERM finish the output; a second SIGINT aborts at once."""
 
+    first = math.inf
+
     def on_signal(number: int, _frame: object) -> None:
-        if stop.requested and number == signal.SIGINT:
+        nonlocal first
+        now = time.monotonic()
+        # A terminal tells us and the command that waits for us, which passes it on: that is one.
+        if stop.requested and number == signal.SIGINT and now - first > _ONE_PRESS:
             raise KeyboardInterrupt
+        first = min(first, now)
         stop.request()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,0 +1,81 @@
+"""A crash inside a media library ends a child, and the command with a sentence.
+
+FFmpeg is C, and hostile or damaged films find its faults. The pictures of a run stay in one process, since
+nothing is as fast; but the command that the user started is not that process. It waits, passes signals on,
+and has the last word where the child has none.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+COMMANDS = {"run", "repair"}
+"""Those that read and write films for long."""
+
+_PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+_CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP"}
+_SET_PDEATHSIG = 1  # of Linux's prctl.h
+
+
+def contained(work: Callable[[], int], arguments: Sequence[str], complain: Callable[[str], None]) -> int:
+    """The exit code of `work`, done in a child where the system can fork; it never returns there, but as
+    `work` itself. arguments: of the command line. complain: prints one sentence."""
+    if not hasattr(os, "fork") or not arguments or arguments[0] not in COMMANDS:
+        return work()
+    began, parent = time.time(), os.getpid()
+    child = os.fork()
+    if child == 0:
+        _end_with(parent)
+        return work()
+
+    def pass_on(number: int, _frame: object) -> None:
+        os.kill(child, number)
+
+    for name in _PASSED_ON:
+        signal.signal(getattr(signal, name), pass_on)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code < 0:
+        complain(_last_word(signal.Signals(-code), arguments, began))
+        code = 1
+    sys.stdout = sys.stderr = None  # which are the child's
+    os._exit(code)
+
+
+def _end_with(parent: int) -> None:
+    """Be killed when the parent is, on Linux; elsewhere a run goes on whose command was killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _last_word(cause: signal.Signals, arguments: Sequence[str], began: float) -> str:
+    if cause.name in _CRASHES:
+        told = f"the run crashed inside a media library ({cause.name}), as damaged films can make it"
+    else:
+        told = f"the run was ended by {cause.name}"
+        told += ", as systems do that are out of memory" if cause == signal.SIGKILL else ""
+    kept = [str(path) for name in arguments[1:] for path in _parts(Path(name), began)]
+    if kept:
+        return f"{told}: what was written is kept as {' and '.join(kept)}."
+    return f"{told}: nothing was written."
+
+
+def _parts(output: Path, began: float) -> list[Path]:
+    """What a run that began then left of an output of this name."""
+    try:
+        pattern = f"{glob.escape(output.stem)}.partial*{glob.escape(output.suffix)}"
+        return [
+            part
+            for part in sorted(output.resolve().parent.glob(pattern))
+            if output.suffix and part.stat().st_size and part.stat().st_mtime >= began - 1
+        ]
+    except (OSError, ValueError):
+        return []
