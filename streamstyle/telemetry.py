@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -25,6 +25,7 @@ _LEAST = 1e-6
 _STEP = math.log(1.02)
 _BUCKETS = math.ceil(math.log(1e10) / _STEP)
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -80,6 +81,17 @@ class StageTimer:
                 return
             self.add(time.perf_counter() - started)
             yield item
+
+    def timed(self, call: Callable[P, T]) -> Callable[P, T]:
+        """The same call, with its time added."""
+
+        def timed_call(*args: P.args, **kwargs: P.kwargs) -> T:
+            started = time.perf_counter()
+            result = call(*args, **kwargs)
+            self.add(time.perf_counter() - started)
+            return result
+
+        return timed_call
 
     def summary(self) -> dict[str, float]:
         """fps (frames / busy seconds) and median, 95th and 99th percentile in milliseconds."""

@@ -85,8 +85,8 @@ def until(true: Callable[[], object]) -> None:
 
 def opened(told: list[str], **settings: object) -> Engine:
     """For frames of 96x64, as live runs open it."""
-    with Compiler(told.append).serving():
-        return load_model(RunConfig(**settings), told.append).open_engine(64, 96)  # type: ignore[arg-type]
+    model = load_model(RunConfig(**settings), told.append)  # type: ignore[arg-type]
+    return model.open_engine(64, 96, compiler=Compiler(told.append))
 
 
 def test_frames_go_on_while_a_child_compiles_and_are_painted_then(
@@ -164,12 +164,11 @@ def test_an_opening_that_nobody_wants_any_more_begins_no_child(held: Held) -> No
     compiler = Compiler(lambda _: None)
 
     def open_twice() -> Engine:
-        with compiler.serving():
-            model = load_model(RunConfig(engine="openvino"))
-            with pytest.raises(Cancelled):
-                model.open_engine(64, 96)
-            (held._folder / "pid").unlink()
-            return model.open_engine(72, 96)
+        model = load_model(RunConfig(engine="openvino"))
+        with pytest.raises(Cancelled):
+            model.open_engine(64, 96, compiler=compiler)
+        (held._folder / "pid").unlink()
+        return model.open_engine(72, 96, compiler=compiler)
 
     later = Future(open_twice, cancel=compiler.cancel)
     until(lambda: held.pid)

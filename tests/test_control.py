@@ -27,21 +27,20 @@ from streamstyle.build import control as build_control
 from streamstyle.build import network as build_network
 from streamstyle.build import watch as build_watch
 from streamstyle.build.model import Model
+from streamstyle.build.process import Process
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.control.endpoint import reply
 from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.requests import VERBS, from_json, parse, to_json
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
+from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import ConfigError, SinkError, SourceError, StreamStyleError
 from streamstyle.flow.switched_sound import SwitchedSound
 from streamstyle.live import Session
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.zmq_address import make_keys
 from streamstyle.media.zmq_control import ControlClient, ControlSocket, control_address
-from streamstyle.process import Process
-from streamstyle.telemetry import EventLog
-from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.types import Frame
 
 LEVELS = {"ink": 50.0, "oil": 90.0, "original": 200.0}
@@ -55,7 +54,7 @@ def codes_of(config: RunConfig) -> NDArray[np.float32]:
 
 
 def stand_in_model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
-    return Model(lambda _height, _width: CodeEngine(), codes_of(config), codes_of)
+    return Model(SizeOpener(lambda _height, _width: CodeEngine()), codes_of(config), codes_of)
 
 
 @pytest.fixture
@@ -99,9 +98,7 @@ def stream(count: int, at: dict[int, Callable[[], None]], rate: int = 30) -> Ite
 
 
 def painted(scheduler: StyleScheduler, count: int, at: dict[int, Callable[[], None]]) -> list[Frame]:
-    with EventLog(None) as events:
-        process = Process(CodeEngine(), scheduler, None, RepairCorrector(), events)
-        return list(process(stream(count, at)))
+    return list(Process(CodeEngine(), scheduler)(stream(count, at)))
 
 
 def test_a_switch_between_two_frames_shows_in_the_second_exactly() -> None:
@@ -314,7 +311,7 @@ def openings(monkeypatch: pytest.MonkeyPatch, of: Callable[[RunConfig], T]) -> l
             opened.append(of(config))
             return CodeEngine()
 
-        return Model(open_engine, codes_of(config), codes_of)
+        return Model(SizeOpener(open_engine), codes_of(config), codes_of)
 
     monkeypatch.setattr(build_network, "load_model", model)
     monkeypatch.setattr(build_control, "load_model", model)

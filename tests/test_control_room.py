@@ -29,6 +29,7 @@ from streamstyle.build import serve as build_serve
 from streamstyle.build.model import Model
 from streamstyle.build.serve import Serving, control_room
 from streamstyle.config import RunConfig, load_config
+from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import SinkError
 from streamstyle.media import open as media_open
 from streamstyle.media.null_sink import NullSink
@@ -67,7 +68,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[type[CodeEngine]]:
     kinds: list[type[CodeEngine]] = [CodeEngine]
 
     def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
-        return Model(lambda _height, _width: kinds[0](), codes_of(config), codes_of)
+        return Model(SizeOpener(lambda _height, _width: kinds[0]()), codes_of(config), codes_of)
 
     for module in (build_network, build_control, build_serve):
         monkeypatch.setattr(module, "load_model", model)

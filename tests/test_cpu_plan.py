@@ -11,6 +11,7 @@ import pytest
 from streamstyle.engines import cpu_plan
 from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, CpuPlan, candidates, chosen, cpu_precision
 from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import Engine, StyleCondition
 
@@ -54,7 +55,9 @@ def test_more_frames_in_flight_must_be_worth_their_delay() -> None:
 
 
 def opened(told: list[str]) -> Engine:
-    return open_engine("openvino", SMALL.to_json(), WEIGHTS, HEIGHT, WIDTH, notify=told.append)
+    return open_engine(
+        EngineRequest(HEIGHT, WIDTH, NetworkWeights(SMALL.to_json(), WEIGHTS), "openvino", notify=told.append)
+    )
 
 
 @pytest.mark.parametrize("fastest", [1, 2])

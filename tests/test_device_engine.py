@@ -14,10 +14,11 @@ from clips import clip_named, needs_clips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamstyle.build.process import Process
+from streamstyle.build.repair import RepairStage
 from streamstyle.engines.cuda_engine import open_cuda
 from streamstyle.engines.device import halved as halved_on_device
 from streamstyle.media.open import open_source
-from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
@@ -45,14 +46,8 @@ def network() -> Network:
 
 def opened(network: Network, height: int, width: int, *, halving: bool = True) -> Engine:
     times = halvings(height, width) if halving else 0
-    return open_cuda(
-        *(network.architecture, network.weights, height, width),
-        gpu=None,
-        precision="fp32",
-        stateful=False,
-        halvings=times,
-        compiled=False,
-    )
+    request = network.request("cuda", height, width, precision="fp32", halvings=times)
+    return open_cuda(request, None, compiled=False)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -175,7 +170,9 @@ def test_frames_are_judged_and_repaired_alike_with_pictures_halved_by_the_engine
         engine, detector = Flickering(opened(network, 288, 512, halving=halving)), Listening()
         with EventLog(None) as events:
             process = Process(
-                engine, lambda _: condition, detector, RepairCorrector(), events, WcagFlashLimiter()
+                engine,
+                lambda _: condition,
+                RepairStage(detector, RepairCorrector(), WcagFlashLimiter(), events),
             )
             left.append([frame.pixels for frame in process(frames)])
         assert detector.given == [halving] * len(frames)

@@ -20,6 +20,7 @@ from streamstyle.cli.main import main
 from streamstyle.engines.cache import EngineCache, Recipe, cache_folder
 from streamstyle.engines.imported_engine import TRANSFORMER_CONTRACT, ImportedEngine
 from streamstyle.engines.open import open_engine
+from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.transformer import TransformerNet
@@ -44,7 +45,15 @@ def opened(
     told: list[str], *, seed: int = 0, size: tuple[int, int] = SIZE, ema_decay: bool = False
 ) -> Engine:
     architecture = CONFIG.to_json()
-    return open_engine("openvino", architecture, weights(seed), *size, stateful=ema_decay, notify=told.append)
+    return open_engine(
+        EngineRequest(
+            *size,
+            NetworkWeights(architecture, weights(seed)),
+            "openvino",
+            stateful=ema_decay,
+            notify=told.append,
+        )
+    )
 
 
 def painted(told: list[str], *, ema_decay: bool = False) -> list[Picture]:
@@ -215,12 +224,17 @@ def test_another_process_compiles_where_that_is_asked_for_and_the_folder_can_be_
     other = EngineCache(tmp_path / "e")
     asked: list[str] = []
 
-    def aside(what: str) -> None:
+    def compile_in_child(what: str) -> None:
         asked.append(what)
         other.get(recipe())
 
     for _ in range(2):
-        assert EngineCache(tmp_path / "e", told.append, aside=aside).get(recipe(compiled=here)) == b"a" * 100
+        assert (
+            EngineCache(tmp_path / "e", told.append, compile_in_child=compile_in_child).get(
+                recipe(compiled=here)
+            )
+            == b"a" * 100
+        )
     assert asked == ["a"]
     assert not told + here
     # A file where the folder should be, and another process that keeps nothing.
@@ -228,7 +242,7 @@ def test_another_process_compiles_where_that_is_asked_for_and_the_folder_can_be_
     for folder, others in (("file", []), ("f", ["a"])):
         told.clear()
         asked.clear()
-        EngineCache(tmp_path / folder, told.append, aside=asked.append).get(recipe(compiled=here))
+        EngineCache(tmp_path / folder, told.append, compile_in_child=asked.append).get(recipe(compiled=here))
         assert asked == others
         assert [sentence for sentence in told if "frames may stall" in sentence] == [
             "compiling a, in this process, for which frames may stall, once ..."

@@ -24,6 +24,7 @@ from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine, pain
 from streamstyle.engines.open import ENGINES, open_engine
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.engines.padding import Padding
+from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.errors import ConfigError, EngineError, ModelError
 from streamstyle.nets.generator import (
     NORM_EPS,
@@ -84,18 +85,13 @@ class Network:
         self, name: str, height: int, width: int, *, stateful: bool = False, masks: bool = False
     ) -> Engine:
         if name == CUDA_ON_CPU:
-            return open_cuda(
-                self.architecture,
-                self.weights,
-                height,
-                width,
-                gpu=None,
-                precision="fp32",
-                stateful=stateful,
-                compiled=False,
-            )
-        kind = {"stateful": stateful, "masks": masks}
-        return open_engine(name, self.architecture, self.weights, height, width, **kind)
+            request = self.request("cuda", height, width, precision="fp32", stateful=stateful)
+            return open_cuda(request, None, compiled=False)
+        return open_engine(self.request(name, height, width, stateful=stateful, masks=masks))
+
+    def request(self, name: str, height: int, width: int, **options: Any) -> EngineRequest:
+        weights = NetworkWeights(self.architecture, self.weights)
+        return EngineRequest(height, width, weights, engine=name, **options)
 
     def open_stateful(self, name: str, height: int, width: int) -> StatefulEngine:
         engine = self.open(name, height, width, stateful=True)
@@ -580,7 +576,7 @@ from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import StyleCondition
 generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create()
 weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
-engine = open_engine("openvino", generator.config.to_json(), weights, 64, 64)
+engine = open_engine(EngineRequest(64, 64, NetworkWeights(generator.config.to_json(), weights), "openvino"))
 code = generator.layout.neutral().numpy()
 engine.start(np.zeros((64, 64, 3), np.uint8), StyleCondition(np.stack([code, code])))()
 sys.exit(f"phoned home: {seen}" if seen else 0)

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamstyle.build.repair import restyled
 from streamstyle.cli.main import main
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter, mix_in_colour_
-from streamstyle.process import begins_anew
 from streamstyle.types import EngineSpec, Frame, InferenceFuture, Picture, StyleCondition
 
 CODES = np.zeros((2, 4), np.float32)
@@ -103,8 +103,8 @@ def test_a_change_of_colour_is_faded_and_no_flicker() -> None:
     condition.ask(StyleTarget(CODES, None, None, "udnie", colour=0.0))
     at_once = condition(frame(0.75))
     assert at_once.colour == 0
-    assert begins_anew(at_once, on_the_way[-1])
-    assert not begins_anew(before, at_once)
+    assert restyled(at_once, on_the_way[-1])
+    assert not restyled(before, at_once)
 
 
 def test_a_run_keeps_the_colours_of_its_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

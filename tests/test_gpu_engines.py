@@ -24,7 +24,7 @@ import torch
 from streamstyle.build import model as model_module
 from streamstyle.build.live_engine import quality_levels
 from streamstyle.build.model import load_model
-from streamstyle.build.sizing import sized_opener
+from streamstyle.build.sizing import open_for_run
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.engines import open as opening
@@ -64,16 +64,9 @@ def network() -> Network:
 
 def on_cpu(network: Network, precision: str = "fp32", *, stateful: bool = False, **options: Any) -> Engine:
     size = options.pop("size", (61, 90))
-    options = {"compiled": False, **options}
-    return open_cuda(
-        network.architecture,
-        network.weights,
-        *size,
-        gpu=None,
-        precision=precision,
-        stateful=stateful,
-        **options,
-    )
+    how = {"compiled": options.pop("compiled", False), "cache": options.pop("cache", None)}
+    request = network.request("cuda", *size, precision=precision, stateful=stateful, **options)
+    return open_cuda(request, None, **how)
 
 
 # Precision
@@ -277,16 +270,8 @@ def built(
 ) -> Engine:
     cache = EngineCache(folder, told.append)
     size = o.pop("size", (61, 90))
-    return open_tensorrt(
-        network.architecture,
-        network.weights,
-        *size,
-        gpu=None,
-        precision=precision,
-        stateful=stateful,
-        cache=cache,
-        notify=told.append,
-    )
+    request = network.request("tensorrt", *size, precision=precision, stateful=stateful, notify=told.append)
+    return open_tensorrt(request, None, cache=cache)
 
 
 @pytest.mark.parametrize("stateful", [False, True])
@@ -446,15 +431,7 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         def cuda(wanted: Any) -> Engine:
             if wanted.height * wanted.width > pixels:
                 raise EngineMemoryError(f"CUDA out of memory for {wanted.width}x{wanted.height}")
-            return open_cuda(
-                wanted.architecture,
-                wanted.weights,
-                *(wanted.height, wanted.width),
-                gpu=None,
-                precision="fp32",
-                stateful=wanted.stateful,
-                compiled=False,
-            )
+            return open_cuda(replace(wanted, precision="fp32"), None, compiled=False)
 
         def absent(_wanted: Any) -> Engine:
             raise EngineError("no TensorRT")
@@ -472,7 +449,7 @@ def test_a_film_that_a_gpu_has_no_memory_for_is_painted_there_in_tiles_and_then_
     film = replace(LIVE, height=96, width=512, live=False)
     small_gpu(96 * 460)
     config = RunConfig()
-    engine = sized_opener(config, load_model(config))(film)
+    engine = open_for_run(config, load_model(config), film)
     assert (engine.spec.name, engine.spec.tiles > 1) == ("cuda", True)
     assert (
         engine.start(np.zeros((96, 512, 3), np.uint8), StyleCondition(load_model(config).codes))
@@ -481,7 +458,7 @@ def test_a_film_that_a_gpu_has_no_memory_for_is_painted_there_in_tiles_and_then_
     )
     engine.close()
     small_gpu(0)
-    engine = sized_opener(config, load_model(config))(film)
+    engine = open_for_run(config, load_model(config), film)
     assert (engine.spec.name, engine.spec.tiles) == ("openvino", 1)
     assert "CUDA out of memory for 512x96" in engine.spec.why
     engine.close()
@@ -518,7 +495,7 @@ def test_a_live_source_that_a_gpu_has_no_memory_for_is_painted_smaller_there_bef
 )
 def test_a_precision_that_an_engine_has_not_is_refused(network: Network, name: str, precision: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} engine has no precision '{precision}'"):
-        open_engine(name, network.architecture, network.weights, 64, 64, precision=precision)
+        open_engine(network.request(name, 64, 64, precision=precision))
 
 
 def test_a_run_says_which_engine_painted_and_why(capsys: pytest.CaptureFixture[str]) -> None:

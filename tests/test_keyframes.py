@@ -15,13 +15,15 @@ from test_cli import frames_of
 from test_engine_contract import Network, psnr, still
 from test_process import panning_scene
 
+from streamstyle.build.process import Process
+from streamstyle.build.repair import RepairStage
 from streamstyle.cli.main import main
 from streamstyle.engines.keyframe_engine import KeyframeEngine
 from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.engines.upsampling_engine import upsampled
 from streamstyle.media.open import open_source
-from streamstyle.process import Process
 from streamstyle.styles.bundle import BUNDLED, load_bundle
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
@@ -121,7 +123,9 @@ def flagged(inner: Engine, every: int, frames: list[Frame]) -> dict[int, tuple[K
     """Kinds that the detector flags, by frame."""
     with EventLog(None) as events:
         engine = KeyframeEngine(inner, every, FineMotion())
-        process = Process(engine, lambda _: CONDITION, ResidualDetector(), RepairCorrector(), events)
+        process = Process(
+            engine, lambda _: CONDITION, RepairStage(ResidualDetector(), RepairCorrector(), events=events)
+        )
         styled = list(process(frames))
     assert [frame.index for frame in styled] == [frame.index for frame in frames]
     return {f.index: f.quality.kinds for f in styled if f.quality is not None and f.quality.kinds}
@@ -164,7 +168,9 @@ def test_propagated_painting_is_nearer_to_what_would_be_painted_than_the_last_on
     bundle = load_bundle(BUNDLED)
     code = bundle.styles[bundle.names.index("udnie")].code
     condition = StyleCondition(np.stack([code, code]))
-    engine = open_engine("torch", bundle.manifest.architecture, bundle.weights, 272, 480)
+    engine = open_engine(
+        EngineRequest(272, 480, NetworkWeights(bundle.manifest.architecture, bundle.weights), "torch")
+    )
     painted = [engine.start(frame, condition).result() for frame in frames]
     propagated = propagate(engine, 4, frames, condition)
     np.testing.assert_array_equal(propagated[0], painted[0])

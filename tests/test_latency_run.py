@@ -12,6 +12,7 @@ from stand_in_run import CodeEngine, StandInSource, stand_in_sources
 from streamstyle.build.model import Model
 from streamstyle.build.run import run_job
 from streamstyle.config import RunConfig
+from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Stop
 from streamstyle.job import Job, RunSummary
@@ -55,7 +56,7 @@ def run(
         stop=stop,
         on_progress=lambda _: None,
         clock=time.monotonic,
-        model=Model(open_engine, np.full((2, 1), 100, np.float32)),
+        model=Model(SizeOpener(open_engine), np.full((2, 1), 100, np.float32)),
         notify=told.append,
     )
     return summary, opened, told
@@ -93,5 +94,5 @@ def test_a_latency_that_cannot_be_is_refused(source: str, latency: str) -> None:
             stop=Stop(),
             on_progress=lambda _: None,
             clock=time.monotonic,
-            model=Model(lambda _h, _w: CodeEngine(), np.zeros((2, 1), np.float32)),
+            model=Model(SizeOpener(lambda _h, _w: CodeEngine()), np.zeros((2, 1), np.float32)),
         )

@@ -11,12 +11,13 @@ from functools import partial
 import numpy as np
 import pytest
 
+from streamstyle.build.process import Process
+from streamstyle.build.repair import RepairStage
 from streamstyle.engines import memory
 from streamstyle.engines.live_engine import PASSTHROUGH, LiveEngine, QualityLevel
 from streamstyle.engines.memory import check_memory, engine_error
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.flow import Future
-from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import NullDetector, ResidualDetector
@@ -65,8 +66,8 @@ class Openings:
         self._ready = ready
         self.begun: list[ManualOpening] = []
 
-    def __call__(self, open_engine: Callable[[], Engine]) -> ManualOpening:
-        self.begun.append(ManualOpening(open_engine))
+    def __call__(self, level: QualityLevel) -> ManualOpening:
+        self.begun.append(ManualOpening(level.open))
         self.begun[-1].ready = len(self.begun) <= self._ready
         return self.begun[-1]
 
@@ -102,16 +103,17 @@ def painted(
             yield frame
 
     with EventLog(None) as events:
-        process = Process(engine, lambda _: CONDITION, detector, RepairCorrector(), events, repainter=engine)
+        stage = None if detector is None else RepairStage(detector, RepairCorrector(), events=events)
+        process = Process(engine, lambda _: CONDITION, stage, repainter=engine)
         return list(process(stream()))
 
 
 def level(engine: Engine, what: str = "an engine") -> QualityLevel:
-    return QualityLevel(what, lambda: engine)
+    return QualityLevel(what, lambda _compiler=None: engine)
 
 
 def broken(error: Exception, what: str = "a broken one") -> QualityLevel:
-    def fail() -> Engine:
+    def fail(_compiler: object = None) -> Engine:
         raise error
 
     return QualityLevel(what, fail)
@@ -261,14 +263,14 @@ def test_a_region_waits_for_an_engine_that_is_ready_for_masks() -> None:
 def test_the_process_opens_on_a_thread_and_never_waits() -> None:
     gate, engine = threading.Event(), AddingEngine(5)
 
-    def open_slowly() -> Engine:
+    def open_slowly(_compiler: object = None) -> Engine:
         assert gate.wait(60)
         return engine
 
     openings = list[Future[Engine]]()
 
-    def begin(open_engine: Callable[[], Engine]) -> Future[Engine]:
-        openings.append(Future(open_engine))
+    def begin(slow: QualityLevel) -> Future[Engine]:
+        openings.append(Future(slow.open))
         return openings[-1]
 
     live = LiveEngine([QualityLevel("slow", open_slowly)], begin)

@@ -13,11 +13,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from streamstyle.build.process import Process
 from streamstyle.errors import SinkError, SourceError
 from streamstyle.flow import FillerConfig, Flow, FlowStatus, Inlet, Live, Outlet, Stop
-from streamstyle.process import Process
-from streamstyle.telemetry import EventLog
-from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.types import (
     EngineSpec,
     Frame,
@@ -199,7 +197,7 @@ def test_a_frame_that_comes_while_another_is_painted_is_begun_at_once() -> None:
         yield frame(1)
 
     condition = StyleCondition(np.zeros((2, 4), np.float32))
-    process = Process(engine, lambda _: condition, None, RepairCorrector(), EventLog(None), spare=0)
+    process = Process(engine, lambda _: condition, spare=0)
     sink = Watched()
     assert drive(source(), [sink], live(), process).left == 2
     assert [one.index for one in sink.frames] == [0, 1]

@@ -15,6 +15,7 @@ from streamstyle.build import control as build_control
 from streamstyle.build import network as build_network
 from streamstyle.build.model import Model
 from streamstyle.config import RunConfig
+from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.live import Session
 from streamstyle.media import open as media_open
@@ -38,7 +39,7 @@ class FlickeringEngine(CodeEngine):
 
 def model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
     codes = np.zeros((2, 2), np.float32)
-    return Model(lambda _height, _width: FlickeringEngine(), codes, lambda _: codes)
+    return Model(SizeOpener(lambda _height, _width: FlickeringEngine()), codes, lambda _: codes)
 
 
 @pytest.fixture

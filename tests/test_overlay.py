@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from test_flashes import worst_share
 from test_process import CONDITION, SIZE, ToneEngine, panning_scene
 
+from streamstyle.build.process import Process
+from streamstyle.build.repair import RepairStage
 from streamstyle.cli.main import main
 from streamstyle.explain.overlay import Layout, Overlay, layout, short_words
 from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.explain.tint import outline_, tint_
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
-from streamstyle.process import Process
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector, neutral
@@ -53,7 +54,10 @@ def painted(
     draw = Overlay().draw_ if overlay else None
     with EventLog(log) as events:
         process = Process(
-            engine, lambda _: CONDITION, *stages, events, WcagFlashLimiter(), AnomalyReport(), draw
+            engine,
+            lambda _: CONDITION,
+            RepairStage(*stages, WcagFlashLimiter(), events, AnomalyReport()),
+            overlay=draw,
         )
         return [frame.pixels for frame in process(panning_scene(count))], events
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from test_flashes import worst_share
 
+from streamstyle.build.process import Process
+from streamstyle.build.repair import RepairStage
 from streamstyle.errors import SinkError
-from streamstyle.process import Process
 from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import NullDetector, ResidualDetector
@@ -71,7 +72,10 @@ def run(
     silent = None if flash_limiter is None else NullDetector()
     detector = ResidualDetector() if repair else silent
     with EventLog(log) as events:
-        process = Process(engine, condition, detector, RepairCorrector(), events, flash_limiter)
+        stage = None
+        if detector is not None:
+            stage = RepairStage(detector, RepairCorrector(), flash_limiter, events)
+        process = Process(engine, condition, stage)
         return list(process(panning_scene(count))), events
 
 
@@ -104,7 +108,7 @@ class SlotEngine(ToneEngine):
 @pytest.mark.parametrize(("in_flight", "spare"), [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)])
 def test_the_engine_holds_what_it_asks_for_and_the_spare_ones(in_flight: int, spare: int) -> None:
     engine = SlotEngine(in_flight)
-    process = Process(engine, lambda _: CONDITION, None, RepairCorrector(), EventLog(None), spare=spare)
+    process = Process(engine, lambda _: CONDITION, spare=spare)
     styled = list(process(panning_scene(10)))
     assert [f.index for f in styled] == list(range(10))
     assert engine.most == max(in_flight + spare, 1)
@@ -112,7 +116,7 @@ def test_the_engine_holds_what_it_asks_for_and_the_spare_ones(in_flight: int, sp
 
 def test_without_a_spare_frame_the_engine_is_never_idle_while_one_is_repaired() -> None:
     engine = SlotEngine(in_flight=2)
-    process = Process(engine, lambda _: CONDITION, None, RepairCorrector(), EventLog(None), spare=0)
+    process = Process(engine, lambda _: CONDITION, spare=0)
     running = [engine.inside for _ in process(panning_scene(10))]
     assert running == [2] * 8 + [1, 0]
 
@@ -129,7 +133,7 @@ def test_one_frame_leaves_for_each_time_that_none_waits() -> None:
         yield None
         yield from scene
 
-    process = Process(engine, lambda _: CONDITION, None, RepairCorrector(), EventLog(None), spare=0)
+    process = Process(engine, lambda _: CONDITION, spare=0)
     for frame in process(source()):
         left.append(frame.index)
     assert left == list(range(8))
@@ -147,9 +151,8 @@ def test_what_the_guard_holds_back_is_no_past_to_find_the_next_frame_at_fault_ag
     pulsing = {i: 1.6 for i in range(90) if i % 6 < 3}
     painted, _ = run(ToneEngine(pulsing), 90, repair=False)
     detector, engine = Recording(), ToneEngine(pulsing)
-    process = Process(
-        engine, lambda _: CONDITION, detector, RepairCorrector(), EventLog(None), WcagFlashLimiter()
-    )
+    stage = RepairStage(detector, RepairCorrector(), WcagFlashLimiter())
+    process = Process(engine, lambda _: CONDITION, stage)
     left = list(process(panning_scene(90)))
     assert worst_share([f.pixels for f in painted]) > AREA > worst_share([f.pixels for f in left])
     assert all(np.array_equal(past, frame.pixels) for past, frame in zip(detector.past, painted, strict=True))
@@ -290,9 +293,7 @@ def test_a_flagged_frame_is_painted_again_and_kept_only_where_that_helps(
         process = Process(
             ToneEngine(planted),
             lambda _: CONDITION,
-            ResidualDetector(),
-            RepairCorrector(),
-            events,
+            RepairStage(ResidualDetector(), RepairCorrector(), events=events),
             repainter=repainter,
         )
         left = list(process(panning_scene(70)))

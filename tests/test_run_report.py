@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from pages import Page
 from test_process import CONDITION, ToneEngine, panning_scene
 
+from streamstyle.build.process import Process
+from streamstyle.build.repair import RepairStage
 from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError
 from streamstyle.explain.moments import read_events, words
 from streamstyle.explain.run_report import AnomalyReport, peaks
-from streamstyle.process import Process
 from streamstyle.telemetry import EVENT_SCHEMA, AnomalyEvent, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
@@ -37,7 +38,9 @@ def report(log: Path) -> AnomalyReport:
     seen = AnomalyReport()
     with EventLog(log) as events:
         stages = ResidualDetector(), RepairCorrector()
-        process = Process(ToneEngine(PLANTED), lambda _: CONDITION, *stages, events, WcagFlashLimiter(), seen)
+        process = Process(
+            ToneEngine(PLANTED), lambda _: CONDITION, RepairStage(*stages, WcagFlashLimiter(), events, seen)
+        )
         assert len(list(process(panning_scene(90)))) == 90
     return seen
 
@@ -59,7 +62,9 @@ def test_a_quiet_film_has_a_page_too() -> None:
     seen = AnomalyReport()
     with EventLog(None) as events:
         process = Process(
-            ToneEngine(), lambda _: CONDITION, ResidualDetector(), RepairCorrector(), events, None, seen
+            ToneEngine(),
+            lambda _: CONDITION,
+            RepairStage(ResidualDetector(), RepairCorrector(), None, events, seen),
         )
         list(process(panning_scene(40)))
     text = " ".join(Page(seen.page("quiet", [])).texts)

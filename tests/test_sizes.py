@@ -18,6 +18,7 @@ from test_engine_contract import Network, picture, psnr, still
 from streamstyle.cli.main import main
 from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine
 from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.request import EngineRequest, NetworkWeights, SizeOpener
 from streamstyle.engines.size import SHARES, SMALLEST, affordable, affordable_engine, fitted
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.engines.upsampling_engine import UpsamplingEngine, upsampled
@@ -58,7 +59,7 @@ def open_upsampled(opener: Opener, height: int, width: int, working: tuple[int, 
 
 
 def open_affordable(opener: Opener, height: int, width: int, rate: Fraction) -> Engine:
-    inner, working = affordable_engine(opener, height, width, rate, CONDITION)
+    inner, working = affordable_engine(SizeOpener(opener), EngineRequest(height, width, rate=rate), CONDITION)
     return upsampled(inner, height, width, working)
 
 
@@ -173,7 +174,9 @@ def test_guided_upsampling_keeps_strokes_and_gives_the_inputs_edges(clip: str) -
     bundle = load_bundle(BUNDLED)
     code = bundle.styles[bundle.names.index("great-wave")].code
     small = reduced(pixels, height, width)
-    engine = open_engine("torch", bundle.manifest.architecture, bundle.weights, height, width)
+    engine = open_engine(
+        EngineRequest(height, width, NetworkWeights(bundle.manifest.architecture, bundle.weights), "torch")
+    )
     painted = engine.start(small, StyleCondition(np.stack([code, code]))).result()
     guided = GuidedUpsampling(*pixels.shape[:2], (height, width))(painted, small, pixels)
     enlarged = np.asarray(cv2.resize(painted, pixels.shape[1::-1]), np.uint8)

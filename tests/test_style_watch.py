@@ -11,6 +11,7 @@ import pytest
 from clips import clip_named, needs_clips
 
 from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.styles.bundle import ORIGINAL, load_bundle
 from streamstyle.styles.mix import condition_codes
 from streamstyle.temporal.corrector import RepairCorrector
@@ -45,7 +46,9 @@ def painted(clip: str, style: str) -> tuple[Picture, ...]:
     if style == ORIGINAL:
         return film(clip)
     bundle = load_bundle()
-    engine = open_engine("auto", bundle.manifest.architecture, bundle.weights, HEIGHT, WIDTH)
+    engine = open_engine(
+        EngineRequest(HEIGHT, WIDTH, NetworkWeights(bundle.manifest.architecture, bundle.weights))
+    )
     try:
         return tuple(paint_all(engine, film(clip), StyleCondition(condition_codes(bundle, style, None))))
     finally:

@@ -12,6 +12,7 @@ from test_engine_contract import PLAIN, Network, picture, psnr, soft_disc, still
 
 from streamstyle.cli.main import main
 from streamstyle.engines import memory
+from streamstyle.engines.request import EngineRequest, SizeOpener
 from streamstyle.engines.tiled_engine import TiledEngine, open_fitting, open_tiled, tiles_along
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.media.open import open_source
@@ -39,9 +40,8 @@ def receptive_radius_of(network: Network) -> int:
 
 
 def tiled(network: Network, height: int, width: int, tile: tuple[int, int]) -> TiledEngine:
-    engine = open_tiled(
-        lambda h, w: network.open_stateful("torch", h, w), height, width, tile, receptive_radius_of(network)
-    )
+    opener = SizeOpener(lambda h, w: network.open_stateful("torch", h, w))
+    engine = open_tiled(opener, EngineRequest(height, width), tile, receptive_radius_of(network))
     assert isinstance(engine, TiledEngine)
     return engine
 
@@ -142,14 +142,14 @@ def test_frames_that_do_not_fit_into_memory_are_tiled_and_too_small_tiles_refuse
         return network.open_stateful("torch", height, width)
 
     receptive_radius = receptive_radius_of(network)
-    engine = open_fitting(open_small, open_small, 240, 320, receptive_radius)
+    engine = open_fitting(SizeOpener(open_small), EngineRequest(240, 320), receptive_radius)
     assert engine.spec.tiles > 1
     assert engine.start(picture(240, 320), still(network.codes[0])).result().shape == (240, 320, 3)
-    assert open_fitting(open_small, open_small, 96, 128, receptive_radius).spec.tiles == 1
+    assert open_fitting(SizeOpener(open_small), EngineRequest(96, 128), receptive_radius).spec.tiles == 1
     with pytest.raises(EngineMemoryError, match="does not fit"):
-        open_fitting(open_small, open_small, 240, 30_000, receptive_radius)
+        open_fitting(SizeOpener(open_small), EngineRequest(240, 30_000), receptive_radius)
     with pytest.raises(EngineError, match="too small"):
-        open_tiled(open_small, 240, 320, (64, 64), receptive_radius)
+        open_tiled(SizeOpener(open_small), EngineRequest(240, 320), (64, 64), receptive_radius)
 
 
 def test_run_paints_in_tiles_when_asked_and_when_memory_is_short(

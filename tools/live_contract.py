@@ -207,12 +207,14 @@ def too_slow(source: str, folder: Path, seconds: float, latency: str | None) -> 
     from streamstyle.build.model import load_model
     from streamstyle.build.run import run_job
     from streamstyle.config import RunConfig
+    from streamstyle.engines.request import SizeOpener
     from streamstyle.flow import Stop
     from streamstyle.job import Job, Progress
 
     config, address = RunConfig(style=STYLES[0], latency=latency), f"zmq+ipc://{folder}/slow"
     model = load_model(config)
-    slowed = replace(model, open_engine=lambda h, w: SlowEngine(model.open_engine(h, w), SLOWER / RATE))
+    slow_opener = SizeOpener(lambda h, w: SlowEngine(model.open_engine(h, w), SLOWER / RATE))
+    slowed = replace(model, opener=slow_opener)
     waited: list[tuple[int, ...]] = []
 
     def on_progress(progress: Progress) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,8 @@ def measure(
     """Figures of one clip by style."""
     from streamstyle.build.model import Model
     from streamstyle.cli.bench_films import read_film, steadied
-    from streamstyle.engines.open import open_engine, paint_all
+    from streamstyle.engines.open import NetworkOpener, open_engine, paint_all
+    from streamstyle.engines.request import EngineRequest, NetworkWeights
     from streamstyle.metrics.comparison import Comparison
     from streamstyle.nets.features import load_features
     from streamstyle.styles.mix import condition_codes
@@ -40,10 +41,11 @@ def measure(
     found = {}
     for style in styles:
         codes = condition_codes(bundle, style, None)
-        opening = partial(open_engine, "auto", bundle.manifest.architecture, bundle.weights)
-        model = Model(partial(opening, stateful=True), codes, normalises=True)
+        network = NetworkWeights(bundle.manifest.architecture, bundle.weights)
+        asked = EngineRequest(film[0].shape[0], film[0].shape[1], network)
+        model = Model(NetworkOpener(), codes, asked=replace(asked, stateful=True), normalises=True)
         height, width = film[0].shape[:2]
-        plain = list(paint_all(opening(height, width), film, StyleCondition(codes)))
+        plain = list(paint_all(open_engine(asked), film, StyleCondition(codes)))
         steady = steadied(film, fps, model.open_engine(height, width), model, consistency)
         comparison = Comparison(load_features())
         for original, reference, styled in zip(film, plain, steady, strict=True):

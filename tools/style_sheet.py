@@ -39,12 +39,17 @@ def main() -> None:
     import numpy as np
 
     from streamstyle.engines.open import open_engine
+    from streamstyle.engines.request import EngineRequest, NetworkWeights
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.types import StyleCondition
 
     cell = arguments.cell
     bundle = load_bundle(network_folder(arguments.network))
-    engine = open_engine("openvino", bundle.manifest.architecture, bundle.weights, WORK[1], WORK[0])
+    engine = open_engine(
+        EngineRequest(
+            WORK[1], WORK[0], NetworkWeights(bundle.manifest.architecture, bundle.weights), "openvino"
+        )
+    )
     conditions = {s.name: StyleCondition(np.stack([s.code, s.code])) for s in bundle.styles}
 
     def paint(pixels: Picture, style: str) -> Picture:

@@ -12,11 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.bench.injections import Film
-from streamstyle.process import begins_anew, excused
+from streamstyle.build.repair import PaintedFrame, RepairStage
+from streamstyle.build.timed_repair import Stopwatch, TimedDetector, TimedRepair
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.temporal.flash_limiter import WcagFlashLimiter
-from streamstyle.types import AnomalyMap, Corrector, Detector, Frame, Kind, StyleCondition
+from streamstyle.types import (
+    Action,
+    AnomalyMap,
+    Corrector,
+    Detector,
+    FlashLimiter,
+    Frame,
+    Kind,
+    Picture,
+    StyleCondition,
+)
 
 OURS = "streamstyle"
 
@@ -77,6 +88,27 @@ def timed(film: Film, fps: float) -> Iterator[Frame]:
     return (Frame(picture, i, i, tick, 1, 0.0) for i, picture in enumerate(film))
 
 
+class _BeforeLimiting:
+    """Implements `FlashLimiter`: notes what was found and corrected before another one limits flashes; a
+    flash that is held back is no alarm of the detector's, true or false."""
+
+    def __init__(self, inner: FlashLimiter, watch: Stopwatch) -> None:
+        self._inner = inner
+        self._watch = watch
+        self.maps: list[AnomalyMap] = []
+        self.corrected: list[Picture | None] = []
+
+    def limit_(
+        self, frame: Frame, styled: Picture, anomaly: AnomalyMap, action: Action
+    ) -> tuple[AnomalyMap, Action]:
+        """See `FlashLimiter`."""
+        began = time.perf_counter()
+        self.maps.append(anomaly)
+        self.corrected.append(styled.copy() if action.touched else None)
+        self._watch.time(began)
+        return self._inner.limit_(frame, styled, anomaly, action)
+
+
 def judge(
     source: Film,
     styled: Film,
@@ -85,37 +117,31 @@ def judge(
     fps: float = 30.0,
     conditions: Sequence[StyleCondition] | None = None,
 ) -> Judged:
-    """Detect and repair frame by frame, as a run does. Pictures RGB uint8 (H, W, 3); none is changed.
-    conditions: how each frame was painted; None for all alike."""
-    detector, corrector, flash_limiter = method.detector(), method.corrector(), WcagFlashLimiter()
-    maps, repaired, left, detecting, correcting = [], [], [], [], []
-    last: StyleCondition | None = None
-    per_frame = conditions or repeat(None, len(source))
-    for before, after, condition in zip(timed(source, fps), styled, per_frame, strict=True):
+    """Detect and repair frame by frame, by the stage of a run. Pictures RGB uint8 (H, W, 3); none is changed.
+    conditions: how each frame was painted; None for all alike. Nothing is painted again: planted errors are
+    not the engine's, so that a second painting would merely take them out."""
+    detecting, apart = Stopwatch(), Stopwatch()
+    noted = _BeforeLimiting(WcagFlashLimiter(), apart)
+    seconds, left = list[tuple[float, float]](), list[Picture]()
+    repair = TimedRepair(
+        RepairStage(TimedDetector(method.detector(), detecting), method.corrector(), noted),
+        detecting,
+        lambda *spent: seconds.append(spent),
+        apart,
+    )
+    alike = StyleCondition(np.zeros((2, 0), np.float32))
+    for before, after, condition in zip(
+        timed(source, fps), styled, conditions or repeat(alike, len(source)), strict=True
+    ):
         picture = after.copy()
-        if condition is not None and last is not None and begins_anew(condition, last):
-            detector.reset()
-            corrector.reset()
-        last = condition
-        started = time.perf_counter()
-        found = detector.detect(before.pixels, picture)
-        found = found if condition is None else excused(found, condition)
-        detected = time.perf_counter()
-        action = corrector.correct_(picture, found)
-        corrected = time.perf_counter()
-        detector.commit(picture, touched=action.touched)
-        judged = time.perf_counter()
-        repaired.append(picture.copy() if action.touched else after)
-        # A flash that is held back is no alarm of the detector's, true or false.
-        guarding = time.perf_counter()
-        flash_limiter.limit_(before, picture, found, action)
-        maps.append(found)
+        repair.repair_(PaintedFrame(before, picture, condition))
         left.append(picture)
-        detecting.append(detected - started + judged - corrected)
-        correcting.append(corrected - detected + time.perf_counter() - guarding)
+    maps = noted.maps
+    corrected = [after if kept is None else kept for after, kept in zip(styled, noted.corrected, strict=True)]
     scores = {
         family: np.array([max(m.scores[k] / m.thresholds[k] for k in kinds) for m in maps])
         for family, kinds in FAMILIES.items()
     }
     scores["frame"] = np.array([m.frame_step for m in maps])
-    return Judged(scores, maps, repaired, left, np.array(detecting), np.array(correcting))
+    detect_seconds, correct_seconds = np.array(seconds).reshape(-1, 2).T
+    return Judged(scores, maps, corrected, left, detect_seconds, correct_seconds)

@@ -1,4 +1,4 @@
-"""The child process of `compiling`: `python -m streamstyle.build.compile_child ORDER`.
+"""The child process of `compiling`: `python -m streamstyle.build.compile_child ORDER PARENT`.
 
 Opens the engine that the order (JSON) asks for, as `streamstyle engines build` does: what is not kept is
 compiled and kept on the way. Tells on standard output, in lines of JSON, how it goes on and what failed.
@@ -11,12 +11,15 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
-from streamstyle.build.compiling import TOLD, Order
-from streamstyle.build.model import load_model
-from streamstyle.config import RunConfig
+from streamstyle.build.compiling import TOLD
+from streamstyle.build.model import bundled_network, imported_opener
+from streamstyle.engines.open import open_engine
+from streamstyle.engines.request import CompileOrder, EngineRequest
 from streamstyle.errors import StreamStyleError
 
 _PR_SET_PDEATHSIG = 1
@@ -24,8 +27,8 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> int:
     """Fill the cache. Exit codes: 0 done, 1 an error was told."""
-    order = msgspec.json.decode(sys.argv[1], type=Order)
-    _end_with(order.parent)
+    order = msgspec.json.decode(sys.argv[1], type=CompileOrder)
+    _end_with(int(sys.argv[2]))
     # Libraries print on standard output; there it would be among what we tell.
     lines = os.fdopen(os.dup(1), "w", encoding="ascii", buffering=1)
     os.dup2(2, 1)
@@ -34,13 +37,27 @@ def main() -> int:
         print(json.dumps({word: sentence}), file=lines)
 
     try:
-        config = msgspec.convert(order.settings, RunConfig)
-        model = load_model(config, lambda sentence: say(TOLD, sentence))
-        model.open_engine(order.height, order.width).close()
+        _compile(order, lambda sentence: say(TOLD, sentence))
     except StreamStyleError as error:
         say(type(error).__name__, str(error))
         return 1
     return 0
+
+
+def _compile(order: CompileOrder, notify: Callable[[str], None]) -> None:
+    request = EngineRequest(
+        order.height,
+        order.width,
+        engine=order.engine,
+        precision=order.precision,
+        stateful=order.stateful,
+        masks=order.masks,
+        notify=notify,
+    )
+    if order.imported:
+        imported_opener(order.model, order.strength).open(request).close()
+    else:
+        open_engine(replace(request, network=bundled_network(order.model))).close()
 
 
 def _end_with(parent: int) -> None:

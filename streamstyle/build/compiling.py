@@ -11,16 +11,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from streamstyle.config import RunConfig
 from streamstyle.engines.memory import engine_error
-from streamstyle.engines.open import PRECISIONS
+from streamstyle.engines.request import CompileOrder
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, ModelError, StreamStyleError
 from streamstyle.flow import Cancelled, Lock
 
@@ -32,21 +30,10 @@ _ERRORS: dict[str, type[StreamStyleError]] = {
 }
 _COMMAND = (sys.executable, "-P", "-m", "streamstyle.build.compile_child")
 _PACKAGES = Path(__file__).parents[2]
-_SETTINGS = ("network", "style", "strength")
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a child compiles. settings: of `RunConfig`. parent: the process that it must not outlive."""
-
-    settings: dict[str, str | float]
-    height: int
-    width: int
-    parent: int
 
 
 class Compiler:
-    """Compiles what one call that opens an engine needs, a child process for each.
+    """Implements `EngineCompiler`: a child process for each order.
 
     notify: told what the child tells.
     """
@@ -57,16 +44,7 @@ class Compiler:
         self._child: subprocess.Popen[bytes] | None = None
         self._cancelled = False
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """The body, on this thread, has its engines compiled here: `aside` gives the way."""
-        token = _SERVING.set(self)
-        try:
-            yield
-        finally:
-            _SERVING.reset(token)
-
-    def compile(self, order: Order, what: str) -> None:
+    def compile(self, order: CompileOrder, what: str) -> None:
         """Wait for a child that compiles into the cache. what: for people.
 
         Raises what it raised: ConfigError, EngineError, EngineMemoryError, ModelError; and Cancelled.
@@ -101,14 +79,14 @@ class Compiler:
                 _kill(self._child)
 
     @contextmanager
-    def _compiling(self, order: Order, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    def _compiling(self, order: CompileOrder, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
         paths = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
         with self._lock:
             if self._cancelled:
                 raise Cancelled
             try:
                 child = self._child = subprocess.Popen(
-                    [*_COMMAND, json.dumps(asdict(order))],
+                    [*_COMMAND, json.dumps(asdict(order)), str(os.getpid())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -126,27 +104,6 @@ class Compiler:
         finally:
             with self._lock:
                 self._child = None
-
-
-_SERVING: ContextVar[Compiler | None] = ContextVar("compiler", default=None)
-"""Of the thread that opens an engine for a live run; else None."""
-
-
-def aside(config: RunConfig, height: int, width: int, *, stateful: bool) -> Callable[[str, str], None] | None:
-    """What compiles the engine of a name into the cache, see `open_engine`; None where a thread may take all
-    the time it needs."""
-    compiler = _SERVING.get()
-    if compiler is None:
-        return None
-
-    def compile_(engine: str, what: str) -> None:
-        settings = {name: getattr(config, name) for name in _SETTINGS}
-        settings |= {} if config.region is None else {"region": config.region}
-        settings |= {"engine": engine, "consistency": float(stateful)}
-        settings |= {"precision": config.precision if engine in PRECISIONS else "auto"}
-        compiler.compile(Order(settings, height, width, os.getpid()), what)
-
-    return compile_
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from streamstyle.build.chain import ProcessingChain, detector_and_limiter
 from streamstyle.build.conditions import region_opener
 from streamstyle.build.live import outlet
 from streamstyle.build.live_engine import quality_levels
 from streamstyle.build.model import Model, load_model
 from streamstyle.build.outputs import encoding_of, refuse_overlap
-from streamstyle.build.painting import Painting, detector_and_limiter
 from streamstyle.build.watch import WATCHED, Watch, source_opener
 from streamstyle.config import RunConfig
 from streamstyle.control.endpoint import serve
@@ -50,7 +50,7 @@ class Controlled:
     model: Model
     source: SwitchedSource
     info: StreamInfo
-    painting: Painting
+    chain: ProcessingChain
     freeze_frame: FreezeFrame
     recorder: Recorder | None
     notify: Callable[[str], None]
@@ -74,7 +74,7 @@ class Controlled:
         Raises ConfigError, SinkError."""
         info = self.info
         handles = RunHandles(
-            scheduler=self.painting.scheduler,
+            scheduler=self.chain.scheduler,
             target=partial(self._target, info),
             switch=self._switch,
             attach=partial(self._attach, info, flow),
@@ -131,7 +131,7 @@ class Controlled:
     def _engine_for(self, info: StreamInfo, config: RunConfig, before: RunConfig) -> Callable[[], None]:
         """What goes over to another consistency, and live to an engine that keeps statistics or need not,
         or that is ready for a region: what a film's engine lacks for that it opens by itself."""
-        engine, judge = self.painting.engine, None
+        engine, judge = self.chain.engine, None
         flash_limiter: FlashLimiter | None = None
         live = isinstance(engine, LiveEngine)
         steadied = bool(config.consistency) != bool(before.consistency)
@@ -145,10 +145,10 @@ class Controlled:
             levels = quality_levels(load_model(config, self.notify), info, config)
 
         def go_over() -> None:
-            if judge is not None and self.painting.detector is not None:
-                self.painting.detector.use(judge)
-            if judge is not None and self.painting.flash_limiter is not None:
-                self.painting.flash_limiter.use(flash_limiter)
+            if judge is not None and self.chain.detector is not None:
+                self.chain.detector.use(judge)
+            if judge is not None and self.chain.flash_limiter is not None:
+                self.chain.flash_limiter.use(flash_limiter)
             if levels is not None and isinstance(engine, LiveEngine):
                 engine.set_levels(levels)
 
@@ -156,7 +156,7 @@ class Controlled:
 
     def _facts(self, info: StreamInfo, flow: Flow) -> dict[str, Any]:
         """See `RunHandles.facts`."""
-        status, engine = flow.status(), self.painting.engine
+        status, engine = flow.status(), self.chain.engine
         ages = {name: age.summary() for name, age in status.ages.items() if name != RECORDING}
         live = isinstance(engine, LiveEngine)
         return {
@@ -168,7 +168,7 @@ class Controlled:
             "frames_in": status.captured,
             "frames_out": status.left,
             "fps": round(status.fps, 2),
-            "flagged": self.painting.events.flagged_frames,
+            "flagged": self.chain.events.flagged_frames,
             "dropped": sum(n for name, n in status.drops.items() if name != RECORDING),
             "drops": dict(status.drops),
             "late": {f"p{share * 100:g}_ms": _late(status, share) for share in (0.5, 0.99)},
@@ -194,7 +194,7 @@ def controlled(
     model: Model,
     source: SwitchedSource,
     info: StreamInfo,
-    painting: Painting,
+    chain: ProcessingChain,
     freeze_frame: FreezeFrame,
     notify: Callable[[str], None],
     watch: Watch | None = None,
@@ -208,7 +208,7 @@ def controlled(
             return open_sink(str(path), info, encoding_of(config), notify=notify)
 
         recorder = Recorder(job.captures, open_film)
-    return Controlled(job, config, model, source, info, painting, freeze_frame, recorder, notify, watch)
+    return Controlled(job, config, model, source, info, chain, freeze_frame, recorder, notify, watch)
 
 
 def _late(status: FlowStatus, share: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from streamstyle.build.painting import Painting
+from streamstyle.build.chain import ProcessingChain
 from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
@@ -27,15 +27,15 @@ def deadline_of(config: RunConfig, info: StreamInfo) -> float | None:
 def ladder_of(
     deadline: float | None,
     flow: Flow,
-    painting: Painting,
+    chain: ProcessingChain,
     notify: Callable[[str], None],
 ) -> Ladder | None:
     """The ladder of a run with a deadline; None without one."""
     if deadline is None:
         return None
-    engine = painting.engine
+    engine = chain.engine
     opening = (lambda: bool(engine.opening)) if isinstance(engine, LiveEngine) else (lambda: False)
-    steps = [_newest(flow), *_sparse(painting.sparse), *_smaller(engine)]
+    steps = [_newest(flow), *_sparse(chain.sparse), *_smaller(engine)]
     return Ladder(deadline, steps, notify, waiting=opening)
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.build.compiling import aside
 from streamstyle.config import RunConfig
-from streamstyle.engines.cache import EngineCache, cache_folder
 from streamstyle.engines.gpu import find_gpu
-from streamstyle.engines.imported_engine import Contract, ImportedEngine
-from streamstyle.engines.open import open_engine
+from streamstyle.engines.imported_engine import Contract, ImportedOpener
+from streamstyle.engines.open import NetworkOpener
+from streamstyle.engines.request import EngineCompiler, EngineOpener, EngineRequest, NetworkWeights
 from streamstyle.errors import ConfigError
 from streamstyle.explain.adjust import adjuster, parse_adjustments
 from streamstyle.nets.cost import multiply_adds
@@ -45,23 +43,38 @@ def _unchangeable(config: RunConfig) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Model:
-    """The network and the two codes (2, size) that a run uses, before the frame size is known.
+    """What paints a run, and the two codes that it paints with, before the frame size is known."""
 
-    open_stateful: the same with statistics that can be set; None where the model has none. receptive_radius:
-    see `GeneratorConfig`. codes_of: the codes that other settings mean on this network. Raises ConfigError,
-    ModelError. normalises: is it known to normalise over the frame, and so to answer its mean with nothing?
-    plain: the code (size,) that leaves a picture as it is, None where there is none. on_gpu: the same, but
-    where the GPU lacks memory for a size it is not left for the processor; None where that is no question.
-    """
-
-    open_engine: Callable[[int, int], Engine]
+    opener: EngineOpener
+    """Opens its engines, at every size."""
     codes: NDArray[np.float32]
+    """(2, size): outside and inside a region."""
     codes_of: Callable[[RunConfig], NDArray[np.float32]] = _unchangeable
-    open_stateful: Callable[[int, int], Engine] | None = None
-    receptive_radius: Callable[[], int] = lambda: 0
+    """The codes that other settings mean on this network. Raises ConfigError, ModelError."""
+    asked: EngineRequest = EngineRequest(0, 0)
+    """What the settings ask of an engine, but for its size."""
+    analysed: bool = False
+    """Whole frames are painted and then judged, so that engines on a device give small copies of them."""
     normalises: bool = False
+    """It is known to normalise over the frame, so that a change of the frame's mean changes nothing."""
     plain: NDArray[np.float32] | None = None
-    on_gpu: Model | None = None
+    """The code (size,) that leaves a picture as it is; None where there is none."""
+    gpu_first: bool = False
+    """A GPU may be chosen, and what it lacks memory for is first tried in parts there."""
+
+    @property
+    def network(self) -> NetworkWeights | None:
+        """The network; None where none of ours paints."""
+        return self.asked.network
+
+    def request(self, height: int, width: int) -> EngineRequest:
+        """What is asked of an engine for frames of this size."""
+        times = halvings(height, width) if self.analysed else 0
+        return replace(self.asked, height=height, width=width, halvings=times)
+
+    def open_engine(self, height: int, width: int, *, compiler: EngineCompiler | None = None) -> Engine:
+        """An engine for frames of this size, and nothing around it. Raises what `EngineOpener.open` does."""
+        return self.opener.open(replace(self.request(height, width), compiler=compiler))
 
 
 def load_model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
@@ -85,48 +98,40 @@ def load_model(config: RunConfig, notify: Callable[[str], None] = lambda _: None
         adjust = None if settings.turn is None else adjuster(bundle, parse_adjustments(settings.turn))
         return condition_codes(bundle, settings.style, inside, settings.strength, adjust)
 
-    codes = codes_of(config)
-    architecture, weights = bundle.manifest.architecture, bundle.weights
+    network = NetworkWeights(bundle.manifest.architecture, bundle.weights, config.network)
+    asked = EngineRequest(
+        0,
+        0,
+        network,
+        engine=config.engine,
+        precision=config.precision,
+        stateful=config.consistency > 0,
+        masks=config.region is not None,
+        notify=notify,
+    )
+    return Model(
+        NetworkOpener(),
+        codes_of(config),
+        codes_of,
+        asked,
+        analysed=config.size is None and config.correct == "repair",
+        normalises=True,
+        plain=bundle.original,
+        gpu_first=config.engine == "auto" and not isinstance(find_gpu(), str),
+    )
 
-    def open_for(
-        height: int,
-        width: int,
-        *,
-        stateful: bool = config.consistency > 0,
-        whole: bool = config.size is None,
-        leave_gpu: bool = True,
-    ) -> Engine:
-        return open_engine(
-            config.engine,
-            architecture,
-            weights,
-            height,
-            width,
-            stateful=stateful,
-            masks=config.region is not None,
-            # Only of whole frames, since those are judged.
-            halvings=halvings(height, width) if whole and config.correct == "repair" else 0,
-            precision=config.precision,
-            label=config.network,
-            notify=notify,
-            aside=aside(config, height, width, stateful=stateful),
-            leave_gpu=leave_gpu,
-        )
 
-    def receptive_radius() -> int:
-        return GeneratorConfig.from_json(architecture).receptive_radius
+def bundled_network(name: str) -> NetworkWeights:
+    """A bundled network. Raises ConfigError, ModelError."""
+    bundle = load_bundle(network_folder(name))
+    return NetworkWeights(bundle.manifest.architecture, bundle.weights, name)
 
-    def painting(*, leave_gpu: bool) -> Model:
-        opens = partial(open_for, leave_gpu=leave_gpu)
-        stateful = partial(opens, stateful=True, whole=False)
-        return Model(
-            opens, codes, codes_of, stateful, receptive_radius, normalises=True, plain=bundle.original
-        )
 
-    model = painting(leave_gpu=True)
-    if config.engine != "auto" or isinstance(find_gpu(), str):
-        return model
-    return replace(model, on_gpu=painting(leave_gpu=False))
+def imported_opener(name: str, strength: float) -> ImportedOpener:
+    """What opens an imported model. Raises ModelError."""
+    model = load_imported(name)
+    contract = Contract.from_json(model.manifest.contract)
+    return ImportedOpener(name, model.manifest.kind, model.data, contract, strength)
 
 
 def able_networks(config: RunConfig) -> list[Manifest]:
@@ -148,22 +153,8 @@ def _imported_model(name: str, config: RunConfig, notify: Callable[[str], None])
         raise ConfigError(f"'{name}' is an imported model and runs on openvino only; leave --engine out")
     if not 0 <= config.strength <= 1:
         raise ConfigError(f"strength must lie in 0..1, not {config.strength:g}")
-    imported = load_imported(name)
-    contract = Contract.from_json(imported.manifest.contract)
-
-    def open_for(height: int, width: int) -> Engine:
-        compiled = aside(config, height, width, stateful=False)
-        return ImportedEngine(
-            imported.manifest.kind,
-            imported.data,
-            contract,
-            height,
-            width,
-            config.strength,
-            cache=EngineCache(
-                cache_folder(), notify, aside=None if compiled is None else partial(compiled, "openvino")
-            ),
-            label=name,
-        )
-
-    return Model(open_for, np.zeros((2, 0), np.float32))
+    return Model(
+        imported_opener(name, config.strength),
+        np.zeros((2, 0), np.float32),
+        asked=EngineRequest(0, 0, notify=notify),
+    )

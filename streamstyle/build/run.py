@@ -12,18 +12,19 @@ from itertools import islice
 import cv2
 import numpy as np
 
+from streamstyle.build.chain import chain_opener
 from streamstyle.build.latency import deadline_of, ladder_of
 from streamstyle.build.live import figures_of, leaving, live_of, live_state, outlets, served_metrics
 from streamstyle.build.model import Model
 from streamstyle.build.network import Chosen, choose, first_choice
 from streamstyle.build.outlook import slow_film
 from streamstyle.build.outputs import check_outputs, open_sinks, outputs_of, refuse_overlap
-from streamstyle.build.painting import painting_opener
 from streamstyle.build.summary import summarise
 from streamstyle.build.watch import Watch, source_opener, watched
 from streamstyle.config import RunConfig
 from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.run_controller import RunController
+from streamstyle.engines.request import SizeOpener
 from streamstyle.flow import Flow, Inlet, Stop, SwitchedSource, interruption
 from streamstyle.job import Job, Progress, RunSummary
 from streamstyle.media.letterbox import Fitted
@@ -84,7 +85,9 @@ def repair_job(
         for url in (original, job.source)
     )
     pair = PaintedPair(*opened)
-    model = Model(lambda _height, _width: PaintedEngine(pair.painted), np.zeros((2, 0), np.float32))
+    model = Model(
+        SizeOpener(lambda _height, _width: PaintedEngine(pair.painted)), np.zeros((2, 0), np.float32)
+    )
     return _run(job, Chosen(config, model), pair, stop=stop, on_progress=on_progress, clock=clock)
 
 
@@ -103,7 +106,7 @@ def _run(
     # OpenCV's own threads would wait for the cores that the engine keeps busy: 40 ms stalls in a 4 ms call.
     cv2.setNumThreads(1)
     changing = ready is not None or job.control is not None
-    open_painting = painting_opener(job, first.config, first.model, notify, changing=changing, watch=watch)
+    open_chain = chain_opener(job, first.config, first.model, notify, changing=changing, watch=watch)
     with ExitStack() as stack:
         opened = stack.enter_context(ExitStack())
         source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
@@ -115,14 +118,14 @@ def _run(
         chosen = choose(first, info, notify)
         config, model = chosen.config, chosen.model
         if model is not first.model:
-            open_painting = painting_opener(job, config, model, notify, changing=changing, watch=watch)
-        painting = open_painting(stack, info)
-        process = FreezeFrame(Fitted(watched(painting.process, watch), info.width, info.height))
+            open_chain = chain_opener(job, config, model, notify, changing=changing, watch=watch)
+        chain = open_chain(stack, info)
+        process = FreezeFrame(Fitted(watched(chain.process, watch), info.width, info.height))
         control = None
         if isinstance(source, SwitchedSource):
             from streamstyle.build.control import controlled
 
-            control = controlled(job, config, model, source, info, painting, process, notify, watch)
+            control = controlled(job, config, model, source, info, chain, process, notify, watch)
         sinks = open_sinks(job, info, config, notify)
         total = _expected_frames(job, info)
         flow = Flow(
@@ -133,22 +136,22 @@ def _run(
             live=live_of(info, config, job.duration, notify),
             capacity=config.queue,
         )
-        ladder = ladder_of(deadline, flow, painting, notify)
-        figures = partial(figures_of, flow, painting.events, ladder)
+        ladder = ladder_of(deadline, flow, chain, notify)
+        figures = partial(figures_of, flow, chain.events, ladder)
         stack.enter_context(served_metrics(config, figures, notify))
         state = partial(live_state, flow, ladder) if info.live else None
 
         def on_frame(frame: Frame) -> None:
             if ladder is not None:
                 ladder.left(frame.index, time.monotonic() - frame.captured_at)
-            on_progress(Progress(flow.left, total, painting.events.flagged_frames, state))
+            on_progress(Progress(flow.left, total, chain.events.flagged_frames, state))
 
         if control is not None:
             control.open(stack, flow, figures, ready or _unheard)
         started = clock()
         status = flow.run(process, on_frame)
         return summarise(
-            *(job, chosen, source, info, painting, flow, status, ladder, sinks),
+            *(job, chosen, source, info, chain, flow, status, ladder, sinks),
             seconds=clock() - started,
             interrupted=stop.requested,
         )

@@ -122,8 +122,7 @@ def _first_thumbnails(config: RunConfig) -> dict[str, bytes]:
 def _open_painter(config: RunConfig, notify: Callable[[str], None]) -> Painter:
     plain = RunConfig(engine=config.engine, network=_manifest(config).name, correct="off")
     model = load_model(plain, notify)
-    with Compiler(notify).serving():
-        engine = model.open_engine(HEIGHT, WIDTH)
+    engine = model.open_engine(HEIGHT, WIDTH, compiler=Compiler(notify))
 
     def paint(picture: Picture, style: str) -> Picture:
         codes = model.codes_of(replace(plain, style=style))

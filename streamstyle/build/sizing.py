@@ -1,38 +1,77 @@
-"""How the frames of a run reach the engine: at which size, which of them, whole or in tiles."""
+"""How the frames of a run reach the engine: at which size, which of them, whole or in tiles.
+
+Each opener here wraps another one, see `EngineOpener`. From the outside in: the GPU first, the size and the
+keyframes, the tiles, the network.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from streamstyle.build.model import Model
 from streamstyle.config import RunConfig
 from streamstyle.engines.keyframe_engine import KeyframeEngine
+from streamstyle.engines.request import EngineOpener, EngineRequest
 from streamstyle.engines.size import affordable_engine, fitted, parse_size, parse_tile
-from streamstyle.engines.tiled_engine import open_fitting, open_tiled
+from streamstyle.engines.tiled_engine import TilingOpener
 from streamstyle.engines.upsampling_engine import upsampled
 from streamstyle.errors import ConfigError, EngineMemoryError
 from streamstyle.temporal.fine_motion import FineMotion
 from streamstyle.types import Engine, StreamInfo, StyleCondition
 
 
-def sized_opener(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engine]:
-    """What opens the engine for a source, as `config` asks for. Where a GPU lacks memory for whole frames it
-    paints tiles; then the processor paints.
+@dataclass(frozen=True)
+class GpuFirstOpener:
+    """Implements `EngineOpener`: where a GPU lacks memory for whole frames it paints tiles; where it lacks
+    memory for those too, the processor paints."""
 
-    Raises ConfigError at once for a size that cannot be read; the opener raises EngineError.
-    """
-    open_for = _opener_of_one(config, model)
-    if model.on_gpu is None:
-        return open_for
-    open_on_gpu = _opener_of_one(config, model.on_gpu)
+    inner: EngineOpener
 
-    def open_either(info: StreamInfo) -> Engine:
+    def open(self, request: EngineRequest) -> Engine:
+        """See `EngineOpener`."""
         with suppress(EngineMemoryError):
-            return open_on_gpu(info)
-        return open_for(info)
+            return self.inner.open(replace(request, leave_gpu=False))
+        return self.inner.open(request)
 
-    return open_either
+
+@dataclass(frozen=True)
+class WorkingSizeOpener:
+    """Implements `EngineOpener`: paints at another size, and not every frame."""
+
+    inner: EngineOpener
+    working: tuple[int, int]
+    """(height, width) to paint at."""
+    every: int = 1
+    """Paint one frame of so many."""
+
+    def open(self, request: EngineRequest) -> Engine:
+        """See `EngineOpener`."""
+        size = request.height, request.width
+        return _at_size(self.inner.open(request.at(*self.working)), size, self.working, self.every)
+
+
+@dataclass(frozen=True)
+class AutoSizeOpener:
+    """Implements `EngineOpener`: paints at the largest size that keeps `request.rate` on this machine."""
+
+    inner: EngineOpener
+    condition: StyleCondition
+    """Its codes fit the network."""
+    every: int = 1
+    """Paint one frame of so many."""
+
+    def open(self, request: EngineRequest) -> Engine:
+        """See `EngineOpener`."""
+        engine, working = affordable_engine(self.inner, request, self.condition)
+        return _at_size(engine, (request.height, request.width), working, self.every)
+
+
+def _at_size(inner: Engine, size: tuple[int, int], working: tuple[int, int], every: int) -> Engine:
+    if every > 1:
+        # Inside, where pictures are small; the frame's own edges come to propagated paintings too.
+        inner = KeyframeEngine(inner, every, FineMotion())
+    return upsampled(inner, *size, working)
 
 
 def asked_size(config: RunConfig, height: int, width: int) -> tuple[int, int]:
@@ -42,58 +81,51 @@ def asked_size(config: RunConfig, height: int, width: int) -> tuple[int, int]:
     return (height, width) if box is None else fitted(height, width, box)
 
 
+def check_sizes(config: RunConfig, model: Model) -> None:
+    """Raise ConfigError for a size or a tile that cannot be read or had."""
+    if config.size is not None:
+        parse_size(config.size)
+    if config.tile is not None:
+        parse_tile(config.tile)
+        if model.network is None:
+            raise ConfigError("only the network's own styles can be painted in tiles; leave --tile out")
+
+
+def open_for_run(config: RunConfig, model: Model, info: StreamInfo) -> Engine:
+    """The engine for a source, as `config` asks for. Raises what `EngineOpener.open` does."""
+    opener = sized_opener(config, model, info)
+    if model.gpu_first:
+        opener = GpuFirstOpener(opener)
+    return opener.open(run_request(config, model, info))
+
+
 def open_alone(config: RunConfig, model: Model, height: int, width: int) -> Engine:
     """The engine that a film of height x width is painted by, whole or in tiles, and nothing around it: it
     paints pictures of `asked_size`. On a machine with a GPU never the processor's. Raises EngineError."""
-    tile = None if config.tile is None else parse_tile(config.tile)
-    return _opener(model.on_gpu or model, tile, live=False)(*asked_size(config, height, width))
+    request = model.request(*asked_size(config, height, width))
+    request = replace(request, tile=_tile(config), leave_gpu=not model.gpu_first)
+    return _tiling(config, model, live=False).open(request)
 
 
-def _opener_of_one(config: RunConfig, model: Model) -> Callable[[StreamInfo], Engine]:
-    auto = config.size is not None and parse_size(config.size) is None
-    tile = None if config.tile is None else parse_tile(config.tile)
-    if tile is not None and model.open_stateful is None:
-        raise ConfigError("only the network's own styles can be painted in tiles; leave --tile out")
-
-    def open_for(info: StreamInfo) -> Engine:
-        height, width = info.height, info.width
-        open_one = _opener(model, tile, live=info.live)
-        if auto:
-            condition = StyleCondition(model.codes)
-            inner, working = affordable_engine(open_one, height, width, info.rate, condition)
-        else:
-            working = asked_size(config, height, width)
-            inner = open_one(*working)
-        return _wrapped(inner, (height, width), working, config.every)
-
-    return open_for
+def run_request(config: RunConfig, model: Model, info: StreamInfo) -> EngineRequest:
+    """What a run asks of the engine for a source. Raises ConfigError."""
+    return replace(model.request(info.height, info.width), tile=_tile(config), rate=info.rate)
 
 
-def open_keyframed(model: Model, size: tuple[int, int], working: tuple[int, int], every: int) -> Engine:
-    """An engine for frames of `size` (height, width) that paints at `working`, one frame of `every`, and
-    carries the painting to those between. Raises EngineError."""
-    return _wrapped(model.open_engine(*working), size, working, every)
+def _tile(config: RunConfig) -> tuple[int, int] | None:
+    return None if config.tile is None else parse_tile(config.tile)
 
 
-def _wrapped(inner: Engine, size: tuple[int, int], working: tuple[int, int], every: int) -> Engine:
-    if every > 1:
-        # Inside, where pictures are small; the frame's own edges come to propagated paintings too.
-        inner = KeyframeEngine(inner, every, FineMotion())
-    return upsampled(inner, *size, working)
+def sized_opener(config: RunConfig, model: Model, info: StreamInfo) -> EngineOpener:
+    """What opens the engine at the size that is asked for. Raises ConfigError."""
+    inner = _tiling(config, model, live=info.live)
+    if config.size is not None and parse_size(config.size) is None:
+        return AutoSizeOpener(inner, StyleCondition(model.codes), config.every)
+    return WorkingSizeOpener(inner, asked_size(config, info.height, info.width), config.every)
 
 
-def _opener(model: Model, tile: tuple[int, int] | None, *, live: bool) -> Callable[[int, int], Engine]:
-    """What opens an engine for a height and width: whole, or in tiles where asked for or where memory lacks.
-    Live, a smaller size is the better answer to that."""
-    holding = model.open_stateful
-    if holding is None or (live and tile is None):
-        return model.open_engine
-
-    def open_one(height: int, width: int) -> Engine:
-        if tile is None:
-            return open_fitting(model.open_engine, holding, height, width, model.receptive_radius())
-        if tile[0] >= height and tile[1] >= width:
-            return model.open_engine(height, width)
-        return open_tiled(holding, height, width, tile, model.receptive_radius())
-
-    return open_one
+def _tiling(config: RunConfig, model: Model, *, live: bool) -> EngineOpener:
+    """Live, a smaller size is the better answer where memory lacks."""
+    if model.network is None or (live and config.tile is None):
+        return model.opener
+    return TilingOpener(model.opener)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from streamstyle.build.chain import ProcessingChain
 from streamstyle.build.network import Chosen
-from streamstyle.build.painting import Painting
 from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.flow import Flow, FlowStatus
 from streamstyle.job import Job, RunSummary
@@ -23,7 +23,7 @@ def summarise(
     chosen: Chosen,
     source: Source,
     info: StreamInfo,
-    painting: Painting,
+    chain: ProcessingChain,
     flow: Flow,
     status: FlowStatus,
     ladder: Ladder | None,
@@ -43,24 +43,24 @@ def summarise(
         consistency=config.consistency,
         region=config.region,
         region_style=config.region_style,
-        engine=painting.engine.spec,
+        engine=chain.engine.spec,
         frames_in=status.captured,
         frames_out=status.left,
         drops=dict(status.drops),
         live=_live_summary(status, ladder) if info.live else None,
         stuck=status.stuck,
         seconds=seconds,
-        stages=_stages(job, painting, flow, status.left),
+        stages=_stages(job, chain, flow, status.left),
         queues=flow.queues(),
-        flagged_frames=painting.events.flagged_frames,
-        anomalies=dict(painting.events.by_kind),
+        flagged_frames=chain.events.flagged_frames,
+        anomalies=dict(chain.events.by_kind),
         source_report=source.report(),
         sink_reports=tuple(sink.report() for sink in sinks),
         interrupted=interrupted,
         network=chosen.network,
     )
-    if painting.report is not None:
-        _write_report(painting.report, summary)
+    if chain.report is not None:
+        _write_report(chain.report, summary)
     return summary
 
 
@@ -84,19 +84,18 @@ def _ladder_summary(ladder: Ladder) -> dict[str, Any]:
     }
 
 
-def _stages(job: Job, painting: Painting, flow: Flow, frames: int) -> dict[str, dict[str, float]]:
-    process = painting.process
+def _stages(job: Job, chain: ProcessingChain, flow: Flow, frames: int) -> dict[str, dict[str, float]]:
     capture, sinks = flow.stage_timers()
     timers: Iterable[tuple[str, StageTimer]] = [
         ("decode", capture),
-        *([("region", process.condition_timer)] if painting.regional else []),
-        ("detect", process.detect_timer),
-        ("correct", process.correct_timer),
-        ("overlay", process.overlay_timer),
+        *([("region", chain.timers.condition)] if chain.regional else []),
+        ("detect", chain.timers.detect),
+        ("correct", chain.timers.correct),
+        ("overlay", chain.timers.overlay),
         *((f"write {masked(url)}", timer) for url, timer in zip(job.sinks, sinks, strict=False)),
     ]
     stages = {name: timer.summary() for name, timer in timers}
-    busy = painting.engine.busy_seconds
+    busy = chain.engine.busy_seconds
     stages["stylize"] = {"fps": round(frames / busy, 1)} if busy else {}
     return {name: summary for name, summary in stages.items() if summary}
 

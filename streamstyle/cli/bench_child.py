@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -21,13 +22,14 @@ import cv2
 import msgspec
 
 from streamstyle.bench.speed import Failure, Ready, Round, Task
+from streamstyle.build.chain import chain_opener
 from streamstyle.build.model import Model, load_model
-from streamstyle.build.painting import painting_opener
 from streamstyle.build.run import run_job
 from streamstyle.config import RunConfig
 from streamstyle.engines.machine import peak_memory, resident_memory
 from streamstyle.engines.open import paint_all
 from streamstyle.engines.peers import open_peer
+from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import StreamStyleError
 from streamstyle.flow import Stop
 from streamstyle.job import Job, Progress
@@ -100,7 +102,7 @@ def _model(task: Task) -> Model:
     architecture, weights = bundle.manifest.architecture, bundle.weights
     name = task.engine.removeprefix(_PEER)
     codes = model.codes[:, :0] if name == "classic" else model.codes
-    return Model(lambda height, width: open_peer(name, architecture, weights, height, width), codes)
+    return Model(SizeOpener(partial(open_peer, name, architecture, weights)), codes)
 
 
 def _frames(task: Task, stack: ExitStack, count: int) -> tuple[list[Frame], Any]:
@@ -171,7 +173,7 @@ def _judge(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
     """Detector, corrector and guard alone, on frames that are painted already."""
     frames, pictures, info = _painted(task, stack)
     queue: deque[Picture] = deque()
-    model = Model(lambda _height, _width: PaintedEngine(queue), load_model(_config(task)).codes)
+    model = Model(SizeOpener(lambda _height, _width: PaintedEngine(queue)), load_model(_config(task)).codes)
     job = Job(task.clip, ("null:",))
 
     def fed() -> Iterator[Frame]:
@@ -181,7 +183,7 @@ def _judge(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
 
     def measure() -> Round:
         with ExitStack() as opened:
-            process = painting_opener(job, _config(task), model, lambda _: None)(opened, info).process
+            process = chain_opener(job, _config(task), model, lambda _: None)(opened, info).process
             styled = process(fed())
             deque(islice(styled, task.warm), maxlen=0)
             watch = _Watch()
@@ -222,7 +224,7 @@ def _run(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
         return _Open(engines[height, width])
 
     def run(job: Job, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
-        kept, clock = replace(model, open_engine=open_engine), time.monotonic
+        kept, clock = replace(model, opener=SizeOpener(open_engine)), time.monotonic
         done = run_job(job, _config(task), stop=Stop(), on_progress=on_progress, clock=clock, model=kept)
         return done.to_json()
 

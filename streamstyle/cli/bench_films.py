@@ -27,22 +27,23 @@ from streamstyle.bench.protocol import (
 from streamstyle.bench.rendered import RenderedFilm, render
 from streamstyle.bench.runs import timed
 from streamstyle.bench.subjects import Distance, Measured, Painter, Subject
+from streamstyle.build.chain import detector_and_limiter
 from streamstyle.build.conditions import ema_decay_of
 from streamstyle.build.model import Model, load_model
-from streamstyle.build.painting import detector_and_limiter
+from streamstyle.build.process import Process
+from streamstyle.build.repair import RepairStage
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.norm_stats import paint_modulated, repainter_of
 from streamstyle.engines.open import open_engine
+from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.errors import ConfigError
 from streamstyle.media.open import open_source
 from streamstyle.metrics.perceptual import perceptual_distance, taps
 from streamstyle.nets.features import load_features
-from streamstyle.process import Process
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.styles.imported import asked_model
 from streamstyle.styles.library import model_names
-from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.types import Engine, Frame, StyleCondition
 
@@ -167,7 +168,8 @@ def _network(*, stateful: bool) -> Engine:
     """The network that all styles of ours share, at 640x360."""
     bundle = load_bundle(network_folder(NETWORK))
     architecture = bundle.manifest.architecture
-    return open_engine("auto", architecture, bundle.weights, SIZE[1], SIZE[0], stateful=stateful)
+    network = NetworkWeights(architecture, bundle.weights)
+    return open_engine(EngineRequest(SIZE[1], SIZE[0], network, stateful=stateful))
 
 
 def open_style(style: str) -> Callable[[Film], Film]:
@@ -178,7 +180,7 @@ def open_style(style: str) -> Callable[[Film], Film]:
     engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(stateful=False)
 
     def paint(film: Film) -> Film:
-        process = Process(engine, style_scheduler(model), None, RepairCorrector(), EventLog(None))
+        process = Process(engine, style_scheduler(model))
         return [frame.pixels for frame in process(timed(film, _FPS))]
 
     return paint
@@ -195,8 +197,8 @@ def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: 
     config = RunConfig(consistency=consistency)
     detector, flash_limiter = detector_and_limiter(config, normalises=model.normalises)
     scheduler = style_scheduler(model, ema_decay_of(config, engine, live=False))
-    corrector, again = RepairCorrector(), repainter_of(engine)
-    process = Process(engine, scheduler, detector, corrector, EventLog(None), flash_limiter, repainter=again)
+    repair = None if detector is None else RepairStage(detector, RepairCorrector(), flash_limiter)
+    process = Process(engine, scheduler, repair, repainter=repainter_of(engine))
     return [frame.pixels for frame in process(timed(film, fps))]
 
 

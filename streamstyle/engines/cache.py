@@ -104,24 +104,23 @@ class EngineCache:
     """A folder of compiled engines that several processes may use at once.
 
     folder: made with mode 0700 when the first engine is stored. notify: told, in a sentence each, that an
-    engine is compiled and what went wrong with the folder; nothing when all is at hand. aside: has what
-    `Recipe.what` says compiled into the same folder by another process, and raises what compiling would; left
-    out, and where the folder cannot be used, this process compiles. largest: bytes; what was not used for
-    longest goes first. patience: seconds.
-    """
+    engine is compiled and what went wrong with the folder; nothing when all is at hand. compile_in_child: has
+    what `Recipe.what` says compiled into the same folder by another process, and raises what compiling would;
+    left out, and where the folder cannot be used, this process compiles. largest: bytes; what was not used
+    for longest goes first. patience: seconds."""
 
     def __init__(
         self,
         folder: Path,
         notify: Callable[[str], None] = lambda _: None,
         *,
-        aside: Callable[[str], None] | None = None,
+        compile_in_child: Callable[[str], None] | None = None,
         largest: int = LARGEST,
         patience: float = _PATIENCE,
     ) -> None:
         self.folder = folder
         self._notify = notify
-        self._aside = aside
+        self._compile_in_child = compile_in_child
         self._largest = largest
         self._patience = patience
 
@@ -135,9 +134,9 @@ class EngineCache:
             try:
                 _make_private(self.folder)
                 kept = self._read(name, recipe)
-                if kept is None and self._aside is not None:
+                if kept is None and self._compile_in_child is not None:
                     self._lock_path(name).open("ab").close()  # where nothing can be kept, this fails
-                    self._aside(recipe.what)
+                    self._compile_in_child(recipe.what)
                     kept = self._read(name, recipe)
                 if kept is None:
                     stack.enter_context(self._locked(name, recipe.what))
@@ -185,7 +184,7 @@ class EngineCache:
             raise EngineError(f"cannot clear {self.folder}: {error.strerror}") from error
 
     def _compile(self, recipe: Recipe[Compiled]) -> Compiled:
-        stalling = "" if self._aside is None else "in this process, for which frames may stall, "
+        stalling = "" if self._compile_in_child is None else "in this process, for which frames may stall, "
         self._notify(f"compiling {recipe.what}, {stalling}once ...")
         started = time.monotonic()
         compiled = recipe.compile()

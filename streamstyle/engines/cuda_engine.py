@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from streamstyle.engines.cache import EngineCache, Recipe
@@ -24,6 +22,7 @@ from streamstyle.engines.exported import deployed_network, export, graph_key
 from streamstyle.engines.gpu import Gpu
 from streamstyle.engines.machine import instruction_sets
 from streamstyle.engines.padding import Padding
+from streamstyle.engines.request import EngineRequest
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
@@ -48,31 +47,20 @@ class Package:
 
 
 def open_cuda(
-    architecture: Mapping[str, Any],
-    weights: Mapping[str, NDArray[np.generic]],
-    height: int,
-    width: int,
-    *,
-    gpu: Gpu | None,
-    precision: str,
-    stateful: bool,
-    halvings: int = 0,
-    compiled: bool = True,
-    cache: EngineCache | None = None,
-    label: str = "the network",
-    notify: Callable[[str], None] = lambda _: None,
-    why: str = "",
+    request: EngineRequest, gpu: Gpu | None, *, compiled: bool = True, cache: EngineCache | None = None
 ) -> DeviceEngine:
-    """An engine on `gpu`, or on the CPU where that is None. halvings: see `DeviceEngine`.
+    """The engine of a request, whose precision is named, on `gpu`, or on the CPU where that is None.
 
     compiled: with AOTInductor, which needs a C++ compiler; else, and where that fails, which is told, kernel
     by kernel in eager torch, channels last. Raises EngineError, ModelError.
     """
+    network, precision, stateful = request.given_network, request.precision, request.stateful
+    architecture, weights = network.architecture, network.weights
     config = GeneratorConfig.from_json(architecture)
     device = torch.device("cpu" if gpu is None else f"cuda:{gpu.index}")
     in_flight = 1 if stateful or gpu is None else IN_FLIGHT
-    spec = EngineSpec("cuda", precision, str(device), in_flight=in_flight, stateful=stateful, why=why)
-    size = Padding.to_multiple(height, width, SIZE_MULTIPLE).padded_size
+    spec = EngineSpec("cuda", precision, str(device), in_flight=in_flight, stateful=stateful, why=request.why)
+    size = Padding.to_multiple(request.height, request.width, SIZE_MULTIPLE).padded_size
     module = deployed_network(architecture, weights, precision, device, stateful=stateful)
     run: Callable[..., Any] = module
     if compiled:
@@ -84,7 +72,7 @@ def open_cuda(
             "device": instruction_sets() if gpu is None else gpu.to_json(),
         }
         recipe = Recipe(
-            f"{label} for {width}x{height}",
+            request.what,
             key,
             compile=lambda: _compile(module, config, size, stateful=stateful),
             export=lambda package: package.data,
@@ -93,15 +81,15 @@ def open_cuda(
         try:
             run = (recipe.compile() if cache is None else cache.get(recipe)).run
         except EngineError as error:
-            notify(f"cuda runs uncompiled, which is slower: {error}")
+            request.notify(f"cuda runs uncompiled, which is slower: {error}")
     engine = StatefulDeviceEngine if stateful else DeviceEngine
     return engine(
-        *(as_network(run), config, height, width),
+        *(as_network(run), config, request.height, request.width),
         device=device,
         spec=spec,
-        halvings=halvings,
+        halvings=request.halvings,
         capture=gpu is not None,
-        notify=notify,
+        notify=request.notify,
     )
 
 

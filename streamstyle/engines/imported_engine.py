@@ -10,6 +10,7 @@ import warnings
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
@@ -19,12 +20,13 @@ import msgspec
 import numpy as np
 from safetensors import SafetensorError
 
-from streamstyle.engines.cache import EngineCache, source_hash
+from streamstyle.engines.cache import EngineCache, cache_folder, source_hash
 from streamstyle.engines.cpu_plan import compiled_for_cpu
 from streamstyle.engines.openvino_engine import NETS, import_openvino
 from streamstyle.engines.padding import Padding
+from streamstyle.engines.request import CompileOrder, EngineRequest
 from streamstyle.errors import EngineError, ModelError
-from streamstyle.types import EngineSpec, InferenceFuture, Picture, StyleCondition
+from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
 
 Kind: TypeAlias = Literal["onnx", "transformer"]
 Layout: TypeAlias = Literal["nchw", "nhwc"]
@@ -72,7 +74,7 @@ TRANSFORMER_CONTRACT = Contract("nchw", "nchw", "bytes", "bytes", multiple=4)
 
 class ImportedEngine:
     """An imported model at one frame size. It has no style codes and keeps no statistics (`spec.stateful`):
-    of a `StyleCondition` nothing is heard.
+    it ignores the `StyleCondition`.
 
     strength: 0 (the frame itself) .. 1, a blend of pixels. A model of a fixed size gets the frame resized
     to it, and its picture is resized back. cache, label: see `OpenVinoEngine`.
@@ -155,6 +157,34 @@ class ImportedEngine:
     def close(self) -> None:
         """Drop the idle requests."""
         self._idle.clear()
+
+
+@dataclass(frozen=True)
+class ImportedOpener:
+    """Implements `EngineOpener` for an imported model."""
+
+    name: str
+    """As `streamstyle styles import` named it."""
+    kind: Kind
+    data: bytes
+    contract: Contract
+    strength: float = 1.0
+    """See `ImportedEngine`."""
+
+    def open(self, request: EngineRequest) -> Engine:
+        """See `EngineOpener`."""
+        size, compiler = (request.height, request.width), request.compiler
+        order = CompileOrder(self.name, "openvino", *size, imported=True, strength=self.strength)
+        in_child = None if compiler is None else partial(compiler.compile, order)
+        return ImportedEngine(
+            self.kind,
+            self.data,
+            self.contract,
+            *size,
+            self.strength,
+            cache=EngineCache(cache_folder(), request.notify, compile_in_child=in_child),
+            label=self.name,
+        )
 
 
 def read_network(ov: ModuleType, kind: Kind, data: bytes, layout: Layout, size: Size) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from streamstyle.engines.norm_stats import repainter_of
+from streamstyle.engines.request import EngineCompiler
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, Repaint, StyleCondition
 
@@ -29,13 +30,21 @@ class Opening(Protocol):
         """It is not wanted any more: free it as soon as it is there."""
 
 
+class LevelOpener(Protocol):
+    """Opens the engine of a quality level."""
+
+    def __call__(self, compiler: EngineCompiler | None = None, /) -> Engine:
+        """Open it, which may take minutes. compiler: see `EngineRequest`. Raises EngineError, and
+        EngineMemoryError where the next level is to be tried."""
+
+
 @dataclass(frozen=True)
 class QualityLevel:
-    """One way to paint, at some cost. what: for people, as in "640x360 on openvino". open: may take minutes;
-    raises EngineError, and EngineMemoryError where the next level is to be tried."""
+    """One way to paint, at some cost."""
 
     what: str
-    open: Callable[[], Engine]
+    """For people, as in "640x360 on openvino"."""
+    open: LevelOpener
 
 
 @dataclass
@@ -61,7 +70,7 @@ class LiveEngine:
     def __init__(
         self,
         levels: Iterable[QualityLevel],
-        begin: Callable[[Callable[[], Engine]], Opening],
+        begin: Callable[[QualityLevel], Opening],
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         """begin: starts to open an engine elsewhere, and returns at once."""
@@ -175,7 +184,7 @@ class LiveEngine:
             self._serving = _Serving(levels[0], engine, levels[1:])
 
     def _open(self, levels: tuple[QualityLevel, ...]) -> None:
-        self._opening = self._begin(levels[0].open), levels
+        self._opening = self._begin(levels[0]), levels
 
     def _open_below(self, levels: tuple[QualityLevel, ...], error: EngineMemoryError) -> None:
         if len(levels) < 2:

@@ -23,6 +23,7 @@ from streamstyle.engines.memory import engine_error
 from streamstyle.engines.norm_stats import NormState
 from streamstyle.engines.packing import FramePacker
 from streamstyle.engines.padding import Padding
+from streamstyle.engines.request import EngineRequest
 from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.layout import BLOCK_BYTES, CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
@@ -57,32 +58,21 @@ class _Slot:
 class OpenVinoEngine:
     """One compiled graph per frame size; style codes, mask and canvas are inputs of it.
 
-    architecture, weights: of a style bundle's generator. masks: with a graph that reads masks from the
-    beginning; else it opens for the first condition with one, and paints from then on, so that conditions
-    without do not pay for it. cache: where compiled graphs are kept; None compiles at every start. label:
-    what `cache` calls the network. why: see `EngineSpec`. Raises EngineError, ModelError.
+    A request with masks opens the graph that reads them; else it is opened for the first condition that has
+    one, and paints from then on, so that conditions without do not pay for it. cache: where compiled graphs
+    are kept; None compiles at every start. Raises EngineError, ModelError.
     """
 
     _STATEFUL = False
 
-    def __init__(
-        self,
-        architecture: Mapping[str, Any],
-        weights: Mapping[str, NDArray[np.generic]],
-        height: int,
-        width: int,
-        *,
-        masks: bool = False,
-        cache: EngineCache | None = None,
-        label: str = "the network",
-        why: str = "",
-    ) -> None:
+    def __init__(self, request: EngineRequest, cache: EngineCache | None = None) -> None:
         ov, stateful = import_openvino(), self._STATEFUL
+        architecture, weights = request.given_network.architecture, request.given_network.weights
         try:
             self._config = GeneratorConfig.from_json(architecture)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the bundle's architecture cannot be read: {error}") from error
-        self._padding = Padding.to_multiple(height, width, SIZE_MULTIPLE)
+        self._padding = Padding.to_multiple(request.height, request.width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, self._config.layout.size, stateful=stateful)
         size = self._padding.padded_size
         nets = [NETS / name for name in ("generator.py", "ema_norm.py", "layout.py", "packed.py")]
@@ -103,16 +93,16 @@ class OpenVinoEngine:
                     lambda: convert(ov, architecture, weights, size, stateful=stateful, masks=masks),
                     {**key, "masks": masks},
                     cache=cache,
-                    what=f"{label} for {width}x{height}{regional}",
+                    what=request.what + regional,
                     pixels=size[0] * size[1],
                     most_streams=1 if stateful else MOST_STREAMS,
                 )
             except (RuntimeError, MemoryError) as error:
                 raise engine_error("OpenVINO cannot compile the network", error) from error
-            return compiled, replace(spec, stateful=stateful, masks=masks, why=why)
+            return compiled, replace(spec, stateful=stateful, masks=masks, why=request.why)
 
         self._open_graph = open_graph
-        self._compiled, self._spec = open_graph(masks=masks or stateful)
+        self._compiled, self._spec = open_graph(masks=request.masks or stateful)
         self._idle: deque[_Slot] = deque()
         self._busy_seconds = 0.0
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 
 from streamstyle.engines.machine import usable_cpus
 from streamstyle.engines.open import paint_all
+from streamstyle.engines.request import EngineOpener, EngineRequest
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.errors import ConfigError
 from streamstyle.nets.noise import coloured_noise
@@ -89,27 +89,23 @@ def affordable(
 
 
 def affordable_engine(
-    open_engine: Callable[[int, int], Engine],
-    height: int,
-    width: int,
-    rate: Fraction | None,
-    condition: StyleCondition,
+    opener: EngineOpener, request: EngineRequest, condition: StyleCondition
 ) -> tuple[Engine, tuple[int, int]]:
-    """The largest working size (height, width) that keeps the source's frame rate, by a calibration of about
-    a second, and an engine for it. condition: with codes that the network takes. Raises what `open_engine`
-    does.
+    """The largest working size (height, width) that keeps `request.rate`, by a calibration of about a second,
+    and an engine for it. condition: its codes fit the network. Raises what `opener` does.
     """
+    height, width = request.height, request.width
     probe = halved(height, width)
     picture = coloured_noise(height, width, np.random.default_rng(0))
     small = reduced(picture, *probe)
-    inner = open_engine(*probe)
+    inner = opener.open(request.at(*probe))
     cpus = usable_cpus() if inner.spec.device == "cpu" else 1
     seconds = engine_seconds(inner, small, condition)
     upsampling = bring_up_seconds(picture, probe)
-    working = affordable(height, width, rate, seconds * cpus / small[..., 0].size, upsampling, cpus)
+    working = affordable(height, width, request.rate, seconds * cpus / small[..., 0].size, upsampling, cpus)
     if working != probe:
         inner.close()
-        inner = open_engine(*working)
+        inner = opener.open(request.at(*working))
     return inner, working
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -17,9 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from streamstyle.engines.buckets import Bucket
 from streamstyle.engines.cache import EngineCache, Recipe
@@ -27,6 +25,7 @@ from streamstyle.engines.cuda_engine import IN_FLIGHT, Package, as_network
 from streamstyle.engines.device import DeviceEngine, StatefulDeviceEngine, first_line
 from streamstyle.engines.exported import deployed_network, export, graph_key, input_shapes
 from streamstyle.engines.gpu import Gpu
+from streamstyle.engines.request import EngineRequest
 from streamstyle.errors import EngineError
 from streamstyle.nets.deployed import LevelFrames
 from streamstyle.nets.layout import GeneratorConfig
@@ -58,28 +57,22 @@ def import_tensorrt() -> ModuleType:
 
 
 def open_tensorrt(
-    architecture: Mapping[str, Any],
-    weights: Mapping[str, NDArray[np.generic]],
-    height: int,
-    width: int,
-    *,
-    gpu: Gpu | None,
-    precision: str,
-    stateful: bool,
-    halvings: int = 0,
-    cache: EngineCache | None = None,
-    label: str = "the network",
-    notify: Callable[[str], None] = lambda _: None,
-    why: str = "",
+    request: EngineRequest, gpu: Gpu | None, *, cache: EngineCache | None = None
 ) -> DeviceEngine:
-    """An engine on `gpu` for all sizes of the bucket that `height` x `width` lies in.
-
-    gpu: None leaves everything on the CPU, which TensorRT itself cannot do. halvings: see `DeviceEngine`.
-    notify: told how the build goes on. Raises EngineError, ModelError.
+    """The engine of a request, whose precision is named, on `gpu`, for all sizes of the bucket that its size
+    lies in. gpu: None leaves everything on the CPU, which TensorRT itself cannot do. Raises EngineError,
+    ModelError.
     """
+    given, precision, stateful, notify = (
+        request.given_network,
+        request.precision,
+        request.stateful,
+        request.notify,
+    )
+    architecture, weights = given.architecture, given.weights
     library = import_tensorrt()
     config = GeneratorConfig.from_json(architecture)
-    bucket = Bucket.of(height, width)
+    bucket = Bucket.of(request.height, request.width)
     device = torch.device("cpu" if gpu is None else f"cuda:{gpu.index}")
     key = {
         **graph_key(architecture, weights, Path(__file__), precision=precision, stateful=stateful),
@@ -98,16 +91,24 @@ def open_tensorrt(
         return load(data)
 
     recipe = Recipe(
-        f"{label} for {bucket}", key, compile=compile_, export=lambda package: package.data, load=load
+        f"{given.label} for {bucket}", key, compile=compile_, export=lambda package: package.data, load=load
     )
     package = recipe.compile() if cache is None else cache.get(recipe)
     if gpu is not None:
         library.runtime.set_cudagraphs_mode(True)
     in_flight = 1 if stateful or gpu is None else IN_FLIGHT
-    spec = EngineSpec("tensorrt", precision, str(device), in_flight=in_flight, stateful=stateful, why=why)
+    spec = EngineSpec(
+        "tensorrt", precision, str(device), in_flight=in_flight, stateful=stateful, why=request.why
+    )
     engine = StatefulDeviceEngine if stateful else DeviceEngine
     network = as_network(package.run)
-    return engine(network, config, height, width, device=device, spec=spec, halvings=halvings, notify=notify)
+    return engine(
+        *(network, config, request.height, request.width),
+        device=device,
+        spec=spec,
+        halvings=request.halvings,
+        notify=notify,
+    )
 
 
 def build(

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from streamstyle.engines.norm_stats import NormState, StatefulEngine
 from streamstyle.engines.padding import Padding
+from streamstyle.engines.request import EngineOpener, EngineRequest
 from streamstyle.engines.upsampling import reduced
 from streamstyle.errors import EngineError, EngineMemoryError
-from streamstyle.nets.layout import CodeLayout
+from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
 
@@ -188,53 +189,59 @@ def _joined(parts: list[NDArray[np.float64]], deviations: NDArray[np.bool_]) -> 
     return joined
 
 
-def open_tiled(
-    open_stateful: Callable[[int, int], Engine],
-    height: int,
-    width: int,
-    tile: tuple[int, int],
-    receptive_radius: int,
-) -> Engine:
-    """An engine for frames of `height` x `width` in tiles of at most `tile` (height, width).
+def open_tiled(opener: EngineOpener, request: EngineRequest, tile: tuple[int, int], radius: int) -> Engine:
+    """An engine for the request's frames in tiles of at most `tile` (height, width).
 
-    open_stateful: opens an engine that keeps statistics. Raises EngineError where that one cannot have them
-    set, and for tiles too small for the network; and what `open_stateful` raises.
+    opener: gives an engine that keeps statistics. radius: see `GeneratorConfig.receptive_radius`. Raises
+    EngineError where the statistics cannot be set, and for tiles too small for the network; and what `opener`
+    raises.
     """
-    frame = Padding.to_multiple(height, width, SIZE_MULTIPLE).padded_size
+    frame = Padding.to_multiple(request.height, request.width, SIZE_MULTIPLE).padded_size
     rows, columns = (min(a, b // SIZE_MULTIPLE * SIZE_MULTIPLE) for a, b in zip(frame, tile, strict=True))
-    least = 2 * receptive_radius + _LEAST_STEP
+    least = 2 * radius + _LEAST_STEP
     if (rows < frame[0] and rows < least) or (columns < frame[1] and columns < least):
         raise EngineError(
             f"tiles of {tile[1]}x{tile[0]} are too small for this network: it needs {least} pixels a side"
         )
-    inner = open_stateful(rows, columns)
+    inner = opener.open(replace(request, height=rows, width=columns, stateful=True, halvings=0))
     if not isinstance(inner, StatefulEngine):
         name = inner.spec.name
         inner.close()
         raise EngineError(f"the {name} engine cannot paint in tiles; take --engine openvino or a --size")
-    return TiledEngine(inner, height, width, (rows, columns), receptive_radius)
+    return TiledEngine(inner, request.height, request.width, (rows, columns), radius)
 
 
-def open_fitting(
-    open_whole: Callable[[int, int], Engine],
-    open_stateful: Callable[[int, int], Engine],
-    height: int,
-    width: int,
-    receptive_radius: int,
-) -> Engine:
+def open_fitting(opener: EngineOpener, request: EngineRequest, radius: int) -> Engine:
     """An engine for whole frames where that fits into memory, else one in tiles, as large as do.
 
     Raises EngineMemoryError where none does, and what the openers raise.
     """
     try:
-        return open_whole(height, width)
+        return opener.open(request)
     except EngineMemoryError as error:
+        height, width = request.height, request.width
         for cuts in _CUTS:
-            rows, columns = (
-                max(side // cuts, _LEAST_STEP) + 2 * receptive_radius for side in (height, width)
-            )
+            rows, columns = (max(side // cuts, _LEAST_STEP) + 2 * radius for side in (height, width))
             tile = min(rows, height), min(columns, width)
             if tile != (height, width):
                 with suppress(EngineMemoryError):
-                    return open_tiled(open_stateful, height, width, tile, receptive_radius)
+                    return open_tiled(opener, request, tile, radius)
         raise error
+
+
+@dataclass(frozen=True)
+class TilingOpener:
+    """Implements `EngineOpener` around one of networks: cuts frames into tiles of `request.tile`, or, without
+    that, where memory lacks."""
+
+    inner: EngineOpener
+
+    def open(self, request: EngineRequest) -> Engine:
+        """See `EngineOpener`."""
+        tile = request.tile
+        if tile is not None and tile[0] >= request.height and tile[1] >= request.width:
+            return self.inner.open(request)
+        radius = GeneratorConfig.from_json(request.given_network.architecture).receptive_radius
+        if tile is None:
+            return open_fitting(self.inner, request, radius)
+        return open_tiled(self.inner, request, tile, radius)

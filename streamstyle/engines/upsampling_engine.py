@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,14 +12,6 @@ from streamstyle.engines.norm_stats import SkippingEngine, StatefulEngine
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.nets.layout import CodeLayout
 from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
-
-
-def open_upsampled(
-    open_engine: Callable[[int, int], Engine], height: int, width: int, working: tuple[int, int]
-) -> Engine:
-    """An engine for frames of `height` x `width` that paints at `working` (height, width). Raises what
-    `open_engine` raises."""
-    return upsampled(open_engine(*working), height, width, working)
 
 
 def upsampled(inner: Engine, height: int, width: int, working: tuple[int, int]) -> Engine:

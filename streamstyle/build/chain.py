@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streamstyle.build.conditions import ema_decay_of, region_opener
 from streamstyle.build.live_engine import open_live_engine, quality_levels
 from streamstyle.build.model import Model
-from streamstyle.build.sizing import sized_opener
+from streamstyle.build.process import Process
+from streamstyle.build.repair import Repair, RepairStage
+from streamstyle.build.sizing import check_sizes, open_for_run
+from streamstyle.build.timed_repair import ApartObserver, Stopwatch, TimedDetector, TimedRepair
 from streamstyle.build.watch import Observers, Watch
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
@@ -21,35 +24,50 @@ from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.job import Job
-from streamstyle.process import Process
-from streamstyle.telemetry import AnomalyEvent, EventLog
+from streamstyle.telemetry import AnomalyEvent, EventLog, StageTimer
 from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, NullDetector, ResidualDetector
 from streamstyle.temporal.flash_limiter import WcagFlashLimiter
 from streamstyle.temporal.residual import UNKNOWN, StepTestConfig
 from streamstyle.temporal.sparse_detector import SparseDetector
-from streamstyle.types import Detector, Engine, Observer, Repainter, StreamInfo
+from streamstyle.types import Detector, Engine, FlashLimiter, Observer, Repainter, StreamInfo
 
 
 @dataclass(frozen=True)
-class Painting:
-    """Open for frames of one size. flash_limiter: None where nothing is detected. report: hears what was
-    found, where a page is asked for. regional: does a second style hold somewhere? sparse: around the
-    detector, where it may have to look less often."""
+class StageTimers:
+    """Busy times of what a run does to a frame, beside painting it."""
+
+    condition: StageTimer = field(default_factory=StageTimer)
+    """Deciding how to paint it, a region's mask above all."""
+    detect: StageTimer = field(default_factory=StageTimer)
+    correct: StageTimer = field(default_factory=StageTimer)
+    """All of the repair but detection."""
+    overlay: StageTimer = field(default_factory=StageTimer)
+
+
+@dataclass(frozen=True)
+class ProcessingChain:
+    """What stands between source and sinks, open for frames of one size."""
 
     process: Process
     engine: Engine
     scheduler: StyleScheduler
     detector: SwappableDetector | None
+    """None where nothing is detected."""
     flash_limiter: SwappableFlashLimiter | None
+    """None where nothing is detected."""
     sparse: SparseDetector | None
+    """Around the detector, where a late run may detect less often."""
     events: EventLog
     report: AnomalyReport | None
+    """Observes the repair, where a page is asked for."""
     regional: bool
+    """A second style holds somewhere."""
+    timers: StageTimers
 
 
-def painting_opener(
+def chain_opener(
     job: Job,
     config: RunConfig,
     model: Model,
@@ -57,8 +75,8 @@ def painting_opener(
     *,
     changing: bool = False,
     watch: Watch | None = None,
-) -> Callable[[ExitStack, StreamInfo], Painting]:
-    """What opens the painting of a job; all that it opens is closed with the stack. notify: see `load_model`.
+) -> Callable[[ExitStack, StreamInfo], ProcessingChain]:
+    """What opens the chain of a job; all that it opens is closed with the stack. notify: see `load_model`.
     changing: repair and flash guard may be switched on later. watch: who looks on.
 
     Raises ConfigError at once for settings that do not fit together; the opener raises EngineError,
@@ -71,15 +89,15 @@ def painting_opener(
     judging = None if detector is None else SwappableDetector(detector)
     last_word = None if judging is None else SwappableFlashLimiter(flash_limiter)
     sparse = None if judging is None or config.latency is None else SparseDetector(judging)
-    open_engine = sized_opener(config, model)
+    check_sizes(config, model)
 
-    def open_for(stack: ExitStack, info: StreamInfo) -> Painting:
+    def open_for(stack: ExitStack, info: StreamInfo) -> ProcessingChain:
         engine: Engine
         repainter: Repainter | None
         if info.live:
             engine = repainter = open_live_engine(quality_levels(model, info, config), notify)
         else:
-            engine = open_engine(info)
+            engine = open_for_run(config, model, info)
             repainter = repainter_of(engine)
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
@@ -90,24 +108,49 @@ def painting_opener(
         stack.callback(scheduler.close)
         events = stack.enter_context(EventLog(job.events))
         report = None if job.report is None else AnomalyReport()
+        timers = StageTimers()
+        detecting = sparse or judging
+        repair = None
+        if detecting is not None:
+            repair = _timed_repair(detecting, last_word, events, _observer(report, watch), timers)
         process = Process(
             FilmColourEngine(engine),
-            scheduler,
-            sparse or judging,
-            RepairCorrector(),
-            events,
-            last_word,
-            observer=_observer(report, watch),
-            overlay=None if overlay is None else overlay.draw_,
+            timers.condition.timed(scheduler),
+            repair,
+            overlay=None if overlay is None else timers.overlay.timed(overlay.draw_),
             repainter=None if repainter is None else FilmColourRepainter(repainter),
             spare=0 if info.live else 1,
         )
-        return Painting(
+        return ProcessingChain(
             *(process, engine, scheduler, judging, last_word, sparse, events, report),
             regional=region is not None,
+            timers=timers,
         )
 
     return open_for
+
+
+def _timed_repair(
+    detector: Detector,
+    flash_limiter: FlashLimiter | None,
+    events: EventLog,
+    observer: Observer[AnomalyEvent] | None,
+    timers: StageTimers,
+) -> Repair:
+    detecting, apart = Stopwatch(), Stopwatch()
+    stage = RepairStage(
+        TimedDetector(detector, detecting),
+        RepairCorrector(),
+        flash_limiter,
+        events,
+        None if observer is None else ApartObserver(observer, apart),
+    )
+
+    def add(detect: float, correct: float) -> None:
+        timers.detect.add(detect)
+        timers.correct.add(correct)
+
+    return TimedRepair(stage, detecting, add, apart)
 
 
 def detector_and_limiter(
