@@ -20,7 +20,7 @@ from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.cuda_engine import open_cuda
 from streamstyle.engines.gpu import find_gpu
 from streamstyle.engines.imported_engine import TRANSFORMER_CONTRACT, ImportedEngine
-from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine, paint_modulated
+from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine, as_stateful, paint_modulated
 from streamstyle.engines.open import ENGINES, open_engine
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.engines.padding import Padding
@@ -95,8 +95,9 @@ class Network:
 
     def open_stateful(self, name: str, height: int, width: int) -> StatefulEngine:
         engine = self.open(name, height, width, stateful=True)
-        assert isinstance(engine, StatefulEngine)
-        return engine
+        stateful = as_stateful(engine)
+        assert stateful is not None
+        return stateful
 
     def reference(self, pixels: Picture, condition: StyleCondition) -> Picture:
         """Torch eager fp32 on the padded picture, cropped; the mask halved by plain averaging."""

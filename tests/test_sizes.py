@@ -16,7 +16,7 @@ from test_cli import frames_of, refused
 from test_engine_contract import Network, picture, psnr, still
 
 from streamstyle.cli.main import main
-from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine
+from streamstyle.engines.norm_stats import FrozenRepainter, as_stateful
 from streamstyle.engines.open import open_engine, paint_all
 from streamstyle.engines.request import EngineRequest, NetworkWeights, SizeOpener
 from streamstyle.engines.size import SHARES, SMALLEST, affordable, affordable_engine, fitted
@@ -155,7 +155,8 @@ def test_statistics_are_held_through_the_smaller_size() -> None:
     condition = still(network.codes[1])
     bright, dark = picture(96, 128), picture(96, 128) // 3
     engine = open_upsampled(lambda h, w: network.open_stateful("torch", h, w), 96, 128, (48, 64))
-    assert isinstance(engine, StatefulEngine)
+    engine = as_stateful(engine)
+    assert engine is not None
     again = FrozenRepainter(engine)
     alone = engine.start(dark, condition).result()
     engine.start(bright, condition).result()

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.engines.request import EngineCompiler
 from streamstyle.errors import EngineError, EngineMemoryError
-from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, Repaint, StyleCondition
+from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, Repaint, Repainter, StyleCondition
 
 T = TypeVar("T")
 
@@ -54,6 +54,8 @@ class _Serving:
     level: QualityLevel
     engine: Engine
     below: tuple[QualityLevel, ...]
+    repainter: Repainter | None = None
+    """Resolved when the engine is set, not for every frame."""
     waiting: int = 0
 
 
@@ -144,7 +146,7 @@ class LiveEngine:
 
     def remember(self) -> Repaint | None:
         """See `streamstyle.types.Repainter`; None while no engine keeps statistics."""
-        repainter = None if self._serving is None else repainter_of(self._serving.engine)
+        repainter = None if self._serving is None else self._serving.repainter
         return None if repainter is None else repainter.remember()
 
     def close(self) -> None:
@@ -181,7 +183,7 @@ class LiveEngine:
             self._notify(f"{error}; the engine before goes on")
         else:
             self._retire()
-            self._serving = _Serving(levels[0], engine, levels[1:])
+            self._serving = _Serving(levels[0], engine, levels[1:], repainter_of(engine))
 
     def _open(self, levels: tuple[QualityLevel, ...]) -> None:
         self._opening = self._begin(levels[0]), levels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from streamstyle.nets.layout import CodeLayout
 from streamstyle.types import Engine, Picture, Repaint, Repainter, StyleCondition
 
 
-@runtime_checkable
 class StatefulEngine(Engine, Protocol):
     """An engine whose `spec.stateful`: it paints with statistics mixed of the past and of the frame.
 
@@ -34,13 +33,24 @@ class StatefulEngine(Engine, Protocol):
     def norm_stats(self, value: NDArray[np.float32] | None) -> None: ...
 
 
-@runtime_checkable
 class SkippingEngine(Engine, Protocol):
     """An engine that does not paint every frame that it is given."""
 
     @property
     def painter(self) -> Engine:
         """Paints every frame that it is given, in the same way and with the same statistics."""
+
+
+def as_stateful(engine: Engine) -> StatefulEngine | None:
+    """The engine, where its statistics can be set; else None. To be asked once, when an engine is opened.
+
+    Looks at the class: reading `norm_stats` of an engine may wait for its device."""
+    return cast(StatefulEngine, engine) if hasattr(type(engine), "norm_stats") else None
+
+
+def painter_of(engine: Engine) -> Engine:
+    """What paints every frame for this engine: `SkippingEngine.painter`, or itself."""
+    return cast(SkippingEngine, engine).painter if hasattr(type(engine), "painter") else engine
 
 
 class FrozenRepainter:
@@ -65,8 +75,8 @@ class FrozenRepainter:
 
 def repainter_of(engine: Engine) -> Repainter | None:
     """What paints an engine's frames again; None where it keeps no statistics."""
-    painter = engine.painter if isinstance(engine, SkippingEngine) else engine
-    return FrozenRepainter(painter) if isinstance(painter, StatefulEngine) else None
+    painter = as_stateful(painter_of(engine))
+    return None if painter is None else FrozenRepainter(painter)
 
 
 class NormState:
@@ -111,18 +121,19 @@ def paint_modulated(
     Raises EngineError where the engine keeps no statistics, ValueError for unknown layers, and where
     pictures, conditions and factors differ in number.
     """
-    if not isinstance(engine, StatefulEngine):
+    stateful = as_stateful(engine)
+    if stateful is None:
         raise EngineError("this engine keeps no statistics; open one of the network's with stateful=True")
-    chosen = set(engine.norms.names if layers is None else layers)
-    if unknown := chosen - set(engine.norms.names):
-        raise ValueError(f"no layers {sorted(unknown)}; there are {', '.join(engine.norms.names)}")
-    sizes = zip(engine.norms.names, engine.norms.channels, strict=True)
+    chosen = set(stateful.norms.names if layers is None else layers)
+    if unknown := chosen - set(stateful.norms.names):
+        raise ValueError(f"no layers {sorted(unknown)}; there are {', '.join(stateful.norms.names)}")
+    sizes = zip(stateful.norms.names, stateful.norms.channels, strict=True)
     modulated = np.concatenate([np.full(2 * count, name in chosen) for name, count in sizes])
     for pixels, condition, factor in zip(pictures, conditions, factors, strict=True):
-        styled = engine.start(pixels, replace(condition, ema_decay=0.0)).result()
+        styled = stateful.start(pixels, replace(condition, ema_decay=0.0)).result()
         if factor != 1:
-            norm_stats = engine.norm_stats
+            norm_stats = stateful.norm_stats
             assert norm_stats is not None
-            engine.norm_stats = np.where(modulated, norm_stats * np.float32(factor), norm_stats)
-            styled = engine.start(pixels, replace(condition, ema_decay=1.0)).result()
+            stateful.norm_stats = np.where(modulated, norm_stats * np.float32(factor), norm_stats)
+            styled = stateful.start(pixels, replace(condition, ema_decay=1.0)).result()
         yield styled

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.engines.norm_stats import NormState, StatefulEngine
+from streamstyle.engines.norm_stats import NormState, StatefulEngine, as_stateful
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.request import EngineOpener, EngineRequest
 from streamstyle.engines.upsampling import reduced
@@ -204,11 +204,12 @@ def open_tiled(opener: EngineOpener, request: EngineRequest, tile: tuple[int, in
             f"tiles of {tile[1]}x{tile[0]} are too small for this network: it needs {least} pixels a side"
         )
     inner = opener.open(replace(request, height=rows, width=columns, stateful=True, halvings=0))
-    if not isinstance(inner, StatefulEngine):
+    stateful = as_stateful(inner)
+    if stateful is None:
         name = inner.spec.name
         inner.close()
         raise EngineError(f"the {name} engine cannot paint in tiles; take --engine openvino or a --size")
-    return TiledEngine(inner, request.height, request.width, (rows, columns), radius)
+    return TiledEngine(stateful, request.height, request.width, (rows, columns), radius)
 
 
 def open_fitting(opener: EngineOpener, request: EngineRequest, radius: int) -> Engine:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.engines.norm_stats import SkippingEngine, StatefulEngine
+from streamstyle.engines.norm_stats import StatefulEngine, as_stateful, painter_of
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.nets.layout import CodeLayout
 from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
@@ -19,8 +19,9 @@ def upsampled(inner: Engine, height: int, width: int, working: tuple[int, int]) 
     open for; `inner` itself where that is the frame's size."""
     if working == (height, width):
         return inner
-    if isinstance(inner, StatefulEngine):
-        return StatefulUpsamplingEngine(inner, height, width, working)
+    stateful = as_stateful(inner)
+    if stateful is not None:
+        return StatefulUpsamplingEngine(stateful, height, width, working)
     return UpsamplingEngine(inner, height, width, working)
 
 
@@ -37,9 +38,8 @@ class UpsamplingEngine:
         self._working = working
         self._upsampled = GuidedUpsampling(height, width, working)
         self._condition: tuple[StyleCondition, StyleCondition] | None = None
-        self._painter: Engine = self
-        if isinstance(inner, SkippingEngine):
-            self._painter = upsampled(inner.painter, height, width, working)
+        painter = painter_of(inner)
+        self._painter = self if painter is inner else upsampled(painter, height, width, working)
         self._seconds = 0.0
 
     @property
