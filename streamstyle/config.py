@@ -19,38 +19,34 @@ C = TypeVar("C")
 class RunConfig:
     """One `streamstyle run`.
 
-    style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, tensorrt, cuda,
-    openvino or torch. precision: of tensorrt and cuda, fp16, bf16 or (cuda) fp32; auto is fp16.
-    network: lite or full, the bundled networks, or auto for the richest that keeps the source's frame rate on
-    this machine (see `streamstyle.build.network`).
-    size: WxH to paint at, inside which frames are fitted, or auto for the largest that keeps the source's
-    rate; None is the frames' own. tile: WxH of the tiles to paint in; None paints frames whole where they fit
-    into memory. every: paint one of so many frames and carry it on along the motion.
-    turn: more or less of a style's groups, texture=1.4,colour=0.8 (see `streamstyle.explain.adjust`).
-    colour: 0 is the painting's colours, 1 the film's own, in the painting's light; between them a mix.
-    region: where another style holds (see `streamstyle.regions.spec`), None for nowhere. region_style: the
-    style there, as `style`. region_feather: width in pixels of the passage between the two.
-    correct: off (neither detect nor correct) or repair. flash_guard: limit flashes of the input too; those
-    that painting adds are limited wherever frames are repaired. consistency: 0 repairs what is flagged; up to
-    1 every frame is steadied as well, for styles that flicker everywhere. overlay: draw what was found and
-    done over the frames (see `streamstyle.explain.overlay`). queue: frames that each channel holds.
+    style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, tensorrt, cuda, openvino or
+    torch. precision: of tensorrt and cuda, fp16, bf16 or (cuda) fp32; auto is fp16. network: lite or full,
+    the bundled networks, or auto for the richest that keeps the source's frame rate on this machine (see
+    `streamstyle.pipeline.network`). size: WxH to paint at, inside which frames are fitted, or auto for the
+    largest that keeps the source's rate; None is the frames' own. tile: WxH of the tiles to paint in; None
+    paints frames whole where they fit into memory. every: paint one of so many frames and carry it on along
+    the motion. turn: more or less of a style's groups, texture=1.4,colour=0.8 (see
+    `streamstyle.explain.adjust`). colour: 0 is the painting's colours, 1 the film's own, in the painting's
+    light; between them a mix. region: where another style holds (see `streamstyle.regions.spec`), None for
+    nowhere. region_style: the style there, as `style`. region_feather: width in pixels of the passage between
+    the two. correct: off (neither detect nor correct) or repair. flash_guard: limit flashes of the input too;
+    those that painting adds are limited wherever frames are repaired. consistency: 0 repairs what is flagged;
+    up to 1 every frame is steadied as well, for styles that flicker everywhere. overlay: draw what was found
+    and done over the frames (see `streamstyle.explain.overlay`). queue: frames that each channel holds.
     codec: of films that are written; None leaves it to the container. quality: the codec's constant quality,
     0 (best) .. 51, or 63 of av1 and vp9; preset: how much work for how small a file, by the codec's own
-    names; pixel_format: FFmpeg's name; None leaves them to the codec.
-    decoder: of films: cpu, cuda for NVIDIA's NVDEC, or auto for the CPU where that does not open.
-    deinterlace: of films and live sources whose frames say that they are interlaced: auto makes one picture
-    of each, field two, off leaves them as they are.
-    rate: pictures a second of numbered pictures and folders; None is 25.
-    background: RRGGBB, what transparent films are laid over.
-    encoder: of films and streams: cpu, a graphics chip's nvenc, qsv or amf, or auto for the first that opens.
-    live: take a film on a web server for a live source too, at its pace.
-    Of live sources: source_timeout: seconds without anything after which a stream is lost and tried again.
-    live_queue: frames that wait before each stage, of which the oldest is dropped.
-    stand_in_after: frame times without a frame before the last one is repeated. slate_after: seconds of
-    repeating before a slate is shown instead. latency: 100ms: how old a frame may get before something gives
-    way (see `streamstyle.latency`). metrics: 127.0.0.1:PORT, where Prometheus reads the run's figures.
-    source, sinks: what runs where the command line names none.
-    """
+    names; pixel_format: FFmpeg's name; None leaves them to the codec. decoder: of films: cpu, cuda for
+    NVIDIA's NVDEC, or auto for the CPU where that does not open. deinterlace: of films and live sources whose
+    frames say that they are interlaced: auto makes one picture of each, field two, off leaves them as they
+    are. rate: pictures a second of numbered pictures and folders; None is 25. background: RRGGBB, what
+    transparent films are laid over. encoder: of films and streams: cpu, a graphics chip's nvenc, qsv or amf,
+    or auto for the first that opens. live: take a film on a web server for a live source too, at its pace. Of
+    live sources: source_timeout: seconds without anything after which a stream is lost and tried again.
+    live_queue: frames that wait before each stage, of which the oldest is dropped. stand_in_after: frame
+    times without a frame before the last one is repeated. slate_after: seconds of repeating before a slate is
+    shown instead. latency: 100ms: how old a frame may get before something gives way (see
+    `streamstyle.pipeline.ladder`). metrics: 127.0.0.1:PORT, where Prometheus reads the run's figures. source,
+    sinks: what runs where the command line names none. """
 
     style: str = "starry-night"
     strength: float = 1.0

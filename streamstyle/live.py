@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import msgspec
 
-from streamstyle.build.run import run_job
 from streamstyle.config import RunConfig
 from streamstyle.control.requests import (
     AddSink,
@@ -33,7 +32,8 @@ from streamstyle.control.requests import (
 from streamstyle.control.run_controller import Answer, RunController
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Future, Stop
-from streamstyle.job import Job, RunSummary
+from streamstyle.pipeline.job import Job, RunSummary
+from streamstyle.pipeline.run import run_job
 
 _LOOK_AGAIN = 0.005  # seconds
 

@@ -16,8 +16,6 @@ ALLOWED = {
     "config": {"types", "errors"},
     "telemetry": {"types", "errors"},
     "urls": set(),
-    "latency": {"types", "errors"},
-    "job": {"types", "errors", "urls"},
     "metrics": {"types", "errors", "nets"},
     "files": {"types", "errors"},
     "page": {"types", "errors", "files"},
@@ -27,7 +25,7 @@ ALLOWED = {
     "client": {"types", "errors", "media"},
     "temporal": {"types", "errors"},
     "nets": {"types", "errors"},
-    "bench": {"types", "errors", "build", "page", "media", "metrics", "temporal", "explain"},
+    "bench": {"types", "errors", "pipeline", "page", "media", "metrics", "temporal", "explain"},
     "styles": {"types", "errors", "files"},
     "engines": {"types", "errors", "nets"},
     "flow": {"types", "errors", "telemetry"},
@@ -38,7 +36,7 @@ ALLOWED = {
         *("media", "nets", "temporal", "metrics", "styles"),
     },
 }
-ANYTHING = {"build", "cli", "live", "__main__", "__init__"}
+ANYTHING = {"pipeline", "cli", "live", "__main__", "__init__"}
 
 # library -> the only rooms that may import it
 ONLY_IN = {

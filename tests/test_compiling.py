@@ -14,22 +14,22 @@ import pytest
 from imported_files import Painter, save_onnx
 from stand_in_run import LONG, StandInSource, stand_in_sources
 
-from streamstyle.build.compiling import Compiler
-from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
 from streamstyle.engines.imported_probe import Declared, examine
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError
 from streamstyle.flow import Cancelled, Future
 from streamstyle.live import Session
 from streamstyle.media.null_sink import NullSink
+from streamstyle.pipeline.compiling import Compiler
+from streamstyle.pipeline.model import load_model
 from streamstyle.styles.imported import save_model
 from streamstyle.types import Engine, Frame
 
 ROOT = Path(__file__).parents[1]
 HELD = """
 import os, pathlib, sys, time
-if "streamstyle.build.compile_child" in sys.orig_argv:
-    from streamstyle.build import model
+if "streamstyle.pipeline.compile_child" in sys.orig_argv:
+    from streamstyle.pipeline import model
     here, load_model = pathlib.Path(__file__).parent, model.load_model
 
     def held(*arguments):

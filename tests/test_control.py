@@ -23,11 +23,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from stand_in_run import LONG, CodeEngine, StandInSource, stand_in_sources
 
-from streamstyle.build import control as build_control
-from streamstyle.build import network as build_network
-from streamstyle.build import watch as build_watch
-from streamstyle.build.model import Model
-from streamstyle.build.process import Process
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.control.endpoint import reply
@@ -41,6 +36,11 @@ from streamstyle.live import Session
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.zmq_address import make_keys
 from streamstyle.media.zmq_control import ControlClient, ControlSocket, control_address
+from streamstyle.pipeline import control as build_control
+from streamstyle.pipeline import network as build_network
+from streamstyle.pipeline import watch as build_watch
+from streamstyle.pipeline.model import Model
+from streamstyle.pipeline.process import Process
 from streamstyle.types import Frame
 
 LEVELS = {"ink": 50.0, "oil": 90.0, "original": 200.0}

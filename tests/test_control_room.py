@@ -23,17 +23,17 @@ from stand_in_run import LONG, CodeEngine, StandInSource, stand_in_sources
 from test_web_guard import TOKEN, ask, post, socketed
 from websockets.sync.client import ClientConnection
 
-from streamstyle.build import control as build_control
-from streamstyle.build import network as build_network
-from streamstyle.build import serve as build_serve
-from streamstyle.build.model import Model
-from streamstyle.build.serve import Serving, control_room
 from streamstyle.config import RunConfig, load_config
 from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import SinkError
 from streamstyle.media import open as media_open
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.paced_source import PacedSource
+from streamstyle.pipeline import control as build_control
+from streamstyle.pipeline import network as build_network
+from streamstyle.pipeline import serve as build_serve
+from streamstyle.pipeline.model import Model
+from streamstyle.pipeline.serve import Serving, control_room
 from streamstyle.types import Frame, InferenceFuture, Kind, Picture, StyleCondition
 from streamstyle.web.app import ControlRoom, application
 from streamstyle.web.guard import Access, AccessGuard

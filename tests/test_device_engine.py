@@ -14,11 +14,11 @@ from clips import clip_named, needs_clips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamstyle.build.process import Process
-from streamstyle.build.repair import RepairStage
 from streamstyle.engines.cuda_engine import open_cuda
 from streamstyle.engines.device import halved as halved_on_device
 from streamstyle.media.open import open_source
+from streamstyle.pipeline.process import Process
+from streamstyle.pipeline.repair import RepairStage
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector

@@ -21,10 +21,6 @@ import numpy as np
 import pytest
 import torch
 
-from streamstyle.build import model as model_module
-from streamstyle.build.live_engine import quality_levels
-from streamstyle.build.model import load_model
-from streamstyle.build.sizing import open_for_run
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.engines import open as opening
@@ -47,6 +43,10 @@ from streamstyle.nets.deployed import LevelFrames
 from streamstyle.nets.ema_norm import StatefulFrameGenerator
 from streamstyle.nets.generator import FrameGenerator, restore_generator
 from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.pipeline import model as model_module
+from streamstyle.pipeline.live_engine import quality_levels
+from streamstyle.pipeline.model import load_model
+from streamstyle.pipeline.sizing import open_for_run
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.types import Engine, StreamInfo, StyleCondition
 from tests.test_engine_contract import Network, picture, psnr, soft_disc, still

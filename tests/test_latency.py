@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamstyle.errors import ConfigError
-from streamstyle.latency import DegradationStep, Ladder, LadderConfig, LadderState, next_state, parse_latency
+from streamstyle.pipeline.ladder import (
+    DegradationStep,
+    Ladder,
+    LadderConfig,
+    LadderState,
+    next_state,
+    parse_latency,
+)
 
 CONFIG = LadderConfig(deadline=0.1, steps=4)
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from stand_in_run import CodeEngine, StandInSource, stand_in_sources
 
-from streamstyle.build.model import Model
-from streamstyle.build.run import run_job
 from streamstyle.config import RunConfig
 from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Stop
-from streamstyle.job import Job, RunSummary
+from streamstyle.pipeline.job import Job, RunSummary
+from streamstyle.pipeline.model import Model
+from streamstyle.pipeline.run import run_job
 from streamstyle.types import Engine, InferenceFuture, Picture, StyleCondition
 
 REST = ("of the frames that wait only the newest is kept", "every second frame is searched")

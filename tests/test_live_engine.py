@@ -11,13 +11,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from streamstyle.build.process import Process
-from streamstyle.build.repair import RepairStage
 from streamstyle.engines import memory
 from streamstyle.engines.live_engine import PASSTHROUGH, LiveEngine, QualityLevel
 from streamstyle.engines.memory import check_memory, engine_error
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.flow import Future
+from streamstyle.pipeline.process import Process
+from streamstyle.pipeline.repair import RepairStage
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import NullDetector, ResidualDetector

@@ -13,9 +13,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from streamstyle.build.process import Process
 from streamstyle.errors import SinkError, SourceError
 from streamstyle.flow import FillerConfig, Flow, FlowStatus, Inlet, Live, Outlet, Stop
+from streamstyle.pipeline.process import Process
 from streamstyle.types import (
     EngineSpec,
     Frame,

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from stand_in_run import LONG, CodeEngine, StandInSource, stand_in_sources
 
-from streamstyle.build import control as build_control
-from streamstyle.build import network as build_network
-from streamstyle.build.model import Model
 from streamstyle.config import RunConfig
 from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.live import Session
 from streamstyle.media import open as media_open
 from streamstyle.media.null_sink import NullSink
+from streamstyle.pipeline import control as build_control
+from streamstyle.pipeline import network as build_network
+from streamstyle.pipeline.model import Model
 from streamstyle.types import Frame, InferenceFuture, Picture, StyleCondition
 
 

@@ -14,9 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from streamstyle.build import network
-from streamstyle.build.model import able_networks, load_model
-from streamstyle.build.network import Tried, choose, decided, each_network, first_choice, rate_of
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.engines import machine, pace
@@ -26,6 +23,9 @@ from streamstyle.engines.size import SPARE
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, ModelError
 from streamstyle.nets.cost import multiply_adds
 from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.pipeline import network
+from streamstyle.pipeline.model import able_networks, load_model
+from streamstyle.pipeline.network import Tried, choose, decided, each_network, first_choice, rate_of
 from streamstyle.styles.bundle import StyleRecord, installed_networks, load_manifest
 from streamstyle.styles.code_file import save_code
 from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StreamInfo, StyleCondition

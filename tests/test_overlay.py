@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from test_flashes import worst_share
 from test_process import CONDITION, SIZE, ToneEngine, panning_scene
 
-from streamstyle.build.process import Process
-from streamstyle.build.repair import RepairStage
 from streamstyle.cli.main import main
 from streamstyle.explain.overlay import Layout, Overlay, layout, short_words
 from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.explain.tint import outline_, tint_
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
+from streamstyle.pipeline.process import Process
+from streamstyle.pipeline.repair import RepairStage
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector, neutral

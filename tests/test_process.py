@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from test_flashes import worst_share
 
-from streamstyle.build.process import Process
-from streamstyle.build.repair import RepairStage
 from streamstyle.errors import SinkError
+from streamstyle.pipeline.process import Process
+from streamstyle.pipeline.repair import RepairStage
 from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import NullDetector, ResidualDetector

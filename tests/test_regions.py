@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from streamstyle.build.conditions import region_opener
-from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.errors import ConfigError, EngineError, SourceError
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink
+from streamstyle.pipeline.conditions import region_opener
+from streamstyle.pipeline.model import load_model
 from streamstyle.regions.spec import (
     ChromaKey,
     Length,

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pages import Page
 from test_process import CONDITION, ToneEngine, panning_scene
 
-from streamstyle.build.process import Process
-from streamstyle.build.repair import RepairStage
 from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError
 from streamstyle.explain.moments import read_events, words
 from streamstyle.explain.run_report import AnomalyReport, peaks
+from streamstyle.pipeline.process import Process
+from streamstyle.pipeline.repair import RepairStage
 from streamstyle.telemetry import EVENT_SCHEMA, AnomalyEvent, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector

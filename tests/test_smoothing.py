@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from test_temporal_detector import pan, stylize
 
-from streamstyle.build.run import repair_job, run_job
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.flow import Stop
-from streamstyle.job import Job, RunSummary
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
+from streamstyle.pipeline.job import Job, RunSummary
+from streamstyle.pipeline.run import repair_job, run_job
 from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, ResidualDetector

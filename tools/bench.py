@@ -43,10 +43,10 @@ def main() -> int:
 
 def run_once(source: Path, out: Path, *, correct: str = "repair") -> dict[str, Any]:
     """One job through the product's own code."""
-    from streamstyle.build.run import run_job
     from streamstyle.config import RunConfig
     from streamstyle.flow import Stop
-    from streamstyle.job import Job
+    from streamstyle.pipeline.job import Job
+    from streamstyle.pipeline.run import run_job
 
     config = RunConfig(style=STYLE, network="lite", correct=correct)  # type: ignore[arg-type]
     job = Job(str(source), (str(out),))

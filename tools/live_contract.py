@@ -204,12 +204,12 @@ class SlowEngine:
 
 def too_slow(source: str, folder: Path, seconds: float, latency: str | None) -> dict[str, Any]:
     """A run whose engine cannot keep up."""
-    from streamstyle.build.model import load_model
-    from streamstyle.build.run import run_job
     from streamstyle.config import RunConfig
     from streamstyle.engines.request import SizeOpener
     from streamstyle.flow import Stop
-    from streamstyle.job import Job, Progress
+    from streamstyle.pipeline.job import Job, Progress
+    from streamstyle.pipeline.model import load_model
+    from streamstyle.pipeline.run import run_job
 
     config, address = RunConfig(style=STYLES[0], latency=latency), f"zmq+ipc://{folder}/slow"
     model = load_model(config)

@@ -24,13 +24,13 @@ if __name__ == "__main__":
 import cv2
 import numpy as np
 
-from streamstyle.build.model import load_model
 from streamstyle.config import RunConfig
 from streamstyle.engines.keyframe_engine import KeyframeEngine
 from streamstyle.engines.open import paint_all
 from streamstyle.engines.upsampling import EPSILON, WINDOW, GuidedUpsampling, reduced
 from streamstyle.media.open import open_source
 from streamstyle.metrics.similarity import edge_similarity, psnr, sharpness_ratio
+from streamstyle.pipeline.model import load_model
 from streamstyle.temporal.fine_motion import FineMotion
 from streamstyle.temporal.motion import FINE_SIDE, LONG_SIDE
 from streamstyle.types import Picture, StyleCondition

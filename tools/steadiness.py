@@ -28,12 +28,12 @@ def measure(
     clip: Path, bundle: StyleBundle, styles: list[str], frames: int, consistency: float
 ) -> dict[str, dict[str, float]]:
     """Figures of one clip by style."""
-    from streamstyle.build.model import Model
     from streamstyle.cli.bench_films import read_film, steadied
     from streamstyle.engines.open import NetworkOpener, open_engine, paint_all
     from streamstyle.engines.request import EngineRequest, NetworkWeights
     from streamstyle.metrics.comparison import Comparison
     from streamstyle.nets.features import load_features
+    from streamstyle.pipeline.model import Model
     from streamstyle.styles.mix import condition_codes
     from streamstyle.types import StyleCondition
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.bench.injections import Film
-from streamstyle.build.repair import PaintedFrame, RepairStage
-from streamstyle.build.timed_repair import Stopwatch, TimedDetector, TimedRepair
+from streamstyle.pipeline.repair import PaintedFrame, RepairStage
+from streamstyle.pipeline.timed_repair import Stopwatch, TimedDetector, TimedRepair
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.temporal.flash_limiter import WcagFlashLimiter

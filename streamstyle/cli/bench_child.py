@@ -22,9 +22,6 @@ import cv2
 import msgspec
 
 from streamstyle.bench.speed import Failure, Ready, Round, Task
-from streamstyle.build.chain import chain_opener
-from streamstyle.build.model import Model, load_model
-from streamstyle.build.run import run_job
 from streamstyle.config import RunConfig
 from streamstyle.engines.machine import peak_memory, resident_memory
 from streamstyle.engines.open import paint_all
@@ -32,9 +29,12 @@ from streamstyle.engines.peers import open_peer
 from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import StreamStyleError
 from streamstyle.flow import Stop
-from streamstyle.job import Job, Progress
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.pair import PaintedEngine
+from streamstyle.pipeline.chain import chain_opener
+from streamstyle.pipeline.job import Job, Progress
+from streamstyle.pipeline.model import Model, load_model
+from streamstyle.pipeline.run import run_job
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.types import Engine, Frame, InferenceFuture, Picture, StyleCondition
 

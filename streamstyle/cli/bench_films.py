@@ -27,11 +27,6 @@ from streamstyle.bench.protocol import (
 from streamstyle.bench.rendered import RenderedFilm, render
 from streamstyle.bench.runs import timed
 from streamstyle.bench.subjects import Distance, Measured, Painter, Subject
-from streamstyle.build.chain import detector_and_limiter
-from streamstyle.build.conditions import ema_decay_of
-from streamstyle.build.model import Model, load_model
-from streamstyle.build.process import Process
-from streamstyle.build.repair import RepairStage
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.norm_stats import paint_modulated, repainter_of
@@ -41,6 +36,11 @@ from streamstyle.errors import ConfigError
 from streamstyle.media.open import open_source
 from streamstyle.metrics.perceptual import perceptual_distance, taps
 from streamstyle.nets.features import load_features
+from streamstyle.pipeline.chain import detector_and_limiter
+from streamstyle.pipeline.conditions import ema_decay_of
+from streamstyle.pipeline.model import Model, load_model
+from streamstyle.pipeline.process import Process
+from streamstyle.pipeline.repair import RepairStage
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.styles.imported import asked_model
 from streamstyle.styles.library import model_names

@@ -282,11 +282,11 @@ def _teller(where: str) -> Callable[[str], None]:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raises ConfigError, SourceError, ModelError for what cannot be measured, before the work."""
-    from streamstyle.build.model import load_model
     from streamstyle.config import RunConfig
     from streamstyle.engines.peers import PEERS
     from streamstyle.errors import ConfigError, nearest
     from streamstyle.media.open import open_source
+    from streamstyle.pipeline.model import load_model
 
     load_model(RunConfig(style=arguments.style, network=arguments.network))
     with open_source(arguments.clip):

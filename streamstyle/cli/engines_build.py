@@ -42,9 +42,9 @@ def command(arguments: argparse.Namespace) -> int:
     """Open the engine for every size; engines that are not cached are compiled."""
     import cv2
 
-    from streamstyle.build.model import load_model
-    from streamstyle.build.network import each_network, measured_paces
     from streamstyle.config import RunConfig, load_config
+    from streamstyle.pipeline.model import load_model
+    from streamstyle.pipeline.network import each_network, measured_paces
 
     given = [(name, getattr(arguments, name)) for name in ("engine", "network", "style", "consistency")]
     shorthands = [

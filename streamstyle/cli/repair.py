@@ -42,11 +42,11 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Repair and print the summary."""
-    from streamstyle.build.run import repair_job
     from streamstyle.cli.run import run_and_report
     from streamstyle.config import RunConfig
     from streamstyle.errors import ConfigError
-    from streamstyle.job import Job
+    from streamstyle.pipeline.job import Job
+    from streamstyle.pipeline.run import repair_job
 
     job = Job(
         arguments.styled,

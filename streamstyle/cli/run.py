@@ -18,7 +18,7 @@ from streamstyle.cli.numbers import colour_share, positive_float, positive_int
 
 if TYPE_CHECKING:
     from streamstyle.flow import Stop
-    from streamstyle.job import Job, LiveState, Progress, RunSummary
+    from streamstyle.pipeline.job import Job, LiveState, Progress, RunSummary
 
 EXIT_INTERRUPTED = 130
 
@@ -149,9 +149,9 @@ def _add_live_options(parser: argparse.ArgumentParser) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the job and print its summary."""
-    from streamstyle.build.run import run_job
     from streamstyle.config import RunConfig, load_config
-    from streamstyle.job import Job
+    from streamstyle.pipeline.job import Job
+    from streamstyle.pipeline.run import run_job
 
     # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
     named = (

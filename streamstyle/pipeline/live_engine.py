@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from streamstyle.build.compiling import Compiler
-from streamstyle.build.model import Model
-from streamstyle.build.sizing import WorkingSizeOpener, asked_size, check_sizes, run_request, sized_opener
 from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine, QualityLevel
 from streamstyle.engines.request import EngineCompiler, EngineOpener, EngineRequest
 from streamstyle.engines.size import SMALLEST
 from streamstyle.flow import Future
+from streamstyle.pipeline.compiling import Compiler
+from streamstyle.pipeline.model import Model
+from streamstyle.pipeline.sizing import WorkingSizeOpener, asked_size, check_sizes, run_request, sized_opener
 from streamstyle.types import Engine, StreamInfo
 
 

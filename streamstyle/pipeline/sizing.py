@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from streamstyle.build.model import Model
 from streamstyle.config import RunConfig
 from streamstyle.engines.keyframe_engine import KeyframeEngine
 from streamstyle.engines.request import EngineOpener, EngineRequest
@@ -17,6 +16,7 @@ from streamstyle.engines.size import affordable_engine, fitted, parse_size, pars
 from streamstyle.engines.tiled_engine import TilingOpener
 from streamstyle.engines.upsampling_engine import upsampled
 from streamstyle.errors import ConfigError, EngineMemoryError
+from streamstyle.pipeline.model import Model
 from streamstyle.temporal.fine_motion import FineMotion
 from streamstyle.types import Engine, StreamInfo, StyleCondition
 

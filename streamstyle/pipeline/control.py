@@ -9,13 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from streamstyle.build.chain import ProcessingChain, detector_and_limiter
-from streamstyle.build.conditions import region_opener
-from streamstyle.build.live import outlet
-from streamstyle.build.live_engine import quality_levels
-from streamstyle.build.model import Model, load_model
-from streamstyle.build.outputs import encoding_of, refuse_overlap
-from streamstyle.build.watch import WATCHED, Watch, source_opener
 from streamstyle.config import RunConfig
 from streamstyle.control.endpoint import serve
 from streamstyle.control.freeze_frame import FreezeFrame
@@ -26,9 +19,16 @@ from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
 from streamstyle.files import make_folder
 from streamstyle.flow import Flow, FlowStatus, Future, Outlet, SwitchedSource
-from streamstyle.job import Job
 from streamstyle.media.open import is_file, open_sink
 from streamstyle.media.zmq_control import ControlSocket
+from streamstyle.pipeline.chain import ProcessingChain, detector_and_limiter
+from streamstyle.pipeline.conditions import region_opener
+from streamstyle.pipeline.job import Job
+from streamstyle.pipeline.live import outlet
+from streamstyle.pipeline.live_engine import quality_levels
+from streamstyle.pipeline.model import Model, load_model
+from streamstyle.pipeline.outputs import encoding_of, refuse_overlap
+from streamstyle.pipeline.watch import WATCHED, Watch, source_opener
 from streamstyle.temporal.detector import NullDetector
 from streamstyle.temporal.scene_smoothing import SceneSmoothing
 from streamstyle.types import FlashLimiter, Sink, StreamInfo

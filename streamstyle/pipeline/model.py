@@ -79,7 +79,7 @@ class Model:
 
 def load_model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
     """Load the network and the codes, or the imported model, that `config` asks for. The network `auto` is
-    the cheapest here that has the styles: `streamstyle.build.network` knows better once frames are known.
+    the cheapest here that has the styles: `streamstyle.pipeline.network` knows better once frames are known.
 
     notify: told that an engine is compiled, and why it cannot be kept. Raises ConfigError, ModelError.
     """

@@ -28,7 +28,7 @@ TOLD = "told"
 _ERRORS: dict[str, type[StreamStyleError]] = {
     kind.__name__: kind for kind in (ConfigError, EngineError, EngineMemoryError, ModelError)
 }
-_COMMAND = (sys.executable, "-P", "-m", "streamstyle.build.compile_child")
+_COMMAND = (sys.executable, "-P", "-m", "streamstyle.pipeline.compile_child")
 _PACKAGES = Path(__file__).parents[2]
 
 

@@ -1,4 +1,4 @@
-"""The child process of `compiling`: `python -m streamstyle.build.compile_child ORDER PARENT`.
+"""The child process of `compiling`: `python -m streamstyle.pipeline.compile_child ORDER PARENT`.
 
 Opens the engine that the order (JSON) asks for, as `streamstyle engines build` does: what is not kept is
 compiled and kept on the way. Tells on standard output, in lines of JSON, how it goes on and what failed.
@@ -16,11 +16,11 @@ from dataclasses import replace
 
 import msgspec
 
-from streamstyle.build.compiling import TOLD
-from streamstyle.build.model import bundled_network, imported_opener
 from streamstyle.engines.open import open_engine
 from streamstyle.engines.request import CompileOrder, EngineRequest
 from streamstyle.errors import StreamStyleError
+from streamstyle.pipeline.compiling import TOLD
+from streamstyle.pipeline.model import bundled_network, imported_opener
 
 _PR_SET_PDEATHSIG = 1
 

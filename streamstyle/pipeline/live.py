@@ -16,10 +16,10 @@ from streamstyle.flow import (
     Outlet,
     metrics_text,
 )
-from streamstyle.job import Job, LiveState
-from streamstyle.latency import Ladder
 from streamstyle.media.open import is_file
 from streamstyle.media.slate import slate
+from streamstyle.pipeline.job import Job, LiveState
+from streamstyle.pipeline.ladder import Ladder
 from streamstyle.telemetry import EventLog
 from streamstyle.types import Sink, StreamInfo
 from streamstyle.urls import masked

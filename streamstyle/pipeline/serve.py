@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import yaml
 
-from streamstyle.build.compiling import Compiler
-from streamstyle.build.model import able_networks, load_model
-from streamstyle.build.run import run_job
-from streamstyle.build.watch import Watch, opened
 from streamstyle.config import RunConfig
 from streamstyle.control.run_controller import RunController
 from streamstyle.errors import ConfigError
 from streamstyle.explain.moments import words
 from streamstyle.files import make_folder, write_whole
 from streamstyle.flow import Stop
-from streamstyle.job import Job
 from streamstyle.media.cameras import cameras
 from streamstyle.media.paced_source import PacedSource
+from streamstyle.pipeline.compiling import Compiler
+from streamstyle.pipeline.job import Job
+from streamstyle.pipeline.model import able_networks, load_model
+from streamstyle.pipeline.run import run_job
+from streamstyle.pipeline.watch import Watch, opened
 from streamstyle.styles.bundle import ORIGINAL, Manifest, load_manifest, network_folder
 from streamstyle.styles.code_file import own_entries
 from streamstyle.styles.library import STYLE_NAME, home

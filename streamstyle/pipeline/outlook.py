@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 
-from streamstyle.build.sizing import asked_size
 from streamstyle.config import RunConfig
 from streamstyle.engines.gpu import find_gpu
 from streamstyle.nets.cost import multiply_adds
 from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.pipeline.sizing import asked_size
 from streamstyle.styles.bundle import load_manifest, network_folder
 from streamstyle.types import StreamInfo
 

@@ -12,24 +12,24 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from streamstyle.build.chain import chain_opener
-from streamstyle.build.latency import deadline_of, ladder_of
-from streamstyle.build.live import figures_of, leaving, live_of, live_state, outlets, served_metrics
-from streamstyle.build.model import Model
-from streamstyle.build.network import Chosen, choose, first_choice
-from streamstyle.build.outlook import slow_film
-from streamstyle.build.outputs import check_outputs, open_sinks, outputs_of, refuse_overlap
-from streamstyle.build.summary import summarise
-from streamstyle.build.watch import Watch, source_opener, watched
 from streamstyle.config import RunConfig
 from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.run_controller import RunController
 from streamstyle.engines.request import SizeOpener
 from streamstyle.flow import Flow, Inlet, Stop, SwitchedSource, interruption
-from streamstyle.job import Job, Progress, RunSummary
 from streamstyle.media.letterbox import Fitted
 from streamstyle.media.open import grouped, open_source
 from streamstyle.media.pair import PaintedEngine, PaintedPair
+from streamstyle.pipeline.chain import chain_opener
+from streamstyle.pipeline.job import Job, Progress, RunSummary
+from streamstyle.pipeline.latency import deadline_of, ladder_of
+from streamstyle.pipeline.live import figures_of, leaving, live_of, live_state, outlets, served_metrics
+from streamstyle.pipeline.model import Model
+from streamstyle.pipeline.network import Chosen, choose, first_choice
+from streamstyle.pipeline.outlook import slow_film
+from streamstyle.pipeline.outputs import check_outputs, open_sinks, outputs_of, refuse_overlap
+from streamstyle.pipeline.summary import summarise
+from streamstyle.pipeline.watch import Watch, source_opener, watched
 from streamstyle.types import Frame, Source, StreamInfo
 
 
@@ -123,7 +123,7 @@ def _run(
         process = FreezeFrame(Fitted(watched(chain.process, watch), info.width, info.height))
         control = None
         if isinstance(source, SwitchedSource):
-            from streamstyle.build.control import controlled
+            from streamstyle.pipeline.control import controlled
 
             control = controlled(job, config, model, source, info, chain, process, notify, watch)
         sinks = open_sinks(job, info, config, notify)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from streamstyle.build.model import AUTO, Model, able_networks, load_model
-from streamstyle.build.sizing import asked_size, open_alone
 from streamstyle.config import RunConfig
 from streamstyle.engines.pace import EnginePace, PaceCache, measured
 from streamstyle.errors import EngineError
-from streamstyle.job import NetworkChoice
+from streamstyle.pipeline.job import NetworkChoice
+from streamstyle.pipeline.model import AUTO, Model, able_networks, load_model
+from streamstyle.pipeline.sizing import asked_size, open_alone
 from streamstyle.styles.bundle import Manifest, installed_networks
 from streamstyle.styles.imported import asked_model
 from streamstyle.styles.library import model_names

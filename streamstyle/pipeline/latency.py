@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from streamstyle.build.chain import ProcessingChain
 from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Flow
-from streamstyle.latency import DegradationStep, Ladder, parse_latency
+from streamstyle.pipeline.chain import ProcessingChain
+from streamstyle.pipeline.ladder import DegradationStep, Ladder, parse_latency
 from streamstyle.temporal.sparse_detector import SparseDetector
 from streamstyle.types import Engine, StreamInfo
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
 from streamstyle.files import check_writable
-from streamstyle.job import Job
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import check_sink, is_file, open_sink
 from streamstyle.media.paths import exists, is_standard_output
+from streamstyle.pipeline.job import Job
 from streamstyle.types import Sink, StreamInfo
 from streamstyle.urls import masked
 

@@ -6,14 +6,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from streamstyle.build.conditions import ema_decay_of, region_opener
-from streamstyle.build.live_engine import open_live_engine, quality_levels
-from streamstyle.build.model import Model
-from streamstyle.build.process import Process
-from streamstyle.build.repair import Repair, RepairStage
-from streamstyle.build.sizing import check_sizes, open_for_run
-from streamstyle.build.timed_repair import ApartObserver, Stopwatch, TimedDetector, TimedRepair
-from streamstyle.build.watch import Observers, Watch
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.control.swappable_detector import SwappableDetector
@@ -23,7 +15,15 @@ from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import AnomalyReport
-from streamstyle.job import Job
+from streamstyle.pipeline.conditions import ema_decay_of, region_opener
+from streamstyle.pipeline.job import Job
+from streamstyle.pipeline.live_engine import open_live_engine, quality_levels
+from streamstyle.pipeline.model import Model
+from streamstyle.pipeline.process import Process
+from streamstyle.pipeline.repair import Repair, RepairStage
+from streamstyle.pipeline.sizing import check_sizes, open_for_run
+from streamstyle.pipeline.timed_repair import ApartObserver, Stopwatch, TimedDetector, TimedRepair
+from streamstyle.pipeline.watch import Observers, Watch
 from streamstyle.telemetry import AnomalyEvent, EventLog, StageTimer
 from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from streamstyle.build.chain import ProcessingChain
-from streamstyle.build.network import Chosen
 from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.flow import Flow, FlowStatus
-from streamstyle.job import Job, RunSummary
-from streamstyle.latency import Ladder
 from streamstyle.page import write_page
+from streamstyle.pipeline.chain import ProcessingChain
+from streamstyle.pipeline.job import Job, RunSummary
+from streamstyle.pipeline.ladder import Ladder
+from streamstyle.pipeline.network import Chosen
 from streamstyle.telemetry import StageTimer
 from streamstyle.types import Sink, Source, StreamInfo
 from streamstyle.urls import masked
