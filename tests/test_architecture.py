@@ -43,7 +43,8 @@ ONLY_IN = {
     "threading": {"flow"},
     "queue": {"flow"},
     "multiprocessing": set(),
-    "av": {"media"},
+    "av": {"media", "web"},  # web: the frames of WebRTC
+    "aiortc": {"web"},
     "zmq": {"media"},
     "pyvirtualcam": {"media"},
     "openvino": {"engines"},

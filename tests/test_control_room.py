@@ -35,7 +35,7 @@ from streamstyle.pipeline import serve as build_serve
 from streamstyle.pipeline.model import Model
 from streamstyle.pipeline.serve import Serving, control_room
 from streamstyle.types import Frame, InferenceFuture, Kind, Picture, StyleCondition
-from streamstyle.web.app import ControlRoom, application
+from streamstyle.web.app import KINDS, ControlRoom, application
 from streamstyle.web.guard import Access, AccessGuard
 from streamstyle.web.openapi import document
 from streamstyle.web.pages import POLICY, open_paths
@@ -105,7 +105,7 @@ def served(folder: Path, *sinks: str, source: str | None = "camera:", **settings
     policy = Policy(sources=["camera:", "other:"], sinks=sinks)
     room = control_room(Serving(config, source, sinks, folder / "captures", policy), lambda _: None)
     listener = listening("127.0.0.1", 0)
-    access = Access(int(listener.getsockname()[1]), TOKEN, open=open_paths())
+    access = Access(int(listener.getsockname()[1]), TOKEN, open=open_paths(), kinds=KINDS)
     with WebServer(listener, AccessGuard(application(room), access, POLICY)) as server:
         yield Room(room, server.port)
         room.close()

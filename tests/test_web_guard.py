@@ -26,7 +26,7 @@ from streamstyle.config import RunConfig
 from streamstyle.control.requests import AddSink, Set, Switch
 from streamstyle.errors import ConfigError
 from streamstyle.web import server as web_server
-from streamstyle.web.app import PICTURES, UPLOADS, ControlRoom, application
+from streamstyle.web.app import KINDS, UPLOADS, ControlRoom, application
 from streamstyle.web.guard import LARGEST_BODY, LARGEST_UPLOAD, Access, AccessGuard
 from streamstyle.web.pages import POLICY, open_paths
 from streamstyle.web.pictures import PictureFeed
@@ -36,6 +36,7 @@ from streamstyle.web.server import MOST_CONNECTIONS, WebServer, listening, parse
 from streamstyle.web.service import Service
 from streamstyle.web.training import Training, decoded
 from streamstyle.web.wall import StyleWall
+from streamstyle.web.webrtc import IncomingPictures
 
 TOKEN = "the-right-word-of-this-server"
 Answer = tuple[int, dict[str, str], bytes]
@@ -56,6 +57,7 @@ def room() -> ControlRoom:
         wall=wall,
         policy=Policy(sources=["film.mp4"]),
         training=Training(),
+        incoming=IncomingPictures(),
         sources=list,
         styles=lambda: [
             {"name": "<script>alert(1)</script>", "title": "</title>", "artist": "", "own": True}
@@ -74,7 +76,7 @@ def served() -> Iterator[tuple[int, AccessGuard]]:
         TOKEN,
         open=open_paths(),
         uploads=UPLOADS,
-        kinds=dict.fromkeys(UPLOADS, PICTURES),
+        kinds=KINDS,
     )
     guard = AccessGuard(application(one), access, POLICY)
     with WebServer(listener, guard) as server:

@@ -88,7 +88,7 @@ def _folder(path: Path | None) -> Path | None:
 def _server(arguments: argparse.Namespace, room: Any) -> tuple[Any, str]:
     """The server, and the address of its page. Raises ConfigError."""
     from streamstyle.errors import ConfigError
-    from streamstyle.web.app import PICTURES, UPLOADS, application
+    from streamstyle.web.app import KINDS, UPLOADS, application
     from streamstyle.web.guard import LOOPBACK, Access, AccessGuard
     from streamstyle.web.pages import POLICY, open_paths
     from streamstyle.web.server import WebServer, listening, parse_address
@@ -121,7 +121,7 @@ def _server(arguments: argparse.Namespace, room: Any) -> tuple[Any, str]:
         reachable=reachable,
         open=open_paths(),
         uploads=UPLOADS,
-        kinds=dict.fromkeys(UPLOADS, PICTURES),
+        kinds=KINDS,
     )
     server = WebServer(listener, AccessGuard(application(room), access, POLICY))
     return (

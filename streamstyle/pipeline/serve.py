@@ -37,6 +37,7 @@ from streamstyle.web.record import FindingsRecord
 from streamstyle.web.service import Service
 from streamstyle.web.training import Training
 from streamstyle.web.wall import HEIGHT, WIDTH, Painter, StyleWall
+from streamstyle.web.webrtc import BROWSER, BrowserSource, IncomingPictures
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class Serving:
 
 def control_room(serving: Serving, notify: Callable[[str], None]) -> ControlRoom:
     """Ready to be served; nothing runs yet. notify: hears what runs have to say."""
-    feed, record = PictureFeed(), FindingsRecord(words)
-    watch = Watch(record, feed.around, feed, _open_in_time)
+    feed, record, incoming = PictureFeed(), FindingsRecord(words), IncomingPictures()
+    watch = Watch(record, feed.around, feed, partial(_open_in_time, incoming))
 
     def start_run(
         source: str,
@@ -90,13 +91,16 @@ def control_room(serving: Serving, notify: Callable[[str], None]) -> ControlRoom
         wall=wall,
         policy=serving.policy,
         training=Training(),
+        incoming=incoming,
         sources=partial(_sources, serving),
         styles=lambda: _styles(service.config),
         save_preset=partial(_save_preset, service),
     )
 
 
-def _open_in_time(url: str, config: RunConfig) -> Source:
+def _open_in_time(incoming: IncomingPictures, url: str, config: RunConfig) -> Source:
+    if url == BROWSER:
+        return BrowserSource(incoming)
     return PacedSource(partial(opened, url, config))
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import msgspec
@@ -31,15 +32,20 @@ from streamstyle.web.service import Service
 from streamstyle.web.training import Training
 from streamstyle.web.viewer import Viewer
 from streamstyle.web.wall import StyleWall
+from streamstyle.web.webrtc import IncomingPictures, PeerConnections
+from streamstyle.web.whip import KINDS as SDP_KINDS
+from streamstyle.web.whip import Signalling
 
 UPLOADS = ("/api/train",)
-PICTURES = ("image/jpeg", "image/png", "image/webp")
+KINDS = {**dict.fromkeys(UPLOADS, ("image/jpeg", "image/png", "image/webp")), **SDP_KINDS}
+"""Media types of bodies that are not JSON, by path."""
 
 
 @dataclass(frozen=True)
 class ControlRoom:
     """All that the page shows and moves. sources, styles: JSON values for its lists. save_preset: keeps
-    settings, source and outputs under a name; where. training: None where this installation cannot train."""
+    settings, source and outputs under a name; where. training: None where this installation cannot train.
+    incoming: what browsers send."""
 
     service: Service
     feed: PictureFeed
@@ -47,6 +53,7 @@ class ControlRoom:
     wall: StyleWall
     policy: Policy
     training: Training | None
+    incoming: IncomingPictures
     sources: Callable[[], list[dict[str, Any]]]
     styles: Callable[[], list[dict[str, Any]]]
     save_preset: Callable[[str, RunConfig], str]
@@ -57,6 +64,7 @@ class ControlRoom:
         told = self.record.told_after(seen.get("told", 0))
         seen |= {"point": point, "told": max((one["number"] for one in told), default=seen.get("told", 0))}
         thumbnails: list[list[str]] = []
+        webrtc = find_spec("aiortc") is not None
         if wall:
             version = self.wall.version
             thumbnails = [[name, _base64(data)] for name, data in self.wall.after(seen.get("wall", 0))]
@@ -67,7 +75,7 @@ class ControlRoom:
             "events": told,
             "thumbnails": thumbnails,
             "wall": self.wall.to_json(),
-            "allows": {"any": self.policy.anything, "training": self.training is not None},
+            "allows": {"any": self.policy.anything, "training": self.training is not None, "webrtc": webrtc},
             "training": None if self.training is None else self.training.to_json(),
         }
 
@@ -113,6 +121,8 @@ class ControlRoom:
 def application(room: ControlRoom, more: list[BaseRoute] | None = None) -> Starlette:
     """Routes alone: `AccessGuard` stands before them. more: of other rooms."""
 
+    peers = PeerConnections(room.incoming, room.feed)
+
     async def live(connection: WebSocket) -> None:
         await Viewer(connection, room.feed, room).serve()
 
@@ -134,6 +144,7 @@ def application(room: ControlRoom, more: list[BaseRoute] | None = None) -> Starl
             Route("/api/sources", partial(listed, room.sources)),
             Route("/api/styles", partial(listed, room.styles)),
             Route("/api/train", partial(_train, room), methods=["POST"]),
+            *Signalling(room.service, peers).routes,
             Route("/api/{verb}", partial(_ask, room), methods=["POST"]),
             *picture_routes(room.feed),
             WebSocketRoute("/live", live),

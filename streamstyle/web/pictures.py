@@ -41,9 +41,11 @@ _FULL_HEAT = 0.125  # excess in luma that is shown at full strength
 
 @dataclass(frozen=True)
 class Shot:
-    """One frame, encoded. facts: JSON values about it. parts: JPEG files by what was wanted."""
+    """One frame, encoded. facts: JSON values about it. picture: as it left. parts: JPEG files by what was
+    wanted."""
 
     facts: Mapping[str, Any]
+    picture: Picture
     parts: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -107,7 +109,7 @@ class PictureFeed:
             return
         wanted = frozenset().union(*(wish.wants for wish in wishes))
         parts = {name: self._encoded(name, frame) for name in wanted - {HEAT}}
-        shot = Shot(self._facts(frame, heat=HEAT in wanted), parts)
+        shot = Shot(self._facts(frame, heat=HEAT in wanted), frame.pixels, parts)
         self._counts["pictures"] += 1
         for wish in wishes:
             with contextlib.suppress(RuntimeError):  # the server has ended

@@ -1,4 +1,5 @@
 // The control room: everything put together.
+import { Camera } from "./camera.js";
 import { Charts } from "./charts.js";
 import { ask, Connection, upload } from "./connection.js";
 import { Controls } from "./controls.js";
@@ -18,9 +19,10 @@ const EMPTY = {
   running: ["Waiting for a picture", "The source sends nothing just now."],
 };
 
+const camera = new Camera(), returned = $("returned");
 const connection = new Connection(), stage = new Stage(), styles = new Styles();
 const controls = new Controls(stage), outputs = new Outputs(), charts = new Charts(), events = new Events();
-let here = false, state = "", recording = null, trained = "idle";
+let allows = {}, here = false, state = "", recording = null, trained = "idle";
 
 connection.onpicture = async (facts, parts, done) => {
   await stage.show(facts, parts);
@@ -38,7 +40,8 @@ connection.onstate = on => {
   }
 };
 connection.onnews = news => {
-  const { status, allows } = news, { run } = status;
+  const { status } = news, { run } = status;
+  allows = news.allows;
   state = status.state;
   outputs.show(status, allows);
   controls.show(status.settings);
@@ -98,9 +101,21 @@ function toggles(id, act) {
     const on = !pressed($(id));
     press($(id), on);
     act(on);
-    connection.wish({ wants: stage.wants });
+    showReturned();
   });
 }
+
+// The camera's own connection brings the painting back; the wipe and the heat map are drawn on pictures.
+function showReturned() {
+  returned.hidden = !(camera.plays && !stage.comparing && !stage.heat);
+  connection.wish({ wants: stage.wants });
+}
+
+camera.onchanged = showReturned;
+outputs.onbrowser = async () => {
+  if (!allows.webrtc) throw new Error("The camera of a browser needs aiortc where streamstyle runs: pip install 'streamstyle[webrtc]'");
+  await camera.play(returned);
+};
 
 toggles("compare", on => stage.compare(on));
 toggles("heat", on => { stage.heat = on; });

@@ -2,6 +2,11 @@
 
 const WARM = [255, 112, 16];
 
+// Percent of a side; what is near the edge of the picture is meant to reach it.
+function snapped(share) {
+  return share < 3 ? 0 : share > 97 ? 100 : share;
+}
+
 export class Stage {
   onregion = () => {};
   #canvas = document.getElementById("picture");
@@ -106,8 +111,8 @@ export class Stage {
     event.preventDefault();
     const frame = this.#stage.getBoundingClientRect();
     const at = e => [
-      Math.min(100, Math.max(0, 100 * (e.clientX - frame.left) / frame.width)),
-      Math.min(100, Math.max(0, 100 * (e.clientY - frame.top) / frame.height)),
+      snapped(100 * (e.clientX - frame.left) / frame.width),
+      snapped(100 * (e.clientY - frame.top) / frame.height),
     ];
     const [x0, y0] = at(event);
     const box = e => {

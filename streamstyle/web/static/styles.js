@@ -7,6 +7,7 @@ export class Styles {
   #tiles = new Map();
   #order = [];
   #style = "";
+  #asked = null; // what is on its way
   #mixing = null;
 
   constructor() {
@@ -49,7 +50,7 @@ export class Styles {
   }
 
   step(by) {
-    const now = this.#order.indexOf(mixed(this.#style)[0]?.name);
+    const now = this.#order.indexOf(this.#first);
     this.choose(this.#order[(now + by + this.#order.length) % this.#order.length]);
   }
 
@@ -58,7 +59,7 @@ export class Styles {
   }
 
   choose(name) {
-    const first = mixed(this.#style)[0]?.name;
+    const first = this.#first;
     if (pressed($("mix-mode")) && first && first !== name) {
       press($("mix-mode"), false);
       return this.mix(first, name);
@@ -80,8 +81,14 @@ export class Styles {
   }
 
   async #ask(style, fade = Number($("fade").value)) {
+    this.#asked = style;
     const answer = await tried(() => ask("set", { style, fade }));
+    if (this.#asked === style) this.#asked = null;
     if (answer) this.style = answer.settings.style;
+  }
+
+  get #first() {
+    return mixed(this.#asked ?? this.#style)[0]?.name;
   }
 
   #title(name) {

@@ -1,0 +1,212 @@
+"""WebRTC: a browser's camera or any WHIP sender as the source, the painting to a browser or any WHEP player.
+
+aiortc is an extra, and imported where a connection is asked for. No server on the internet is asked: both
+sides must reach each other, as on one machine or in one network they do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from streamstyle.errors import ConfigError, SourceError
+from streamstyle.flow import Cancelled, Channel
+from streamstyle.types import Frame, MediaReport, Picture, StreamInfo
+from streamstyle.web.pictures import PictureFeed
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack, RTCPeerConnection
+
+BROWSER = "browser:"
+"""The source that browsers and WHIP senders send to."""
+
+MISSING = "WebRTC needs aiortc: pip install 'streamstyle[webrtc]'"
+MOST_PEERS = 8
+PATIENCE = 10.0
+"""Seconds until the first picture must have come."""
+
+_CLOCK = 90_000
+
+
+class IncomingPictures:
+    """The pictures of whoever sends, the newest two; outlives connections."""
+
+    def __init__(self) -> None:
+        self._channel: Channel[tuple[Picture, float]] | None = None
+
+    def put(self, picture: Picture) -> None:
+        """A picture has come; dropped where no run reads."""
+        channel = self._channel
+        if channel is not None:
+            with contextlib.suppress(Cancelled):
+                channel.put((picture, time.monotonic()))
+
+    def opened(self) -> Channel[tuple[Picture, float]]:
+        """What comes from now on, for one reader."""
+        self._channel = Channel(2, "latest")
+        return self._channel
+
+
+class BrowserSource:
+    """Implements `Source` by what browsers send. Goes on from one connection to the next; nothing comes
+    between them."""
+
+    def __init__(self, incoming: IncomingPictures) -> None:
+        self._incoming = incoming
+        self._channel: Channel[tuple[Picture, float]] | None = None
+        self._first: tuple[Picture, float] | None = None
+        self._frames = 0
+
+    @property
+    def info(self) -> StreamInfo:
+        """See `streamstyle.types.Source`."""
+        if self._first is None:
+            raise SourceError("the source is not open: enter its `with` block first")
+        height, width = self._first[0].shape[:2]
+        return StreamInfo(
+            url=BROWSER,
+            width=width,
+            height=height,
+            rate=Fraction(30),
+            time_base=Fraction(1, _CLOCK),
+            frames=0,
+            sample_aspect_ratio=Fraction(1),
+            matrix="bt601",
+            audio_streams=0,
+            live=True,
+        )
+
+    def __enter__(self) -> Self:
+        self._channel = self._incoming.opened()
+        if not self._channel.wait_ready(PATIENCE):
+            raise SourceError(
+                f"no picture came from a browser within {PATIENCE:g} s: press 'Use this camera' on the page"
+            )
+        self._first = next(iter(self._channel), None)
+        if self._first is None:
+            raise SourceError("the source was closed before its first picture")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.interrupt()
+
+    def __iter__(self) -> Iterator[Frame]:
+        assert self._channel is not None
+        assert self._first is not None
+        yield self._frame(*self._first)
+        with contextlib.suppress(Cancelled):
+            for picture, captured_at in self._channel:
+                yield self._frame(picture, captured_at)
+
+    def interrupt(self) -> None:
+        """See `streamstyle.types.Interruptible`."""
+        if self._channel is not None:
+            self._channel.cancel()
+
+    def report(self) -> MediaReport:
+        """Counters so far."""
+        return MediaReport({"frames": self._frames})
+
+    def _frame(self, picture: Picture, captured_at: float) -> Frame:
+        assert self._first is not None
+        pts = round((captured_at - self._first[1]) * _CLOCK)
+        self._frames += 1
+        return Frame(picture, self._frames - 1, pts, Fraction(1, _CLOCK), 0, captured_at)
+
+
+class PeerConnections:
+    """All WebRTC connections of one server; called on the server's loop."""
+
+    def __init__(self, incoming: IncomingPictures, feed: PictureFeed) -> None:
+        self._incoming, self._feed = incoming, feed
+        self._peers: dict[str, RTCPeerConnection] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def answer(self, offer: str, *, sends: bool, receives: bool) -> tuple[str, str]:
+        """Take an offer (SDP): its connection's name, and the answer. sends: does the other side send
+        pictures? receives: does it get the painting? Raises ConfigError."""
+        try:
+            from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+        except ImportError as error:
+            raise ConfigError(MISSING) from error
+        if len(self._peers) >= MOST_PEERS:
+            raise ConfigError(f"there are {MOST_PEERS} connections already: close one")
+        peer, name = RTCPeerConnection(RTCConfiguration(iceServers=[])), secrets.token_urlsafe(12)
+        self._peers[name] = peer
+        self._watch(peer, name, sends=sends)
+        try:
+            await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            if not any(one.kind == "video" for one in peer.getTransceivers()):
+                raise ValueError("no video")
+            if receives:
+                peer.addTrack(_painted_track(self._feed))
+            await peer.setLocalDescription(await peer.createAnswer())
+        except Exception as error:  # whatever a library makes of nonsense
+            await self.close(name)
+            raise ConfigError("that is no offer of a WebRTC connection with video") from error
+        return name, peer.localDescription.sdp
+
+    async def close(self, name: str) -> bool:
+        """End a connection; was there one?"""
+        peer = self._peers.pop(name, None)
+        if peer is not None:
+            await peer.close()
+        return peer is not None
+
+    async def close_all(self) -> None:
+        """End all connections."""
+        for name in list(self._peers):
+            await self.close(name)
+
+    def _watch(self, peer: RTCPeerConnection, name: str, *, sends: bool) -> None:
+        @peer.on("connectionstatechange")
+        async def changed() -> None:
+            if peer.connectionState in {"failed", "closed", "disconnected"}:
+                await self.close(name)
+
+        @peer.on("track")
+        def came(track: MediaStreamTrack) -> None:
+            if sends and track.kind == "video":
+                task = asyncio.ensure_future(self._take(track))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, track: MediaStreamTrack) -> None:
+        from aiortc.mediastreams import MediaStreamError
+
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame: Any = await track.recv()
+                self._incoming.put(frame.to_ndarray(format="rgb24"))
+
+
+def _painted_track(feed: PictureFeed) -> Any:
+    """A track of what leaves, each frame when it does."""
+    from aiortc import VideoStreamTrack
+    from av import VideoFrame
+
+    class PaintedTrack(VideoStreamTrack):
+        def __init__(self, shown: Callable[[], Any]) -> None:
+            super().__init__()
+            self._shown, self._since = shown, time.monotonic()
+
+        async def recv(self) -> Any:
+            shot = await self._shown()
+            height, width = (side // 2 * 2 for side in shot.picture.shape[:2])  # halved for colours
+            frame = VideoFrame.from_ndarray(shot.picture[:height, :width].copy(), format="rgb24")
+            frame.pts = round((time.monotonic() - self._since) * _CLOCK)
+            frame.time_base = Fraction(1, _CLOCK)
+            return frame
+
+    return PaintedTrack(lambda: feed.next(frozenset()))
