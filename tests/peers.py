@@ -192,4 +192,5 @@ def _needs(present: bool, what: str) -> pytest.MarkDecorator:
 needs_ffmpeg = _needs(shutil.which("ffmpeg") is not None, "ffmpeg")
 needs_nginx = _needs(NGINX_RTMP.exists() and Path("/usr/sbin/nginx").exists(), "nginx with its RTMP module")
 needs_xvfb = _needs(shutil.which("Xvfb") is not None, "Xvfb")
+needs_chromium = _needs(Path("/usr/bin/chromium").exists(), "Chromium")
 needs_gstreamer = _needs(has_gstreamer(), "GStreamer's RTSP server")

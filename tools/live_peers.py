@@ -23,6 +23,7 @@ PACKAGES = {
     "gstreamer1.0-plugins-good": "RTP, Matroska",
     "gstreamer1.0-plugins-ugly": "H.264",
     "xvfb": "a screen without a monitor",
+    "chromium": "the browser of the control room's tests",
 }
 
 
