@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -16,74 +17,278 @@ C = TypeVar("C")
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """One `streamstyle run`.
+class Option:
+    """Description of a setting for the command line, for control requests and for the user guide."""
 
-    style: NAME or NAME:0.7,OTHER:0.3. strength: 0 (original) .. 1. engine: auto, tensorrt, cuda, openvino or
-    torch. precision: of tensorrt and cuda, fp16, bf16 or (cuda) fp32; auto is fp16. network: lite or full,
-    the bundled networks, or auto for the richest that keeps the source's frame rate on this machine (see
-    `streamstyle.pipeline.network`). size: WxH to paint at, inside which frames are fitted, or auto for the
-    largest that keeps the source's rate; None is the frames' own. tile: WxH of the tiles to paint in; None
-    paints frames whole where they fit into memory. every: paint one of so many frames and carry it on along
-    the motion. turn: more or less of a style's groups, texture=1.4,colour=0.8 (see
-    `streamstyle.explain.adjust`). colour: 0 is the painting's colours, 1 the film's own, in the painting's
-    light; between them a mix. region: where another style holds (see `streamstyle.regions.spec`), None for
-    nowhere. region_style: the style there, as `style`. region_feather: width in pixels of the passage between
-    the two. correct: off (neither detect nor correct) or repair. flash_guard: limit flashes of the input too;
-    those that painting adds are limited wherever frames are repaired. consistency: 0 repairs what is flagged;
-    up to 1 every frame is steadied as well, for styles that flicker everywhere. overlay: draw what was found
-    and done over the frames (see `streamstyle.explain.overlay`). queue: frames that each channel holds.
-    codec: of films that are written; None leaves it to the container. quality: the codec's constant quality,
-    0 (best) .. 51, or 63 of av1 and vp9; preset: how much work for how small a file, by the codec's own
-    names; pixel_format: FFmpeg's name; None leaves them to the codec. decoder: of films: cpu, cuda for
-    NVIDIA's NVDEC, or auto for the CPU where that does not open. deinterlace: of films and live sources whose
-    frames say that they are interlaced: auto makes one picture of each, field two, off leaves them as they
-    are. rate: pictures a second of numbered pictures and folders; None is 25. background: RRGGBB, what
-    transparent films are laid over. encoder: of films and streams: cpu, a graphics chip's nvenc, qsv or amf,
-    or auto for the first that opens. live: take a film on a web server for a live source too, at its pace. Of
-    live sources: source_timeout: seconds without anything after which a stream is lost and tried again.
-    live_queue: frames that wait before each stage, of which the oldest is dropped. stand_in_after: frame
-    times without a frame before the last one is repeated. slate_after: seconds of repeating before a slate is
-    shown instead. latency: 100ms: how old a frame may get before something gives way (see
-    `streamstyle.pipeline.ladder`). metrics: 127.0.0.1:PORT, where Prometheus reads the run's figures. source,
-    sinks: what runs where the command line names none. """
-
-    style: str = "starry-night"
-    strength: float = 1.0
-    engine: str = "auto"
-    precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
-    network: str = "auto"
-    size: str | None = None
-    tile: str | None = None
-    every: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
-    turn: str | None = None
-    colour: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
-    region: str | None = None
-    region_style: str = "original"
-    region_feather: Annotated[float, msgspec.Meta(ge=0, le=512)] = 32.0
-    correct: Literal["off", "repair"] = "repair"
-    flash_guard: bool = False
-    consistency: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
-    overlay: bool = False
-    queue: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
-    codec: Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None = None
-    quality: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
-    preset: str | None = None
-    pixel_format: str | None = None
-    decoder: Literal["cpu", "cuda", "auto"] = "cpu"
-    deinterlace: Literal["auto", "off", "field"] = "auto"
-    rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] | None = None
-    background: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{6}$")] = "000000"
-    encoder: Literal["cpu", "nvenc", "qsv", "amf", "auto"] = "cpu"
+    help: str
+    """Meaning of the setting; the default is added to it."""
+    metavar: str = ""
+    """Form of the value on the command line; a flag has none."""
+    more: str = ""
+    """Link from the user guide to a longer explanation."""
+    flag: bool = True
+    """True if `run` has an option of this name; otherwise it is set by --set or a config file."""
     live: bool = False
-    source_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
-    live_queue: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
-    stand_in_after: Annotated[float, msgspec.Meta(ge=1.1, le=100)] = 2.2
-    slate_after: Annotated[float, msgspec.Meta(ge=0)] = 3.0
-    latency: str | None = None
-    metrics: str | None = None
-    source: str | None = None
-    sinks: tuple[str, ...] = ()
+    """True if it may change while a run goes on."""
+
+
+_Text: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+_Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Settings of one `streamstyle run`. Each setting is described here once, by its `Option`."""
+
+    style: Annotated[
+        _Text,
+        Option(
+            "a style, or a mix by shares: NAME:0.7,OTHER:0.3. A name of `styles list`, `original`, or a path "
+            "to a style file",
+            "NAME",
+            "#a-style-of-your-own",
+            live=True,
+        ),
+    ] = "starry-night"
+    strength: Annotated[_Share, Option("1 is the full style, 0 the original", "0..1", live=True)] = 1.0
+    turn: Annotated[
+        _Text | None,
+        Option(
+            "more or less of a style's texture, contrast or colour: factors of 0 to 3",
+            "GROUP=F,...",
+            "#turning-a-style",
+            live=True,
+        ),
+    ] = None
+    colour: Annotated[
+        _Share,
+        Option(
+            "whose colours: `style` or 0, the painting's; `keep` or 1, the film's own in the painting's "
+            "light; a number between mixes them",
+            "style|keep|0..1",
+            live=True,
+        ),
+    ] = 0.0
+    region: Annotated[
+        _Text | None,
+        Option(
+            "part of the frame in another style: rect:x,y,w,h, file:MASK, chroma:RRGGBB[,tolerance] or "
+            "onnx:MODEL[,class]; lengths in pixels or percent",
+            "SPEC",
+            "#regions",
+            live=True,
+        ),
+    ] = None
+    region_style: Annotated[_Text, Option("style, or mix, of the region", "NAME", live=True)] = "original"
+    region_feather: Annotated[
+        Annotated[float, msgspec.Meta(ge=0, le=512)],
+        Option("width in pixels of the region's soft edge; 0 is a hard edge", "PX", live=True),
+    ] = 32.0
+    network: Annotated[
+        str,
+        Option(
+            "`auto`, the best that keeps the source's frame rate on this machine; `full`, the best; or "
+            "`lite`, the fastest",
+            "auto|lite|full",
+            "#the-network",
+        ),
+    ] = "auto"
+    engine: Annotated[
+        str,
+        Option(
+            "`auto`, the first of the others that this machine has",
+            "auto|tensorrt|cuda|openvino|torch",
+            "engines.md",
+        ),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp16", "bf16", "fp32"],
+        Option("arithmetic of tensorrt and cuda; auto is fp16", "fp16|bf16|fp32", "engines.md", flag=False),
+    ] = "auto"
+    size: Annotated[
+        str | None,
+        Option(
+            "paint smaller and keep the frame's edges; `auto` is the largest size that keeps the source's "
+            "rate (default: the frame's own size)",
+            "WxH|auto",
+            "#painting-smaller",
+        ),
+    ] = None
+    tile: Annotated[
+        str | None,
+        Option(
+            "paint in tiles (default: only if memory is short)",
+            "WxH",
+            "sizes.md#--tile-frames-that-do-not-fit-into-memory",
+        ),
+    ] = None
+    every: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=8)],
+        Option(
+            "paint one frame of N and propagate it along the motion, 1 to 8", "N", "#painting-fewer-frames"
+        ),
+    ] = 1
+    correct: Annotated[
+        Literal["off", "repair"],
+        Option("`repair` detects and repairs anomalies, `off` does neither", "repair|off", live=True),
+    ] = "repair"
+    consistency: Annotated[
+        _Share,
+        Option(
+            "smooth every frame, for styles that flicker everywhere; 0 repairs flagged frames only",
+            "0..1",
+            "temporal.md#stabilise",
+            live=True,
+        ),
+    ] = 0.0
+    flash_guard: Annotated[
+        bool, Option("limit flashes of the source as well", more="temporal.md#flashes", live=True)
+    ] = False
+    overlay: Annotated[bool, Option("draw findings and repairs over the film", more="#the-overlay")] = False
+    codec: Annotated[
+        Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None,
+        Option("codec of films (default: the container's)", "h264|hevc|av1|vp9|prores|ffv1", "#codecs"),
+    ] = None
+    quality: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=63)] | None,
+        Option(
+            "constant quality of the codec: 0 is best, and biggest (default: the codec's)", "N", "#codecs"
+        ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        Option("the codec's trade-off between work and file size, such as veryfast", "NAME", "#codecs"),
+    ] = None
+    pixel_format: Annotated[
+        str | None, Option("FFmpeg's name, such as yuv420p10le for 10 bit", "NAME", "#codecs")
+    ] = None
+    encoder: Annotated[
+        Literal["cpu", "nvenc", "qsv", "amf", "auto"],
+        Option(
+            "encoder of films and streams: the CPU, a graphics chip, or the first that opens",
+            "cpu|nvenc|qsv|amf|auto",
+            "#codecs-of-a-graphics-chip",
+        ),
+    ] = "cpu"
+    decoder: Annotated[
+        Literal["cpu", "cuda", "auto"],
+        Option(
+            "decoder of films: the CPU, NVIDIA's NVDEC, or NVDEC if it opens",
+            "cpu|cuda|auto",
+            "#codecs-of-a-graphics-chip",
+        ),
+    ] = "cpu"
+    deinterlace: Annotated[
+        Literal["auto", "off", "field"],
+        Option(
+            "interlaced frames: one picture of each, two pictures (`field`), or unchanged",
+            "auto|field|off",
+            "#what-happens-to-odd-inputs",
+        ),
+    ] = "auto"
+    rate: Annotated[
+        Annotated[float, msgspec.Meta(gt=0, le=1000)] | None,
+        Option("pictures per second of numbered pictures and folders (default: 25)", "FPS"),
+    ] = None
+    background: Annotated[
+        Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{6}$")],
+        Option("colour behind transparent films", "RRGGBB"),
+    ] = "000000"
+    live: Annotated[
+        bool,
+        Option(
+            "play a film on a web server at its pace, as a stream", more="sources.md#films-on-a-web-server"
+        ),
+    ] = False
+    latency: Annotated[
+        str | None,
+        Option("live sources: age of frames from which the run degrades", "100ms", "live.md#--latency-100ms"),
+    ] = None
+    metrics: Annotated[
+        str | None,
+        Option("serve figures for Prometheus at /metrics", "127.0.0.1:PORT", "live.md#what-is-measured"),
+    ] = None
+    queue: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=256)],
+        Option("frames that each channel of a film holds", "N", flag=False),
+    ] = 8
+    live_queue: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=8)],
+        Option("live sources: frames that wait before each stage", "N", "live.md#channels", flag=False),
+    ] = 2
+    source_timeout: Annotated[
+        Annotated[float, msgspec.Meta(ge=0.1, le=600)],
+        Option(
+            "live sources: seconds without data after which a stream is lost and opened again",
+            "S",
+            "sources.md#time-outs-and-coming-back",
+            flag=False,
+        ),
+    ] = 5.0
+    stand_in_after: Annotated[
+        Annotated[float, msgspec.Meta(ge=1.1, le=100)],
+        Option(
+            "live sources: frame times without a frame after which the last one is repeated",
+            "N",
+            "live.md#fillers-the-output-goes-on",
+            flag=False,
+        ),
+    ] = 2.2
+    slate_after: Annotated[
+        Annotated[float, msgspec.Meta(ge=0)],
+        Option("live sources: seconds of repeating after which a slate is shown", "S", flag=False),
+    ] = 3.0
+    source: Annotated[str | None, Option("the source, if the command line names none", flag=False)] = None
+    sinks: Annotated[tuple[str, ...], Option("the outputs, if the command line names none", flag=False)] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting with everything that is said of it."""
+
+    name: str
+    kind: Any
+    """Its type, with limits, as msgspec takes it."""
+    default: Any
+    option: Option
+
+    @property
+    def is_flag(self) -> bool:
+        """True for a setting that is on or off."""
+        return self.kind is bool
+
+    @property
+    def number(self) -> type[int] | type[float] | None:
+        """The type of a numeric setting; None for others."""
+        plain = {kind for kind in _parts(self.kind) if kind in (int, float)}
+        return plain.pop() if plain else None
+
+    @property
+    def optional(self) -> Any:
+        """Its type, or None."""
+        return self.kind if type(None) in get_args(self.kind) else self.kind | None
+
+
+@cache
+def settings(kind: type = RunConfig) -> dict[str, Setting]:
+    """All settings of a config class by name, in its order."""
+    defaults = {each.name: each.default for each in fields(kind)}
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        base, *notes = get_args(hint)
+        (option,) = (note for note in notes if isinstance(note, Option))
+        limits = [note for note in notes if note is not option]
+        found[name] = Setting(name, Annotated[base, *limits] if limits else base, defaults[name], option)
+    return found
+
+
+LIVE = tuple(name for name, setting in settings().items() if setting.option.live)
+"""Names of the settings that may change while a run goes on."""
+
+
+def _parts(kind: Any) -> list[Any]:
+    """A type and the types inside it."""
+    return [kind, *(part for inner in get_args(kind) for part in _parts(inner))]
 
 
 def load_config(kind: type[C], path: Path | None, assignments: Iterable[str]) -> C:

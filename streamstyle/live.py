@@ -103,25 +103,12 @@ class Session:
             while not self._run.ready:  # the error in the block comes first
                 time.sleep(_LOOK_AGAIN)
 
-    def set(
-        self,
-        *,
-        style: str | None = None,
-        strength: float | None = None,
-        turn: str | None = None,
-        colour: float | None = None,
-        consistency: float | None = None,
-        region: str | None = None,
-        region_style: str | None = None,
-        region_feather: float | None = None,
-        correct: str | None = None,
-        flash_guard: bool | None = None,
-        fade: float = 0.0,
-    ) -> Answer:
-        """Paint otherwise; None leaves a setting as it is, "none" takes a turn or a region away. fade:
-        seconds of the frames' time to go over to other codes. Returns the status."""
-        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
-        return self._ask(parse({"do": "set", **given}))
+    def set(self, *, fade: float = 0.0, **settings: Any) -> Answer:
+        """Change settings, those of `streamstyle.config.LIVE` by name. None leaves a setting as it is, "none"
+        removes a turn or a region. fade: seconds of the frames' time for a fade to other codes. Returns the
+        status."""
+        given = {name: value for name, value in settings.items() if value is not None}
+        return self._ask(parse({"do": "set", "fade": fade, **given}))
 
     def switch(self, source: str, timeout: float = 15.0) -> Answer:
         """Read another source; returns the status once its first frame has come, within `timeout` seconds."""

@@ -6,11 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamstyle.config import RunConfig, load_config
+from streamstyle.cli.control import request_of
+from streamstyle.cli.main import build_parser
+from streamstyle.cli.settings import assignments, table
+from streamstyle.config import LIVE, RunConfig, load_config, settings
 from streamstyle.errors import ConfigError
 from streamstyle.train.options import BaseTraining
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+GUIDE = Path(__file__).parents[1] / "docs" / "user-guide.md"
 
 
 def test_defaults_then_file_then_assignments(tmp_path: Path) -> None:
@@ -75,3 +79,31 @@ def test_any_assignment_is_a_config_or_a_clear_error(text: str) -> None:
 def test_every_preset_is_valid(path: Path) -> None:
     kind = BaseTraining if path.name == "train.yaml" else RunConfig
     assert load_config(kind, path, [])
+
+
+def test_the_user_guide_has_the_table_of_settings() -> None:
+    assert table() in GUIDE.read_text(encoding="utf-8"), "python3 -m streamstyle.cli.settings prints it"
+
+
+@pytest.mark.parametrize("name", [name for name, each in settings().items() if each.option.flag])
+def test_every_option_of_a_setting_reaches_the_config(name: str) -> None:
+    setting = settings()[name]
+    texts = {"codec": "av1", "background": "ff0000", "correct": "off", "deinterlace": "field"}
+    text = texts.get(name, "1" if setting.number else "auto")
+    given = ["--" + name.replace("_", "-"), *([] if setting.is_flag else [text])]
+    parsed = build_parser().parse_args(["run", "in.mp4", "out.mp4", *given])
+    config = load_config(RunConfig, None, assignments(parsed))
+    expected = setting.number(text) if setting.number else text
+    assert getattr(config, name) == (setting.is_flag or expected)
+    assert {n for n in settings() if getattr(config, n) != getattr(RunConfig(), n)} <= {name}
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_live_setting_can_be_requested_within_its_limits(name: str) -> None:
+    setting = settings()[name]
+    value = setting.default if setting.default is not None else "x"
+    text = str(value).lower() if setting.is_flag else str(value)
+    assert getattr(request_of("set", [f"{name}={text}"]), name) == value
+    if setting.number:
+        with pytest.raises(ConfigError, match=f"at {name}"):
+            request_of("set", [f"{name}=-1"])

@@ -8,9 +8,11 @@ import sys
 from typing import Any
 
 from streamstyle.cli.numbers import COLOURS, positive_float
+from streamstyle.config import LIVE, settings
 from streamstyle.errors import ConfigError, SinkError
 
-_NUMBERS = frozenset({"strength", "colour", "consistency", "region_feather", "fade", "timeout"})
+_OWN_NUMBERS = ("fade", "timeout")
+"""Numbers of requests that are no settings."""
 
 
 def add_command(commands: Any) -> None:
@@ -18,10 +20,9 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "control",
         help="change a run while it runs",
-        description="Asks a run that was started with --control ENDPOINT. VERB: set style= strength= turn= "
-        "colour= consistency= region= region_style= region_feather= correct= flash_guard= fade=SECONDS, "
-        "switch SOURCE, add-sink SINK, remove-sink NAME, pause, resume, snapshot, record [NAME], "
-        "stop-recording, status.",
+        description="Changes a run that was started with --control ENDPOINT. VERB: set NAME=VALUE ... "
+        f"fade=SECONDS ({', '.join(LIVE)}), switch SOURCE, add-sink SINK, remove-sink NAME, pause, resume, "
+        "snapshot, record [NAME], stop-recording, status.",
     )
     parser.add_argument("endpoint", metavar="ENDPOINT", help="zmq+ipc://PATH or zmq+tcp://127.0.0.1:PORT")
     parser.add_argument("verb", metavar="VERB")
@@ -73,11 +74,14 @@ def request_of(verb: str, values: list[str]) -> Any:
 
 
 def _value(name: str, text: str) -> str | float | bool:
-    if name == "flash_guard":
+    setting = settings().get(name)
+    if setting is not None and setting.is_flag:
         if text not in {"true", "false"}:
             raise ConfigError(f"{name} wants true or false, not '{text}'")
         return text == "true"
-    return _number(name, text) if name in _NUMBERS else text
+    if name in _OWN_NUMBERS or (setting is not None and setting.number is not None):
+        return _number(name, text)
+    return text
 
 
 def _number(name: str, text: str) -> float:

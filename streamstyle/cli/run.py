@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from streamstyle.cli.numbers import colour_share, positive_float, positive_int
+from streamstyle.cli.numbers import positive_float, positive_int
+from streamstyle.cli.settings import add_settings, assignments
 
 if TYPE_CHECKING:
     from streamstyle.flow import Stop
@@ -43,42 +44,17 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="(default: what --config names)")
     parser.add_argument("sinks", metavar="SINK", nargs="*", help="(default: what --config names)")
-    parser.add_argument("--style", metavar="NAME", help="NAME, or a mix: NAME:0.7,OTHER:0.3")
-    parser.add_argument("--strength", type=float, metavar="0..1", help="0 is the original, 1 the full style")
+    add_settings(parser)
+    parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write one line per flagged frame")
     parser.add_argument(
-        "--region",
-        metavar="SPEC",
-        help="paint a part otherwise: rect:x,y,w,h, file:MASK, chroma:RRGGBB[,tolerance] or "
-        "onnx:MODEL[,class]; lengths in pixels or percent",
-    )
-    parser.add_argument("--turn", metavar="GROUP=F,...", help="texture, contrast, colour: less or more, 0..3")
-    parser.add_argument(
-        "--colour",
-        "--color",
-        type=colour_share,
-        metavar="style|keep|0..1",
-        help="whose colours: the painting's (the default), the film's own, or a mix",
-    )
-    parser.add_argument("--region-style", metavar="NAME", help="the style there (default: original)")
-    parser.add_argument("--region-feather", type=float, metavar="PX", help="width of its soft edge")
-    _add_engine_options(parser)
-    parser.add_argument("--correct", metavar="MODE", help="off, or repair (the default)")
-    parser.add_argument(
-        "--consistency",
-        type=float,
-        metavar="0..1",
-        help="steady every frame, where everything flickers; 0, the default, repairs what is flagged",
+        "--report", type=Path, metavar="PAGE.html", help="write a page on findings and repairs"
     )
     parser.add_argument(
-        "--flash-guard", action="store_true", default=None, help="hold back flashes of the source as well"
+        "--control",
+        metavar="URL",
+        help="zmq+ipc://PATH: change the run while it runs, see `streamstyle control`",
     )
-    parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
-    parser.add_argument("--report", type=Path, metavar="PAGE.html", help="what was found, why, what was done")
-    parser.add_argument(
-        "--overlay", action="store_true", default=None, help="draw over the film what is found and repaired"
-    )
-    _add_media_options(parser)
-    _add_live_options(parser)
+    parser.add_argument("--captures", type=Path, metavar="FOLDER", help="for snapshots and recordings")
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
@@ -87,84 +63,13 @@ def add_command(commands: Any) -> None:
     parser.set_defaults(command=command)
 
 
-def _add_media_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--decoder", metavar="NAME", help="of films: cpu (the default), cuda or auto")
-    parser.add_argument(
-        "--deinterlace",
-        metavar="HOW",
-        help="of interlaced films: auto (the default, a picture per frame), field (one per field) or off",
-    )
-    parser.add_argument(
-        "--rate", type=positive_float, metavar="FPS", help="of numbered pictures and folders (default: 25)"
-    )
-    parser.add_argument("--background", metavar="RRGGBB", help="what transparent films are laid over")
-    parser.add_argument("--encoder", metavar="NAME", help="cpu (the default), nvenc, qsv, amf or auto")
-    parser.add_argument("--codec", metavar="NAME", help="of films: h264, hevc, av1, vp9, prores or ffv1")
-    parser.add_argument("--quality", type=int, metavar="N", help="of the codec: 0 is best, and biggest")
-    parser.add_argument("--preset", metavar="NAME", help="of the codec, as veryfast; prores: hq, 4444 ...")
-    parser.add_argument("--pixel-format", metavar="NAME", help="as yuv420p10le, for 10 bit")
-    parser.add_argument(
-        "--live",
-        action="store_true",
-        default=None,
-        help="play a film on a web server at its pace, as a stream",
-    )
-
-
-def _add_engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--engine", metavar="NAME", help="auto, tensorrt, cuda, openvino or torch")
-    parser.add_argument("--network", metavar="NAME", help="auto (the default), lite or full")
-    parser.add_argument(
-        "--size",
-        metavar="WxH|auto",
-        help="paint smaller and keep the frame's edges; auto: at the film's pace",
-    )
-    parser.add_argument(
-        "--tile", metavar="WxH", help="paint in tiles, as is done by itself where memory is short"
-    )
-    parser.add_argument(
-        "--every",
-        type=positive_int,
-        metavar="N",
-        help="paint every Nth frame, carry it along the motion between",
-    )
-
-
-def _add_live_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--control",
-        metavar="URL",
-        help="zmq+ipc://PATH: change the run while it runs, see `streamstyle control`",
-    )
-    parser.add_argument("--captures", type=Path, metavar="FOLDER", help="for snapshots and recordings")
-    parser.add_argument(
-        "--latency",
-        metavar="100ms",
-        help="of live sources: how old frames may get before something gives way",
-    )
-    parser.add_argument(
-        "--metrics", metavar="127.0.0.1:PORT", help="serve figures for Prometheus at /metrics"
-    )
-
-
 def command(arguments: argparse.Namespace) -> int:
     """Run the job and print its summary."""
     from streamstyle.config import RunConfig, load_config
     from streamstyle.pipeline.job import Job
     from streamstyle.pipeline.run import run_job
 
-    # The named options are shorthands of settings; json.dumps makes any text a YAML scalar.
-    named = (
-        *("style", "strength", "turn", "colour", "region", "region_style", "region_feather"),
-        *("engine", "network", "size", "every", "tile", "correct", "flash_guard", "overlay"),
-        *("consistency", "decoder", "deinterlace", "background", "encoder", "latency", "metrics", "live"),
-        *("codec", "quality", "preset", "pixel_format", "rate"),
-    )
-    given = [(name, getattr(arguments, name)) for name in named]
-    shorthands = [
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given if value is not None
-    ]
-    config = load_config(RunConfig, arguments.config, [*arguments.set, *shorthands])
+    config = load_config(RunConfig, arguments.config, [*arguments.set, *assignments(arguments)])
     job = Job(
         _named(arguments.source or config.source, "a SOURCE"),
         _named(tuple(arguments.sinks) or config.sinks, "a SINK"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from streamstyle.config import LIVE, settings
 from streamstyle.errors import ConfigError, nearest
 
 VERSION = 1
@@ -23,21 +24,27 @@ class _Request(msgspec.Struct, tag_field="do", frozen=True, forbid_unknown_field
     pass
 
 
-class Set(_Request, tag="set", frozen=True):
-    """Change settings from the next frame on. Fields that are None stay as they are; the others are those of
-    `RunConfig`, where region and turn may be "none". fade: seconds of the fade from the old codes to the
-    new."""
+if TYPE_CHECKING:
 
-    style: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-    strength: Annotated[float, Meta(ge=0, le=1)] | None = None
-    turn: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-    colour: Annotated[float, Meta(ge=0, le=1)] | None = None
-    consistency: Annotated[float, Meta(ge=0, le=1)] | None = None
-    region: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-    region_style: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-    region_feather: Annotated[float, Meta(ge=0, le=512)] | None = None
-    correct: Literal["off", "repair"] | None = None
-    flash_guard: bool | None = None
+    class _Settings(_Request, frozen=True):
+        """A field for each of `LIVE`; None leaves a setting as it is."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    _Settings = msgspec.defstruct(
+        "_Settings",
+        [(name, settings()[name].optional, None) for name in LIVE],
+        bases=(_Request,),
+        frozen=True,
+        kw_only=True,
+    )
+
+
+class Set(_Settings, tag="set", frozen=True, kw_only=True):
+    """Change settings from the next frame on. It has a field for each of `LIVE`; None leaves a setting as it
+    is, and "none" removes a region or a turn. fade: seconds of the fade from the old codes to the new."""
+
     fade: Annotated[float, Meta(ge=0, le=600)] = 0.0
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from streamstyle.config import RunConfig
+from streamstyle.config import LIVE, RunConfig
 from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.recorder import Recorder, free_name
 from streamstyle.control.requests import (
@@ -30,9 +30,6 @@ from streamstyle.files import write_picture
 from streamstyle.flow import Lock
 
 Answer: TypeAlias = dict[str, Any]
-
-_REGIONAL = ("region", "region_style", "region_feather")
-_JUDGED = ("correct", "flash_guard")
 
 
 @dataclass(frozen=True)
@@ -164,16 +161,8 @@ class RunController:
         config, handles = self._config, self._handles
         recording = None if handles.recorder is None else handles.recorder.path
         return {
-            "style": config.style,
-            "strength": config.strength,
-            "turn": config.turn,
-            "colour": config.colour,
-            "consistency": config.consistency,
-            "region": config.region,
+            **{name: getattr(config, name) for name in LIVE},
             "region_style": config.region_style if config.region else None,
-            "region_feather": config.region_feather,
-            "correct": config.correct,
-            "flash_guard": config.flash_guard,
             "fading": handles.scheduler.fading,
             "source": self._source,
             "paused": handles.freeze_frame.held,
@@ -183,11 +172,10 @@ class RunController:
 
 
 def changed(config: RunConfig, request: Set) -> RunConfig:
-    """The settings after the request; "none" takes a turn or a region away, with the style in it."""
-    names = ("style", "strength", "turn", "colour", "consistency", *_REGIONAL, *_JUDGED)
-    given = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
+    """The settings after the request; "none" removes a turn, or a region with its style."""
+    given = {name: getattr(request, name) for name in LIVE if getattr(request, name) is not None}
     if not given:
-        raise ConfigError(f"nothing is to be set: name one of {', '.join(names)}")
+        raise ConfigError(f"nothing is to be set: name one of {', '.join(LIVE)}")
     for name in ("region", "turn"):
         if given.get(name) == NONE:
             given[name] = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from streamstyle.config import RunConfig
+from streamstyle.config import LIVE, RunConfig
 from streamstyle.control.requests import AddSink, RemoveSink, Request, Set, Status, Switch
 from streamstyle.control.run_controller import Answer, RunController, changed
 from streamstyle.errors import ConfigError, StreamStyleError
@@ -164,13 +164,11 @@ class Service:
         """How things stand, in JSON values."""
         run, controller, config = self._run, self._controller, self.config
         running = None if controller is None else _answered(controller)
-        settings = ("style", "strength", "turn", "colour", "consistency", "region", "region_style")
-        more = ("region_feather", "correct", "flash_guard")
         return {
             "state": _state(run),
             "why": None if run is None or run.going else run.why,
             "source": None if self.source is None else masked(self.source),
-            "settings": {name: getattr(config, name) for name in (*settings, *more)},
+            "settings": {name: getattr(config, name) for name in LIVE},
             "outputs": [self._output(output, running) for output in list(self._outputs.values())],
             "said": [{"at": round(at, 3), "sentence": said} for at, said in list(self._said)],
             "run": running,
