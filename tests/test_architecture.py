@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -25,7 +29,6 @@ ALLOWED = {
     "client": {"types", "errors", "media"},
     "temporal": {"types", "errors"},
     "nets": {"types", "errors"},
-    "bench": {"types", "errors", "pipeline", "page", "media", "metrics", "temporal", "explain"},
     "styles": {"types", "errors", "files"},
     "engines": {"types", "errors", "nets"},
     "flow": {"types", "errors", "telemetry"},
@@ -36,7 +39,7 @@ ALLOWED = {
         *("media", "nets", "temporal", "metrics", "styles"),
     },
 }
-ANYTHING = {"pipeline", "cli", "live", "__main__", "__init__"}
+ANYTHING = {"bench", "pipeline", "cli", "live", "__main__", "__init__"}
 
 # library -> the only rooms that may import it
 ONLY_IN = {
@@ -50,9 +53,9 @@ ONLY_IN = {
     "openvino": {"engines"},
     "tensorrt": {"engines"},
     "torch_tensorrt": {"engines"},
-    "onnx": {"engines"},
-    "onnxruntime": {"engines"},
-    "torch": {"nets", "engines", "train", "metrics", "explain"},
+    "onnx": {"bench", "engines"},
+    "onnxruntime": {"bench", "engines"},
+    "torch": {"bench", "nets", "engines", "train", "metrics", "explain"},
     "pickle": set(),
     "asyncio": {"web"},
     "starlette": {"web"},
@@ -66,7 +69,7 @@ def room_of(path: Path) -> str:
 
 def imported_modules(path: Path) -> list[str]:
     modules = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -97,11 +100,118 @@ def test_opencv_comes_before_pyav(path: Path) -> None:
         assert modules.index("cv2") < modules.index("av")
 
 
-def test_functions_and_files_stay_short() -> None:
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 60
+MOST_PARAMETERS = 8
+MOST_ATTRIBUTES = 12
+
+# What is over a limit still, and by how much. Numbers may only fall, and what is within the limits goes.
+LONG_FUNCTIONS = {"pipeline/chain.py:chain_opener": 61, "pipeline/run.py:_run": 64}
+MANY_PARAMETERS = {
+    "engines/device.py:__init__": 9,
+    "explain/explanation.py:explain": 9,
+    "media/wire.py:_header": 11,
+    "pipeline/control.py:controlled": 9,
+    "pipeline/run.py:_run": 9,
+    "pipeline/run.py:run_job": 9,
+    "pipeline/summary.py:summarise": 11,
+}
+MANY_ATTRIBUTES = {
+    "engines/device.py:DeviceEngine": 19,
+    "flow/filler.py:Timeline": 14,
+    "flow/run.py:Flow": 16,
+    "media/av_sink.py:_Output": 14,
+    "media/av_source.py:FileSource": 17,
+    "media/live_source.py:LiveSource": 18,
+    "media/net/sender.py:Sender": 17,
+    "media/zmq_sink.py:ZmqSink": 18,
+    "media/zmq_subscription.py:Subscription": 14,
+    "nets/generator.py:Generator": 14,
+    "nets/transformer.py:TransformerNet": 16,
+    "temporal/detector.py:ResidualDetector": 16,
+    "temporal/residual.py:Correspondence": 13,
+}
+SAME_NAMES = {"Stop": 2}
+
+Definition: TypeAlias = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def definitions(*kinds: type[Definition]) -> Iterator[tuple[str, Definition]]:
+    """Every definition of the package, by "room/file.py:name"."""
     for path in SOURCES:
-        text = path.read_text(encoding="utf-8")
-        assert text.count("\n") <= 400, f"{path} is longer than 400 lines"
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                assert node.end_lineno is not None
-                assert node.end_lineno - node.lineno < 66, f"{path}:{node.lineno} {node.name} is too long"
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, kinds):
+                yield f"{path.relative_to(PACKAGE).as_posix()}:{node.name}", node
+
+
+def lines_of(function: Definition) -> int:
+    assert function.end_lineno is not None
+    return function.end_lineno - function.lineno + 1
+
+
+def parameters_of(function: Definition) -> int:
+    assert not isinstance(function, ast.ClassDef)
+    given = function.args
+    every = (*given.posonlyargs, *given.args, *given.kwonlyargs)
+    return sum(argument.arg not in {"self", "cls"} for argument in every)
+
+
+def attributes_of(class_: Definition) -> int:
+    """How many attributes the methods set; 0 of classes of data."""
+    assert isinstance(class_, ast.ClassDef)
+    outside = ast.dump(ast.Module([*class_.decorator_list, *class_.bases], []))  # type: ignore[list-item]
+    if "dataclass" in outside or "Struct" in outside:
+        return 0
+    written = (node for node in ast.walk(class_) if isinstance(node, ast.Attribute))
+    return len(
+        {
+            node.attr
+            for node in written
+            if isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "self"
+        }
+    )
+
+
+def over(found: dict[str, int], limit: int) -> dict[str, int]:
+    return {name: count for name, count in found.items() if count > limit}
+
+
+def test_files_stay_short() -> None:
+    for path in SOURCES:
+        assert path.read_text(encoding="utf-8").count("\n") <= MOST_LINES_OF_A_FILE, path
+
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def test_functions_stay_short() -> None:
+    found: dict[str, int] = {}
+    for name, node in definitions(*FUNCTIONS):
+        found[name] = max(lines_of(node), found.get(name, 0))
+    assert over(found, MOST_LINES_OF_A_FUNCTION) == LONG_FUNCTIONS
+
+
+def test_functions_take_few_parameters() -> None:
+    found: dict[str, int] = {}
+    for name, node in definitions(*FUNCTIONS):
+        if not name.startswith("train/"):  # a training step does take a batch, a motion, weights ...
+            found[name] = max(parameters_of(node), found.get(name, 0))
+    assert over(found, MOST_PARAMETERS) == MANY_PARAMETERS
+
+
+def test_classes_of_behaviour_have_few_attributes() -> None:
+    found = {name: attributes_of(node) for name, node in definitions(ast.ClassDef)}
+    assert over(found, MOST_ATTRIBUTES) == MANY_ATTRIBUTES
+
+
+def test_no_two_classes_have_one_name() -> None:
+    names = (node.name for _, node in definitions(ast.ClassDef) if not node.name.startswith("_"))
+    found: dict[str, int] = Counter(names)
+    assert over(found, 1) == SAME_NAMES

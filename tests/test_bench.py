@@ -21,6 +21,7 @@ from streamstyle.bench import baselines
 from streamstyle.bench.ablations import ABLATIONS
 from streamstyle.bench.exact import exact_method, warp_errors
 from streamstyle.bench.figures import EVERY_FILM, UNSIGNED, figures
+from streamstyle.bench.films import tasks_of
 from streamstyle.bench.flashes import NewFlashes, failing, new_flashes
 from streamstyle.bench.ghosts import Uncovered, estimated_motion, ghost_leak
 from streamstyle.bench.goals import GOALS, Goal, Line, judged
@@ -51,7 +52,6 @@ from streamstyle.bench.statistics import (
     rising_edges,
 )
 from streamstyle.bench.subjects import Painter, Subject
-from streamstyle.cli.bench_films import tasks_of
 from streamstyle.cli.main import main
 from streamstyle.metrics.repaired_share import repaired_share
 from streamstyle.types import Kind

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamstyle.bench.baseline_engines import open_baseline_engine
+from streamstyle.bench.rounds import measured
 from streamstyle.bench.sized import sized_film
 from streamstyle.bench.speed import Round, Task, bound, figures, growth, linear
 from streamstyle.bench.speed_report import table
-from streamstyle.cli.bench_rounds import measured
 from streamstyle.cli.main import main
-from streamstyle.engines.peers import open_peer
 from streamstyle.errors import EngineError
 from streamstyle.media.open import open_source
 from streamstyle.nets.layout import GeneratorConfig
@@ -84,7 +84,7 @@ def test_peers_paint_what_torch_paints() -> None:
     picture = rng.integers(0, 256, (40, 60, 3), np.uint8)
     condition = StyleCondition(rng.normal(size=(2, SMALL.layout.size)).astype(np.float32))
     painted = [
-        open_peer(name, SMALL.to_json(), given, 40, 60).start(picture, condition).result()
+        open_baseline_engine(name, SMALL.to_json(), given, 40, 60).start(picture, condition).result()
         for name in ("torch", "onnxruntime")
     ]
     assert painted[0].shape == picture.shape
@@ -92,7 +92,7 @@ def test_peers_paint_what_torch_paints() -> None:
 
 
 def test_the_classic_network_paints_a_frame_of_any_size() -> None:
-    peer = open_peer("classic", {}, {}, 45, 61)
+    peer = open_baseline_engine("classic", {}, {}, 45, 61)
     painted = peer.start(
         np.zeros((45, 61, 3), np.uint8), StyleCondition(np.zeros((2, 0), np.float32))
     ).result()
@@ -102,7 +102,7 @@ def test_the_classic_network_paints_a_frame_of_any_size() -> None:
 def test_without_a_compiler_the_peer_says_which_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(EngineError, match="no-such-compiler, which is missing: apt install"):
-        open_peer("inductor", SMALL.to_json(), weights(), 64, 64)
+        open_baseline_engine("inductor", SMALL.to_json(), weights(), 64, 64)
 
 
 def test_a_peer_that_cannot_be_had_is_left_out_with_its_reason(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def measure(
     clip: Path, bundle: StyleBundle, styles: list[str], frames: int, consistency: float
 ) -> dict[str, dict[str, float]]:
     """Figures of one clip by style."""
-    from streamstyle.cli.bench_films import read_film, steadied
+    from streamstyle.bench.films import read_film, steadied
     from streamstyle.engines.open import NetworkOpener, open_engine, paint_all
     from streamstyle.engines.request import EngineRequest, NetworkWeights
     from streamstyle.metrics.comparison import Comparison

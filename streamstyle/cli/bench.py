@@ -14,7 +14,7 @@ from streamstyle.cli import bench_speed, bench_zmq
 from streamstyle.cli.numbers import positive_int
 
 if TYPE_CHECKING:
-    from streamstyle.cli.bench_films import Done, FilmTask
+    from streamstyle.bench.films import Done, FilmTask
 
 STYLES = ("starry-night", "great-wave", "udnie", "composition-vii")
 _MOST_JOBS = 4  # each takes about 1.5 GB
@@ -57,9 +57,9 @@ def command(arguments: argparse.Namespace) -> int:
     """Measure, print, write."""
     from streamstyle.bench import report, report_page
     from streamstyle.bench.figures import figures
+    from streamstyle.bench.films import RENDERED, check, tasks_of
     from streamstyle.bench.goals import judged
     from streamstyle.bench.pool import processors
-    from streamstyle.cli.bench_films import RENDERED, check, tasks_of
     from streamstyle.page import write_page
 
     check(arguments.clips, arguments.styles, arguments.frames)
@@ -91,8 +91,8 @@ _GOAL_KEYS = ("goal", "must", "stretch", "measured", "verdict")
 
 def _measured(tasks: Sequence[FilmTask], jobs: int) -> list[Done]:
     """Run all, telling on stderr how far it is; the results in the order of the tasks."""
+    from streamstyle.bench.films import run
     from streamstyle.bench.pool import each
-    from streamstyle.cli.bench_films import run
 
     found: dict[FilmTask, Done] = {}
     begun = time.monotonic()

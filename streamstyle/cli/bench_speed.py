@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from streamstyle.cli.numbers import positive_int
 
 if TYPE_CHECKING:
+    from streamstyle.bench.rounds import MeasuredTask
     from streamstyle.bench.speed import Task
-    from streamstyle.cli.bench_rounds import MeasuredTask
 
 Size = tuple[int, int]
 SIZES: tuple[Size, ...] = ((640, 360), (960, 540), (1280, 720), (1920, 1080))
@@ -96,9 +96,9 @@ def _size(text: str) -> Size:
 
 def bench_engine(arguments: argparse.Namespace) -> int:
     """Measure, print."""
+    from streamstyle.bench.baseline_engines import PEERS
     from streamstyle.bench.speed import figures, linear
     from streamstyle.bench.speed_report import engine_report
-    from streamstyle.engines.peers import PEERS
 
     _check(arguments)
     peers = PEERS if arguments.peers is None else arguments.peers
@@ -268,7 +268,7 @@ def _task(arguments: argparse.Namespace, what: str, clip: str, frames: int, **op
 def _measured(
     tasks: Mapping[str, Task], rounds: int, where: str
 ) -> tuple[dict[str, MeasuredTask], dict[str, str]]:
-    from streamstyle.cli.bench_rounds import measured
+    from streamstyle.bench.rounds import measured
 
     return measured(tasks, rounds, _teller(where))
 
@@ -282,8 +282,8 @@ def _teller(where: str) -> Callable[[str], None]:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raises ConfigError, SourceError, ModelError for what cannot be measured, before the work."""
+    from streamstyle.bench.baseline_engines import PEERS
     from streamstyle.config import RunConfig
-    from streamstyle.engines.peers import PEERS
     from streamstyle.errors import ConfigError, nearest
     from streamstyle.media.open import open_source
     from streamstyle.pipeline.model import load_model

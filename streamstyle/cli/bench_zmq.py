@@ -133,7 +133,7 @@ def _frames() -> list[Frame]:
 @contextmanager
 def _subscriber(role: str, address: str) -> Iterator[Subscriber]:
     child = subprocess.Popen(
-        [sys.executable, "-m", "streamstyle.cli.bench_zmq_child", role, address], stdout=subprocess.PIPE
+        [sys.executable, "-m", "streamstyle.bench.zmq_child", role, address], stdout=subprocess.PIPE
     )
     try:
         yield child

@@ -1,6 +1,6 @@
 """A process that measures one thing, round by round: memory, threads and libraries are its alone.
 
-`python -m streamstyle.cli.bench_child TASK` with a `Task` as JSON. Each line on stdin asks for a round;
+`python -m streamstyle.bench.speed_child TASK` with a `Task` as JSON. Each line on stdin asks for a round;
 stdout answers in JSON lines: `Ready` or `Failure` first, then a `Round` each time.
 """
 
@@ -21,11 +21,11 @@ from typing import Any, BinaryIO, Literal
 import cv2
 import msgspec
 
+from streamstyle.bench.baseline_engines import open_baseline_engine
 from streamstyle.bench.speed import Failure, Ready, Round, Task
 from streamstyle.config import RunConfig
 from streamstyle.engines.machine import peak_memory, resident_memory
 from streamstyle.engines.open import paint_all
-from streamstyle.engines.peers import open_peer
 from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import StreamStyleError
 from streamstyle.flow import Stop
@@ -102,7 +102,7 @@ def _model(task: Task) -> Model:
     architecture, weights = bundle.manifest.architecture, bundle.weights
     name = task.engine.removeprefix(_PEER)
     codes = model.codes[:, :0] if name == "classic" else model.codes
-    return Model(SizeOpener(partial(open_peer, name, architecture, weights)), codes)
+    return Model(SizeOpener(partial(open_baseline_engine, name, architecture, weights)), codes)
 
 
 def _frames(task: Task, stack: ExitStack, count: int) -> tuple[list[Frame], Any]:

@@ -1,6 +1,6 @@
 """A subscriber of `bench zmq` in a process of its own: writes one byte for each picture that it has.
 
-`python -m streamstyle.cli.bench_zmq_child ours|slow|imagezmq|imagezmq-reply ADDRESS`
+`python -m streamstyle.bench.zmq_child ours|slow|imagezmq|imagezmq-reply ADDRESS`
 """
 
 from __future__ import annotations

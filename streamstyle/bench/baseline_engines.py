@@ -36,7 +36,7 @@ Network = Callable[[Inputs], NDArray[np.uint8]]
 _ONNX_OPSET = 18
 
 
-class PeerEngine:
+class BaselineEngine:
     """Implements `Engine`: runs each frame to its end in `start`, on all processors."""
 
     def __init__(self, name: str, network: Network, code_size: int, height: int, width: int) -> None:
@@ -62,7 +62,7 @@ class PeerEngine:
         """Nothing to free before the garbage collector does."""
 
 
-def open_peer(
+def open_baseline_engine(
     name: str,
     architecture: Mapping[str, Any],
     weights: Mapping[str, NDArray[np.generic]],
@@ -76,7 +76,7 @@ def open_peer(
     if name not in PEERS:
         raise ConfigError(f"unknown peer '{name}'{nearest(name, PEERS)}; known are {', '.join(PEERS)}")
     if name == "classic":
-        return PeerEngine("classic network, torch eager", _classic(), 0, height, width)
+        return BaselineEngine("classic network, torch eager", _classic(), 0, height, width)
     import torch
 
     # Channels last and with folded kernels: the form in which torch and its compilers are fastest.
@@ -89,7 +89,7 @@ def open_peer(
             run = PEERS[name](network, _example(size, config))
         except (RuntimeError, OSError) as error:
             raise EngineError(f"{name} cannot compile the network: {str(error).splitlines()[0]}") from error
-    return PeerEngine(name, run, config.layout.size, height, width)
+    return BaselineEngine(name, run, config.layout.size, height, width)
 
 
 def _example(size: tuple[int, int], config: GeneratorConfig) -> tuple[Any, ...]:

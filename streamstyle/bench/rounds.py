@@ -24,12 +24,12 @@ class BenchError(StreamStyleError):
 
 
 class Child:
-    """A running `streamstyle.cli.bench_child`; a context manager."""
+    """A running `streamstyle.bench.speed_child`; a context manager."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._errors = TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        command = [sys.executable, "-m", "streamstyle.cli.bench_child", msgspec.json.encode(task).decode()]
+        command = [sys.executable, "-m", "streamstyle.bench.speed_child", msgspec.json.encode(task).decode()]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
         )
