@@ -81,7 +81,7 @@ class Session:
             on_progress=lambda _: None,
             clock=time.monotonic,
             notify=self._notify,
-            ready=partial(setattr, self, "_desk"),
+            ready=self._take,
         )
         self._run = Future(work, "session")
         while self._controller is None and not self._run.ready:
@@ -89,6 +89,9 @@ class Session:
         if self._controller is None:
             self._run.result()
         return self
+
+    def _take(self, controller: RunController) -> None:
+        self._controller = controller
 
     def __exit__(
         self,
