@@ -30,17 +30,20 @@ HELD = """
 import os, pathlib, sys, time
 if "streamstyle.pipeline.compile_child" in sys.orig_argv:
     from streamstyle.pipeline import model
-    here, load_model = pathlib.Path(__file__).parent, model.load_model
+    here = pathlib.Path(__file__).parent
 
-    def held(*arguments):
-        (here / "part").write_text(str(os.getpid()))
-        (here / "part").replace(here / "pid")
-        while not (here / "go").exists():
-            time.sleep(0.01)
-        exec((here / "go").read_text())
-        return load_model(*arguments)
+    def held(read):
+        def reads(*arguments):
+            (here / "part").write_text(str(os.getpid()))
+            (here / "part").replace(here / "pid")
+            while not (here / "go").exists():
+                time.sleep(0.01)
+            exec((here / "go").read_text())
+            return read(*arguments)
+        return reads
 
-    model.load_model = held
+    model.bundled_network = held(model.bundled_network)
+    model.imported_opener = held(model.imported_opener)
 """
 
 

@@ -397,18 +397,26 @@ def test_another_source_gets_the_time_out_of_the_run(
     camera: StandInSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[float] = []
+    sources = [camera, StandInSource()]
 
-    def open_other(
-        _url: str, *, timeout: float, decoder: str, live: bool, deinterlace: str, background: str
+    def open_next(
+        _url: str,
+        *,
+        timeout: float,
+        decoder: str,
+        live: bool,
+        deinterlace: str,
+        background: str,
+        rate: float,
     ) -> StandInSource:
         assert (decoder, deinterlace) == ("cpu", "auto")
         asked.append(timeout)
-        return StandInSource()
+        return sources[len(asked) - 1]
 
-    monkeypatch.setattr(build_watch, "open_source", open_other)
+    monkeypatch.setattr(build_watch, "open_source", open_next)
     with session(tmp_path, source_timeout=7.0) as run:
         run.switch("other:")
-    assert asked == [7.0]
+    assert asked == [7.0, 7.0]
     assert camera.closed
 
 

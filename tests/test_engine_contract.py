@@ -514,9 +514,9 @@ def test_a_modulation_that_cannot_be_is_refused(engine_name: str, network: Netwo
 
 
 @pytest.mark.parametrize("ema_decay", [-0.1, 1.1, float("nan")])
-def test_a_hold_out_of_range_is_refused(engine_name: str, network: Network, ema_decay: float) -> None:
+def test_an_ema_decay_out_of_range_is_refused(engine_name: str, network: Network, ema_decay: float) -> None:
     engine = network.open_stateful(engine_name, 64, 64)
-    with pytest.raises(EngineError, match=r"hold must lie in 0\.\.1"):
+    with pytest.raises(EngineError, match=r"ema_decay must lie in 0\.\.1"):
         engine.start(picture(64, 64), replace(still(network.codes[0]), ema_decay=ema_decay))
     engine.close()
 
@@ -573,13 +573,14 @@ seen = []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(("socket.", "os.fork")) else None)
 import numpy as np
 from streamstyle.engines.open import open_engine
+from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import StyleCondition
 generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create()
 weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
 engine = open_engine(EngineRequest(64, 64, NetworkWeights(generator.config.to_json(), weights), "openvino"))
 code = generator.layout.neutral().numpy()
-engine.start(np.zeros((64, 64, 3), np.uint8), StyleCondition(np.stack([code, code])))()
+engine.start(np.zeros((64, 64, 3), np.uint8), StyleCondition(np.stack([code, code]))).result()
 sys.exit(f"phoned home: {seen}" if seen else 0)
 """
 

@@ -170,7 +170,9 @@ def test_a_whole_film_of_any_rate_is_not_called_truncated(
 
 def test_what_is_no_video_is_refused_with_one_clear_sentence(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
-    text.write_text("#EXTM3U\nhttp://127.0.0.1:9/a.ts\n" + "hello world\n" * 50)
+    text.write_text("hello world\n" * 50)
+    playlist = tmp_path / "films.m3u"
+    playlist.write_text("#EXTM3U\nhttp://127.0.0.1:9/a.ts\n")
     empty = tmp_path / "empty.mp4"
     empty.touch()
     song = tmp_path / "song.mka"
@@ -187,6 +189,7 @@ def test_what_is_no_video_is_refused_with_one_clear_sentence(tmp_path: Path) -> 
         (tmp_path / "missing.mp4", "does not exist"),
         (tmp_path, "is a directory"),
         (text, "not a media file"),
+        (playlist, "playlist of whole films"),
         (empty, "is empty"),
         (song, "no video stream"),
         (unfinished, "damaged or cut off"),
