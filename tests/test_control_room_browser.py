@@ -268,7 +268,7 @@ def captures(page: Page, eyes: Eyes, folder: Path) -> None:
 
 
 def stops_and_starts(page: Page, eyes: Eyes) -> None:
-    page.click("text=Stop >> nth=1")
+    page.click("[aria-label='Stop null:']")
     wait_for(lambda: eyes.status()["outputs"][0]["state"] == "stopped", "a stopped output")
     page.click("[aria-label='Start null:']")
     wait_for(lambda: eyes.status()["outputs"][0]["state"] == "running", "a running output")
