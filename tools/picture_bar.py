@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -57,40 +58,50 @@ def bar_figures(
     return {name: float(np.mean(values)) for name, values in figures.items()}
 
 
-def face_frames() -> list[Picture]:
-    """Frames `FACE_FRAMES` of `FACE_CLIPS`, which no network was trained on, at `CLIP_SIZE`."""
+Rectangle = tuple[int, int, int, int]  # left, top, width, height
+
+
+def face_frames() -> list[tuple[Picture, list[Rectangle]]]:
+    """Frames `FACE_FRAMES` of `FACE_CLIPS`, at `CLIP_SIZE` and not trained on, each with its faces."""
     clips = (resized_frames(DATA / "video" / "clips" / clip, FACE_FRAMES.stop) for clip in FACE_CLIPS)
-    return [frame for clip in clips for frame in islice(clip, 0, None, FACE_FRAMES.step)]
+    frames = [frame for clip in clips for frame in islice(clip, 0, None, FACE_FRAMES.step)]
+    return [(frame, find_faces(frame)) for frame in frames]
 
 
-def faces_kept(paint: Callable[[Picture], Picture], frames: Sequence[Picture]) -> float:
+def faces_kept(
+    paint: Callable[[Picture], Picture], frames: Sequence[tuple[Picture, list[Rectangle]]]
+) -> float:
     """Share of the faces found in frames that are found at the same place in their paintings.
 
     By scikit-image's cascade of local binary patterns (Liao et al. 2007), which was made for photos: a
     painting in which it finds a face is a legible one, but not the other way round.
     """
     found = kept = 0
-    for frame in frames:
+    for frame, faces in frames:
         painted = find_faces(paint(frame))
-        faces = find_faces(frame)
         found += len(faces)
         kept += sum(any(_overlap(face, other) > 0.4 for other in painted) for face in faces)
     return kept / found
 
 
-def find_faces(picture: Picture) -> list[tuple[int, int, int, int]]:
-    """Left, top, width and height of each face; needs scikit-image."""
+@functools.cache
+def _face_detector() -> Any:
     from skimage.data import lbp_frontal_face_cascade_filename
     from skimage.feature import Cascade
 
+    return Cascade(lbp_frontal_face_cascade_filename())
+
+
+def find_faces(picture: Picture) -> list[Rectangle]:
+    """Faces of `FACE_SIDES` pixels; needs scikit-image."""
     least, most = FACE_SIDES
-    found = Cascade(lbp_frontal_face_cascade_filename()).detect_multi_scale(
+    found = _face_detector().detect_multi_scale(
         img=picture, scale_factor=1.1, step_ratio=1, min_size=(least, least), max_size=(most, most)
     )
     return [(face["c"], face["r"], face["width"], face["height"]) for face in found]
 
 
-def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
+def _overlap(a: Rectangle, b: Rectangle) -> float:
     """Intersection over union of two rectangles."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
