@@ -170,10 +170,9 @@ def flatness_loss(output: Tensor, content: Tensor) -> Tensor:
         return windows.reshape(*windows.shape[:3], a.shape[1], b.shape[1])
 
     noise = _FLATNESS_NOISE * torch.eye(guide.shape[1], device=output.device)
-    within = covariance(guide, guide) + noise
-    across = covariance(guide, painted)
-    explained = (across * torch.linalg.solve(within, across)).sum(dim=3)
-    variance = covariance(guide, guide).diagonal(dim1=3, dim2=4).mean(dim=3, keepdim=True)
+    within, across = covariance(guide, guide), covariance(guide, painted)
+    explained = (across * torch.linalg.solve(within + noise, across)).sum(dim=3)
+    variance = within.diagonal(dim1=3, dim2=4).mean(dim=3, keepdim=True)
     residual: Tensor = covariance(painted, painted).diagonal(dim1=3, dim2=4) - explained
     return (residual + F.relu(explained - _FLATNESS_GAIN * variance)).mean()
 
