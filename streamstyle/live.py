@@ -33,7 +33,7 @@ from streamstyle.control.run_controller import Answer, RunController
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Future, Stop
 from streamstyle.pipeline.job import Job, RunSummary
-from streamstyle.pipeline.run import run_job
+from streamstyle.pipeline.run_job import run_job
 
 _LOOK_AGAIN = 0.005  # seconds
 

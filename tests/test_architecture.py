@@ -106,20 +106,20 @@ MOST_PARAMETERS = 8
 MOST_ATTRIBUTES = 12
 
 # What is over a limit still, and by how much. Numbers may only fall, and what is within the limits goes.
-LONG_FUNCTIONS = {"pipeline/chain.py:chain_opener": 61, "pipeline/run.py:_run": 64}
+LONG_FUNCTIONS = {"pipeline/chain.py:chain_opener": 61, "pipeline/run_job.py:_run": 64}
 MANY_PARAMETERS = {
     "engines/device.py:__init__": 9,
     "explain/explanation.py:explain": 9,
     "media/wire.py:_header": 11,
-    "pipeline/control.py:controlled": 9,
-    "pipeline/run.py:_run": 9,
-    "pipeline/run.py:run_job": 9,
+    "pipeline/controlled.py:controlled": 9,
+    "pipeline/run_job.py:_run": 9,
+    "pipeline/run_job.py:run_job": 9,
     "pipeline/summary.py:summarise": 11,
 }
 MANY_ATTRIBUTES = {
     "engines/device.py:DeviceEngine": 19,
     "flow/filler.py:Timeline": 14,
-    "flow/run.py:Flow": 16,
+    "flow/flow.py:Flow": 16,
     "media/av_sink.py:_Output": 14,
     "media/av_source.py:FileSource": 17,
     "media/live_source.py:LiveSource": 18,
@@ -132,6 +132,7 @@ MANY_ATTRIBUTES = {
     "temporal/residual.py:Correspondence": 13,
 }
 SAME_NAMES = {"Stop": 2}
+SAME_FILES: dict[str, int] = {}
 
 Definition: TypeAlias = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -215,3 +216,8 @@ def test_no_two_classes_have_one_name() -> None:
     names = (node.name for _, node in definitions(ast.ClassDef) if not node.name.startswith("_"))
     found: dict[str, int] = Counter(names)
     assert over(found, 1) == SAME_NAMES
+
+
+def test_no_two_files_have_one_name() -> None:
+    found: dict[str, int] = Counter(path.name for path in SOURCES if path.name != "__init__.py")
+    assert over(found, 1) == SAME_FILES

@@ -56,7 +56,7 @@ def test_help_needs_no_heavy_import() -> None:
 
 def test_a_run_imports_only_what_its_source_and_sinks_need() -> None:
     watch = (
-        "import sys; import streamstyle.pipeline.run; "
+        "import sys; import streamstyle.pipeline.run_job; "
         "from streamstyle.media.open import open_sink, open_source; "
         "open_sink('null:', open_source('test:?live=1').info)"
     )

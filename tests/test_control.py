@@ -36,7 +36,7 @@ from streamstyle.live import Session
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.zmq_address import make_keys
 from streamstyle.media.zmq_control import ControlClient, ControlSocket, control_address
-from streamstyle.pipeline import control as build_control
+from streamstyle.pipeline import controlled
 from streamstyle.pipeline import network as build_network
 from streamstyle.pipeline import watch as build_watch
 from streamstyle.pipeline.model import Model
@@ -63,7 +63,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> StandInSource:
     source = StandInSource()
     stand_in_sources(monkeypatch, camera=source)
     monkeypatch.setattr(build_network, "load_model", stand_in_model)
-    monkeypatch.setattr(build_control, "load_model", stand_in_model)
+    monkeypatch.setattr(controlled, "load_model", stand_in_model)
     return source
 
 
@@ -314,7 +314,7 @@ def openings(monkeypatch: pytest.MonkeyPatch, of: Callable[[RunConfig], T]) -> l
         return Model(SizeOpener(open_engine), codes_of(config), codes_of)
 
     monkeypatch.setattr(build_network, "load_model", model)
-    monkeypatch.setattr(build_control, "load_model", model)
+    monkeypatch.setattr(controlled, "load_model", model)
     return opened
 
 

@@ -29,11 +29,11 @@ from streamstyle.errors import SinkError
 from streamstyle.media import open as media_open
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.paced_source import PacedSource
-from streamstyle.pipeline import control as build_control
+from streamstyle.pipeline import control_room as room_module
+from streamstyle.pipeline import controlled
 from streamstyle.pipeline import network as build_network
-from streamstyle.pipeline import serve as build_serve
+from streamstyle.pipeline.control_room import Serving, control_room
 from streamstyle.pipeline.model import Model
-from streamstyle.pipeline.serve import Serving, control_room
 from streamstyle.types import Frame, InferenceFuture, Kind, Picture, StyleCondition
 from streamstyle.web.app import KINDS, ControlRoom, application
 from streamstyle.web.guard import Access, AccessGuard
@@ -70,7 +70,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[type[CodeEngine]]:
     def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
         return Model(SizeOpener(lambda _height, _width: kinds[0]()), codes_of(config), codes_of)
 
-    for module in (build_network, build_control, build_serve):
+    for module in (build_network, controlled, room_module):
         monkeypatch.setattr(module, "load_model", model)
     return kinds
 

@@ -10,7 +10,7 @@ import pytest
 
 from streamstyle.engines import cpu_plan
 from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, CpuPlan, candidates, chosen, cpu_precision
-from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.open_engine import open_engine, paint_all
 from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import Engine, StyleCondition

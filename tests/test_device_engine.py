@@ -18,7 +18,7 @@ from streamstyle.engines.cuda_engine import open_cuda
 from streamstyle.engines.device import halved as halved_on_device
 from streamstyle.media.open import open_source
 from streamstyle.pipeline.process import Process
-from streamstyle.pipeline.repair import RepairStage
+from streamstyle.pipeline.repair_stage import RepairStage
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from streamstyle.cli.main import main
 from streamstyle.engines.cache import EngineCache, Recipe, cache_folder
 from streamstyle.engines.imported_engine import TRANSFORMER_CONTRACT, ImportedEngine
-from streamstyle.engines.open import open_engine
+from streamstyle.engines.open_engine import open_engine
 from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import GeneratorConfig

@@ -21,7 +21,7 @@ from streamstyle.engines.cuda_engine import open_cuda
 from streamstyle.engines.gpu import find_gpu
 from streamstyle.engines.imported_engine import TRANSFORMER_CONTRACT, ImportedEngine
 from streamstyle.engines.norm_stats import FrozenRepainter, StatefulEngine, as_stateful, paint_modulated
-from streamstyle.engines.open import ENGINES, open_engine
+from streamstyle.engines.open_engine import ENGINES, open_engine
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.request import EngineRequest, NetworkWeights
@@ -572,7 +572,7 @@ import sys
 seen = []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(("socket.", "os.fork")) else None)
 import numpy as np
-from streamstyle.engines.open import open_engine
+from streamstyle.engines.open_engine import open_engine
 from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import StyleCondition

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from streamstyle.cli.main import main
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.film_colour import FilmColourEngine, FilmColourRepainter, mix_in_colour_
-from streamstyle.pipeline.repair import restyled
+from streamstyle.pipeline.repair_stage import restyled
 from streamstyle.types import EngineSpec, Frame, InferenceFuture, Picture, StyleCondition
 
 CODES = np.zeros((2, 4), np.float32)

@@ -23,14 +23,14 @@ import torch
 
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
-from streamstyle.engines import open as opening
+from streamstyle.engines import open_engine as opening
 from streamstyle.engines import tensorrt_engine
 from streamstyle.engines.buckets import Bucket
 from streamstyle.engines.cache import EngineCache
 from streamstyle.engines.cuda_engine import open_cuda
 from streamstyle.engines.exported import deployed_network, export, input_shapes
 from streamstyle.engines.gpu import Gpu, find_gpu
-from streamstyle.engines.open import open_engine
+from streamstyle.engines.open_engine import open_engine
 from streamstyle.engines.tensorrt_engine import (
     WORKSPACES,
     import_tensorrt,
@@ -44,8 +44,8 @@ from streamstyle.nets.ema_norm import StatefulFrameGenerator
 from streamstyle.nets.generator import FrameGenerator, restore_generator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.pipeline import model as model_module
-from streamstyle.pipeline.live_engine import quality_levels
 from streamstyle.pipeline.model import load_model
+from streamstyle.pipeline.quality_levels import quality_levels
 from streamstyle.pipeline.sizing import open_for_run
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.types import Engine, StreamInfo, StyleCondition

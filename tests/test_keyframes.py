@@ -18,12 +18,12 @@ from test_process import panning_scene
 from streamstyle.cli.main import main
 from streamstyle.engines.keyframe_engine import KeyframeEngine
 from streamstyle.engines.norm_stats import repainter_of
-from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.open_engine import open_engine, paint_all
 from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.engines.upsampling_engine import upsampled
 from streamstyle.media.open import open_source
 from streamstyle.pipeline.process import Process
-from streamstyle.pipeline.repair import RepairStage
+from streamstyle.pipeline.repair_stage import RepairStage
 from streamstyle.styles.bundle import BUNDLED, load_bundle
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector

@@ -15,7 +15,7 @@ from streamstyle.errors import ConfigError
 from streamstyle.flow import Stop
 from streamstyle.pipeline.job import Job, RunSummary
 from streamstyle.pipeline.model import Model
-from streamstyle.pipeline.run import run_job
+from streamstyle.pipeline.run_job import run_job
 from streamstyle.types import Engine, InferenceFuture, Picture, StyleCondition
 
 REST = ("of the frames that wait only the newest is kept", "every second frame is searched")

@@ -17,7 +17,7 @@ from streamstyle.engines.memory import check_memory, engine_error
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.flow import Future
 from streamstyle.pipeline.process import Process
-from streamstyle.pipeline.repair import RepairStage
+from streamstyle.pipeline.repair_stage import RepairStage
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import NullDetector, ResidualDetector

@@ -17,7 +17,7 @@ from streamstyle.errors import ConfigError, SinkError
 from streamstyle.live import Session
 from streamstyle.media import open as media_open
 from streamstyle.media.null_sink import NullSink
-from streamstyle.pipeline import control as build_control
+from streamstyle.pipeline import controlled
 from streamstyle.pipeline import network as build_network
 from streamstyle.pipeline.model import Model
 from streamstyle.types import Frame, InferenceFuture, Picture, StyleCondition
@@ -46,7 +46,7 @@ def model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> 
 def camera(monkeypatch: pytest.MonkeyPatch) -> StandInSource:
     source = StandInSource()
     stand_in_sources(monkeypatch, camera=source)
-    for module in (build_network, build_control):
+    for module in (build_network, controlled):
         monkeypatch.setattr(module, "load_model", model)
     return source
 

@@ -126,7 +126,9 @@ def test_what_cannot_be_written_is_told_before_anything_is_compiled(
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("streamstyle.pipeline.run.choose", lambda *_: pytest.fail("something was compiled"))
+    monkeypatch.setattr(
+        "streamstyle.pipeline.run_job.choose", lambda *_: pytest.fail("something was compiled")
+    )
     assert main(["run", "test:?seconds=1&size=96x64", *options]) in {1, 2}
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -136,7 +138,9 @@ def test_a_size_that_no_encoder_takes_is_told_before_anything_is_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wide = make_video(tmp_path / "in.mkv", frames=1, size=(20_000, 200), codec="ffv1")
-    monkeypatch.setattr("streamstyle.pipeline.run.choose", lambda *_: pytest.fail("something was compiled"))
+    monkeypatch.setattr(
+        "streamstyle.pipeline.run_job.choose", lambda *_: pytest.fail("something was compiled")
+    )
     assert main(["run", str(wide), str(tmp_path / "out.mp4")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "20000x200: its sides are 1 to 16384 pixels. Scale the film first, or name an .mkv" in line
@@ -146,7 +150,7 @@ def test_a_disk_without_room_is_told_before_anything_is_compiled(tmp_path: Path)
     """A limit on file size stands in for the full disk."""
     script = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     script += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
-    script += "import streamstyle.pipeline.run as run; run.choose = lambda *_: sys.exit('compiled'); "
+    script += "import streamstyle.pipeline.run_job as run; run.choose = lambda *_: sys.exit('compiled'); "
     script += "from streamstyle.cli.main import main; sys.exit(main(sys.argv[1:]))"
     out = tmp_path / "out.mp4"
     out.write_bytes(OLD)

@@ -23,7 +23,7 @@ from streamstyle.explain.tint import outline_, tint_
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.pipeline.process import Process
-from streamstyle.pipeline.repair import RepairStage
+from streamstyle.pipeline.repair_stage import RepairStage
 from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector, neutral

@@ -15,7 +15,7 @@ from test_flashes import worst_share
 
 from streamstyle.errors import SinkError
 from streamstyle.pipeline.process import Process
-from streamstyle.pipeline.repair import RepairStage
+from streamstyle.pipeline.repair_stage import RepairStage
 from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import NullDetector, ResidualDetector

@@ -17,7 +17,7 @@ from streamstyle.errors import ConfigError
 from streamstyle.explain.moments import read_events, words
 from streamstyle.explain.run_report import AnomalyReport, peaks
 from streamstyle.pipeline.process import Process
-from streamstyle.pipeline.repair import RepairStage
+from streamstyle.pipeline.repair_stage import RepairStage
 from streamstyle.telemetry import EVENT_SCHEMA, AnomalyEvent, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector

@@ -17,7 +17,7 @@ from test_engine_contract import Network, picture, psnr, still
 
 from streamstyle.cli.main import main
 from streamstyle.engines.norm_stats import FrozenRepainter, as_stateful
-from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.open_engine import open_engine, paint_all
 from streamstyle.engines.request import EngineRequest, NetworkWeights, SizeOpener
 from streamstyle.engines.size import SHARES, SMALLEST, affordable, affordable_engine, fitted
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced

@@ -17,7 +17,7 @@ from streamstyle.flow import Stop
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.pipeline.job import Job, RunSummary
-from streamstyle.pipeline.run import repair_job, run_job
+from streamstyle.pipeline.run_job import repair_job, run_job
 from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, ResidualDetector

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from clips import clip_named, needs_clips
 
-from streamstyle.engines.open import open_engine, paint_all
+from streamstyle.engines.open_engine import open_engine, paint_all
 from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.styles.bundle import ORIGINAL, load_bundle
 from streamstyle.styles.mix import condition_codes

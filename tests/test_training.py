@@ -36,8 +36,8 @@ from streamstyle.train.grow import grow_
 from streamstyle.train.loop import CHECKPOINT_NAME, TrainProgress, learning_rate_share, train_base
 from streamstyle.train.options import BaseTraining, LossWeights, StylePicture, TrainConfig
 from streamstyle.train.publish import publish_bundle
-from streamstyle.train.report import discriminator_map, read_log
 from streamstyle.train.step import GanState
+from streamstyle.train.training_report import discriminator_map, read_log
 
 TINY = TrainConfig(
     generator=GeneratorConfig(widths=(8, 8, 16), blocks=1),

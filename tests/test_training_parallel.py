@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from streamstyle.train.compute import Compute
-from streamstyle.train.report import read_log
+from streamstyle.train.training_report import read_log
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="this torch was built without torch.distributed"

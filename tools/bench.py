@@ -46,7 +46,7 @@ def run_once(source: Path, out: Path, *, correct: str = "repair") -> dict[str, A
     from streamstyle.config import RunConfig
     from streamstyle.flow import Stop
     from streamstyle.pipeline.job import Job
-    from streamstyle.pipeline.run import run_job
+    from streamstyle.pipeline.run_job import run_job
 
     config = RunConfig(style=STYLE, network="lite", correct=correct)  # type: ignore[arg-type]
     job = Job(str(source), (str(out),))

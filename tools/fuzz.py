@@ -119,9 +119,9 @@ def seeds(folder: Path) -> list[tuple[str, bytes]]:
 def load() -> None:
     """Import what children need, so that each begins at once."""
     from streamstyle.media import av_sink, av_source
-    from streamstyle.pipeline import run
+    from streamstyle.pipeline import run_job
 
-    assert all((av_sink, av_source, run))
+    assert all((av_sink, av_source, run_job))
 
 
 def damaged(random_: random.Random, whole: list[tuple[str, bytes]]) -> tuple[str, bytes]:

@@ -209,7 +209,7 @@ def too_slow(source: str, folder: Path, seconds: float, latency: str | None) -> 
     from streamstyle.flow import Stop
     from streamstyle.pipeline.job import Job, Progress
     from streamstyle.pipeline.model import load_model
-    from streamstyle.pipeline.run import run_job
+    from streamstyle.pipeline.run_job import run_job
 
     config, address = RunConfig(style=STYLES[0], latency=latency), f"zmq+ipc://{folder}/slow"
     model = load_model(config)

@@ -26,7 +26,7 @@ import numpy as np
 
 from streamstyle.config import RunConfig
 from streamstyle.engines.keyframe_engine import KeyframeEngine
-from streamstyle.engines.open import paint_all
+from streamstyle.engines.open_engine import paint_all
 from streamstyle.engines.upsampling import EPSILON, WINDOW, GuidedUpsampling, reduced
 from streamstyle.media.open import open_source
 from streamstyle.metrics.similarity import edge_similarity, psnr, sharpness_ratio

@@ -29,7 +29,7 @@ def measure(
 ) -> dict[str, dict[str, float]]:
     """Figures of one clip by style."""
     from streamstyle.bench.films import read_film, steadied
-    from streamstyle.engines.open import NetworkOpener, open_engine, paint_all
+    from streamstyle.engines.open_engine import NetworkOpener, open_engine, paint_all
     from streamstyle.engines.request import EngineRequest, NetworkWeights
     from streamstyle.metrics.comparison import Comparison
     from streamstyle.nets.features import load_features

@@ -38,7 +38,7 @@ def main() -> None:
     import cv2
     import numpy as np
 
-    from streamstyle.engines.open import open_engine
+    from streamstyle.engines.open_engine import open_engine
     from streamstyle.engines.request import EngineRequest, NetworkWeights
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.types import StyleCondition

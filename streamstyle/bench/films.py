@@ -30,7 +30,7 @@ from streamstyle.bench.subjects import Distance, Measured, Painter, Subject
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.norm_stats import paint_modulated, repainter_of
-from streamstyle.engines.open import open_engine
+from streamstyle.engines.open_engine import open_engine
 from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.errors import ConfigError
 from streamstyle.media.open import open_source
@@ -40,7 +40,7 @@ from streamstyle.pipeline.chain import detector_and_limiter
 from streamstyle.pipeline.conditions import ema_decay_of
 from streamstyle.pipeline.model import Model, load_model
 from streamstyle.pipeline.process import Process
-from streamstyle.pipeline.repair import RepairStage
+from streamstyle.pipeline.repair_stage import RepairStage
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.styles.imported import asked_model
 from streamstyle.styles.library import model_names

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.bench.injections import Film
-from streamstyle.pipeline.repair import PaintedFrame, RepairStage
+from streamstyle.pipeline.repair_stage import PaintedFrame, RepairStage
 from streamstyle.pipeline.timed_repair import Stopwatch, TimedDetector, TimedRepair
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector

@@ -25,7 +25,7 @@ from streamstyle.bench.baseline_engines import open_baseline_engine
 from streamstyle.bench.speed import Failure, Ready, Round, Task
 from streamstyle.config import RunConfig
 from streamstyle.engines.machine import peak_memory, resident_memory
-from streamstyle.engines.open import paint_all
+from streamstyle.engines.open_engine import paint_all
 from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import StreamStyleError
 from streamstyle.flow import Stop
@@ -34,7 +34,7 @@ from streamstyle.media.pair import PaintedEngine
 from streamstyle.pipeline.chain import chain_opener
 from streamstyle.pipeline.job import Job, Progress
 from streamstyle.pipeline.model import Model, load_model
-from streamstyle.pipeline.run import run_job
+from streamstyle.pipeline.run_job import run_job
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.types import Engine, Frame, InferenceFuture, Picture, StyleCondition
 

@@ -46,7 +46,7 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.config import RunConfig
     from streamstyle.errors import ConfigError
     from streamstyle.pipeline.job import Job
-    from streamstyle.pipeline.run import repair_job
+    from streamstyle.pipeline.run_job import repair_job
 
     job = Job(
         arguments.styled,

@@ -67,7 +67,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Run the job and print its summary."""
     from streamstyle.config import RunConfig, load_config
     from streamstyle.pipeline.job import Job
-    from streamstyle.pipeline.run import run_job
+    from streamstyle.pipeline.run_job import run_job
 
     config = load_config(RunConfig, arguments.config, [*arguments.set, *assignments(arguments)])
     job = Job(

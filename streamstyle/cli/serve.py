@@ -52,7 +52,7 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.cli.run import notify, stopping_on_signals
     from streamstyle.config import RunConfig, load_config
     from streamstyle.flow import Future, Stop
-    from streamstyle.pipeline.serve import Serving, control_room
+    from streamstyle.pipeline.control_room import Serving, control_room
     from streamstyle.web.policy import Policy
 
     style = [] if arguments.style is None else [f"style={json.dumps(arguments.style)}"]

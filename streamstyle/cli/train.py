@@ -141,7 +141,7 @@ def _write_sheet(path: Path, bundle: StyleBundle, code: NDArray[np.float32], pho
     from streamstyle.files import write_picture
     from streamstyle.nets.generator import restore_generator
     from streamstyle.train.data import center_squares
-    from streamstyle.train.report import code_sheet
+    from streamstyle.train.training_report import code_sheet
 
     generator = restore_generator(bundle.manifest.architecture, bundle.weights)
     write_picture(path, code_sheet(generator, code, center_squares(photos, 4, 256)))

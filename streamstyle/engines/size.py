@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from streamstyle.engines.machine import usable_cpus
-from streamstyle.engines.open import paint_all
+from streamstyle.engines.open_engine import paint_all
 from streamstyle.engines.request import EngineOpener, EngineRequest
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.errors import ConfigError

@@ -9,9 +9,9 @@ counts it. The first error wins: every thread has ended, or was given up, before
 
 from streamstyle.flow.channel import Cancelled, Channel, Policy
 from streamstyle.flow.filler import TIME_BASE, FillerConfig
+from streamstyle.flow.flow import Flow, FlowStatus, Live, Stop
 from streamstyle.flow.future import Future, Lock
-from streamstyle.flow.metrics import metrics_text
-from streamstyle.flow.run import Flow, FlowStatus, Live, Stop
+from streamstyle.flow.metrics_text import metrics_text
 from streamstyle.flow.switch import SwitchedSource
 from streamstyle.flow.worker import Inlet, Outlet, anyone_left_behind, interruption
 

@@ -17,10 +17,10 @@ from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.pipeline.conditions import ema_decay_of, region_opener
 from streamstyle.pipeline.job import Job
-from streamstyle.pipeline.live_engine import open_live_engine, quality_levels
 from streamstyle.pipeline.model import Model
 from streamstyle.pipeline.process import Process
-from streamstyle.pipeline.repair import Repair, RepairStage
+from streamstyle.pipeline.quality_levels import open_live_engine, quality_levels
+from streamstyle.pipeline.repair_stage import Repair, RepairStage
 from streamstyle.pipeline.sizing import check_sizes, open_for_run
 from streamstyle.pipeline.timed_repair import ApartObserver, Stopwatch, TimedDetector, TimedRepair
 from streamstyle.pipeline.watch import Observers, Watch

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import msgspec
 
-from streamstyle.engines.open import open_engine
+from streamstyle.engines.open_engine import open_engine
 from streamstyle.engines.request import CompileOrder, EngineRequest
 from streamstyle.errors import StreamStyleError
 from streamstyle.pipeline.compiling import TOLD

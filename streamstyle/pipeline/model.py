@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamstyle.config import RunConfig
 from streamstyle.engines.gpu import find_gpu
 from streamstyle.engines.imported_engine import Contract, ImportedOpener
-from streamstyle.engines.open import NetworkOpener
+from streamstyle.engines.open_engine import NetworkOpener
 from streamstyle.engines.request import EngineCompiler, EngineOpener, EngineRequest, NetworkWeights
 from streamstyle.errors import ConfigError
 from streamstyle.explain.adjust import adjuster, parse_adjustments

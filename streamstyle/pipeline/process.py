@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
-from streamstyle.pipeline.repair import PaintedFrame, Repair
+from streamstyle.pipeline.repair_stage import PaintedFrame, Repair
 from streamstyle.types import (
     Action,
     AnomalyMap,

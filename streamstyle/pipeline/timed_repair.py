@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from streamstyle.pipeline.repair import PaintedFrame, Repair, RepairedFrame
+from streamstyle.pipeline.repair_stage import PaintedFrame, Repair, RepairedFrame
 from streamstyle.telemetry import AnomalyEvent
 from streamstyle.types import AnalysisPair, AnomalyMap, Detector, Frame, Kind, Observer, Picture
 

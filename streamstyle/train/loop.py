@@ -20,13 +20,13 @@ from streamstyle.train.compute import Compute
 from streamstyle.train.data import PictureFolder, draw_batch, draw_next_frame
 from streamstyle.train.grow import grow_
 from streamstyle.train.options import TrainConfig
-from streamstyle.train.report import RunReport
 from streamstyle.train.step import (
     GanState,
     StyleTargets,
     resize_paintings,
     train_step,
 )
+from streamstyle.train.training_report import RunReport
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 _FINAL_RATE = 0.05

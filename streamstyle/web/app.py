@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket
 from streamstyle.config import RunConfig
 from streamstyle.control.requests import parse
 from streamstyle.errors import ConfigError, StreamStyleError
-from streamstyle.web.metrics import metrics_route
+from streamstyle.web.metrics_server import metrics_route
 from streamstyle.web.openapi import OWN, ForgetSink, SavePreset, Start, Stop, document
 from streamstyle.web.pages import page_route, static_route
 from streamstyle.web.pictures import PictureFeed, picture_routes

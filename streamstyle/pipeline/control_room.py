@@ -23,7 +23,7 @@ from streamstyle.media.paced_source import PacedSource
 from streamstyle.pipeline.compiling import Compiler
 from streamstyle.pipeline.job import Job
 from streamstyle.pipeline.model import able_networks, load_model
-from streamstyle.pipeline.run import run_job
+from streamstyle.pipeline.run_job import run_job
 from streamstyle.pipeline.watch import Watch, opened
 from streamstyle.styles.bundle import ORIGINAL, Manifest, load_manifest, network_folder
 from streamstyle.styles.code_file import own_entries

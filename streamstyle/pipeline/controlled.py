@@ -24,10 +24,10 @@ from streamstyle.media.zmq_control import ControlSocket
 from streamstyle.pipeline.chain import ProcessingChain, detector_and_limiter
 from streamstyle.pipeline.conditions import region_opener
 from streamstyle.pipeline.job import Job
-from streamstyle.pipeline.live import outlet
-from streamstyle.pipeline.live_engine import quality_levels
+from streamstyle.pipeline.live_run import outlet
 from streamstyle.pipeline.model import Model, load_model
 from streamstyle.pipeline.outputs import encoding_of, refuse_overlap
+from streamstyle.pipeline.quality_levels import quality_levels
 from streamstyle.pipeline.watch import WATCHED, Watch, source_opener
 from streamstyle.temporal.detector import NullDetector
 from streamstyle.temporal.scene_smoothing import SceneSmoothing

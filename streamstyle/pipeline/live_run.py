@@ -103,7 +103,7 @@ def served_metrics(
         yield
         return
 
-    from streamstyle.web.metrics import loopback_address, metrics_server
+    from streamstyle.web.metrics_server import loopback_address, metrics_server
 
     host, port = loopback_address(config.metrics)
     with metrics_server((host, port), figures) as server:

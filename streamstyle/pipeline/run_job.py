@@ -23,7 +23,7 @@ from streamstyle.media.pair import PaintedEngine, PaintedPair
 from streamstyle.pipeline.chain import chain_opener
 from streamstyle.pipeline.job import Job, Progress, RunSummary
 from streamstyle.pipeline.latency import deadline_of, ladder_of
-from streamstyle.pipeline.live import figures_of, leaving, live_of, live_state, outlets, served_metrics
+from streamstyle.pipeline.live_run import figures_of, leaving, live_of, live_state, outlets, served_metrics
 from streamstyle.pipeline.model import Model
 from streamstyle.pipeline.network import Chosen, choose, first_choice
 from streamstyle.pipeline.outlook import slow_film
@@ -123,7 +123,7 @@ def _run(
         process = FreezeFrame(Fitted(watched(chain.process, watch), info.width, info.height))
         control = None
         if isinstance(source, SwitchedSource):
-            from streamstyle.pipeline.control import controlled
+            from streamstyle.pipeline.controlled import controlled
 
             control = controlled(job, config, model, source, info, chain, process, notify, watch)
         sinks = open_sinks(job, info, config, notify)
