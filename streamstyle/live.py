@@ -31,7 +31,7 @@ from streamstyle.control.requests import (
 )
 from streamstyle.control.run_controller import Answer, RunController
 from streamstyle.errors import ConfigError
-from streamstyle.flow import Future, Stop
+from streamstyle.flow import Future, StopRequest
 from streamstyle.pipeline.job import Job, RunSummary
 from streamstyle.pipeline.run_job import run_job
 
@@ -64,7 +64,7 @@ class Session:
         self._job = Job(source, tuple(sinks), control=control, captures=folder)
         self._config = _settings(config or RunConfig(), settings)
         self._notify = notify
-        self._stop = Stop()
+        self._stop = StopRequest()
         self._controller: RunController | None = None
         self._run: Future[RunSummary] | None = None
 

@@ -131,7 +131,7 @@ MANY_ATTRIBUTES = {
     "temporal/detector.py:ResidualDetector": 16,
     "temporal/residual.py:Correspondence": 13,
 }
-SAME_NAMES = {"Stop": 2}
+SAME_NAMES: dict[str, int] = {}
 SAME_FILES: dict[str, int] = {}
 
 Definition: TypeAlias = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

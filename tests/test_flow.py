@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamstyle.errors import SinkError, SourceError
-from streamstyle.flow import Cancelled, Channel, Flow, FlowStatus, Inlet, Outlet, Stop
+from streamstyle.flow import Cancelled, Channel, Flow, FlowStatus, Inlet, Outlet, StopRequest
 from streamstyle.types import Frame, MediaReport
 
 
@@ -26,11 +26,11 @@ def run(
     source: Iterator[Frame],
     process: Callable[[Iterable[Frame]], Iterator[Frame]],
     sinks: Sequence[Recorder],
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
     on_frame: Callable[[Frame], None] = lambda _: None,
 ) -> FlowStatus:
     outlets = [Outlet(sink, str(i), capacity=2) for i, sink in enumerate(sinks)]
-    return Flow(Inlet(source), outlets, stop=stop or Stop(), capacity=2).run(process, on_frame)
+    return Flow(Inlet(source), outlets, stop=stop or StopRequest(), capacity=2).run(process, on_frame)
 
 
 class Recorder:
@@ -164,7 +164,7 @@ def test_the_first_error_reaches_the_caller_and_every_thread_has_ended(place: st
 
 
 def test_stopping_ends_the_source_and_completes_the_sinks() -> None:
-    stop = Stop()
+    stop = StopRequest()
     sink = Recorder()
 
     def process(stream: Iterable[Frame]) -> Iterator[Frame]:

@@ -12,7 +12,7 @@ from stand_in_run import CodeEngine, StandInSource, stand_in_sources
 from streamstyle.config import RunConfig
 from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import ConfigError
-from streamstyle.flow import Stop
+from streamstyle.flow import StopRequest
 from streamstyle.pipeline.job import Job, RunSummary
 from streamstyle.pipeline.model import Model
 from streamstyle.pipeline.run_job import run_job
@@ -42,7 +42,7 @@ def run(
     stand_in_sources(monkeypatch, camera=source)
     opened: list[int] = []
     told: list[str] = []
-    stop = Stop()
+    stop = StopRequest()
 
     def open_engine(height: int, width: int) -> Engine:
         opened.append(width)
@@ -91,7 +91,7 @@ def test_a_latency_that_cannot_be_is_refused(source: str, latency: str) -> None:
         run_job(
             Job(source, ("null:",)),
             RunConfig(latency=latency),
-            stop=Stop(),
+            stop=StopRequest(),
             on_progress=lambda _: None,
             clock=time.monotonic,
             model=Model(SizeOpener(lambda _h, _w: CodeEngine()), np.zeros((2, 1), np.float32)),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from streamstyle.errors import SinkError, SourceError
-from streamstyle.flow import FillerConfig, Flow, FlowStatus, Inlet, Live, Outlet, Stop
+from streamstyle.flow import FillerConfig, Flow, FlowStatus, Inlet, Live, Outlet, StopRequest
 from streamstyle.pipeline.process import Process
 from streamstyle.types import (
     EngineSpec,
@@ -81,11 +81,11 @@ def drive(
     sinks: list[Watched],
     how: Live,
     process: Callable[[Iterable[Frame | None]], Iterator[Frame]] = painted,
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
     **more: object,
 ) -> FlowStatus:
     outlets = [Outlet(sink, str(i), capacity=2, patience=0.2) for i, sink in enumerate(sinks)]
-    flow = Flow(Inlet(source, **more), outlets, stop=stop or Stop(), live=how)  # type: ignore[arg-type]
+    flow = Flow(Inlet(source, **more), outlets, stop=stop or StopRequest(), live=how)  # type: ignore[arg-type]
     return flow.run(process, lambda _: None)
 
 
@@ -136,7 +136,7 @@ def test_an_engine_three_times_too_slow_drops_exactly_and_stays_young(
                 time.sleep(0.0005)
             yield one
 
-    flow = Flow(Inlet(source()), [Outlet(sink, "sink", 8)], stop=Stop(), live=live())
+    flow = Flow(Inlet(source()), [Outlet(sink, "sink", 8)], stop=StopRequest(), live=live())
     status = flow.run(slow, lambda _: None)
     assert max(depths) <= 2
     assert max(ages) <= 3
@@ -240,7 +240,7 @@ def test_a_silent_source_ends_with_the_duration() -> None:
 
 
 def test_stopping_gives_up_a_blocked_source_and_a_blocked_sink_and_finishes_the_other() -> None:
-    gate, stop = threading.Event(), Stop()
+    gate, stop = threading.Event(), StopRequest()
     blocked, film = Watched(gate), Watched()
     closed = threading.Event()
 
@@ -286,7 +286,7 @@ class Peer(Watched):
 
 
 def test_stopping_interrupts_who_can_be_interrupted_and_every_thread_ends() -> None:
-    peer, stop, freed, closed = Peer(), Stop(), threading.Event(), threading.Event()
+    peer, stop, freed, closed = Peer(), StopRequest(), threading.Event(), threading.Event()
     before = threading.active_count()
 
     def source() -> Iterator[Frame]:
@@ -336,9 +336,9 @@ def test_the_process_ends_with_a_thread_that_never_comes_back() -> None:
     script = """
 import sys, threading
 from streamstyle.cli import main
-from streamstyle.flow import Flow, Inlet, Stop
+from streamstyle.flow import Flow, Inlet, StopRequest
 def stuck(_):
-    stop = Stop()
+    stop = StopRequest()
     def read():
         stop.request()
         threading.Event().wait()

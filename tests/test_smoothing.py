@@ -13,7 +13,7 @@ from test_temporal_detector import pan, stylize
 
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
-from streamstyle.flow import Stop
+from streamstyle.flow import StopRequest
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.pipeline.job import Job, RunSummary
@@ -94,7 +94,7 @@ def run(consistency: float) -> RunSummary:
     return run_job(
         Job("test:", ("null:",), frames=6),
         RunConfig(consistency=consistency),
-        stop=Stop(),
+        stop=StopRequest(),
         on_progress=lambda _: None,
         clock=lambda: 0.0,
     )
@@ -120,7 +120,7 @@ def test_what_keeps_no_statistics_says_so(tmp_path: Path) -> None:
         "test:",
         Job(str(film), ("null:",), frames=6),
         RunConfig(consistency=1.0),
-        stop=Stop(),
+        stop=StopRequest(),
         on_progress=lambda _: None,
         clock=lambda: 0.0,
     )

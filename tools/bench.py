@@ -44,13 +44,15 @@ def main() -> int:
 def run_once(source: Path, out: Path, *, correct: str = "repair") -> dict[str, Any]:
     """One job through the product's own code."""
     from streamstyle.config import RunConfig
-    from streamstyle.flow import Stop
+    from streamstyle.flow import StopRequest
     from streamstyle.pipeline.job import Job
     from streamstyle.pipeline.run_job import run_job
 
     config = RunConfig(style=STYLE, network="lite", correct=correct)  # type: ignore[arg-type]
     job = Job(str(source), (str(out),))
-    return run_job(job, config, stop=Stop(), on_progress=lambda _: None, clock=time.monotonic).to_json()
+    return run_job(
+        job, config, stop=StopRequest(), on_progress=lambda _: None, clock=time.monotonic
+    ).to_json()
 
 
 def detector(folder: Path, repeats: int) -> dict[str, Any]:

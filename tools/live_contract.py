@@ -206,7 +206,7 @@ def too_slow(source: str, folder: Path, seconds: float, latency: str | None) -> 
     """A run whose engine cannot keep up."""
     from streamstyle.config import RunConfig
     from streamstyle.engines.request import SizeOpener
-    from streamstyle.flow import Stop
+    from streamstyle.flow import StopRequest
     from streamstyle.pipeline.job import Job, Progress
     from streamstyle.pipeline.model import load_model
     from streamstyle.pipeline.run_job import run_job
@@ -224,7 +224,7 @@ def too_slow(source: str, folder: Path, seconds: float, latency: str | None) -> 
     job = Job(source, (address,), duration=seconds)
     with Subscriber(address, folder / "came-slowly") as subscriber:
         summary = run_job(
-            job, config, stop=Stop(), on_progress=on_progress, clock=time.monotonic, model=slowed
+            job, config, stop=StopRequest(), on_progress=on_progress, clock=time.monotonic, model=slowed
         )
         subscriber.look()
     live = summary.live or {}

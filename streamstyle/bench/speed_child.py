@@ -28,7 +28,7 @@ from streamstyle.engines.machine import peak_memory, resident_memory
 from streamstyle.engines.open_engine import paint_all
 from streamstyle.engines.request import SizeOpener
 from streamstyle.errors import StreamStyleError
-from streamstyle.flow import Stop
+from streamstyle.flow import StopRequest
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.pair import PaintedEngine
 from streamstyle.pipeline.chain import chain_opener
@@ -225,7 +225,9 @@ def _run(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
 
     def run(job: Job, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
         kept, clock = replace(model, opener=SizeOpener(open_engine)), time.monotonic
-        done = run_job(job, _config(task), stop=Stop(), on_progress=on_progress, clock=clock, model=kept)
+        done = run_job(
+            job, _config(task), stop=StopRequest(), on_progress=on_progress, clock=clock, model=kept
+        )
         return done.to_json()
 
     def measure() -> Round:

@@ -18,7 +18,7 @@ from streamstyle.cli.numbers import positive_float, positive_int
 from streamstyle.cli.settings import add_settings, assignments
 
 if TYPE_CHECKING:
-    from streamstyle.flow import Stop
+    from streamstyle.flow import StopRequest
     from streamstyle.pipeline.job import Job, LiveState, Progress, RunSummary
 
 EXIT_INTERRUPTED = 130
@@ -105,10 +105,10 @@ def notify(sentence: str) -> None:
 def run_and_report(start: Callable[..., RunSummary], job: Job, *, as_json: bool) -> int:
     """Start a job with a progress display that Ctrl-C finishes, and print its summary; returns the exit
     code."""
-    from streamstyle.flow import Stop
+    from streamstyle.flow import StopRequest
     from streamstyle.media.paths import is_standard_output
 
-    stop = Stop()
+    stop = StopRequest()
     with stopping_on_signals(stop), progress_bar() as on_progress:
         summary = start(stop=stop, on_progress=on_progress, clock=time.monotonic)
     out = sys.stderr if any(map(is_standard_output, job.sinks)) else sys.stdout
@@ -117,7 +117,7 @@ def run_and_report(start: Callable[..., RunSummary], job: Job, *, as_json: bool)
 
 
 @contextmanager
-def stopping_on_signals(stop: Stop) -> Iterator[None]:
+def stopping_on_signals(stop: StopRequest) -> Iterator[None]:
     """Let SIGINT and SIGTERM finish the output; a second SIGINT aborts at once."""
 
     first = math.inf

@@ -51,7 +51,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from streamstyle.cli.run import notify, stopping_on_signals
     from streamstyle.config import RunConfig, load_config
-    from streamstyle.flow import Future, Stop
+    from streamstyle.flow import Future, StopRequest
     from streamstyle.pipeline.control_room import Serving, control_room
     from streamstyle.web.policy import Policy
 
@@ -61,7 +61,7 @@ def command(arguments: argparse.Namespace) -> int:
     policy = Policy(arguments.allow_any, [source] if source else [], sinks, _folder(arguments.films))
     captures = arguments.captures or Path("captures")
     room = control_room(Serving(config, source, sinks, captures, policy), notify)
-    stop = Stop()
+    stop = StopRequest()
     server, address = _server(arguments, room)
     with stopping_on_signals(stop), server:
         print(f"control room: {address}", flush=True)

@@ -9,7 +9,7 @@ counts it. The first error wins: every thread has ended, or was given up, before
 
 from streamstyle.flow.channel import Cancelled, Channel, Policy
 from streamstyle.flow.filler import TIME_BASE, FillerConfig
-from streamstyle.flow.flow import Flow, FlowStatus, Live, Stop
+from streamstyle.flow.flow import Flow, FlowStatus, Live, StopRequest
 from streamstyle.flow.future import Future, Lock
 from streamstyle.flow.metrics_text import metrics_text
 from streamstyle.flow.switch import SwitchedSource
@@ -28,7 +28,7 @@ __all__ = [
     "Lock",
     "Outlet",
     "Policy",
-    "Stop",
+    "StopRequest",
     "SwitchedSource",
     "anyone_left_behind",
     "interruption",

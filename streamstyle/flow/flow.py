@@ -33,7 +33,7 @@ _PACED = 60
 """Frames over which the pace "of late" is told."""
 
 
-class Stop:
+class StopRequest:
     """A request to end the run after the frames that are already captured; safe in a signal handler."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Flow:
         inlet: Inlet,
         outlets: Sequence[Outlet],
         *,
-        stop: Stop,
+        stop: StopRequest,
         live: Live | None = None,
         capacity: int = 8,
     ) -> None:

@@ -17,7 +17,7 @@ from streamstyle.control.run_controller import RunController
 from streamstyle.errors import ConfigError
 from streamstyle.explain.moments import words
 from streamstyle.files import make_folder, write_whole
-from streamstyle.flow import Stop
+from streamstyle.flow import StopRequest
 from streamstyle.media.cameras import cameras
 from streamstyle.media.paced_source import PacedSource
 from streamstyle.pipeline.compiling import Compiler
@@ -61,7 +61,7 @@ def control_room(serving: Serving, notify: Callable[[str], None]) -> ControlRoom
         source: str,
         config: RunConfig,
         *,
-        stop: Stop,
+        stop: StopRequest,
         ready: Callable[[RunController], None],
         notify: Callable[[str], None],
     ) -> object:

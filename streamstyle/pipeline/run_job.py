@@ -16,7 +16,7 @@ from streamstyle.config import RunConfig
 from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.run_controller import RunController
 from streamstyle.engines.request import SizeOpener
-from streamstyle.flow import Flow, Inlet, Stop, SwitchedSource, interruption
+from streamstyle.flow import Flow, Inlet, StopRequest, SwitchedSource, interruption
 from streamstyle.media.letterbox import Fitted
 from streamstyle.media.open import grouped, open_source
 from streamstyle.media.pair import PaintedEngine, PaintedPair
@@ -37,7 +37,7 @@ def run_job(
     job: Job,
     config: RunConfig,
     *,
-    stop: Stop,
+    stop: StopRequest,
     on_progress: Callable[[Progress], None],
     clock: Callable[[], float],
     model: Model | None = None,
@@ -71,7 +71,7 @@ def repair_job(
     job: Job,
     config: RunConfig,
     *,
-    stop: Stop,
+    stop: StopRequest,
     on_progress: Callable[[Progress], None],
     clock: Callable[[], float],
 ) -> RunSummary:
@@ -96,7 +96,7 @@ def _run(
     first: Chosen,
     opening: Source,
     *,
-    stop: Stop,
+    stop: StopRequest,
     on_progress: Callable[[Progress], None],
     clock: Callable[[], float],
     notify: Callable[[str], None] = lambda _: None,

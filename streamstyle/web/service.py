@@ -13,7 +13,7 @@ from streamstyle.config import LIVE, RunConfig
 from streamstyle.control.requests import AddSink, RemoveSink, Request, Set, Status, Switch
 from streamstyle.control.run_controller import Answer, RunController, changed
 from streamstyle.errors import ConfigError, StreamStyleError
-from streamstyle.flow import Future, Lock, Stop
+from streamstyle.flow import Future, Lock, StopRequest
 from streamstyle.urls import masked
 
 _LOOK = 0.02
@@ -29,7 +29,7 @@ class StartRun(Protocol):
         source: str,
         config: RunConfig,
         *,
-        stop: Stop,
+        stop: StopRequest,
         ready: Callable[[RunController], None],
         notify: Callable[[str], None],
     ) -> object: ...
@@ -50,7 +50,7 @@ class _Run:
     """The run that goes on, or the last one. why: it ended early."""
 
     source: str
-    stop: Stop = field(default_factory=Stop)
+    stop: StopRequest = field(default_factory=StopRequest)
     controller: RunController | None = None
     later: Future[object] | None = None
     why: str | None = None
