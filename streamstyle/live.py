@@ -33,6 +33,7 @@ from streamstyle.control.run_controller import Answer, RunController
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Future, StopRequest
 from streamstyle.pipeline.job import Job, RunSummary
+from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.run_job import run_job
 
 _LOOK_AGAIN = 0.005  # seconds
@@ -78,10 +79,7 @@ class Session:
             self._job,
             self._config,
             stop=self._stop,
-            on_progress=lambda _: None,
-            clock=time.monotonic,
-            notify=self._notify,
-            ready=self._take,
+            hooks=RunHooks(notify=self._notify, ready=self._take),
         )
         self._run = Future(work, "session")
         while self._controller is None and not self._run.ready:

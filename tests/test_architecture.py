@@ -106,15 +106,9 @@ MOST_PARAMETERS = 8
 MOST_ATTRIBUTES = 12
 
 # What is over a limit still, and by how much. Numbers may only fall, and what is within the limits goes.
-LONG_FUNCTIONS = {"pipeline/chain.py:chain_opener": 61, "pipeline/run_job.py:_run": 64}
+LONG_FUNCTIONS: dict[str, int] = {}
 MANY_PARAMETERS = {
     "engines/device.py:__init__": 9,
-    "explain/explanation.py:explain": 9,
-    "media/wire.py:_header": 11,
-    "pipeline/controlled.py:controlled": 9,
-    "pipeline/run_job.py:_run": 9,
-    "pipeline/run_job.py:run_job": 9,
-    "pipeline/summary.py:summarise": 11,
 }
 MANY_ATTRIBUTES = {
     "engines/device.py:DeviceEngine": 19,

@@ -22,7 +22,7 @@ from streamstyle.explain.ablation import ablate
 from streamstyle.explain.adjust import GROUPS, adjust, entries, group_of, parse_adjustments
 from streamstyle.explain.attribution import attribute
 from streamstyle.explain.critic import Critic, load_critic
-from streamstyle.explain.explanation import Explanation, explain, explanation_page
+from streamstyle.explain.explanation import AdjustedStyle, Explanation, explain, explanation_page
 from streamstyle.explain.feature_maps import feature_maps, strongest
 from streamstyle.explain.picture import fit, heat
 from streamstyle.explain.swatch import swatch
@@ -67,18 +67,9 @@ def photo() -> Picture:
 
 @pytest.fixture(scope="module")
 def explanation(generator: Generator, codes: np.ndarray, photo: Picture) -> Explanation:
-    style = "one:0.5,<script>:0.5"
     mean = codes.mean(axis=0)
-    return explain(
-        generator,
-        photo,
-        style,
-        codes[0],
-        mean,
-        factors={"texture": 1.5},
-        shares={"one": 1.0},
-        critic=None,
-    )
+    style = AdjustedStyle("one:0.5,<script>:0.5", {"one": 1.0}, {"texture": 1.5}, codes[0], mean)
+    return explain(generator, photo, style, critic=None)
 
 
 def test_a_swatch_is_the_same_bit_for_bit_for_one_seed(generator: Generator, codes: np.ndarray) -> None:
@@ -253,9 +244,8 @@ def test_a_style_that_the_discriminator_never_saw_gets_no_verdict(
     generator: Generator, codes: np.ndarray, photo: Picture
 ) -> None:
     critic = Critic(PatchDiscriminator(1), {"other": 0})
-    found = explain(
-        generator, photo, "one", codes[0], codes[1], factors={}, shares={"one": 1.0}, critic=critic, side=64
-    )
+    style = AdjustedStyle("one", {"one": 1.0}, {}, codes[0], codes[1])
+    found = explain(generator, photo, style, critic=critic, side=64)
     assert found.verdict is None
     assert "not trained with this style" in found.no_verdict
 

@@ -15,6 +15,7 @@ from streamstyle.errors import ConfigError
 from streamstyle.flow import StopRequest
 from streamstyle.pipeline.job import Job, RunSummary
 from streamstyle.pipeline.model import Model
+from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.run_job import run_job
 from streamstyle.types import Engine, InferenceFuture, Picture, StyleCondition
 
@@ -54,10 +55,8 @@ def run(
         Job("camera:", ("null:",)),
         RunConfig(latency=deadline),
         stop=stop,
-        on_progress=lambda _: None,
-        clock=time.monotonic,
         model=Model(SizeOpener(open_engine), np.full((2, 1), 100, np.float32)),
-        notify=told.append,
+        hooks=RunHooks(notify=told.append),
     )
     return summary, opened, told
 
@@ -92,7 +91,5 @@ def test_a_latency_that_cannot_be_is_refused(source: str, latency: str) -> None:
             Job(source, ("null:",)),
             RunConfig(latency=latency),
             stop=StopRequest(),
-            on_progress=lambda _: None,
-            clock=time.monotonic,
             model=Model(SizeOpener(lambda _h, _w: CodeEngine()), np.zeros((2, 1), np.float32)),
         )

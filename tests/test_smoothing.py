@@ -95,8 +95,6 @@ def run(consistency: float) -> RunSummary:
         Job("test:", ("null:",), frames=6),
         RunConfig(consistency=consistency),
         stop=StopRequest(),
-        on_progress=lambda _: None,
-        clock=lambda: 0.0,
     )
 
 
@@ -121,8 +119,6 @@ def test_what_keeps_no_statistics_says_so(tmp_path: Path) -> None:
         Job(str(film), ("null:",), frames=6),
         RunConfig(consistency=1.0),
         stop=StopRequest(),
-        on_progress=lambda _: None,
-        clock=lambda: 0.0,
     )
     assert any("keeps no statistics" in note for note in summary.notes)
 

@@ -50,9 +50,7 @@ def run_once(source: Path, out: Path, *, correct: str = "repair") -> dict[str, A
 
     config = RunConfig(style=STYLE, network="lite", correct=correct)  # type: ignore[arg-type]
     job = Job(str(source), (str(out),))
-    return run_job(
-        job, config, stop=StopRequest(), on_progress=lambda _: None, clock=time.monotonic
-    ).to_json()
+    return run_job(job, config, stop=StopRequest()).to_json()
 
 
 def detector(folder: Path, repeats: int) -> dict[str, Any]:

@@ -209,6 +209,7 @@ def too_slow(source: str, folder: Path, seconds: float, latency: str | None) -> 
     from streamstyle.flow import StopRequest
     from streamstyle.pipeline.job import Job, Progress
     from streamstyle.pipeline.model import load_model
+    from streamstyle.pipeline.run_hooks import RunHooks
     from streamstyle.pipeline.run_job import run_job
 
     config, address = RunConfig(style=STYLES[0], latency=latency), f"zmq+ipc://{folder}/slow"
@@ -223,9 +224,8 @@ def too_slow(source: str, folder: Path, seconds: float, latency: str | None) -> 
 
     job = Job(source, (address,), duration=seconds)
     with Subscriber(address, folder / "came-slowly") as subscriber:
-        summary = run_job(
-            job, config, stop=StopRequest(), on_progress=on_progress, clock=time.monotonic, model=slowed
-        )
+        hooks = RunHooks(on_progress=on_progress)
+        summary = run_job(job, config, stop=StopRequest(), hooks=hooks, model=slowed)
         subscriber.look()
     live = summary.live or {}
     capture, at_sink = summary.drops["capture"], summary.dropped - summary.drops["capture"]

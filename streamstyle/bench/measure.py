@@ -31,6 +31,7 @@ from streamstyle.bench.steadiness import steadied
 from streamstyle.bench.subjects import Measured, Negative, Planted, Steadied, Subject
 from streamstyle.metrics.repaired_share import repaired_share
 from streamstyle.metrics.similarity import psnr
+from streamstyle.pipeline.opencv_threads import single_threaded_opencv
 from streamstyle.temporal.tiles import COLUMNS, ROWS
 from streamstyle.types import Kind
 
@@ -72,13 +73,9 @@ def measure(subject: Subject, plan: Plan) -> list[Measured]:
 
     The seed of each draw depends on the names of the subject and of what is drawn, nothing else.
     """
-    # One thread: timings are per core, and small pictures gain nothing from two.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
+    # Timings are per core, and small pictures gain nothing from two threads.
+    with single_threaded_opencv():
         return _measured(subject, plan)
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _measured(subject: Subject, plan: Plan) -> list[Measured]:

@@ -18,7 +18,6 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-import cv2
 import msgspec
 
 from streamstyle.bench.baseline_engines import open_baseline_engine
@@ -34,6 +33,8 @@ from streamstyle.media.pair import PaintedEngine
 from streamstyle.pipeline.chain import chain_opener
 from streamstyle.pipeline.job import Job, Progress
 from streamstyle.pipeline.model import Model, load_model
+from streamstyle.pipeline.opencv_threads import single_threaded_opencv
+from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.run_job import run_job
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.types import Engine, Frame, InferenceFuture, Picture, StyleCondition
@@ -73,8 +74,7 @@ def main(arguments: list[str], requests: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
     task = msgspec.json.decode(arguments[0], type=Task)
-    cv2.setNumThreads(1)  # as a run does
-    with ExitStack() as stack:
+    with single_threaded_opencv(), ExitStack() as stack:
         try:
             ready, measure = _PREPARED[task.what](task, stack)
         except StreamStyleError as error:
@@ -183,7 +183,7 @@ def _judge(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
 
     def measure() -> Round:
         with ExitStack() as opened:
-            process = chain_opener(job, _config(task), model, lambda _: None)(opened, info).process
+            process = chain_opener(job, _config(task), model, RunHooks())(opened, info).process
             styled = process(fed())
             deque(islice(styled, task.warm), maxlen=0)
             watch = _Watch()
@@ -224,11 +224,9 @@ def _run(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
         return _Open(engines[height, width])
 
     def run(job: Job, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
-        kept, clock = replace(model, opener=SizeOpener(open_engine)), time.monotonic
-        done = run_job(
-            job, _config(task), stop=StopRequest(), on_progress=on_progress, clock=clock, model=kept
-        )
-        return done.to_json()
+        kept = replace(model, opener=SizeOpener(open_engine))
+        hooks = RunHooks(on_progress=on_progress)
+        return run_job(job, _config(task), stop=StopRequest(), hooks=hooks, model=kept).to_json()
 
     def measure() -> Round:
         watch = _Watch()

@@ -40,11 +40,11 @@ def size(text: str) -> tuple[int, int]:
 
 def command(arguments: argparse.Namespace) -> int:
     """Open the engine for every size; engines that are not cached are compiled."""
-    import cv2
 
     from streamstyle.config import RunConfig, load_config
     from streamstyle.pipeline.model import load_model
     from streamstyle.pipeline.network import each_network, measured_paces
+    from streamstyle.pipeline.opencv_threads import single_threaded_opencv
 
     given = [(name, getattr(arguments, name)) for name in ("engine", "network", "style", "consistency")]
     shorthands = [
@@ -66,10 +66,10 @@ def command(arguments: argparse.Namespace) -> int:
             why = f" ({spec.why})" if spec.why else ""
             named = f"{one.network} in " if len(configs) > 1 else ""
             print(f"{width}x{height}: {named}{spec.name} {spec.precision} on {spec.device} is ready{why}")
-    cv2.setNumThreads(1)  # as in a run
     sizes = [(height, width) for width, height in arguments.size]
-    for (height, width), pace in measured_paces(config, sizes, notify):
-        fast = f"about {pace.fps:.3g} fps in a run" if pace.fps else f"cannot be opened: {pace.trouble}"
-        busy = f", measured while others took {pace.others:.0%} of the processors" if pace.others else ""
-        print(f"{width}x{height}: {pace.name}, {fast}{busy}")
+    with single_threaded_opencv():  # as in a run
+        for (height, width), pace in measured_paces(config, sizes, notify):
+            fast = f"about {pace.fps:.3g} fps in a run" if pace.fps else f"cannot be opened: {pace.trouble}"
+            busy = f", measured while others took {pace.others:.0%} of the processors" if pace.others else ""
+            print(f"{width}x{height}: {pace.name}, {fast}{busy}")
     return 0

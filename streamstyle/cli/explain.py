@@ -42,7 +42,7 @@ def command(arguments: argparse.Namespace) -> int:
         raise ConfigError("say what to explain: an event log, or --image FILE and --style NAME")
     from streamstyle.explain.adjust import adjuster, parse_adjustments
     from streamstyle.explain.critic import load_critic
-    from streamstyle.explain.explanation import explain, explanation_page
+    from streamstyle.explain.explanation import AdjustedStyle, explain, explanation_page
     from streamstyle.nets.generator import restore_generator
     from streamstyle.page import write_page
     from streamstyle.styles.bundle import load_bundle, network_folder
@@ -51,15 +51,17 @@ def command(arguments: argparse.Namespace) -> int:
 
     bundle = load_bundle(network_folder(arguments.network))
     factors = parse_adjustments(arguments.turn) if arguments.turn is not None else {}
-    code = style_code(bundle, arguments.style, adjust=adjuster(bundle, factors))
+    style = AdjustedStyle(
+        name=arguments.style,
+        shares=parse_mix(arguments.style),
+        factors=factors,
+        code=style_code(bundle, arguments.style, adjust=adjuster(bundle, factors)),
+        mean=bundle.mean,
+    )
     explanation = explain(
         restore_generator(bundle.manifest.architecture, bundle.weights),
         read_picture(arguments.image),
-        arguments.style,
-        code,
-        bundle.mean,
-        factors=factors,
-        shares=parse_mix(arguments.style),
+        style,
         critic=load_critic(bundle.folder, bundle.manifest),
     )
     write_page(arguments.out, explanation_page(explanation))

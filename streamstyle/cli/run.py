@@ -80,7 +80,7 @@ def command(arguments: argparse.Namespace) -> int:
         control=arguments.control,
         captures=arguments.captures,
     )
-    return run_and_report(partial(run_job, job, config, notify=notify), job, as_json=arguments.json)
+    return run_and_report(partial(run_job, job, config), job, as_json=arguments.json)
 
 
 def _named(value: T | None, what: str) -> T:
@@ -107,10 +107,11 @@ def run_and_report(start: Callable[..., RunSummary], job: Job, *, as_json: bool)
     code."""
     from streamstyle.flow import StopRequest
     from streamstyle.media.paths import is_standard_output
+    from streamstyle.pipeline.run_hooks import RunHooks
 
     stop = StopRequest()
     with stopping_on_signals(stop), progress_bar() as on_progress:
-        summary = start(stop=stop, on_progress=on_progress, clock=time.monotonic)
+        summary = start(stop=stop, hooks=RunHooks(on_progress=on_progress, notify=notify))
     out = sys.stderr if any(map(is_standard_output, job.sinks)) else sys.stdout
     print(json.dumps(summary.to_json()) if as_json else summary_text(summary), file=out)
     return EXIT_INTERRUPTED if summary.interrupted else 0

@@ -28,6 +28,22 @@ _FACTORS = (0.0, 0.5, 1.5, 2.0)
 
 
 @dataclass(frozen=True)
+class AdjustedStyle:
+    """The style of a picture that is to be explained."""
+
+    name: str
+    """The mix as the user wrote it."""
+    shares: Mapping[str, float]
+    """The same, parsed: share of each style."""
+    factors: Mapping[str, float]
+    """Factor of each group, see `adjust`."""
+    code: NDArray[np.float32]
+    """(size,), adjusted by `factors`."""
+    mean: NDArray[np.float32]
+    """(size,): mean code of all styles."""
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Measurements of one picture in one style."""
 
@@ -75,20 +91,13 @@ _REGIONS = {
 def explain(
     generator: Generator,
     photo: Picture,
-    style: str,
-    code: NDArray[np.float32],
-    mean: NDArray[np.float32],
+    style: AdjustedStyle,
     *,
-    factors: Mapping[str, float],
-    shares: Mapping[str, float],
     critic: Critic | None,
     side: int = 640,
 ) -> Explanation:
-    """Paint `photo` (RGB uint8, any size; brought to at most `side` pixels) and measure why.
-
-    style, shares: the mix as written and parsed. code: (size,) of that mix, turned by `factors`.
-    mean: (size,) of all styles.
-    """
+    """Paint `photo` (RGB uint8, any size; brought to at most `side` pixels) and measure why."""
+    code, mean = style.code, style.mean
     content = fit(photo, side)
     result = _paint(generator, content, code)
     height, width = content.shape[:2]
@@ -103,12 +112,12 @@ def explain(
     missing = ""
     if critic is None:
         missing = "The bundle ships no discriminator."
-    elif not critic.knows(shares):
+    elif not critic.knows(style.shares):
         missing = "The discriminator was not trained with this style."
     maps = feature_maps(generator, content, code)
     return Explanation(
-        style=style,
-        factors=factors,
+        style=style.name,
+        factors=style.factors,
         photo=content,
         result=result,
         swatch=texture,
@@ -116,7 +125,7 @@ def explain(
         ablations=ablate(generator, content, code, mean),
         adjusted=variants,
         attribution=attribute(content, result, texture),
-        verdict=critic.judge(result, shares) if critic and not missing else None,
+        verdict=critic.judge(result, style.shares) if critic and not missing else None,
         no_verdict=missing,
     )
 

@@ -156,7 +156,17 @@ def picture_header(
     height, width = frame.pixels.shape[:2]
     shape = (height, width) if form is Format.GRAY else (height, width, 3)
     jpeg = Compression() if form is Format.JPEG else False
-    return _header(frame, "picture", topic, seq, stream, shape, "uint8", form, slot, jpeg, again=again)
+    header = _header(frame, topic, seq, stream)
+    return _encoded(
+        header,
+        kind="picture",
+        format=form,
+        shape=shape,
+        dtype="uint8",
+        slot=slot,
+        compression=jpeg,
+        again=again,
+    )
 
 
 def heat_parts(
@@ -164,12 +174,13 @@ def heat_parts(
 ) -> tuple[bytes, bytes]:
     """Both parts of a heat map: float32, little endian, (rows, cols)."""
     heat = np.ascontiguousarray(quality.heat, "<f4")
-    return _header(frame, "heat", topic, seq, stream, heat.shape, "float32"), heat.tobytes()
+    header = _header(frame, topic, seq, stream)
+    return _encoded(header, kind="heat", shape=heat.shape, dtype="float32"), heat.tobytes()
 
 
 def event_parts(frame: Frame, *, topic: str, seq: int, stream: str) -> tuple[bytes, bytes]:
     """Both parts of an event, a frame with an anomaly; the second is empty."""
-    return _header(frame, "event", topic, seq, stream, (0,), "uint8"), b""
+    return _encoded(_header(frame, topic, seq, stream), kind="event", shape=(0,), dtype="uint8"), b""
 
 
 def end_parts(*, topic: str, stream: str) -> tuple[bytes, bytes]:
@@ -186,50 +197,34 @@ def end_parts(*, topic: str, stream: str) -> tuple[bytes, bytes]:
     return msgspec.json.encode(ending), b""
 
 
-def _header(
-    frame: Frame,
-    kind: _Kind,
-    topic: str,
-    seq: int,
-    stream: str,
-    shape: tuple[int, ...],
-    dtype: str,
-    form: Format | None = None,
-    slot: RingSlot | None = None,
-    compression: bool | Compression = False,
-    *,
-    again: bool = False,
-) -> bytes:
+def _header(frame: Frame, topic: str, seq: int, stream: str) -> Header:
+    """All that a message says of a frame that is published now, whatever its second part holds."""
     now, age = time.time(), max(0.0, time.monotonic() - frame.captured_at)
     quality = frame.quality
-    return msgspec.json.encode(
-        Header(
-            topic=topic,
-            again=again,
-            seq=seq,
-            version=VERSION,
-            stream=stream,
-            kind=kind,
-            format=form,
-            size=(frame.pixels.shape[1], frame.pixels.shape[0]),
-            index=frame.index,
-            pts=frame.pts,
-            time_base=(frame.time_base.numerator, frame.time_base.denominator),
-            duration=frame.duration,
-            captured_at=now - age,
-            published_at=now,
-            age=age,
-            style=frame.style[:256],
-            score=None if quality is None else round(quality.score, 5),
-            kinds=[] if quality is None else [str(kind) for kind in quality.kinds],
-            action="" if quality is None else quality.action,
-            slot=slot,
-            msg=topic,
-            dtype=dtype,
-            shape=shape,
-            compression=compression,
-        )
+    return Header(
+        topic=topic,
+        seq=seq,
+        version=VERSION,
+        stream=stream,
+        size=(frame.pixels.shape[1], frame.pixels.shape[0]),
+        index=frame.index,
+        pts=frame.pts,
+        time_base=(frame.time_base.numerator, frame.time_base.denominator),
+        duration=frame.duration,
+        captured_at=now - age,
+        published_at=now,
+        age=age,
+        style=frame.style[:256],
+        score=None if quality is None else round(quality.score, 5),
+        kinds=[] if quality is None else [str(kind) for kind in quality.kinds],
+        action="" if quality is None else quality.action,
+        msg=topic,
     )
+
+
+def _encoded(header: Header, **content: Any) -> bytes:
+    """The message of a header, with the fields that describe the second part."""
+    return msgspec.json.encode(msgspec.structs.replace(header, **content))
 
 
 def parse(data: bytes, body: int) -> Header:

@@ -1,4 +1,5 @@
-"""What stands between the source and the sinks of a run: engine, look, detector, corrector, guard."""
+"""What stands between the source and the sinks of a run: engine, style scheduler, detector, corrector, flash
+limiter."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from streamstyle.pipeline.model import Model
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.quality_levels import open_live_engine, quality_levels
 from streamstyle.pipeline.repair_stage import Repair, RepairStage
+from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.sizing import check_sizes, open_for_run
 from streamstyle.pipeline.timed_repair import ApartObserver, Stopwatch, TimedDetector, TimedRepair
 from streamstyle.pipeline.watch import Observers, Watch
@@ -31,7 +33,7 @@ from streamstyle.temporal.detector import DetectorConfig, NullDetector, Residual
 from streamstyle.temporal.flash_limiter import WcagFlashLimiter
 from streamstyle.temporal.residual import UNKNOWN, StepTestConfig
 from streamstyle.temporal.sparse_detector import SparseDetector
-from streamstyle.types import Detector, Engine, FlashLimiter, Observer, Repainter, StreamInfo
+from streamstyle.types import Detector, Engine, Observer, Repainter, StreamInfo
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,24 @@ class StageTimers:
 
 
 @dataclass(frozen=True)
+class Detection:
+    """Who finds anomalies and flashes, each of which can be exchanged while frames pass."""
+
+    detector: SwappableDetector
+    flash_limiter: SwappableFlashLimiter
+    sparse: SparseDetector | None
+    """Around the detector, where a late run may detect less often."""
+
+
+@dataclass(frozen=True)
 class ProcessingChain:
     """What stands between source and sinks, open for frames of one size."""
 
     process: Process
     engine: Engine
     scheduler: StyleScheduler
-    detector: SwappableDetector | None
+    detection: Detection | None
     """None where nothing is detected."""
-    flash_limiter: SwappableFlashLimiter | None
-    """None where nothing is detected."""
-    sparse: SparseDetector | None
-    """Around the detector, where a late run may detect less often."""
     events: EventLog
     report: AnomalyReport | None
     """Observes the repair, where a page is asked for."""
@@ -68,37 +76,20 @@ class ProcessingChain:
 
 
 def chain_opener(
-    job: Job,
-    config: RunConfig,
-    model: Model,
-    notify: Callable[[str], None],
-    *,
-    changing: bool = False,
-    watch: Watch | None = None,
+    job: Job, config: RunConfig, model: Model, hooks: RunHooks, *, changing: bool = False
 ) -> Callable[[ExitStack, StreamInfo], ProcessingChain]:
-    """What opens the chain of a job; all that it opens is closed with the stack. notify: see `load_model`.
-    changing: repair and flash guard may be switched on later. watch: who looks on.
+    """A function that opens the chain of a job; all that it opens is closed with the stack. changing: repair
+    and flash guard may be switched on later.
 
     Raises ConfigError at once for settings that do not fit together; the opener raises EngineError,
     SourceError, SinkError, and ConfigError for a region that does not fit the frame.
     """
     open_region, overlay = region_opener(config), _overlay(config)
-    detector, flash_limiter = detector_and_limiter(config, normalises=model.normalises)
-    if changing and detector is None:
-        detector = NullDetector()
-    judging = None if detector is None else SwappableDetector(detector)
-    last_word = None if judging is None else SwappableFlashLimiter(flash_limiter)
-    sparse = None if judging is None or config.latency is None else SparseDetector(judging)
+    detection = _detection(config, model, changing=changing)
     check_sizes(config, model)
 
     def open_for(stack: ExitStack, info: StreamInfo) -> ProcessingChain:
-        engine: Engine
-        repainter: Repainter | None
-        if info.live:
-            engine = repainter = open_live_engine(quality_levels(model, info, config), notify)
-        else:
-            engine = open_for_run(config, model, info)
-            repainter = repainter_of(engine)
+        engine, repainter = _open_engine(config, model, info, hooks.notify)
         stack.callback(engine.close)
         region = None if open_region is None else open_region(info.height, info.width)
         ema_decay = ema_decay_of(config, engine, live=info.live)
@@ -109,10 +100,9 @@ def chain_opener(
         events = stack.enter_context(EventLog(job.events))
         report = None if job.report is None else AnomalyReport()
         timers = StageTimers()
-        detecting = sparse or judging
         repair = None
-        if detecting is not None:
-            repair = _timed_repair(detecting, last_word, events, _observer(report, watch), timers)
+        if detection is not None:
+            repair = _timed_repair(detection, events, _observer(report, hooks.watch), timers)
         process = Process(
             FilmColourEngine(engine),
             timers.condition.timed(scheduler),
@@ -122,7 +112,7 @@ def chain_opener(
             spare=0 if info.live else 1,
         )
         return ProcessingChain(
-            *(process, engine, scheduler, judging, last_word, sparse, events, report),
+            *(process, engine, scheduler, detection, events, report),
             regional=region is not None,
             timers=timers,
         )
@@ -130,18 +120,43 @@ def chain_opener(
     return open_for
 
 
+def _open_engine(
+    config: RunConfig, model: Model, info: StreamInfo, notify: Callable[[str], None]
+) -> tuple[Engine, Repainter | None]:
+    """The engine, and who paints a frame again; None where it keeps no statistics to do so with."""
+    if info.live:
+        live = open_live_engine(quality_levels(model, info, config), notify)
+        return live, live
+    engine = open_for_run(config, model, info)
+    return engine, repainter_of(engine)
+
+
+def _detection(config: RunConfig, model: Model, *, changing: bool) -> Detection | None:
+    """Detection as the settings ask for it, or ready to be switched on; None where neither."""
+    detector, flash_limiter = detector_and_limiter(config, normalises=model.normalises)
+    if changing and detector is None:
+        detector = NullDetector()
+    if detector is None:
+        return None
+    swappable = SwappableDetector(detector)
+    return Detection(
+        swappable,
+        SwappableFlashLimiter(flash_limiter),
+        None if config.latency is None else SparseDetector(swappable),
+    )
+
+
 def _timed_repair(
-    detector: Detector,
-    flash_limiter: FlashLimiter | None,
+    detection: Detection,
     events: EventLog,
     observer: Observer[AnomalyEvent] | None,
     timers: StageTimers,
 ) -> Repair:
     detecting, apart = Stopwatch(), Stopwatch()
     stage = RepairStage(
-        TimedDetector(detector, detecting),
+        TimedDetector(detection.sparse or detection.detector, detecting),
         RepairCorrector(),
-        flash_limiter,
+        detection.flash_limiter,
         events,
         None if observer is None else ApartObserver(observer, apart),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,6 +22,7 @@ from streamstyle.media.paced_source import PacedSource
 from streamstyle.pipeline.compiling import Compiler
 from streamstyle.pipeline.job import Job
 from streamstyle.pipeline.model import able_networks, load_model
+from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.run_job import run_job
 from streamstyle.pipeline.watch import Watch, opened
 from streamstyle.styles.bundle import ORIGINAL, Manifest, load_manifest, network_folder
@@ -67,15 +67,7 @@ def control_room(serving: Serving, notify: Callable[[str], None]) -> ControlRoom
     ) -> object:
         record.clear()
         job = Job(source, (), captures=serving.captures)
-        return run_job(
-            *(job, config),
-            stop=stop,
-            on_progress=lambda _: None,
-            clock=time.monotonic,
-            notify=notify,
-            ready=ready,
-            watch=watch,
-        )
+        return run_job(job, config, stop=stop, hooks=RunHooks(notify=notify, ready=ready, watch=watch))
 
     service = Service(start_run, serving.config, serving.source, serving.sinks, notify)
     wall = StyleWall(

@@ -26,8 +26,10 @@ from streamstyle.pipeline.conditions import region_opener
 from streamstyle.pipeline.job import Job
 from streamstyle.pipeline.live_run import outlet
 from streamstyle.pipeline.model import Model, load_model
+from streamstyle.pipeline.network import Chosen
 from streamstyle.pipeline.outputs import encoding_of, refuse_overlap
 from streamstyle.pipeline.quality_levels import quality_levels
+from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.watch import WATCHED, Watch, source_opener
 from streamstyle.temporal.detector import NullDetector
 from streamstyle.temporal.scene_smoothing import SceneSmoothing
@@ -145,10 +147,9 @@ class Controlled:
             levels = quality_levels(load_model(config, self.notify), info, config)
 
         def go_over() -> None:
-            if judge is not None and self.chain.detector is not None:
-                self.chain.detector.use(judge)
-            if judge is not None and self.chain.flash_limiter is not None:
-                self.chain.flash_limiter.use(flash_limiter)
+            if judge is not None and self.chain.detection is not None:
+                self.chain.detection.detector.use(judge)
+                self.chain.detection.flash_limiter.use(flash_limiter)
             if levels is not None and isinstance(engine, LiveEngine):
                 engine.set_levels(levels)
 
@@ -190,14 +191,12 @@ class Controlled:
 
 def controlled(
     job: Job,
-    config: RunConfig,
-    model: Model,
+    chosen: Chosen,
     source: SwitchedSource,
     info: StreamInfo,
     chain: ProcessingChain,
     freeze_frame: FreezeFrame,
-    notify: Callable[[str], None],
-    watch: Watch | None = None,
+    hooks: RunHooks,
 ) -> Controlled:
     """Prepare a run for changes. Raises SinkError where the folder for captures cannot be made."""
     recorder = None
@@ -205,10 +204,14 @@ def controlled(
         make_folder(job.captures)
 
         def open_film(path: Path) -> Sink:
-            return open_sink(str(path), info, encoding_of(config), notify=notify)
+            return open_sink(str(path), info, encoding_of(chosen.config), notify=hooks.notify)
 
         recorder = Recorder(job.captures, open_film)
-    return Controlled(job, config, model, source, info, chain, freeze_frame, recorder, notify, watch)
+    return Controlled(
+        *(job, chosen.config, chosen.model, source, info, chain, freeze_frame, recorder),
+        notify=hooks.notify,
+        watch=hooks.watch,
+    )
 
 
 def _late(status: FlowStatus, share: float) -> float:

@@ -9,9 +9,8 @@ from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Flow
-from streamstyle.pipeline.chain import ProcessingChain
+from streamstyle.pipeline.chain import Detection, ProcessingChain
 from streamstyle.pipeline.ladder import DegradationStep, Ladder, parse_latency
-from streamstyle.temporal.sparse_detector import SparseDetector
 from streamstyle.types import Engine, StreamInfo
 
 
@@ -35,7 +34,11 @@ def ladder_of(
         return None
     engine = chain.engine
     opening = (lambda: bool(engine.opening)) if isinstance(engine, LiveEngine) else (lambda: False)
-    steps = [_newest(flow), *_sparse(chain.sparse), *_smaller(engine)]
+    steps = [
+        _newest(flow),
+        *_sparse(chain.detection),
+        *_smaller(engine),
+    ]
     return Ladder(deadline, steps, notify, waiting=opening)
 
 
@@ -47,10 +50,10 @@ def _newest(flow: Flow) -> DegradationStep:
     )
 
 
-def _sparse(detector: SparseDetector | None) -> list[DegradationStep]:
-    if detector is None:
+def _sparse(detection: Detection | None) -> list[DegradationStep]:
+    if detection is None or detection.sparse is None:
         return []
-    change = partial(setattr, detector, "enabled")
+    change = partial(setattr, detection.sparse, "enabled")
     return [
         DegradationStep(
             "every second frame is searched for anomalies while none is found",

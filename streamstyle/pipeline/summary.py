@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from streamstyle.explain.run_report import AnomalyReport
-from streamstyle.flow import Flow, FlowStatus
+from streamstyle.flow import FlowStatus
 from streamstyle.page import write_page
-from streamstyle.pipeline.chain import ProcessingChain
-from streamstyle.pipeline.job import Job, RunSummary
+from streamstyle.pipeline.job import RunSummary
 from streamstyle.pipeline.ladder import Ladder
-from streamstyle.pipeline.network import Chosen
+from streamstyle.pipeline.open_run import OpenRun
 from streamstyle.telemetry import StageTimer
-from streamstyle.types import Sink, Source, StreamInfo
 from streamstyle.urls import masked
 
 
-def summarise(
-    job: Job,
-    chosen: Chosen,
-    source: Source,
-    info: StreamInfo,
-    chain: ProcessingChain,
-    flow: Flow,
-    status: FlowStatus,
-    ladder: Ladder | None,
-    sinks: Sequence[Sink],
-    *,
-    seconds: float,
-    interrupted: bool,
-) -> RunSummary:
+def summarise(run: OpenRun, status: FlowStatus, *, seconds: float, interrupted: bool) -> RunSummary:
     """The summary of a run that has ended; writes the page that the job asks for. Raises SinkError."""
-    config = chosen.config
+    config, chain = run.chosen.config, run.chain
     summary = RunSummary(
-        job=job,
-        info=info,
+        job=run.job,
+        info=run.info,
         style=config.style,
         strength=config.strength,
         colour=config.colour,
@@ -47,17 +32,17 @@ def summarise(
         frames_in=status.captured,
         frames_out=status.left,
         drops=dict(status.drops),
-        live=_live_summary(status, ladder) if info.live else None,
+        live=_live_summary(status, run.ladder) if run.info.live else None,
         stuck=status.stuck,
         seconds=seconds,
-        stages=_stages(job, chain, flow, status.left),
-        queues=flow.queues(),
+        stages=_stages(run, status.left),
+        queues=run.flow.queues(),
         flagged_frames=chain.events.flagged_frames,
         anomalies=dict(chain.events.by_kind),
-        source_report=source.report(),
-        sink_reports=tuple(sink.report() for sink in sinks),
+        source_report=run.source.report(),
+        sink_reports=tuple(sink.report() for sink in run.sinks),
         interrupted=interrupted,
-        network=chosen.network,
+        network=run.chosen.network,
     )
     if chain.report is not None:
         _write_report(chain.report, summary)
@@ -84,15 +69,16 @@ def _ladder_summary(ladder: Ladder) -> dict[str, Any]:
     }
 
 
-def _stages(job: Job, chain: ProcessingChain, flow: Flow, frames: int) -> dict[str, dict[str, float]]:
-    capture, sinks = flow.stage_timers()
+def _stages(run: OpenRun, frames: int) -> dict[str, dict[str, float]]:
+    chain = run.chain
+    capture, sinks = run.flow.stage_timers()
     timers: Iterable[tuple[str, StageTimer]] = [
         ("decode", capture),
         *([("region", chain.timers.condition)] if chain.regional else []),
         ("detect", chain.timers.detect),
         ("correct", chain.timers.correct),
         ("overlay", chain.timers.overlay),
-        *((f"write {masked(url)}", timer) for url, timer in zip(job.sinks, sinks, strict=False)),
+        *((f"write {masked(url)}", timer) for url, timer in zip(run.job.sinks, sinks, strict=False)),
     ]
     stages = {name: timer.summary() for name, timer in timers}
     busy = chain.engine.busy_seconds

@@ -1,0 +1,33 @@
+"""All that is open while a job runs. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streamstyle.flow import Flow
+from streamstyle.pipeline.chain import ProcessingChain
+from streamstyle.pipeline.job import Job
+from streamstyle.pipeline.ladder import Ladder
+from streamstyle.pipeline.network import Chosen
+from streamstyle.pipeline.watch import Painted
+from streamstyle.types import Sink, Source, StreamInfo
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A job with its source, engine and sinks open."""
+
+    job: Job
+    chosen: Chosen
+    """The network and the settings with it."""
+    source: Source
+    info: StreamInfo
+    """What the sinks see of the source."""
+    chain: ProcessingChain
+    process: Painted
+    """`chain.process` with all that stands around it."""
+    flow: Flow
+    ladder: Ladder | None
+    """None without a deadline."""
+    sinks: tuple[Sink, ...]
+    """In the order of `job.sinks`."""
