@@ -21,6 +21,9 @@ EVENT_SCHEMA = 2
 RECENT = 300
 """Frames that count as recent in ages: about ten seconds."""
 
+PACED = 60
+"""Frames over which a recent rate is told."""
+
 _LEAST = 1e-6
 _STEP = math.log(1.02)
 _BUCKETS = math.ceil(math.log(1e10) / _STEP)
@@ -132,6 +135,24 @@ class Ages:
             return {}
         shares = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
         return {name: round(self.all.percentile(share) * 1e3, 1) for name, share in shares.items()}
+
+
+class RecentRate:
+    """Counts frames, and how many a second came recently. Written by one thread; others may read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._times: deque[float] = deque(maxlen=PACED)
+
+    def add(self, now: float) -> None:
+        """Count one frame. now: `time.monotonic()`."""
+        self.count += 1
+        self._times.append(now)
+
+    def fps(self, now: float) -> float:
+        """Frames per second over the last PACED frames, up to now; 0 before the second one."""
+        times = self._times.copy()
+        return len(times) / (now - times[0]) if len(times) > 1 else 0.0
 
 
 class AnomalyEvent(msgspec.Struct, frozen=True):

@@ -112,8 +112,6 @@ MANY_PARAMETERS = {
 }
 MANY_ATTRIBUTES = {
     "engines/device.py:DeviceEngine": 19,
-    "flow/filler.py:Timeline": 14,
-    "flow/flow.py:Flow": 16,
     "media/av_sink.py:_Output": 14,
     "media/av_source.py:FileSource": 17,
     "media/live_source.py:LiveSource": 18,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
+from queue import Queue
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -303,6 +304,31 @@ def test_the_input_is_untouched_and_the_result_belongs_to_the_caller(
     np.testing.assert_array_equal(engine.start(pixels, condition).result(), kept)
     np.testing.assert_array_equal(pixels, before)
     assert first.flags.writeable
+    engine.close()
+
+
+def test_an_engine_calls_once_when_a_frame_is_painted_or_says_that_it_cannot(
+    engine_name: str, network: Network
+) -> None:
+    engine = network.open(engine_name, 64, 96)
+    condition, pixels = StyleCondition(network.codes[:2]), picture(64, 96)
+    first = engine.start(pixels, condition)
+    first.on_ready(lambda: None)  # engines may call from the next frame on
+    first.result()
+    for late in (False, True):  # asked while it is painted, and afterwards
+        called: Queue[bool] = Queue()
+        future = engine.start(pixels, condition)
+        if late:
+            future.result()
+        can = future.on_ready(lambda future=future, called=called: called.put(future.is_ready()))  # type: ignore[misc]
+        assert can == (engine_name == "openvino")
+        if can:
+            assert called.get(timeout=60)
+        if not late:
+            future.result()
+        assert called.empty()
+    unwanted = engine.start(pixels, condition)
+    unwanted.on_ready(lambda: None)
     engine.close()
 
 

@@ -13,8 +13,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from streamstyle.engines.completion import Completion
 from streamstyle.errors import SinkError, SourceError
-from streamstyle.flow import FillerConfig, Flow, FlowStatus, Inlet, Live, Outlet, StopRequest
+from streamstyle.flow import FillerConfig, Flow, FlowStatus, Inlet, Live, Outlet, StopRequest, Wakeup
 from streamstyle.pipeline.process import Process
 from streamstyle.types import (
     EngineSpec,
@@ -201,6 +202,52 @@ def test_a_frame_that_comes_while_another_is_painted_is_begun_at_once() -> None:
     sink = Watched()
     assert drive(source(), [sink], live(), process).left == 2
     assert [one.index for one in sink.frames] == [0, 1]
+
+
+class CallingEngine(PairEngine):
+    """Paints on a thread of its own, which calls back."""
+
+    spec = EngineSpec("calling", "uint8", "none", in_flight=1)
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.paint = threading.Event()
+        self.completion = Completion()
+
+    def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
+        def finish() -> None:
+            assert self.paint.wait(LONG)
+            self.completion.finish()
+
+        threading.Thread(target=finish).start()
+        return InferenceFuture(pixels.copy, self._is_ready, self.completion.then)
+
+    def _is_ready(self) -> bool:
+        self.asked += 1
+        return self.completion.done
+
+
+def test_an_engine_that_calls_back_ends_the_wait_and_is_not_asked_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streamstyle.flow.flow._LOOK_RARELY", LONG)
+    engine, wakeup, sink = CallingEngine(), Wakeup(), Watched()
+
+    def source() -> Iterator[Frame]:
+        yield frame(0)
+        engine.paint.set()
+        sink.wait_for(lambda seen: len(seen) == 1)  # else the end of the source would end the wait
+
+    condition = StyleCondition(np.zeros((2, 4), np.float32))
+    process = Process(engine, lambda _: condition, spare=0, wakeup=wakeup)
+    flow = Flow(
+        *(Inlet(source()), [Outlet(sink, "0")]),
+        stop=StopRequest(),
+        live=live(frame_time=LONG),
+        wakeup=wakeup,
+    )
+    assert flow.run(process, lambda _: None).left == 1
+    assert engine.asked <= 2
 
 
 def test_a_silent_source_is_stood_in_for_and_returns_without_a_jump_back() -> None:

@@ -233,7 +233,7 @@ class DeviceEngine:
             self._idle.append(slot)
             return picture
 
-        return InferenceFuture(wait, lambda: done.passed, lambda: small[0] if small else None)
+        return InferenceFuture(wait, lambda: done.passed, analysis=lambda: small[0] if small else None)
 
     def close(self) -> None:
         """Drop the buffers."""

@@ -60,7 +60,7 @@ class FilmColourEngine:
             self._seconds += time.perf_counter() - began
             return painted
 
-        return InferenceFuture(wait, pending.is_ready)
+        return InferenceFuture(wait, pending.is_ready, pending.on_ready)
 
     def close(self) -> None:
         """Close the inner engine."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.engines.cache import EngineCache, source_hash, weights_hash
+from streamstyle.engines.completion import Completion
 from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.cpu_plan import MOST_STREAMS, compiled_for_cpu
 from streamstyle.engines.exported import input_shapes
@@ -47,9 +49,9 @@ def import_openvino() -> ModuleType:
     return openvino  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Slot:
-    """What one frame in flight needs: a request, and the memory that it reads from."""
+    """One frame in flight: its request, and the memory that it reads from."""
 
     request: Any
     packer: FramePacker
@@ -104,6 +106,8 @@ class OpenVinoEngine:
         self._open_graph = open_graph
         self._compiled, self._spec = open_graph(masks=request.masks or stateful)
         self._idle: deque[_Slot] = deque()
+        self._under_way: set[_Slot] = set()
+        self._calls = False  # whether requests call back
         self._busy_seconds = 0.0
 
     @property
@@ -132,26 +136,48 @@ class OpenVinoEngine:
         idle = self._idle
         slot = idle.popleft() if idle else self._slot()
         request, packer = slot.request, slot.packer
+        completion = self._completion(request)
         packer.pack(self._padding.pad(pixels))
         # share_inputs: no copy in; the request keeps the arrays alive until its next start.
         inputs = (packer.blocks, *styles, self._conditioning.canvas_of(condition), *state)
         request.start_async(dict(enumerate(inputs)), share_inputs=True)
+        self._under_way.add(slot)
 
         def wait() -> Picture:
             _finish(request)
+            self._under_way.discard(slot)
             styled = packer.unpack(request.get_output_tensor(0).data)
             self._busy_seconds += request.latency / 1e3 / self._spec.in_flight
             idle.append(slot)
             return styled if styled.shape == pixels.shape else self._padding.crop(styled)
 
-        return request, InferenceFuture(wait, lambda: bool(request.wait_for(0)))
+        def on_ready(call: Callable[[], None]) -> bool:
+            self._calls = True
+            return completion is not None and completion.then(call)
+
+        def is_ready() -> bool:
+            return (completion is not None and completion.done) or bool(request.wait_for(0))
+
+        return request, InferenceFuture(wait, is_ready, on_ready)
+
+    def _completion(self, request: Any) -> Completion | None:
+        """Told by OpenVINO's thread, once somebody has asked for it: it waits for Python's lock to do so."""
+        if not self._calls:
+            return None
+        completion = Completion()
+        request.set_callback(Completion.finish, completion)
+        return completion
 
     def _slot(self) -> _Slot:
         return _Slot(self._compiled.create_infer_request(), FramePacker(*self._padding.padded_size))
 
     def close(self) -> None:
-        """Drop the idle requests."""
+        """Drop the requests. One that calls back is waited for: it must not do so in a process that ends."""
         self._idle.clear()
+        for slot in self._under_way if self._calls else ():
+            with suppress(EngineError):  # nobody wants the picture
+                _finish(slot.request)
+        self._under_way.clear()
 
 
 class StatefulOpenVinoEngine(OpenVinoEngine):

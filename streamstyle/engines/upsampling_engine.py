@@ -71,7 +71,7 @@ class UpsamplingEngine:
             self._seconds += time.perf_counter() - began
             return picture
 
-        return InferenceFuture(wait, painted.is_ready)
+        return InferenceFuture(wait, painted.is_ready, painted.on_ready)
 
     def _reduced_condition(self, condition: StyleCondition) -> StyleCondition:
         """The same object as long as the condition stays, so that engines see that it did."""

@@ -13,6 +13,7 @@ from streamstyle.flow.flow import Flow, FlowStatus, Live, StopRequest
 from streamstyle.flow.future import Future, Lock
 from streamstyle.flow.metrics_text import metrics_text
 from streamstyle.flow.switch import SwitchedSource
+from streamstyle.flow.wakeup import Wakeup
 from streamstyle.flow.worker import Inlet, Outlet, anyone_left_behind, interruption
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Policy",
     "StopRequest",
     "SwitchedSource",
+    "Wakeup",
     "anyone_left_behind",
     "interruption",
     "metrics_text",

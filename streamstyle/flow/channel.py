@@ -37,6 +37,7 @@ class Channel(Generic[T]):
         self._ended = False
         self._cancelled = False
         self._abandoned = False
+        self._woken = False
         self._overflowed = -math.inf
         self.accepted = 0
         self.found = Counter[int]()
@@ -120,9 +121,17 @@ class Channel(Generic[T]):
             yield item
 
     def wait_ready(self, seconds: float) -> bool:
-        """Wait so long for an item or the end: will `next` return at once?"""
+        """Wait so long for an item, the end or a call of `wake`. True if `next` would return at once."""
         with self._changed:
-            return self._changed.wait_for(lambda: bool(self._items) or self._closed, seconds)
+            self._changed.wait_for(lambda: self._items or self._closed or self._woken, seconds)
+            self._woken = False
+            return bool(self._items) or self._closed
+
+    def wake(self) -> None:
+        """End the reader's `wait_ready`, or its next one. From any thread."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
     def catch_up(self) -> None:
         """Drop all that waits but the newest, if one found no room lately: the reader is the slower one, and

@@ -1,4 +1,5 @@
-"""What leaves while nothing comes: the last frame again, then a slate, on a time line that never jumps back.
+"""Fillers, which leave while no frame comes: the last frame again, then a slate. Their time line never jumps
+back.
 
 No clock and no thread in here: the caller says what time it is.
 """
@@ -24,7 +25,7 @@ _CLOCK_RESET = 0.5
 """Seconds by which stamps that fall back must be behind capture times before they are of another clock."""
 
 _STEPS = 9
-"""Of so many frames of late the pace is told: a lasting change counts after five, a single gap never."""
+"""Frames over which the pace is measured: a lasting change counts after five, a single gap never."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,29 @@ class FillerConfig:
     slate: Callable[[Picture], Picture]
 
 
+class _Pace:
+    """Seconds between the frames that leave, recently; never less than `least`."""
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+        self._steps = deque([least] * _STEPS, maxlen=_STEPS)
+        self._step = math.inf  # seconds from the frame before the last one to the last one
+        self.seconds = least
+
+    def add(self, step: float) -> None:
+        """One more frame left, `step` seconds after the one before. Halves of two steps count, since an
+        engine in two streams lets frames leave in pairs."""
+        two, self._step = self._step + step, step
+        if math.isfinite(two):
+            self._steps.append(two / 2)
+            self.seconds = max(self._least, sorted(self._steps)[_STEPS // 2])
+
+    def patience(self, frames: float) -> float:
+        """Seconds of so many frames after the last one. One that left early does not make the next one late:
+        after the second of a pair comes a longer gap."""
+        return frames * self.seconds + max(0.0, self.seconds - self._step) / 2
+
+
 class Timeline:
     """Puts styled frames and fillers on one time line. Called by one thread at a time.
 
@@ -49,9 +73,7 @@ class Timeline:
 
     def __init__(self, config: FillerConfig) -> None:
         self._config = config
-        self._pace = config.frame_time
-        self._steps = deque([config.frame_time] * _STEPS, maxlen=_STEPS)
-        self._step = math.inf  # seconds from the frame before the last one to the last one
+        self._pace = _Pace(config.frame_time)
         self._came: Frame | None = None  # the last styled one, as it came
         self._last: Frame | None = None  # the same on our time line
         self._left = 0.0
@@ -72,11 +94,10 @@ class Timeline:
         duration = round(frame.duration * frame.time_base / TIME_BASE)
         if before is not None:
             pts = max(pts, self._pts + _STEP)
-            self._keep_pace(now - self._left)
+            self._pace.add(now - self._left)
         frame = replace(frame, pts=pts, duration=duration, time_base=TIME_BASE)
         self._last, self._left, self._pts, self._slate = frame, now, pts, None
-        # One that left early does not make the next one late: after the second of a pair comes a longer gap.
-        self._due = now + self._config.after * self._pace + max(0.0, self._pace - self._step) / 2
+        self._due = now + self._pace.patience(self._config.after)
         return frame
 
     def filler(self, now: float) -> Frame | None:
@@ -84,9 +105,9 @@ class Timeline:
         last = self._last
         if last is None or now < self._due:
             return None
-        self._due = max(self._due + self._pace, now)
+        self._due = max(self._due + self._pace.seconds, now)
         self._pts = max(self._pts + _STEP, last.pts + round((now - self._left) / TIME_BASE))
-        duration = max(_STEP, round(self._pace / TIME_BASE))
+        duration = max(_STEP, round(self._pace.seconds / TIME_BASE))
         picture = last.pixels
         if now - self._left >= self._config.slate_after:
             if self._slate is None:
@@ -116,13 +137,6 @@ class Timeline:
         """Was it a filler that left last?"""
         return self._last is not None and self._pts != self._last.pts
 
-    def _keep_pace(self, step: float) -> None:
-        """Halves of two steps, since an engine in two streams lets frames leave in pairs."""
-        two, self._step = self._step + step, step
-        if math.isfinite(two):
-            self._steps.append(two / 2)
-            self._pace = max(self._config.frame_time, sorted(self._steps)[_STEPS // 2])
-
     def _fell_back(self, before: Frame, frame: Frame) -> bool:
         """Did the source begin a new clock with this frame? Go on from where the old one would be then.
 
@@ -136,3 +150,23 @@ class Timeline:
             return False
         self._shift += round(behind / TIME_BASE) * TIME_BASE
         return True
+
+
+class SlateNotices:
+    """Says once that a slate is shown, and once that it no longer is."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._slating = False
+
+    def frame(self, line: Timeline, now: float) -> None:
+        """A styled frame is about to leave."""
+        if self._slating:
+            self._notify(f"frames come again after {now - line.left:.1f} s")
+        self._slating = False
+
+    def filler(self, line: Timeline) -> None:
+        """A filler may have left."""
+        if line.slating and not self._slating:
+            self._notify("no frame comes: a slate is shown until one does")
+        self._slating = line.slating

@@ -5,32 +5,30 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from streamstyle.errors import ConfigError, StreamStyleError
+from streamstyle.errors import StreamStyleError
 from streamstyle.flow.branch import Branch
+from streamstyle.flow.branches import Branches
+from streamstyle.flow.capture import Capture
 from streamstyle.flow.channel import Cancelled, Channel, Policy
-from streamstyle.flow.filler import FillerConfig, Timeline
-from streamstyle.flow.worker import Inlet, Outlet, Worker, capture
-from streamstyle.telemetry import Ages, StageTimer
+from streamstyle.flow.filler import FillerConfig, SlateNotices, Timeline
+from streamstyle.flow.wakeup import Wakeup
+from streamstyle.flow.worker import Inlet, Outlet, Worker
+from streamstyle.telemetry import Ages, RecentRate, StageTimer
 from streamstyle.types import Frame
 
 TICK = 0.02
 """Seconds between two looks at what is asked for, what is due and what is stuck."""
 
-SOURCE_PATIENCE = 0.8
-"""Seconds that a source may take for its next frame once the run is to end."""
-
-
 _LOOK = 0.002
-"""Seconds between two looks whether the first frame in flight is painted."""
+"""Seconds between two looks whether the first frame in flight is painted, where its engine cannot call."""
 
-_PACED = 60
-"""Frames over which the pace "of late" is told."""
+_LOOK_RARELY = 0.1
+"""The same where it can: a frame that it failed on may call nobody."""
 
 
 class StopRequest:
@@ -87,7 +85,7 @@ class Flow:
     """Drives frames from a source through `process` into every sink.
 
     live: None is lossless: every channel waits when full. Otherwise every channel holds the latest frames,
-    and fillers leave while nothing comes.
+    and fillers leave while nothing comes. wakeup: called when `process` may have a painted frame.
     """
 
     def __init__(
@@ -98,21 +96,31 @@ class Flow:
         stop: StopRequest,
         live: Live | None = None,
         capacity: int = 8,
+        wakeup: Wakeup | None = None,
     ) -> None:
-        self._inlet, self._stop, self._live = inlet, stop, live
+        self._stop, self._live = stop, live
         policy: Policy = "lossless" if live is None else "latest"
-        self.captured = Channel[Frame](capacity if live is None else live.depth, policy)
-        self._branches = tuple(Branch.to(outlet, policy) for outlet in outlets)
+        channel = Channel[Frame](capacity if live is None else live.depth, policy)
+        self._capture = Capture(inlet, channel)
+        self._branches = Branches(outlets, policy)
         self._timeline = None if live is None else Timeline(live.filler)
-        self._reader = Worker("capture", SOURCE_PATIENCE, inlet.interrupt)
-        self._leaving = threading.Lock()  # styled frames and fillers share one time line
-        self.left = 0
-        self._times: deque[float] = deque(maxlen=_PACED)
+        self._notices = None if live is None else SlateNotices(live.notify)
+        self._wakeup = wakeup or Wakeup()
+        self._wakeup.connect(channel.wake)
+        self._painted = RecentRate()
         self._started = time.monotonic()
         self._error: BaseException | None = None
-        self._begun = self._drained = False
-        self._slating = False
         self._over = threading.Event()
+
+    @property
+    def captured(self) -> Channel[Frame]:
+        """Frames that wait for `process`."""
+        return self._capture.channel
+
+    @property
+    def left(self) -> int:
+        """Painted frames so far."""
+        return self._painted.count
 
     def run(
         self,
@@ -128,17 +136,15 @@ class Flow:
         the sinks are closed in every case, each by the thread that used it.
         """
         self._started = time.monotonic()
-        self._reader.start(partial(self._guarded, self._reader, self.captured, self._read))
-        with self._leaving:
-            self._begun = True
-            for branch in self._branches:
-                self._start_writing(branch)
+        reader = self._capture.worker
+        reader.start(partial(self._guarded, reader, self.captured, self._read))
+        self._branches.start(self._start_writing)
         watch = threading.Thread(target=self._watch, name="watch", daemon=True)
         watch.start()
         try:
             with self._keeping_the_first_error():
                 self._paint(process, on_frame)
-            for worker in (self._reader, *(branch.worker for branch in self._branches)):
+            for worker in (reader, *(branch.worker for branch in self._branches)):
                 while worker.running:
                     worker.join(TICK)
         finally:
@@ -150,7 +156,7 @@ class Flow:
 
     def status(self) -> FlowStatus:
         """How it stands; from any thread."""
-        line, branches = self._timeline, self._branches
+        line, branches, now = self._timeline, tuple(self._branches), time.monotonic()
         channels = {"capture": self.captured, **{branch.name: branch.channel for branch in branches}}
         return FlowStatus(
             captured=self.captured.accepted,
@@ -158,8 +164,8 @@ class Flow:
             drops={name: channel.dropped for name, channel in channels.items()},
             depths={name: channel.depth for name, channel in channels.items()},
             ages={branch.name: branch.ages for branch in branches},
-            seconds=time.monotonic() - self._started,
-            fps=self._fps(),
+            seconds=now - self._started,
+            fps=self._painted.fps(now),
             fillers=0 if line is None else line.fillers,
             slates=0 if line is None else line.slates,
             stalled=line is not None and line.stalled,
@@ -172,44 +178,24 @@ class Flow:
         """Serve one more sink, from the next frame on. From any thread.
 
         Raises ConfigError where an outlet has this name, or no frame will leave any more."""
-        with self._leaving:
-            if self._drained or self._error is not None:
-                raise ConfigError("the run is over")
-            if any(branch.name == outlet.name for branch in self._branches):
-                raise ConfigError(f"{outlet.name} is written already: remove it first")
-            branch = Branch.to(outlet, "lossless" if self._live is None else "latest")
-            self._branches = (*self._branches, branch)
-            if self._begun:
-                self._start_writing(branch)
+        self._branches.attach(outlet)
 
     def detach(self, name: str) -> None:
         """Finish one sink, and go on without it; returns when it is closed or was given up. From any thread.
 
         Raises ConfigError where none has this name."""
-        with self._leaving:
-            branch = next((b for b in self._branches if b.name == name), None)
-            if branch is None:
-                known = ", ".join(b.name for b in self._branches) or "none"
-                raise ConfigError(f"there is no output {name}: there are {known}")
-            branch.end()
-        branch.finish()
-        with self._leaving:
-            self._branches = tuple(b for b in self._branches if b is not branch)
+        self._branches.detach(name)
 
     def queues(self) -> dict[str, dict[str, float]]:
         """How full each channel was, by where it ends: "process" or an outlet's name; see `Channel.fill`."""
         return {"process": self.captured.fill(), **{b.name: b.channel.fill() for b in self._branches}}
 
-    def _fps(self) -> float:
-        times = self._times.copy()
-        return len(times) / (time.monotonic() - times[0]) if len(times) > 1 else 0.0
-
     def stage_timers(self) -> tuple[StageTimer, tuple[StageTimer, ...]]:
         """Busy times of the source, and of each sink."""
-        return self._reader.timer, tuple(branch.worker.timer for branch in self._branches)
+        return self._capture.worker.timer, tuple(branch.worker.timer for branch in self._branches)
 
     def _read(self) -> None:
-        capture(self._inlet, self.captured, self._reader, lambda: self._ending)
+        self._capture.read(lambda: self._ending)
 
     def _start_writing(self, branch: Branch) -> None:
         body = branch.write if not branch.outlet.optional else branch.try_to_write
@@ -223,13 +209,10 @@ class Flow:
         for styled in process(self.captured if self._live is None else self._latest()):
             self._leave(styled)
             on_frame(styled)
-        with self._leaving:
-            self._drained = True
-            for branch in self._branches:
-                branch.channel.end()
+        self._branches.end()
 
     def _latest(self) -> Iterator[Frame | None]:
-        """What `process` gets of a live source: None where nothing waits while it holds frames, again and
+        """Frames of a live source for `process`: None where nothing waits while it holds frames, again and
         again until one is painted or another comes. Where it let one leave unasked it holds all it can, and
         may have to catch up: before, two that wait fill it."""
         frames = iter(self.captured)
@@ -237,7 +220,7 @@ class Flow:
         asked = False
         while True:
             came, left = self.left > left, self.left
-            if given > left and not self.captured.wait_ready(0.0 if came or not asked else _LOOK):
+            if given > left and not self.captured.wait_ready(0.0 if came or not asked else self._patience()):
                 asked = True
                 yield None
                 continue
@@ -250,18 +233,17 @@ class Flow:
             given += 1
             yield frame
 
-    def _leave(self, frame: Frame) -> None:
-        with self._leaving:
-            if self._timeline is not None:
-                self._say(back=True)
-                frame = self._timeline.styled(frame, time.monotonic())
-            self._hand_out(frame)
-            self.left += 1
-            self._times.append(time.monotonic())
+    def _patience(self) -> float:
+        return _LOOK if self._wakeup.polled else _LOOK_RARELY
 
-    def _hand_out(self, frame: Frame) -> None:
-        for branch in self._branches:
-            branch.put(frame)
+    def _leave(self, frame: Frame) -> None:
+        with self._branches.lock:
+            now = time.monotonic()
+            if self._timeline is not None and self._notices is not None:
+                self._notices.frame(self._timeline, now)
+                frame = self._timeline.styled(frame, now)
+            self._branches.hand_out(frame)
+            self._painted.add(time.monotonic())
 
     @property
     def _ending(self) -> bool:
@@ -275,7 +257,7 @@ class Flow:
             try:
                 body()
             except StreamStyleError:
-                if worker is self._reader and self._ending:
+                if worker is self._capture.worker and self._ending:
                     channel.end()
                 elif worker.interrupted or worker.stuck:
                     channel.abandon()
@@ -290,8 +272,8 @@ class Flow:
         except BaseException as error:  # noqa: BLE001 - kept here, raised by `run` in the caller's thread
             if self._error is None and not isinstance(error, Cancelled):
                 self._error = error
-            for channel in (self.captured, *(branch.channel for branch in self._branches)):
-                channel.cancel()
+            self.captured.cancel()
+            self._branches.cancel()
 
     def _watch(self) -> None:
         with self._keeping_the_first_error():
@@ -309,26 +291,15 @@ class Flow:
         return min(TICK, max(due, 0.001))
 
     def _fill(self) -> None:
-        if self._timeline is None:
+        if self._timeline is None or self._notices is None:
             return
-        with self._leaving:
-            frame = None if self._drained else self._timeline.filler(time.monotonic())
-            self._say(back=False)
+        with self._branches.lock:
+            frame = None if self._branches.over else self._timeline.filler(time.monotonic())
+            self._notices.filler(self._timeline)
             if frame is not None:
-                self._hand_out(frame)
-
-    def _say(self, *, back: bool) -> None:
-        """Tell once that a slate is shown, and once that it no longer is."""
-        assert self._timeline is not None
-        assert self._live is not None
-        if back and self._slating:
-            self._live.notify(f"frames come again after {time.monotonic() - self._timeline.left:.1f} s")
-        elif not back and self._timeline.slating and not self._slating:
-            self._live.notify("no frame comes: a slate is shown until one does")
-        self._slating = not back and self._timeline.slating
+                self._branches.hand_out(frame)
 
     def _give_up_who_is_stuck(self, ending_since: float) -> None:
-        if self._reader.hangs(ending_since):
-            self.captured.end()
+        self._capture.give_up_if_stuck(ending_since)
         for branch in self._branches:
             branch.give_up_if_stuck(ending_since)

@@ -134,21 +134,6 @@ class Worker:
             yield item
 
 
-def capture(inlet: Inlet, channel: Channel[Frame], worker: Worker, ending: Callable[[], bool]) -> None:
-    """Read the source to its end, or until the run is to end; then close it."""
-    try:
-        for frame in worker.each(inlet.frames):
-            if ending():
-                break
-            channel.put(frame)
-        channel.end()
-    except Cancelled:
-        pass  # the run ended without waiting for this frame
-    finally:
-        with worker.inside():
-            inlet.close()
-
-
 def write_all(sink: Sink, channel: Channel[Frame], worker: Worker, ages: Ages) -> None:
     """Write until the channel ends, then close the sink: as whole only if nothing went wrong."""
     complete = False

@@ -16,6 +16,7 @@ from streamstyle.engines.norm_stats import repainter_of
 from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import AnomalyReport
+from streamstyle.flow import Wakeup
 from streamstyle.pipeline.conditions import ema_decay_of, region_opener
 from streamstyle.pipeline.job import Job
 from streamstyle.pipeline.model import Model
@@ -63,6 +64,8 @@ class ProcessingChain:
     """What stands between source and sinks, open for frames of one size."""
 
     process: Process
+    wakeup: Wakeup | None
+    """Called when the engine has painted a frame of a live source; None for a film."""
     engine: Engine
     scheduler: StyleScheduler
     detection: Detection | None
@@ -103,6 +106,7 @@ def chain_opener(
         repair = None
         if detection is not None:
             repair = _timed_repair(detection, events, _observer(report, hooks.watch), timers)
+        wakeup = Wakeup() if info.live else None
         process = Process(
             FilmColourEngine(engine),
             timers.condition.timed(scheduler),
@@ -110,9 +114,10 @@ def chain_opener(
             overlay=None if overlay is None else timers.overlay.timed(overlay.draw_),
             repainter=None if repainter is None else FilmColourRepainter(repainter),
             spare=0 if info.live else 1,
+            wakeup=wakeup,
         )
         return ProcessingChain(
-            *(process, engine, scheduler, detection, events, report),
+            *(process, wakeup, engine, scheduler, detection, events, report),
             regional=region is not None,
             timers=timers,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
+from streamstyle.flow import Wakeup
 from streamstyle.pipeline.repair_stage import PaintedFrame, Repair
 from streamstyle.types import (
     Action,
@@ -43,7 +44,8 @@ class Process:
 
     condition: how to paint a frame, asked once for each, in order. repair: repairs what was painted; None
     lets frames leave as the engine made them. repainter: can paint a flagged frame again. overlay: draws over
-    a repaired frame, in place, what was found and done.
+    a repaired frame, in place, what was found and done. wakeup: called
+    when the engine has painted a frame.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Process:
         repainter: Repainter | None = None,
         overlay: Callable[[Frame, Picture, AnomalyMap, Action], None] | None = None,
         spare: int = 1,
+        wakeup: Wakeup | None = None,
     ) -> None:
         self._engine = engine
         self._condition = condition
@@ -62,6 +65,7 @@ class Process:
         self._repainter = repainter
         self._overlay = overlay
         self._spare = spare
+        self._wakeup = wakeup
 
     def __call__(self, frames: Iterable[Frame | None]) -> Iterator[Frame]:
         """Styled frames, one for each source frame. None: no frame waits, and the first in flight is wanted
@@ -86,6 +90,8 @@ class Process:
         condition = self._condition(frame)
         again = None if self._repainter is None else self._repainter.remember()
         future = self._engine.start(frame.pixels, condition)
+        if self._wakeup is not None:
+            self._wakeup.watch(future)
         spec = self._engine.spec  # after the start, which may have begun with another engine
         return _Started(frame, condition, spec, again, future)
 

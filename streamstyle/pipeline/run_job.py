@@ -126,6 +126,7 @@ def _open(
         stop=stop,
         live=live_of(info, config, job.duration, hooks.notify),
         capacity=config.queue,
+        wakeup=chain.wakeup,
     )
     ladder = ladder_of(deadline, flow, chain, hooks.notify)
     figures = partial(figures_of, flow, chain.events, ladder)

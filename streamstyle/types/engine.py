@@ -90,6 +90,9 @@ class InferenceFuture:
     EngineError."""
     is_ready: Callable[[], bool] = lambda: True
     """True if `result` returns without waiting for a device, or paints itself."""
+    on_ready: Callable[[Callable[[], None]], bool] = lambda _call: False
+    """Have a function called once, from any thread, when `is_ready` has become true; at once if it is. False
+    if the engine cannot do so: ask `is_ready` then. Nobody is called where painting fails."""
     analysis: Callable[[], AnalysisPair | None] = lambda: None
     """Pictures for `Detector.detect`, after `result`; None if the engine makes none."""
 
