@@ -18,7 +18,7 @@ from media_files import PATCHES, frames_at, info_of, make_video, patch_colours
 
 from streamstyle.cli.main import main
 from streamstyle.errors import SinkError, SourceError
-from streamstyle.media import av_source, encoders
+from streamstyle.media import av_source, encoders, film_decoder
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.codecs import CODECS, VideoEncoder
@@ -308,7 +308,7 @@ def test_frames_that_the_device_does_not_take_are_right_and_counted(
 ) -> None:
     film = make_video(tmp_path / "in.mp4")
     plain = shown(film)
-    monkeypatch.setattr(av_source, "check_film", lambda _context, _head: None)  # the first one it took
+    monkeypatch.setattr(film_decoder, "check_film", lambda _context, _head: None)  # the first one it took
     source = FileSource(str(film), decoder="cuda")
     with source:
         assert_same([(frame.pts, frame.pixels) for frame in source], plain)

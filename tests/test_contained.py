@@ -19,13 +19,13 @@ posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork"
 CRASHING = """
 import os, signal, sys
 from streamstyle.cli.main import program
-from streamstyle.media import av_source
-whole = av_source.FileSource._decode
-def crashes(self, stream, packet):
+from streamstyle.media.packet_decoder import PacketDecoder
+whole = PacketDecoder.decode
+def crashes(self, packet):
     if self._counts["frames"] >= 100:
         os.kill(os.getpid(), signal.{name})
-    return whole(self, stream, packet)
-av_source.FileSource._decode = crashes
+    return whole(self, packet)
+PacketDecoder.decode = crashes
 program()
 """
 
