@@ -72,8 +72,8 @@ class RunConfig:
     region: Annotated[
         _Text | None,
         Option(
-            "part of the frame in another style: rect:x,y,w,h, file:MASK, chroma:RRGGBB[,tolerance] or "
-            "onnx:MODEL[,class]; lengths in pixels or percent",
+            "part of the frame in another style: person, background, rect:x,y,w,h, file:MASK, "
+            "chroma:RRGGBB[,tolerance] or onnx:MODEL[,class]; lengths in pixels or percent",
             "SPEC",
             "#regions",
             live=True,
@@ -81,9 +81,14 @@ class RunConfig:
     ] = None
     region_style: Annotated[_Text, Option("style, or mix, of the region", "NAME", live=True)] = "original"
     region_feather: Annotated[
-        Annotated[float, msgspec.Meta(ge=0, le=512)],
-        Option("width in pixels of the region's soft edge; 0 is a hard edge", "PX", live=True),
-    ] = 32.0
+        Annotated[float, msgspec.Meta(ge=0, le=512)] | None,
+        Option(
+            "width in pixels of the region's soft edge; 0 is a hard edge (default: 32, and 0 beside the soft "
+            "edge of a person)",
+            "PX",
+            live=True,
+        ),
+    ] = None
     network: Annotated[
         str,
         Option(

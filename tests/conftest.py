@@ -9,6 +9,8 @@ import cv2
 import pytest
 
 from streamstyle.engines.pace import EnginePace, PaceCache
+from streamstyle.errors import ModelError
+from streamstyle.styles.downloads import PERSON, fetch
 
 FIND = PaceCache.find
 SLOW = EnginePace(painting=1e3, upsampling=0.0, rest=0.0, device="cpu", cpus=1, others=0.0)
@@ -40,6 +42,17 @@ def known_paces(monkeypatch: pytest.MonkeyPatch) -> None:
 def unknown_paces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was measured yet, as on a user's machine."""
     monkeypatch.setattr(PaceCache, "find", FIND)
+
+
+@pytest.fixture(scope="session")
+def person_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real model of `--region person`, downloaded by the real pip."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STREAMSTYLE_HOME", str(tmp_path_factory.mktemp("fetched")))
+        try:
+            return fetch(PERSON)
+        except ModelError as error:
+            pytest.skip(f"the model cannot be had: {error}")
 
 
 @pytest.fixture

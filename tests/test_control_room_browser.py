@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def slide(page: Page, name: str, value: int) -> None:
     page.locator(f"#{name}").fill(str(value))
 
 
-def test_every_control_does_what_it_says(room: str, port: int, folder: Path) -> None:
+def test_every_control_does_what_it_says(room: str, port: int, folder: Path, person_model: Path) -> None:
     with browser() as page, socketed(port) as viewer:
         eyes = Eyes(viewer, port)
         page.goto(room)
@@ -153,6 +154,7 @@ def test_every_control_does_what_it_says(room: str, port: int, folder: Path) -> 
         looks(page, eyes)
         repairs(page, eyes)
         regions(page, eyes)
+        people(page, eyes, folder, person_model)
         captures(page, eyes, folder)
         stops_and_starts(page, eyes)
 
@@ -229,6 +231,21 @@ def regions(page: Page, eyes: Eyes) -> None:
     page.click("#region-set")
     eyes.until(lambda _, p, o: changed(p[:, 112:], o[:, 112:]) < 9, "a typed region")
     page.click("#region-clear")
+
+
+def people(page: Page, eyes: Eyes, folder: Path, model: Path) -> None:
+    """Nobody is in the scene: the background is all of it."""
+    (folder / "models").mkdir()
+    shutil.copy(model, folder / "models")
+    page.click("#region-background")
+    eyes.until(lambda _, p, o: changed(p, o) < 9, "the background as it is")
+    page.wait_for_selector("#region-background[aria-pressed=true]")
+    page.click("#region-person")
+    eyes.until(lambda _, p, o: changed(p, o) > 15, "all painted")
+    page.wait_for_selector("#region-person[aria-pressed=true]")
+    page.click("#region-person")
+    wait_for(lambda: eyes.settings()["region"] is None, "no region")
+    page.wait_for_selector("#region-person[aria-pressed=false]")
 
 
 def canvas(page: Page) -> Picture:

@@ -359,6 +359,7 @@ def test_a_browser_names_no_file_and_no_address(port: int, path: str) -> None:
         *requests.items(),
         ("set", {"region": f"file:{path}"}),
         ("set", {"region": f"onnx:{path}"}),
+        ("set", {"region": f"person{path}"}),
     ]:
         status, _, body = post(port, f"/api/{verb}", values)
         assert (status, "may not be named from a browser" in json.loads(body)["error"]) == (400, True), verb
@@ -381,6 +382,8 @@ def test_what_a_browser_may_name(tmp_path: Path) -> None:
     for sink in ("out.mp4", "virtualcam:"):
         policy.check(AddSink(sink=sink))
     policy.check(Set(style="a:0.5, b:0.5", region="rect:0,0,50%,100%"))
+    for region in ("person", "background", "chroma:00b140,30", "none"):
+        policy.check(Set(region=region))
     for source in (
         str(tmp_path / "notes.txt"),
         f"{tmp_path}/../film.mp4",

@@ -20,6 +20,7 @@ from streamstyle.cli import (
     engines,
     explain,
     keys,
+    models,
     repair,
     run,
     serve,
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     control.add_command(commands)
     repair.add_command(commands)
     styles.add_command(commands)
+    models.add_command(commands)
     explain.add_command(commands)
     evaluate.add_command(commands)
     bench.add_command(commands)

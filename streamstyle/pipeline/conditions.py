@@ -14,19 +14,30 @@ from streamstyle.types import Engine, Frame, Region
 def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
     """What opens the region for a height and width; None where none is asked for.
 
-    Raises ConfigError at once for a region that cannot be read; the opener raises SourceError, EngineError,
-    and ConfigError for a region that does not fit the frame.
+    Raises ConfigError at once for a region that cannot be read, and ModelError for one whose model is not
+    there; the opener raises SourceError, EngineError, and ConfigError for a region that does not fit the
+    frame.
     """
     if config.region is None:
         if config.region_style != ORIGINAL:
             raise ConfigError("a region style needs a region: say where with --region")
         return None
+    from streamstyle.engines.person_network import SIZE, PersonNetwork
     from streamstyle.engines.segmentation import OnnxRegion
     from streamstyle.media.open import open_source
     from streamstyle.regions.open_region import open_region
-    from streamstyle.regions.spec import parse_region
+    from streamstyle.regions.person import PersonRegion
+    from streamstyle.regions.spec import People, parse_region
+    from streamstyle.styles.downloads import PERSON, model_file
 
     spec = parse_region(config.region)
+
+    if isinstance(spec, People):
+        model_file(PERSON)  # what is missing is told before anything is opened
+
+    def open_people(people: People) -> Region:
+        network = PersonNetwork(model_file(PERSON))
+        return PersonRegion(network.foreground, SIZE, inverse=people.inverse)
 
     def open_for(height: int, width: int) -> Region:
         return open_region(
@@ -36,6 +47,7 @@ def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
             feather=config.region_feather,
             open_film=open_source,
             open_segmentation=lambda s, h, w: OnnxRegion(s.path, s.category, s.scale, h, w),
+            open_people=open_people,
         )
 
     return open_for

@@ -9,8 +9,11 @@ from streamstyle.regions.feather import FeatheredRegion
 from streamstyle.regions.film_region import FilmRegion
 from streamstyle.regions.picture_region import PictureRegion
 from streamstyle.regions.rectangles import RectanglesRegion
-from streamstyle.regions.spec import ChromaKey, MaskFile, Rectangles, RegionSpec, Segmentation
+from streamstyle.regions.spec import ChromaKey, MaskFile, People, Rectangles, RegionSpec, Segmentation
 from streamstyle.types import Region, Source
+
+FEATHER = 32.0
+"""Width in pixels of the soft edge of a region whose own edge is hard."""
 
 
 def open_region(
@@ -18,13 +21,15 @@ def open_region(
     height: int,
     width: int,
     *,
-    feather: float,
+    feather: float | None,
     open_film: Callable[[str], Source],
     open_segmentation: Callable[[Segmentation, int, int], Region],
+    open_people: Callable[[People], Region],
 ) -> Region:
     """The region for frames of `height` x `width`, with edges of `feather` pixels.
 
-    open_film, open_segmentation: openers of other rooms. Raises ConfigError, SourceError, EngineError.
+    feather: None for `FEATHER`, and for people's own edges. open_film, open_segmentation, open_people:
+    openers of other rooms. Raises ConfigError, SourceError, EngineError, ModelError.
     """
     region: Region
     match spec:
@@ -38,4 +43,7 @@ def open_region(
             region = ChromaRegion(spec)
         case Segmentation():
             region = open_segmentation(spec, height, width)
-    return FeatheredRegion(region, feather)
+        case People():
+            region = open_people(spec)
+            feather = feather or 0.0
+    return FeatheredRegion(region, FEATHER if feather is None else feather)

@@ -4,6 +4,7 @@ rect:x,y,w,h             a rectangle in pixels or percent of the frame; several 
 file:PATH                a picture, or a film in step with the source; its luma is the mask
 chroma:RRGGBB[,T]        everything of a colour, whatever its brightness
 onnx:PATH[,CLASS][,SCALE]  the output of a segmentation network
+person, background       the people in the picture, and everything else
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from streamstyle.errors import ConfigError, nearest
 Scale: TypeAlias = Literal["unit", "signed", "imagenet"]
 
 KINDS = ("rect", "file", "chroma", "onnx")
+PERSON, BACKGROUND = "person", "background"
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 _SCALES: dict[str, Scale] = {"unit": "unit", "signed": "signed", "imagenet": "imagenet"}
@@ -90,16 +92,27 @@ class Segmentation:
     scale: Scale
 
 
-RegionSpec: TypeAlias = Rectangles | MaskFile | ChromaKey | Segmentation
+@dataclass(frozen=True)
+class People:
+    """The people in the picture."""
+
+    inverse: bool
+    """True for everything else."""
+
+
+RegionSpec: TypeAlias = Rectangles | MaskFile | ChromaKey | Segmentation | People
 
 
 def parse_region(text: str) -> RegionSpec:
     """The request of a `--region`. Opens nothing. Raises ConfigError."""
+    if text in {PERSON, BACKGROUND}:
+        return People(inverse=text == BACKGROUND)
     kind, colon, rest = text.partition(":")
     if not colon or kind not in KINDS:
-        known = nearest(kind, KINDS)
+        known = nearest(kind, (*KINDS, PERSON, BACKGROUND))
         raise ConfigError(
-            f"cannot read the region '{text}'{known}: it begins with rect:, file:, chroma: or onnx:"
+            f"cannot read the region '{text}'{known}: it is person or background, or begins with rect:, "
+            "file:, chroma: or onnx:"
         )
     if "\0" in rest or not rest:
         raise ConfigError(f"the region '{kind}:' does not say what it is; see `streamstyle run --help`")

@@ -13,7 +13,7 @@ from streamstyle.errors import ConfigError
 _SCENE = re.compile(r"test:(\?[a-z0-9=&.]{0,100})?")
 _DEVICE = re.compile(r"(webcam:\d{1,3}|screen:|browser:)")
 _STYLES = re.compile(r"[a-z0-9:.,\s-]{1,400}")
-_REGIONS = ("rect:", "chroma:", "person", "none")
+_REGIONS = re.compile(r"person|background|none|(rect|chroma):.{1,400}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Policy:
             if style is not None and not self.anything and not _STYLES.fullmatch(style):
                 raise _refused(f"the style {style:.80}")
         region = request.region
-        if region is not None and not self.anything and not region.startswith(_REGIONS):
+        if region is not None and not self.anything and not _REGIONS.fullmatch(region):
             raise _refused(f"the region {region:.80}")
 
 

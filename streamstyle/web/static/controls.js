@@ -1,13 +1,15 @@
 // Sliders, switches and the region: each says what is set, and sets it.
 import { ask } from "./connection.js";
-import { $, tried } from "./dom.js";
+import { $, press, tried } from "./dom.js";
 
 const SLIDERS = ["strength", "colour", "consistency"];
+const PEOPLE = ["person", "background"];
 const WAIT = 120; // milliseconds between two requests of a slider that is being moved
 
 export class Controls {
   #stage;
   #busy = new Set();
+  #region = null;
 
   constructor(stage) {
     this.#stage = stage;
@@ -17,8 +19,13 @@ export class Controls {
     $("region-set").addEventListener("click", () => this.region(this.#typed()));
     $("region-clear").addEventListener("click", () => this.#set({ region: "none" }));
     $("region-style").addEventListener("change", () => {
-      if (!$("region-clear").disabled) this.region(this.#typed());
+      if (PEOPLE.includes(this.#region)) this.#people(this.#region);
+      else if (this.#region !== null) this.region(this.#typed());
     });
+    for (const name of PEOPLE) {
+      $(`region-${name}`).addEventListener("click", () =>
+        this.#region === name ? this.#set({ region: "none" }) : this.#people(name));
+    }
     stage.onregion = box => this.region(box);
   }
 
@@ -26,6 +33,10 @@ export class Controls {
     return this.#set({
       region: `rect:${x}%,${y}%,${width}%,${height}%`, region_style: $("region-style").value,
     });
+  }
+
+  #people(region) {
+    return this.#set({ region, region_style: $("region-style").value });
   }
 
   // What the server says is set; what is just being moved stays.
@@ -50,18 +61,20 @@ export class Controls {
 
   #showRegion({ region, region_style: style }) {
     const match = /^rect:([\d.]+)%,([\d.]+)%,([\d.]+)%,([\d.]+)%$/.exec(region ?? "");
+    this.#region = region;
     $("region-clear").disabled = region === null;
+    for (const name of PEOPLE) press($(`region-${name}`), region === name);
     const box = match && { x: +match[1], y: +match[2], width: +match[3], height: +match[4] };
-    const key = JSON.stringify([box, style]);
+    const key = JSON.stringify([region, style]);
     if (key === this.key) return;
     this.key = key;
     this.#stage.region(box);
+    if (region !== null) $("region-style").value = style;
     if (!box) return;
     $("region-x").value = box.x;
     $("region-y").value = box.y;
     $("region-w").value = box.width;
     $("region-h").value = box.height;
-    $("region-style").value = style;
   }
 
   #typed() {
