@@ -112,7 +112,7 @@ MANY_PARAMETERS = {
 }
 MANY_ATTRIBUTES = {
     "engines/device.py:DeviceEngine": 19,
-    "media/av_sink.py:_Output": 14,
+    "media/av_sink.py:FilmOutput": 14,
     "media/net/sender.py:Sender": 17,
     "media/zmq_sink.py:ZmqSink": 18,
     "media/zmq_subscription.py:Subscription": 14,

@@ -71,7 +71,7 @@ class FileSink:
         self._file = PipeEnd(path) if piped else PartialFile(self._path, info.url)
         self._encoder = choose_encoder(how.encoder, path, usual, info, self._notes, quality=quality)
         check_size(self._encoder, self._format.muxer, info, path)
-        self._output: _Output | None = None
+        self._output: FilmOutput | None = None
         self._closed = False
 
     def write(self, frame: Frame) -> None:
@@ -88,7 +88,7 @@ class FileSink:
             )
         try:
             if self._output is None:
-                self._output = _Output(
+                self._output = FilmOutput(
                     self._file.begin(), self._format, self._encoder, self._info, frame, self._notes
                 )
             if not self._output.takes(frame):
@@ -154,7 +154,7 @@ class FileSink:
             self._notes.append(f"The run did not finish: what was written is kept as {self._file.part}.")
 
 
-class _Output:
+class FilmOutput:
     """An open container with its streams. PyAV's errors pass through unchanged."""
 
     def __init__(
@@ -177,7 +177,7 @@ class _Output:
         self._shift = _shift_to_zero(first, info, notes)
         self._stream = video_stream(self._container, encoder, info, notes)
         self._picture = encodable(pixel_format(self._stream), info.matrix)
-        self._tracks = _tracks(self._container, self._stream, format_, info, self._shift, notes)
+        self._tracks = film_tracks(self._container, self._stream, format_, info, self._shift, notes)
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
         self._last_key: Fraction | None = None
@@ -253,7 +253,7 @@ def _shift_to_zero(first: Frame, info: StreamInfo, notes: list[str]) -> Fraction
     return -start
 
 
-def _tracks(
+def film_tracks(
     container: OutputContainer,
     video: VideoStream,
     format_: OutputFormat,
@@ -261,6 +261,9 @@ def _tracks(
     shift: Fraction,
     notes: list[str],
 ) -> list[Track]:
+    """All that goes with the pictures of `info.url`: sound and subtitles as tracks; chapters, tags and
+    attachments are copied at once. `video` is the output's picture stream, `shift` is added to all times of
+    the source. What the output cannot hold is noted. Raises SourceError."""
     if not format_.sound_encoder:
         if info.sound is not None or info.audio_streams or is_scene(info.url):
             notes.append(f"The sound was left out, which {format_.muxer} files do not hold.")
