@@ -39,7 +39,7 @@ ALLOWED = {
         *("media", "nets", "temporal", "metrics", "styles"),
     },
 }
-ANYTHING = {"bench", "pipeline", "cli", "live", "__main__", "__init__"}
+ANYTHING = {"batch", "bench", "pipeline", "cli", "live", "__main__", "__init__"}
 
 # library -> the only rooms that may import it
 ONLY_IN = {

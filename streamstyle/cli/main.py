@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from streamstyle.cli import (
+    batch,
     bench,
     control,
     devices,
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     run.add_command(commands)
+    batch.add_command(commands)
     serve.add_command(commands)
     control.add_command(commands)
     repair.add_command(commands)

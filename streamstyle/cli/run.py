@@ -57,15 +57,32 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--captures", type=Path, metavar="FOLDER", help="for snapshots and recordings")
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="paint a film in segments, and go on where an earlier run with --resume stopped",
+    )
+    add_workers(parser)
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
     parser.set_defaults(command=command)
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Declare what `run --resume` and `batch` have in common."""
+    parser.add_argument(
+        "--workers", type=positive_int, metavar="N", help="processes that paint segments (default: 1)"
+    )
+    parser.add_argument(
+        "--segment", type=positive_float, metavar="S", help="seconds of a segment, about (default: 60)"
+    )
+
+
 def command(arguments: argparse.Namespace) -> int:
     """Run the job and print its summary."""
     from streamstyle.config import RunConfig, load_config
+    from streamstyle.errors import ConfigError
     from streamstyle.pipeline.job import Job
     from streamstyle.pipeline.run_job import run_job
 
@@ -80,6 +97,12 @@ def command(arguments: argparse.Namespace) -> int:
         control=arguments.control,
         captures=arguments.captures,
     )
+    if arguments.resume:
+        from streamstyle.cli.resume import resume
+
+        return resume(job, config, arguments)
+    if arguments.workers or arguments.segment:
+        raise ConfigError("--workers and --segment are for films in segments: add --resume")
     return run_and_report(partial(run_job, job, config), job, as_json=arguments.json)
 
 

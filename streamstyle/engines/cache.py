@@ -219,9 +219,9 @@ class EngineCache:
         waited for longer than `patience`, and two may then write: each writes whole files."""
         with self._lock_path(name).open("ab") as file:
             deadline = time.monotonic() + self._patience
-            if not _lock(file):
+            if not try_lock(file):
                 self._notify(f"another process compiles {what}, waiting for it ...")
-                while not _lock(file) and time.monotonic() < deadline:
+                while not try_lock(file) and time.monotonic() < deadline:
                     time.sleep(0.05)
             yield
 
@@ -306,7 +306,7 @@ def _write_whole(path: Path, data: bytes) -> None:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: IO[bytes]) -> bool:
+    def try_lock(file: IO[bytes]) -> bool:
         """Try to lock an open file until it is closed; whether that succeeded."""
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -317,7 +317,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: IO[bytes]) -> bool:
+    def try_lock(file: IO[bytes]) -> bool:
         """Try to lock an open file until it is closed; whether that succeeded."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

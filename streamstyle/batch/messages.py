@@ -1,0 +1,85 @@
+"""What a worker says of a task, in JSON where it is another process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import msgspec
+
+from streamstyle import errors
+from streamstyle.batch.manifest import FilmRecord, OtherOptionsError, SegmentRecord
+from streamstyle.batch.tasks import PlanResult
+from streamstyle.errors import StreamStyleError
+
+
+class FramesPainted(msgspec.Struct, frozen=True, tag="painted"):
+    """More frames are painted."""
+
+    frames: int
+    """Of this task, so far."""
+
+
+class Notice(msgspec.Struct, frozen=True, tag="told"):
+    """What the user should know at once."""
+
+    sentence: str
+
+
+class TaskFailed(msgspec.Struct, frozen=True, tag="failed"):
+    """The task cannot be done."""
+
+    kind: str
+    """Name of a StreamStyleError's class."""
+    sentence: str
+
+    def error(self) -> StreamStyleError:
+        """The same as an exception."""
+        return _KINDS[self.kind](self.sentence)
+
+
+class TaskDone(msgspec.Struct, frozen=True, tag="done"):
+    """The task is done. One of these holds its result."""
+
+    planned: PlanResult | None = None
+    segment: SegmentRecord | None = None
+    film: FilmRecord | None = None
+
+
+class TaskLost(msgspec.Struct, frozen=True, tag="lost"):
+    """The worker ended with its task. why: in a few words."""
+
+    why: str
+
+
+Message: TypeAlias = FramesPainted | Notice | TaskFailed | TaskDone
+Ending: TypeAlias = TaskDone | TaskFailed | TaskLost
+
+
+def done(result: PlanResult | SegmentRecord | FilmRecord) -> TaskDone:
+    """The message for a result."""
+    match result:
+        case PlanResult():
+            return TaskDone(planned=result)
+        case SegmentRecord():
+            return TaskDone(segment=result)
+        case FilmRecord():
+            return TaskDone(film=result)
+
+
+def failed(error: StreamStyleError) -> TaskFailed:
+    """The message for an error."""
+    return TaskFailed(next(k.__name__ for k in type(error).mro() if k.__name__ in _KINDS), str(error))
+
+
+def _all(kind: type[StreamStyleError]) -> Iterator[type[StreamStyleError]]:
+    yield kind
+    for inner in kind.__subclasses__():
+        yield from _all(inner)
+
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in _all(StreamStyleError)
+    if kind.__module__ == errors.__name__ or kind is OtherOptionsError
+}

@@ -1,0 +1,239 @@
+"""One segment, from the film to a file with a record beside it; and all of them to one film."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import fields
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from streamstyle.batch.film_options import model_of
+from streamstyle.batch.manifest import (
+    MANIFEST,
+    FilmManifest,
+    FilmRecord,
+    Segment,
+    SegmentRecord,
+    digest,
+    read,
+    write,
+)
+from streamstyle.config import RunConfig
+from streamstyle.errors import SinkError
+from streamstyle.flow import Flow, Inlet, Outlet, StopRequest
+from streamstyle.media.film_part import FilmPart, FilmRange
+from streamstyle.media.join import join_parts
+from streamstyle.media.part_sink import PartSink
+from streamstyle.pipeline.chain import ProcessingChain, chain_opener
+from streamstyle.pipeline.job import Job
+from streamstyle.pipeline.opencv_threads import single_threaded_opencv
+from streamstyle.pipeline.outputs import encoding_of
+from streamstyle.pipeline.run_hooks import RunHooks
+from streamstyle.pipeline.run_job import run_job
+from streamstyle.pipeline.watch import opened
+from streamstyle.types import Frame
+
+_PATIENCE = 60.0
+"""Seconds that an encoder may take to finish."""
+
+OnFrame = Callable[[], None]
+Notify = Callable[[str], None]
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """The pictures of a segment."""
+    return folder / f"{number:04}.segment"
+
+
+def record_path(folder: Path, number: int) -> Path:
+    """The record of a segment."""
+    return folder / f"{number:04}.json"
+
+
+def manifest_of(folder: Path) -> FilmManifest:
+    """The plan of a film. Raises SinkError, OtherOptionsError."""
+    manifest = read(folder / MANIFEST, FilmManifest)
+    if manifest is None:
+        raise SinkError(f"{folder} holds no {MANIFEST} any more: begin again")
+    return manifest
+
+
+def config_of(manifest: FilmManifest) -> RunConfig:
+    """The settings that the film is painted with."""
+    names = {field.name for field in fields(RunConfig)}
+    kept = {name: value for name, value in manifest.options.items() if name in names}
+    return RunConfig(**kept, network=manifest.network or "auto")
+
+
+def paint_segment(folder: Path, number: int, on_frame: OnFrame, notify: Notify) -> SegmentRecord:
+    """Paint a segment and record it; on_frame: called after each of its frames. Raises the first
+    StreamStyleError of any stage."""
+    manifest = manifest_of(folder)
+    segment = manifest.segments[number]
+    path, part = segment_path(folder, number), folder / f"{number:04}.{os.getpid()}.part"
+    kinds = Counter[str]()
+    flagged = 0
+
+    def on_painted(frame: Frame) -> None:
+        nonlocal flagged
+        if frame.quality is not None and frame.quality.kinds:
+            flagged += 1
+            kinds.update(str(kind) for kind in frame.quality.kinds)
+        on_frame()
+
+    started = time.monotonic()
+    with ExitStack() as stack:
+        stack.callback(part.unlink, missing_ok=True)
+        frames, chain, notes = _painted(manifest, segment, part, on_painted, notify)
+        record = SegmentRecord(
+            number=number,
+            sha256=digest(part),
+            frames=frames,
+            flagged=flagged,
+            anomalies=dict(kinds),
+            engine=f"{chain.engine.spec.name} {chain.engine.spec.precision}",
+            seconds=round(time.monotonic() - started, 3),
+            notes=notes,
+        )
+        part.replace(path)
+    write(record_path(folder, number), record)
+    return record
+
+
+def _painted(
+    manifest: FilmManifest, segment: Segment, part: Path, on_frame: Callable[[Frame], None], notify: Notify
+) -> tuple[int, ProcessingChain, tuple[str, ...]]:
+    """Paint a segment into the file `part`. Frames in it, what painted, notes."""
+    config = config_of(manifest)
+    range_ = FilmRange(segment.begin, segment.end, segment.index - segment.warm_up, segment.key)
+    film = FilmPart(
+        *(manifest.source, range_),
+        decoder=config.decoder,
+        deinterlace=config.deinterlace,
+        background=config.background,
+    )
+    with single_threaded_opencv(), ExitStack() as stack:
+        reading = stack.enter_context(ExitStack())
+        info = reading.enter_context(film).info
+        chain = chain_opener(
+            Job(manifest.source, (str(part),)), config, model_of(config), RunHooks(notify=notify)
+        )(stack, info)
+        sink = PartSink(part, info, encoding_of(config), Path(manifest.output))
+        flow = Flow(
+            Inlet(film, reading.pop_all().close),
+            [Outlet(sink, part.name, config.queue, _PATIENCE)],
+            stop=StopRequest(),
+            capacity=config.queue,
+        )
+        flow.run(partial(_without_warm_up, segment.warm_up, chain.process), on_frame)
+    notes = (*film.report().notes, *sink.report().notes)
+    return sink.report().counters["frames"], chain, notes
+
+
+def _without_warm_up(
+    count: int, process: Callable[[Iterable[Frame | None]], Iterator[Frame]], frames: Iterable[Frame | None]
+) -> Iterator[Frame]:
+    return islice(process(frames), count, None)
+
+
+def done_segments(folder: Path, manifest: FilmManifest) -> list[SegmentRecord]:
+    """The segments that are whole, by their digests; all else but the plan is removed. Raises SinkError."""
+    found = []
+    kept = {MANIFEST, "lock"}
+    for segment in manifest.segments:
+        path, beside = segment_path(folder, segment.number), record_path(folder, segment.number)
+        record = read(beside, SegmentRecord)
+        if record is not None and path.is_file() and digest(path) == record.sha256:
+            found.append(record)
+            kept |= {path.name, beside.name}
+    for other in folder.iterdir():
+        if other.name not in kept:
+            other.unlink()
+    return found
+
+
+def join_film(folder: Path, record: Path | None) -> FilmRecord:
+    """Join all segments to the film and remove the folder. record: where that is remembered. Raises
+    SourceError, SinkError."""
+    manifest = manifest_of(folder)
+    records = [read(record_path(folder, segment.number), SegmentRecord) for segment in manifest.segments]
+    done = [one for one in records if one is not None]
+    engines = sorted({one.engine for one in done})
+    if len(done) != len(records) or len(engines) != 1:
+        raise SinkError(
+            f"{folder} cannot be joined: its segments are not all there, or were painted by "
+            f"{' and '.join(engines)}. Remove it and begin again."
+        )
+    config, output = config_of(manifest), Path(manifest.output)
+    with opened(manifest.source, config) as source:
+        info = source.info
+    paths = [segment_path(folder, segment.number) for segment in manifest.segments]
+    joined = folder / f"joined{output.suffix}"
+    report = join_parts(paths, joined, info, encoding_of(config), manifest.end)
+    frames = report.counters["frames"]
+    if frames != sum(one.frames for one in done):
+        raise SinkError(f"{folder} cannot be joined: a segment was changed. Remove it and begin again.")
+    anomalies = Counter[str]()
+    for one in done:
+        anomalies.update(one.anomalies)
+    notes = tuple(dict.fromkeys([note for one in done for note in one.notes] + list(report.notes)))
+    flagged = sum(one.flagged for one in done)
+    return _finished(folder, manifest, joined, record, (frames, flagged), dict(anomalies), notes)
+
+
+def paint_whole(folder: Path, record: Path | None, on_frame: OnFrame, notify: Notify) -> FilmRecord:
+    """Paint a film in one piece, as `streamstyle run` does, and remove the folder. record: where that is
+    remembered. Raises the first StreamStyleError of any stage."""
+    manifest = manifest_of(folder)
+    config, joined = config_of(manifest), folder / f"joined{Path(manifest.output).suffix}"
+    summary = run_job(
+        *(Job(manifest.source, (str(joined),)), config),
+        stop=StopRequest(),
+        hooks=RunHooks(on_progress=lambda _: on_frame(), notify=notify),
+        model=model_of(config),
+    )
+    counts = summary.frames_out, summary.flagged_frames
+    return _finished(folder, manifest, joined, record, counts, summary.anomalies, summary.notes)
+
+
+def _finished(
+    folder: Path,
+    manifest: FilmManifest,
+    joined: Path,
+    record: Path | None,
+    counts: tuple[int, int],
+    anomalies: dict[str, int],
+    notes: tuple[str, ...],
+) -> FilmRecord:
+    """Give the film its name, remember it and remove the folder. counts: frames, flagged frames."""
+    output = Path(os.path.realpath(manifest.output))
+    try:
+        size = joined.stat().st_size
+        if output.exists():
+            with suppress(OSError):
+                shutil.copymode(output, joined)
+        joined.replace(output)
+    except OSError as error:
+        raise SinkError(f"cannot write {manifest.output}: {error.strerror}") from error
+    done = FilmRecord(
+        source=manifest.source,
+        output=manifest.output,
+        options=manifest.options,
+        network=manifest.network,
+        size=size,
+        frames=counts[0],
+        segments=len(manifest.segments),
+        flagged=counts[1],
+        anomalies=anomalies,
+        notes=notes,
+    )
+    if record is not None:
+        write(record, done)
+    shutil.rmtree(folder, ignore_errors=True)
+    return done

@@ -1,0 +1,68 @@
+"""A worker that is a process: `python -m streamstyle.batch.worker_child PARENT [PROCESSOR,...]`.
+
+Reads a task a line from standard input and says in lines of JSON on standard output how it goes on. Ends with
+its standard input, and with its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+
+import msgspec
+
+from streamstyle.batch.messages import FramesPainted, Message, Notice, done, failed
+from streamstyle.batch.tasks import Performer, Task
+from streamstyle.errors import StreamStyleError
+
+_EVERY = 0.1
+"""Seconds between two messages on painted frames."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Do tasks until there are no more."""
+    _end_with(int(sys.argv[1]))
+    if len(sys.argv) > 2 and hasattr(os, "sched_setaffinity"):
+        # The engines' libraries, which are imported with the first task, count these processors only.
+        os.sched_setaffinity(0, {int(place) for place in sys.argv[2].split(",")})
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C; the parent ends us if it wants to
+    lines = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # libraries print there
+    encoder = msgspec.json.Encoder()
+
+    def say(message: Message) -> None:
+        lines.write(encoder.encode(message) + b"\n")
+
+    for line in sys.stdin.buffer:
+        frames, due = 0, 0.0
+
+        def on_frame() -> None:
+            nonlocal frames, due
+            frames += 1
+            if time.monotonic() >= due:
+                due = time.monotonic() + _EVERY
+                say(FramesPainted(frames))
+
+        performer = Performer(on_frame, lambda sentence: say(Notice(sentence)))
+        try:
+            say(done(performer.perform(msgspec.json.decode(line, type=Task))))
+        except StreamStyleError as error:
+            say(failed(error))
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    """Be killed when the parent is (Linux); elsewhere the next message finds nobody."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    os._exit(main())  # all is written, and taking the libraries down takes time and can crash

@@ -1,0 +1,112 @@
+"""`streamstyle batch INPUT... -o DIR`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamstyle.cli.run import EXIT_INTERRUPTED, add_workers
+from streamstyle.cli.segments import SEGMENT, Ended, film_json, run_segments, settings_of
+from streamstyle.cli.settings import add_settings, assignments
+
+if TYPE_CHECKING:
+    from streamstyle.batch.tasks import FilmRequest
+    from streamstyle.config import RunConfig
+
+STATE = ".streamstyle"
+"""Folder below the outputs: records of films that are done, segments of those that are not."""
+
+EXIT_FAILED = 1
+
+
+def add_command(commands: Any) -> None:
+    """Declare `batch` and its options."""
+    parser = commands.add_parser(
+        "batch",
+        help="stylize many films; what is done is left out, what fails is listed at the end",
+        description="INPUT is a film, a folder of films, or a pattern in quotes. Films of a folder keep "
+        "their places below DIR. What was done by the same command before is left out.",
+    )
+    parser.add_argument("inputs", metavar="INPUT", nargs="*")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="folder of the films")
+    parser.add_argument(
+        "--list", type=Path, action="append", default=[], metavar="FILE", help="a text file, an INPUT a line"
+    )
+    parser.add_argument(
+        "--suffix",
+        metavar=".SUFFIX",
+        help="of all films (default: the film's own if it is written, else .mkv)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with films that were begun, instead of painting them anew",
+    )
+    add_workers(parser)
+    add_settings(parser)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML settings, see configs/")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
+    parser.set_defaults(command=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Paint all films and print the summary."""
+    from streamstyle.batch.inputs import films_of
+    from streamstyle.batch.lock import only_one
+    from streamstyle.config import RunConfig, load_config
+    from streamstyle.files import make_folder
+
+    config = load_config(RunConfig, arguments.config, [*arguments.set, *assignments(arguments)])
+    folder = arguments.output.absolute()
+    films = films_of(arguments.inputs, arguments.list, folder, arguments.suffix)
+    state = folder / STATE
+    make_folder(state)
+    tasks = [_task(source, output, folder, config, arguments) for source, output in films.items()]
+    with only_one(state / "lock"):
+        ended = run_segments(tasks, arguments.workers or 1)
+    values = [film_json(film) for film in ended.states]
+    if arguments.json:
+        told = {"films": values, "seconds": round(ended.seconds, 3), "interrupted": ended.interrupted}
+        print(json.dumps(told))
+    else:
+        print(_text(values, ended))
+    if ended.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if any(film["state"] == "failed" for film in values) else 0
+
+
+def _task(
+    source: Path, output: Path, folder: Path, config: RunConfig, arguments: argparse.Namespace
+) -> FilmRequest:
+    from streamstyle.batch.tasks import FilmRequest
+
+    beside = folder / STATE / output.relative_to(folder)
+    return FilmRequest(
+        source=str(source),
+        output=str(output),
+        folder=f"{beside}.parts",
+        record=f"{beside}.json",
+        settings=settings_of(config),
+        seconds=arguments.segment or SEGMENT,
+        resume=arguments.resume,
+    )
+
+
+def _text(films: list[dict[str, Any]], ended: Ended) -> str:
+    """The summary for people."""
+    counts = Counter(film["state"] for film in films)
+    frames = sum(film["frames_painted"] or 0 for film in films if film["state"] != "before")
+    lines = [
+        f"{'interrupted: ' if ended.interrupted else ''}{counts['done'] + counts['before']} of {len(films)} "
+        f"films are done, {counts['before']} of them from before; {frames} frames in {ended.seconds:.1f} s"
+    ]
+    if counts["unfinished"]:
+        lines.append(f"{counts['unfinished']} films are not finished: --resume goes on with them")
+    if counts["failed"]:
+        lines.append(f"{counts['failed']} films failed:")
+        lines += [f"  {film['source']}: {film['reason']}" for film in films if film["state"] == "failed"]
+    return "\n".join(lines)

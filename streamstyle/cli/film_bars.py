@@ -1,0 +1,79 @@
+"""Progress of films in segments: a bar for each film on its way, and one for all of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamstyle.batch.schedule import FilmState
+    from streamstyle.batch.tasks import Task
+
+
+class FilmBars:
+    """Shows films, and the time that is left, if standard error is a terminal. The bar for all counts bytes
+    of the films, which are known before any of them is opened."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._sizes = {source: Path(source).stat().st_size for source in sources}
+        self._painting: dict[tuple[str, int], int] = {}
+        self._bars: dict[str, Any] = {}
+        self._total: Any = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the bars inside the `with` block."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        from tqdm import tqdm
+
+        self._total = tqdm(
+            total=sum(self._sizes.values()), unit="B", unit_scale=True, dynamic_ncols=True, desc="all"
+        )
+        try:
+            yield
+        finally:
+            for bar in (*self._bars.values(), self._total):
+                bar.close()
+
+    def on_frames(self, task: Task, frames: int) -> None:
+        """See `Hearing`."""
+        self._painting[task.film.output, getattr(task, "number", 0)] = frames
+
+    def on_tick(self, states: Sequence[FilmState]) -> None:
+        """Bring the bars up to date."""
+        if self._total is None:
+            return
+        done = 0.0
+        for state in states:
+            share = 1.0 if state.over else self._film(state)
+            done += share * self._sizes[state.film.source]
+            if state.over and (bar := self._bars.pop(state.film.output, None)) is not None:
+                bar.close()
+        self._total.update(round(done) - self._total.n)
+
+    def _film(self, state: FilmState) -> float:
+        """The share of a film that is painted; brings its bar up to date."""
+        if state.planned is None or not state.planned.frames:
+            return 0.0
+        frames, output = state.planned.frames, state.film.output
+        kept = frames - sum(state.planned.missing.values()) if state.planned.missing else 0
+        under_way = sum(
+            count
+            for (film, number), count in self._painting.items()
+            if film == output and number in state.running
+        )
+        if output not in self._bars:
+            from tqdm import tqdm
+
+            name = Path(state.film.source).name
+            self._bars[output] = tqdm(
+                total=frames, unit=" frames", dynamic_ncols=True, leave=False, desc=name
+            )
+        bar = self._bars[output]
+        bar.update(kept + state.painted + under_way - bar.n)
+        return float(min(bar.n / frames, 1.0))

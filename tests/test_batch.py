@@ -1,0 +1,313 @@
+"""Films in segments, by real workers: the same film as in one run, whoever is killed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media_files import make_video
+
+from streamstyle.batch.messages import TaskDone, TaskLost
+from streamstyle.batch.tasks import FilmRequest, PaintTask, PlanTask
+from streamstyle.batch.workers import Hearing, LocalWorkers
+from streamstyle.cli.main import main
+from streamstyle.cli.segments import settings_of
+from streamstyle.config import RunConfig
+from streamstyle.errors import ConfigError
+
+RATE, SHOT, SHOTS = 25, 40, 5
+WAIT = 300.0
+PROGRAM = [sys.executable, "-m", "streamstyle"]
+SETTINGS = ("--codec", "ffv1", "--network", "lite", "--set", "queue=2")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
+
+
+@pytest.fixture(scope="module")
+def kept_engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("engines")
+
+
+@pytest.fixture(autouse=True)
+def one_cache(kept_engines: Path, engines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All processes of these tests share compiled engines."""
+    monkeypatch.setenv("STREAMSTYLE_CACHE", str(kept_engines))
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five shots of a panning camera, with B-frames and sound."""
+    path = tmp_path_factory.mktemp("films") / "film.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=RATE, options={"crf": "6", "g": "12", "bf": "2"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        sound = container.add_stream("aac", rate=48_000)
+        for number in range(SHOT * SHOTS):
+            shot, place = divmod(number, SHOT)
+            noise = np.random.default_rng(shot).integers(0, 256, (8, 30, 3)).astype(np.uint8)
+            wide = np.kron(noise, np.ones((8, 8, 1), np.uint8))
+            frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(wide[:, 2 * place : 2 * place + 96]), format="rgb24"
+            )
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        wave = np.sin(np.arange(48_000 * SHOT * SHOTS // RATE) / 20).astype(np.float32)
+        for first in range(0, len(wave), 1024):
+            part = av.AudioFrame.from_ndarray(wave[None, first : first + 1024], format="fltp", layout="mono")
+            part.sample_rate, part.pts, part.time_base = 48_000, first, Fraction(1, 48_000)
+            container.mux(sound.encode(part))
+        container.mux(sound.encode(None))
+    return path
+
+
+def pictures(path: Path) -> list[tuple[int | None, str]]:
+    with av.open(str(path)) as container:
+        frames = container.decode(video=0)
+        rgb = ((f.pts, f.reformat(format="rgb24").to_ndarray()) for f in frames)
+        return [(pts, hashlib.sha256(picture.tobytes()).hexdigest()) for pts, picture in rgb]
+
+
+def sounds(path: Path) -> list[tuple[int | None, str]]:
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(audio=0) if p.size]
+        return [(p.pts, hashlib.sha256(bytes(p)).hexdigest()) for p in packets]
+
+
+def in_segments(film: Path, out: Path, *more: str) -> list[str]:
+    return ["run", str(film), str(out), "--resume", "--segment", "1.6", "--json", *SETTINGS, *more]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(film: Path, kept_engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one run in segments makes of the film."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out.mkv"
+    environment = os.environ | {"STREAMSTYLE_CACHE": str(kept_engines)}
+    subprocess.run([*PROGRAM, *in_segments(film, out)], check=True, env=environment, stdout=subprocess.PIPE)
+    return out
+
+
+def test_a_film_in_segments_is_that_of_one_run(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cut at every shot, each segment begins as the whole film goes on there: bit for bit."""
+    whole, out = tmp_path / "whole.mkv", tmp_path / "out.mkv"
+    assert main(["run", str(film), str(whole), *SETTINGS, "--correct", "off"]) == 0
+    capsys.readouterr()
+    assert main(in_segments(film, out, "--correct", "off")) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["frames"], summary["segments"], summary["segments_kept"]) == (SHOT * SHOTS, SHOTS, 0)
+    assert pictures(out) == pictures(whole)
+    assert sounds(out) == sounds(whole)
+    assert [data for _, data in sounds(out)] == [data for _, data in sounds(film)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv", "whole.mkv"]
+
+
+def test_repairs_and_joins_within_a_shot_stay_within_50_db(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Steadied by the past at every frame; the shots are too long for the window, so joins lie within."""
+    steadied = ("--consistency", "0.7")
+    still = tmp_path / "shot.mp4"
+    make_video(still, frames=150, gop=15, audio=["aac"])
+    whole, out = tmp_path / "whole.mkv", tmp_path / "out.mkv"
+    assert main(["run", str(still), str(whole), *SETTINGS, *steadied]) == 0
+    capsys.readouterr()
+    assert main(in_segments(still, out, *steadied)) == 0
+    assert json.loads(capsys.readouterr().out)["segments"] > 1
+    for (pts, one), (pts_whole, other) in zip(_rgb(out), _rgb(whole), strict=True):
+        assert pts == pts_whole
+        error = float(np.mean((one.astype(np.float64) - other) ** 2))
+        assert error == 0 or 10 * np.log10(255**2 / error) >= 50
+
+
+def _rgb(path: Path) -> Iterator[tuple[int | None, np.ndarray]]:
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield frame.pts, frame.reformat(format="rgb24").to_ndarray()
+
+
+def children(pid: int) -> list[int]:
+    """Of a process, at any depth."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *children(child)]
+    return found
+
+
+def workers_of(pid: int) -> list[int]:
+    return [c for c in children(pid) if b"worker_child" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+
+def wait_for(process: subprocess.Popen[bytes], folder: Path, records: int) -> bool:
+    """Until so many segments are recorded and another one is being painted; False where the run ended."""
+    deadline = time.monotonic() + WAIT
+    while len(list(folder.glob("0*.json"))) < records or not list(folder.glob("*.part")):
+        assert time.monotonic() < deadline
+        if process.poll() is not None:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+@linux
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_at_any_moment_and_resumed_the_film_is_the_same(
+    film: Path, undisturbed: Path, tmp_path: Path, seed: int
+) -> None:
+    """The first kill is a worker's, and the run goes on; then the command's, with all that it started."""
+    dice, out = random.Random(seed), tmp_path / "out.mkv"
+    folder = tmp_path / "out.mkv.parts"
+    command = [*PROGRAM, *in_segments(film, out, "--workers", str(1 + seed % 2))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert wait_for(process, folder, dice.randrange(2))
+        os.kill(dice.choice(workers_of(process.pid)), signal.SIGKILL)
+        assert wait_for(process, folder, dice.randrange(1, 3))
+        recorded = {path.name for path in folder.glob("0*.json")}
+        left = [process.pid, *children(process.pid)]
+        process.kill()
+        process.wait()
+    deadline = time.monotonic() + WAIT
+    while any(Path(f"/proc/{pid}").exists() for pid in left):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not out.exists()
+    done = subprocess.run(command, capture_output=True, check=True)
+    summary = json.loads(done.stdout)
+    assert summary["segments_kept"] >= len(recorded)
+    assert summary["frames_painted"] <= SHOT * (SHOTS - len(recorded))
+    assert pictures(out) == pictures(undisturbed)
+    assert sounds(out) == sounds(undisturbed)
+    assert not folder.exists()
+
+
+@linux
+def test_a_damaged_segment_is_painted_again_and_other_options_are_refused(
+    film: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.mkv"
+    folder = tmp_path / "out.mkv.parts"
+    with subprocess.Popen([*PROGRAM, *in_segments(film, out)], stdout=subprocess.PIPE) as process:
+        assert wait_for(process, folder, 2)
+        process.send_signal(signal.SIGINT)
+        stopped = json.loads(process.communicate(timeout=WAIT)[0])
+    assert (process.returncode, stopped["state"], stopped["interrupted"]) == (130, "unfinished", True)
+    assert main(in_segments(film, out, "--style", "udnie")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "style was starry-night and is udnie" in line
+    assert "remove" in line
+    kept = len(list(folder.glob("0*.json")))
+    segment = folder / "0001.segment"
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    (folder / "0002.123.part").write_bytes(b"half")
+    assert main(in_segments(film, out)) == 0
+    assert json.loads(capsys.readouterr().out)["segments_kept"] == kept - 1
+    assert pictures(out) == pictures(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--frames", "5"), "--frames cannot be had together with --resume"),
+        (("--size", "auto"), "name a size for segments"),
+        (("--workers", "999"), "more than the"),
+        (("null:",), "--resume writes one film"),
+    ],
+)
+def test_what_segments_cannot_have_is_refused(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], said: str
+) -> None:
+    assert main(in_segments(film, tmp_path / "out.mkv", *more)) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_batch_leaves_out_what_is_done_and_goes_on_after_damaged_films(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    films.mkdir()
+    for number in range(8):
+        make_video(films / f"{number}.mp4", frames=6)
+    for number in (2, 5):
+        (films / f"{number}.mp4").write_bytes(random.Random(number).randbytes(5_000))
+    command = ["batch", str(films), "-o", str(out), "--network", "lite", "--workers", "2", "--json"]
+    assert main(command) == 1
+    told = json.loads(capsys.readouterr().out)["films"]
+    assert [film["state"] for film in told] == [
+        "failed" if number in {2, 5} else "done" for number in range(8)
+    ]
+    assert all("not a media file" in film["reason"] for film in told if film["state"] == "failed")
+    made = {path.name: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
+    assert sorted(made) == [f"{number}.mp4" for number in (0, 1, 3, 4, 6, 7)]
+    assert all(len(pictures(out / name)) == 6 for name in made)
+    (out / "3.mp4").unlink()
+    assert main(command) == 1
+    told = json.loads(capsys.readouterr().out)["films"]
+    assert [f["state"] for f in told] == [
+        *("before", "before", "failed", "done", "before", "failed", "before", "before")
+    ]
+    again = {path.name: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
+    assert {name for name in made if again[name] != made[name]} == {"3.mp4"}
+    assert main([*command, "--style", "udnie"]) == 2
+    assert "style was starry-night and is udnie" in capsys.readouterr().err
+
+
+def test_workers_are_replaced_and_errors_and_results_come_back(film: Path, tmp_path: Path) -> None:
+    """The contract of `Workers`."""
+    heard: list[int] = []
+    workers = LocalWorkers(1, Hearing(lambda _, frames: heard.append(frames), lambda _: None))
+    config = RunConfig(network="lite", codec="ffv1")
+    request = FilmRequest(
+        str(film), str(tmp_path / "out.mkv"), str(tmp_path / "parts"), None, settings_of(config), 1.6, True
+    )
+
+    def ending(task: PlanTask | PaintTask) -> object:
+        assert workers.free == 1
+        workers.submit(task)
+        assert workers.free == 0
+        while not (ended := workers.wait(1.0)):
+            pass
+        assert ended[0][0] is task
+        return ended[0][1]
+
+    try:
+        planned = ending(PlanTask(request))
+        assert isinstance(planned, TaskDone)
+        assert planned.planned is not None
+        assert sum(planned.planned.missing.values()) == SHOT * SHOTS
+        workers.submit(PaintTask(request, 0))
+        if sys.platform == "linux":
+            while not heard:
+                assert workers.wait(0.01) == []
+            (child,) = workers_of(os.getpid())
+            os.kill(child, signal.SIGKILL)
+            while not (ended := workers.wait(1.0)):
+                pass
+            assert isinstance(ended[0][1], TaskLost)
+            assert "SIGKILL" in ended[0][1].why
+            painted = ending(PaintTask(request, 0))
+            assert isinstance(painted, TaskDone)
+            assert painted.segment is not None
+            assert painted.segment.frames == SHOT
+    finally:
+        workers.close()
+
+
+def test_no_more_workers_than_processors() -> None:
+    with pytest.raises(ConfigError, match="processors"):
+        LocalWorkers(10_000, Hearing(lambda *_: None, lambda _: None))

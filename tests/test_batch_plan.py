@@ -1,0 +1,309 @@
+"""Plans: exact ranges, cuts where there are any, manifests that refuse to mix; and the schedule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from media_files import info_of, make_video
+
+from streamstyle.batch.inputs import films_of
+from streamstyle.batch.lock import only_one
+from streamstyle.batch.manifest import (
+    FilmRecord,
+    OtherOptionsError,
+    SegmentRecord,
+    check_options,
+    read,
+    write,
+)
+from streamstyle.batch.messages import Ending, TaskDone, TaskFailed, TaskLost, failed
+from streamstyle.batch.planning import Split, plan_film
+from streamstyle.batch.schedule import TRIES, Schedule, run_films
+from streamstyle.batch.tasks import FilmRequest, JoinTask, PaintTask, PlanResult, PlanTask, Task, WholeTask
+from streamstyle.config import RunConfig
+from streamstyle.errors import ConfigError, SinkError, SourceError
+from streamstyle.flow import StopRequest
+
+TICKS = 512
+SECOND = 30 * TICKS
+
+
+def planned(path: Path, seconds: float, config: RunConfig | None = None, **how: Any) -> Any:
+    info = info_of(url=str(path), time_base=Fraction(1, 15360))
+    return plan_film(str(path), info, path.with_name("out.mp4"), config or RunConfig(), Split(seconds, **how))
+
+
+def test_segments_follow_each_other_to_the_last_frame(tmp_path: Path) -> None:
+    """The test card moves every frame by a patch, so that nothing but gaps says where to split."""
+    plan = planned(make_video(tmp_path / "in.mp4", frames=300, gop=15, b_frames=2), 2.0, warm_up=10)
+    assert (plan.frames, plan.end, plan.whole) == (300, 300 * TICKS, "")
+    segments = plan.segments
+    assert len(segments) in {4, 5}
+    assert segments[0].first == 0
+    assert [s.end for s in segments] == [*(s.first for s in segments[1:]), plan.end]
+    assert sum(s.frames for s in segments) == 300
+    assert [s.index for s in segments] == [s.first // TICKS for s in segments]
+    assert [(s.first - s.begin) // TICKS for s in segments] == [s.warm_up for s in segments]
+    assert [s.warm_up for s in segments] == [0, *[10] * (len(segments) - 1)]
+    assert all(abs(s.frames - 60) <= 31 for s in segments[:-1])
+
+
+def test_without_a_cut_the_longest_gap_is_taken(tmp_path: Path) -> None:
+    times = [TICKS * n + (300 if n >= 65 else 0) for n in range(150)]
+    still = make_video(tmp_path / "in.mp4", frames=150, times=times, gop=10)
+    plan = planned(_still(still, times), 2.0)
+    assert (plan.segments[1].index, plan.segments[1].cut) == (65, False)
+
+
+def _still(like: Path, times: list[int]) -> Path:
+    """The same times, and one picture."""
+    path = like.with_name("still.mp4")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"g": "10", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 15360)
+        noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8)
+        for pts in times:
+            frame = av.VideoFrame.from_ndarray(noise, format="rgb24")
+            frame.pts, frame.time_base = pts, Fraction(1, 15360)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        (RunConfig(deinterlace="field"), "fields become pictures"),
+        (RunConfig(every=3), "frames are propagated"),
+        (RunConfig(region="file:mask.mp4"), "the region is a film"),
+        (RunConfig(region="file:mask.png"), ""),
+    ],
+)
+def test_what_needs_the_whole_past_is_painted_in_one_piece(
+    tmp_path: Path, config: RunConfig, why: str
+) -> None:
+    path = make_video(tmp_path / "in.mp4", frames=120, gop=10)
+    plan = planned(path, 1.0, config)
+    assert (plan.whole, bool(plan.segments)) == (why, not why)
+
+
+def test_a_short_film_is_one_piece(tmp_path: Path) -> None:
+    assert planned(make_video(tmp_path / "in.mp4", frames=40), 1.0).whole == "it is short"
+
+
+def record(number: int) -> SegmentRecord:
+    return SegmentRecord(number, "0" * 64, 10, 1, {"pop": 1}, "torch fp32", 1.0, ("a note",))
+
+
+def test_files_come_back_as_they_were_and_damage_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "0003.json"
+    assert read(path, SegmentRecord) is None
+    write(path, record(3))
+    assert read(path, SegmentRecord) == record(3)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(SinkError, match="begin again"):
+        read(path, SegmentRecord)
+    path.write_text('{"version": 99}')
+    with pytest.raises(OtherOptionsError, match="another version"):
+        read(path, SegmentRecord)
+
+
+def test_what_differs_is_named() -> None:
+    before = {"style": "udnie", "size": None, "weights": "lite " + "a" * 64}
+    check_options(before, dict(before), Path("x"), "remedy")
+    now = before | {"style": "wave", "weights": "lite " + "b" * 64}
+    with pytest.raises(
+        OtherOptionsError, match=r"style was udnie and is wave; weights was lite a+\.\.\. and is"
+    ):
+        check_options(before, now, Path("x"), "remedy")
+
+
+def test_two_runs_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    with (
+        only_one(tmp_path / "lock"),
+        pytest.raises(ConfigError, match="another run"),
+        only_one(tmp_path / "lock"),
+    ):
+        pass
+    with only_one(tmp_path / "lock"):
+        pass
+
+
+def test_inputs_are_files_folders_patterns_and_lists(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.avi", "deep/er/c.webm", "deep/notes.txt", ".hidden/d.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"-")
+    out, listed = tmp_path / "out", tmp_path / "list.txt"
+    listed.write_text(f"# films\n\n{tmp_path}/a.mp4\n{tmp_path}/deep\n")
+
+    def names(*inputs: str, lists: tuple[Path, ...] = (), suffix: str | None = None) -> dict[str, str]:
+        found = films_of([str(tmp_path / one) for one in inputs], lists, out, suffix)
+        return {str(k.relative_to(tmp_path)): str(v.relative_to(out)) for k, v in found.items()}
+
+    assert names(".") == {"a.mp4": "a.mp4", "b.avi": "b.mkv", "deep/er/c.webm": "deep/er/c.webm"}
+    assert names("*.mp4", suffix=".mov") == {"a.mp4": "a.mov"}
+    assert names(lists=(listed,)) == {"a.mp4": "a.mp4", "deep/er/c.webm": "er/c.webm"}
+    assert names("a.mp4", "a.mp4") == {"a.mp4": "a.mp4"}
+    with pytest.raises(ConfigError, match="matches nothing"):
+        names("*.mpeg")
+    (tmp_path / "deep" / "a.mp4").write_bytes(b"-")
+    with pytest.raises(ConfigError, match="both become"):
+        names("a.mp4", "deep/a.mp4")
+    with pytest.raises(ConfigError, match="replaced by its own painting"):
+        films_of([str(tmp_path / "a.mp4")], [], tmp_path, None)
+    with pytest.raises(ConfigError, match=r"not as '\.txt'"):
+        names("a.mp4", suffix=".txt")
+
+
+class StandInWorkers:
+    """Implements `Workers` without any: `play` says how each task ends."""
+
+    def __init__(self, count: int, play: Any) -> None:
+        self._count, self._play = count, play
+        self._busy: list[Task] = []
+        self.begun: list[Task] = []
+        self.most = 0
+        self.closed = False
+
+    @property
+    def free(self) -> int:
+        return self._count - len(self._busy)
+
+    def submit(self, task: Task) -> None:
+        assert self.free
+        self._busy.append(task)
+        self.begun.append(task)
+        self.most = max(self.most, len(self._busy))
+
+    def wait(self, seconds: float) -> list[tuple[Task, Ending]]:
+        if not self._busy:
+            return []
+        task = self._busy.pop(0)
+        return [(task, self._play(task))]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def film(name: str) -> FilmRequest:
+    return FilmRequest(name, f"out/{name}", f"out/{name}.parts", None, {}, 60.0, True)
+
+
+def done_film(name: str, segments: int = 3) -> TaskDone:
+    return TaskDone(film=FilmRecord(name, name, {}, "lite", 1, 30, segments, 0, {}, ()))
+
+
+def usual(task: Task) -> Ending:
+    match task:
+        case PlanTask():
+            return TaskDone(planned=PlanResult(30, {0: 10, 1: 10, 2: 10}, 0, ""))
+        case PaintTask():
+            return TaskDone(segment=record(task.number))
+        case _:
+            return done_film(task.film.source)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_segment_is_painted_once_and_joined_at_the_end(workers: int) -> None:
+    staff = StandInWorkers(workers, usual)
+    schedule = Schedule([film("a"), film("b")])
+    run_films(schedule, staff, StopRequest())
+    assert all(state.record is not None for state in schedule.states)
+    assert Counter((type(t).__name__, t.film.source) for t in staff.begun) == Counter(
+        {(kind, name): n for name in "ab" for kind, n in (("PlanTask", 1), ("PaintTask", 3), ("JoinTask", 1))}
+    )
+    of_a = [t for t in staff.begun if t.film.source == "a"]
+    assert isinstance(of_a[0], PlanTask)
+    assert isinstance(of_a[-1], JoinTask)
+    assert staff.closed
+
+
+def test_a_lost_worker_costs_the_segment_that_it_painted() -> None:
+    lost = iter([TaskLost("it was killed")] * (TRIES - 1))
+
+    def play(task: Task) -> Ending:
+        killed = isinstance(task, PaintTask) and task.number == 1
+        return next(lost, None) or usual(task) if killed else usual(task)
+
+    staff = StandInWorkers(2, play)
+    schedule = Schedule([film("a")])
+    run_films(schedule, staff, StopRequest())
+    assert schedule.states[0].record is not None
+    painted = Counter(t.number for t in staff.begun if isinstance(t, PaintTask))
+    assert painted == {0: 1, 1: TRIES, 2: 1}
+
+
+def test_a_film_that_always_takes_its_worker_along_is_given_up_and_the_rest_is_painted() -> None:
+    def play(task: Task) -> Ending:
+        return TaskLost("it crashed") if task.film.source == "a" else usual(task)
+
+    staff = StandInWorkers(2, play)
+    schedule = Schedule([film("a"), film("b")])
+    run_films(schedule, staff, StopRequest())
+    bad, good = schedule.states
+    assert bad.failure is not None
+    assert "it crashed" in bad.failure.sentence
+    assert good.record is not None
+    assert sum(t.film.source == "a" for t in staff.begun) == TRIES
+
+
+def test_a_damaged_film_fails_and_the_rest_is_painted() -> None:
+    def play(task: Task) -> Ending:
+        return failed(SourceError("a is damaged.")) if task.film.source == "a" else usual(task)
+
+    schedule = Schedule([film("a"), film("b")])
+    run_films(schedule, StandInWorkers(1, play), StopRequest())
+    assert schedule.states[0].failure == TaskFailed("SourceError", "a is damaged.")
+    assert isinstance(schedule.states[0].failure.error(), SourceError)
+    assert schedule.states[1].record is not None
+
+
+def test_what_is_there_is_neither_painted_nor_planned_again() -> None:
+    plans = {
+        "kept": PlanResult(30, {2: 10}, 2, ""),
+        "painted": PlanResult(30, {}, 3, ""),
+        "whole": PlanResult(30, {}, 0, "it is short"),
+        "before": PlanResult(30, {}, 0, "", FilmRecord("", "", {}, "", 1, 30, 0, 0, {}, ())),
+    }
+
+    def play(task: Task) -> Ending:
+        return TaskDone(planned=plans[task.film.source]) if isinstance(task, PlanTask) else usual(task)
+
+    staff = StandInWorkers(1, play)
+    schedule = Schedule([film(name) for name in plans])
+    run_films(schedule, staff, StopRequest())
+    rest = [(type(t), t.film.source) for t in staff.begun if not isinstance(t, PlanTask)]
+    assert rest == [(PaintTask, "kept"), (JoinTask, "kept"), (JoinTask, "painted"), (WholeTask, "whole")]
+    assert [state.before for state in schedule.states] == [False, False, False, True]
+
+
+def test_other_options_end_all() -> None:
+    def play(task: Task) -> Ending:
+        return failed(OtherOptionsError("style was udnie"))
+
+    staff = StandInWorkers(2, play)
+    with pytest.raises(OtherOptionsError, match="udnie"):
+        run_films(Schedule([film("a"), film("b"), film("c")]), staff, StopRequest())
+    assert staff.closed
+    assert len(staff.begun) == 2
+
+
+def test_a_stop_ends_the_workers_and_leaves_films_unfinished() -> None:
+    stop = StopRequest()
+
+    def play(task: Task) -> Ending:
+        stop.request()
+        return usual(task)
+
+    staff = StandInWorkers(1, play)
+    schedule = Schedule([film("a")])
+    run_films(schedule, staff, stop)
+    assert staff.closed
+    assert not schedule.over
