@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.content import Content, ContentConfig, ContentWatch
-from streamstyle.temporal.correction_plan import CorrectionPlan, CorrectionPlanConfig, CorrectionPlanner
+from streamstyle.temporal.content import ContentConfig, ContentWatch
+from streamstyle.temporal.correction_plan import CorrectionPlanConfig, CorrectionPlanner
 from streamstyle.temporal.cuts import CutConfig, is_cut, is_return, small_luma
-from streamstyle.temporal.drift import NO_DRIFT, Drift, DriftConfig, DriftWatch, Labs
+from streamstyle.temporal.detected_frame import Compared, DetectedFrame, History
+from streamstyle.temporal.drift import NO_DRIFT, DriftConfig, DriftWatch, Labs
 from streamstyle.temporal.lab import chroma_of_shift, mean_rgb, shift_of_chroma, small_lab
 from streamstyle.temporal.motion import (
     Analysis,
@@ -28,9 +29,10 @@ from streamstyle.temporal.motion import (
     photometric_mask,
     warp,
 )
-from streamstyle.temporal.residual import MEDIUM, Change, Correspondence, StepTestConfig
-from streamstyle.temporal.step_test import StepResult, StepTest
-from streamstyle.temporal.style import Mismatch, StyleConfig, StyleWatch
+from streamstyle.temporal.residual import MEDIUM, Correspondence, StepTestConfig
+from streamstyle.temporal.step_classifier import StepClassifier
+from streamstyle.temporal.step_test import StepTest
+from streamstyle.temporal.style import StyleConfig, StyleWatch
 from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid
 from streamstyle.types import AnalysisPair, AnomalyMap, Kind, Picture
 
@@ -54,95 +56,17 @@ class DetectorConfig:
     style: StyleConfig = field(default_factory=StyleConfig)
 
 
-@dataclass(frozen=True)
-class History:
-    """Data that the next frame is compared with."""
-
-    source: Analysis
-    """Analysis picture of the input."""
-    styled: Analysis
-    """Analysis picture of the frame as it left."""
-    means: NDArray[np.float32]
-    """See `StepTest.settle`."""
-    thumbnail: NDArray[np.float32]
-    """Small luma of the input."""
-    painted: Analysis | None
-    """Analysis picture of the frame as it was painted; None for an unexamined frame."""
-    fine: NDArray[np.uint8] | None
-    """See `fine_luma`; None unless every frame is smoothed."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Findings on a frame that has a history. change, result: against the history as it left. painted,
-    stepped: against the history as it was painted. labs: pixels if drift is due. kind: of the step that is
-    flagged or being released."""
-
-    history: History
-    styled: Analysis
-    matched: Correspondence
-    change: Change
-    result: StepResult
-    painted: Change
-    stepped: StepResult
-    drift: Drift
-    content: Content
-    style: Mismatch
-    labs: Labs | None
-    kind: Kind | None
-    plan: CorrectionPlan
-
-    @property
-    def flagged(self) -> set[Kind]:
-        """The kinds that were found, for which the corrector may have changed the frame."""
-        found = {self.kind} if self.kind else set()
-        if self.drift.share > 0:
-            found.add(Kind.DRIFT)
-        if self.result.texture > 1:
-            found.add(Kind.TEXTURE)
-        if self.content.repeated:
-            found.add(Kind.DUPLICATE)
-        elif self.content.loss > 1:
-            found.add(Kind.DISTORTION)
-        if self.style.ratio > 1:
-            found.add(Kind.STYLE)
-        return found
-
-
-@dataclass(frozen=True)
-class DetectedFrame:
-    """A frame between `detect` and `commit`. history: of the frame before, compared with or not."""
-
-    source: Analysis
-    thumbnail: NDArray[np.float32]
-    fine: NDArray[np.uint8] | None
-    history: History | None
-    compared: Compared | None = None
-    cut: bool = False
-    flash: bool = False
-
-
 @dataclass
-class StepClassifier:
-    """Tells flicker from pops. age: frames since the last onset of a step. sign: of the step in progress, 0
-    if the last frame had none."""
+class SizedState:
+    """State of the detector that depends on the size of the analysis pictures."""
 
-    age: int = 1 << 30
-    sign: int = 0
-    kind: Kind = Kind.POP
-
-    def judge(self, sign: int, window: int) -> Kind:
-        """Kind of a step of this sign in the next frame."""
-        if sign == self.sign:
-            return self.kind
-        return Kind.FLICKER if self.age <= window else Kind.POP
-
-    def learn(self, sign: int, kind: Kind | None) -> None:
-        """Take the frame in; sign 0 and kind None if nothing was flagged."""
-        onset = sign not in (0, self.sign)
-        self.age = 1 if onset else self.age + 1
-        self.sign = sign
-        self.kind = kind or self.kind
+    size: tuple[int, int]
+    """(h, w)."""
+    grid: TileGrid
+    flow: BackwardFlow
+    content: ContentWatch
+    fine: BackwardFlow | None = None
+    """For `fine_luma` pictures; None until the first is needed."""
 
 
 class ResidualDetector:
@@ -166,7 +90,7 @@ class ResidualDetector:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._size = (0, 0)
+        self._sized: SizedState | None = None
         self._history: History | None = None
         self._before_cut: History | None = None
         self._pending: DetectedFrame | None = None
@@ -180,11 +104,11 @@ class ResidualDetector:
     def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:
         """Examine the next frame. Both pictures (H, W, 3) RGB; neither is kept or changed."""
         size = analysis_size(*source.shape[:2])
-        if size != self._size:
+        sized = self._sized
+        if sized is None or size != sized.size:
             self.reset()
-            self._size, self._grid, self._flow = size, TileGrid(size), self._open_flow(size)
-            self._fine: BackwardFlow | None = None
-            self._content = ContentWatch(size, self._config.content)
+            content = ContentWatch(size, self._config.content)
+            sized = self._sized = SizedState(size, TileGrid(size), self._open_flow(size), content)
         shrunk = halved(source if analysis is None else analysis[0], size)
         now = Analysis(analysis_picture(shrunk, size))
         luma = small_luma(now.luma)
@@ -196,7 +120,7 @@ class ResidualDetector:
         if history is None:
             self._pending = DetectedFrame(now, luma, fine, None)
             return neutral()
-        matched = Correspondence(self._grid, self._flow, now, history.source, self._config.tolerance)
+        matched = Correspondence(sized.grid, sized.flow, now, history.source, self._config.tolerance)
         if is_cut(float(matched.trust.mean()), luma, small_luma(matched.warped.luma), self._config.cut):
             self._pending = DetectedFrame(now, luma, fine, history, cut=True, flash=flash)
             return neutral(cut=True)
@@ -207,7 +131,7 @@ class ResidualDetector:
         found = replace(self._map(compared), source=source, analysis=(shrunk, painted))
         if fine is None or history.fine is None:
             return found
-        flow, trust = self._fine_motion(fine, history.fine)
+        flow, trust = self._fine_motion(sized, fine, history.fine)
         return replace(found, flow=flow, trust=trust)
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:
@@ -216,14 +140,14 @@ class ResidualDetector:
         Raises RuntimeError without a `detect` before it.
         """
         pending = self._pending
-        if pending is None:
+        if pending is None or self._sized is None:
             raise RuntimeError("commit needs the detect of the same frame before it")
         self._pending = None
         found = pending.compared
         painted = None if found is None else found.styled
         left = painted
         if touched or left is None:
-            left = Analysis(analysis_picture(styled, self._size))
+            left = Analysis(analysis_picture(styled, self._sized.size))
         scores, means = dict[Kind, float].fromkeys(Kind, 0.0), left.mean
         if self._new_shot(flash=pending.flash):
             self._drift.restart()
@@ -236,6 +160,11 @@ class ResidualDetector:
         self._before_cut = pending.history if pending.cut else None
         self._history = History(pending.source, left, means, pending.thumbnail, painted, pending.fine)
         return scores
+
+    @property
+    def _content(self) -> ContentWatch:
+        assert self._sized is not None, "there was a frame"
+        return self._sized.content
 
     def _new_shot(self, *, flash: bool) -> bool:
         """True for the first frame that confirms that the previous one was a cut."""
@@ -277,13 +206,13 @@ class ResidualDetector:
         )
 
     def _fine_motion(
-        self, now: NDArray[np.uint8], before: NDArray[np.uint8]
+        self, sized: SizedState, now: NDArray[np.uint8], before: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Flow and trust as `AnomalyMap` has them, of `fine_luma` pictures."""
-        if self._fine is None:
-            self._fine = self._open_flow((now.shape[0], now.shape[1]))
-        flow = self._fine.estimate(now, before)
-        positions = self._fine.positions(flow)
+        if sized.fine is None:
+            sized.fine = self._open_flow((now.shape[0], now.shape[1]))
+        flow = sized.fine.estimate(now, before)
+        positions = sized.fine.positions(flow)
         return flow, photometric_mask(now, warp(before, positions), positions, self._config.fine_tolerance)
 
     def _scores_left(self, source: Analysis, found: Compared, left: Analysis) -> dict[Kind, float]:

@@ -74,14 +74,15 @@ class Change:
 
 @dataclass(frozen=True)
 class _WarpedPast:
-    """A previous analysis picture warped onto the present, with figures that do not depend on the present.
-    means: of the pixels that the mask leaves, float32 (9, 12, 3), 0..1. slope: see `Change`. frame: mean of
-    the picture itself, (3,)."""
+    """A previous analysis picture warped onto the present, with figures that do not depend on the present."""
 
+    picture: Analysis
+    """The previous picture itself."""
     warped: Analysis
     means: Tiles
+    """Of the pixels that the mask leaves, float32 (9, 12, 3), 0..1."""
     slope: Tiles
-    frame: NDArray[np.float32]
+    """See `Change`."""
 
 
 class Correspondence:
@@ -110,22 +111,22 @@ class Correspondence:
         self.trust = grid.mean(self.mask) / np.float32(255)
         self._share = np.maximum(self.trust, np.float32(1e-3)) * np.float32(255)
         self._trusted = max(float(self.trust.sum()), 1.0)
-        self._styled_before: Analysis | None = None
+        self._styled_past: _WarpedPast | None = None
         self.source = self._change(now, self._past(before, self.warped))
 
     def styled(self, now: Analysis, before: Analysis) -> Change:
         """Change of the styled video between the same two frames."""
-        if before is not self._styled_before:
-            self._styled_before = before
-            self._styled_past = self._past(before, before.warped(self._positions))
-        return self._change(now, self._styled_past)
+        past = self._styled_past
+        if past is None or before is not past.picture:
+            past = self._styled_past = self._past(before, before.warped(self._positions))
+        return self._change(now, past)
 
     def mean(self, values: Tiles) -> float:
         """Mean of values (9, 12), weighted by trust."""
         return float(np.vdot(self.trust, values)) / self._trusted
 
     def _past(self, before: Analysis, warped: Analysis) -> _WarpedPast:
-        return _WarpedPast(warped, self._means(warped), np.sqrt(before.edges(self._grid)), before.mean)
+        return _WarpedPast(before, warped, self._means(warped), np.sqrt(before.edges(self._grid)))
 
     def _change(self, now: Analysis, past: _WarpedPast) -> Change:
         means = self._means(now)
@@ -134,7 +135,7 @@ class Correspondence:
         square = self._grid.mean_square(distance) / (self._share * np.float32(255))
         step = means[..., 0] - past.means[..., 0]
         variation = np.sqrt(np.maximum(square - step * step, 0))
-        return Change(means, past.means, variation, past.slope, np.array((past.frame, now.mean)))
+        return Change(means, past.means, variation, past.slope, np.array((past.picture.mean, now.mean)))
 
     def _means(self, picture: Analysis) -> Tiles:
         """Over the trusted pixels of each tile, float32 (9, 12, 3), 0..1."""

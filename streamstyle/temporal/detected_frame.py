@@ -1,0 +1,85 @@
+"""A frame between `detect` and `commit`, and the history that it is compared with. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamstyle.temporal.content import Content
+from streamstyle.temporal.correction_plan import CorrectionPlan
+from streamstyle.temporal.drift import Drift, Labs
+from streamstyle.temporal.motion import Analysis
+from streamstyle.temporal.residual import Change, Correspondence
+from streamstyle.temporal.step_test import StepResult
+from streamstyle.temporal.style import Mismatch
+from streamstyle.types import Kind
+
+
+@dataclass(frozen=True)
+class History:
+    """Data that the next frame is compared with."""
+
+    source: Analysis
+    """Analysis picture of the input."""
+    styled: Analysis
+    """Analysis picture of the frame as it left."""
+    means: NDArray[np.float32]
+    """See `StepTest.settle`."""
+    thumbnail: NDArray[np.float32]
+    """Small luma of the input."""
+    painted: Analysis | None
+    """Analysis picture of the frame as it was painted; None for an unexamined frame."""
+    fine: NDArray[np.uint8] | None
+    """See `fine_luma`; None unless every frame is smoothed."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Findings on a frame that has a history. change, result: against the history as it left. painted,
+    stepped: against the history as it was painted. labs: pixels if drift is due. kind: of the step that is
+    flagged or being released."""
+
+    history: History
+    styled: Analysis
+    matched: Correspondence
+    change: Change
+    result: StepResult
+    painted: Change
+    stepped: StepResult
+    drift: Drift
+    content: Content
+    style: Mismatch
+    labs: Labs | None
+    kind: Kind | None
+    plan: CorrectionPlan
+
+    @property
+    def flagged(self) -> set[Kind]:
+        """The kinds that were found, for which the corrector may have changed the frame."""
+        found = {self.kind} if self.kind else set()
+        if self.drift.share > 0:
+            found.add(Kind.DRIFT)
+        if self.result.texture > 1:
+            found.add(Kind.TEXTURE)
+        if self.content.repeated:
+            found.add(Kind.DUPLICATE)
+        elif self.content.loss > 1:
+            found.add(Kind.DISTORTION)
+        if self.style.ratio > 1:
+            found.add(Kind.STYLE)
+        return found
+
+
+@dataclass(frozen=True)
+class DetectedFrame:
+    """A frame between `detect` and `commit`. history: of the frame before, compared with or not."""
+
+    source: Analysis
+    thumbnail: NDArray[np.float32]
+    fine: NDArray[np.uint8] | None
+    history: History | None
+    compared: Compared | None = None
+    cut: bool = False
+    flash: bool = False

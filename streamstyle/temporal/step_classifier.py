@@ -1,0 +1,30 @@
+"""Flicker or a pop: the kind of a step, by how long ago the last one was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streamstyle.types import Kind
+
+
+@dataclass
+class StepClassifier:
+    """Tells flicker from pops. age: frames since the last onset of a step. sign: of the step in progress, 0
+    if the last frame had none."""
+
+    age: int = 1 << 30
+    sign: int = 0
+    kind: Kind = Kind.POP
+
+    def judge(self, sign: int, window: int) -> Kind:
+        """Kind of a step of this sign in the next frame."""
+        if sign == self.sign:
+            return self.kind
+        return Kind.FLICKER if self.age <= window else Kind.POP
+
+    def learn(self, sign: int, kind: Kind | None) -> None:
+        """Take the frame in; sign 0 and kind None if nothing was flagged."""
+        onset = sign not in (0, self.sign)
+        self.age = 1 if onset else self.age + 1
+        self.sign = sign
+        self.kind = kind or self.kind
