@@ -105,21 +105,6 @@ MOST_LINES_OF_A_FUNCTION = 60
 MOST_PARAMETERS = 8
 MOST_ATTRIBUTES = 12
 
-# What is over a limit still, and by how much. Numbers may only fall, and what is within the limits goes.
-LONG_FUNCTIONS: dict[str, int] = {}
-MANY_PARAMETERS = {
-    "engines/device.py:__init__": 9,
-}
-MANY_ATTRIBUTES = {
-    "engines/device.py:DeviceEngine": 19,
-    "media/av_sink.py:FilmOutput": 14,
-    "media/net/sender.py:Sender": 17,
-    "media/zmq_sink.py:ZmqSink": 18,
-    "media/zmq_subscription.py:Subscription": 14,
-}
-SAME_NAMES: dict[str, int] = {}
-SAME_FILES: dict[str, int] = {}
-
 Definition: TypeAlias = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -183,7 +168,7 @@ def test_functions_stay_short() -> None:
     found: dict[str, int] = {}
     for name, node in definitions(*FUNCTIONS):
         found[name] = max(lines_of(node), found.get(name, 0))
-    assert over(found, MOST_LINES_OF_A_FUNCTION) == LONG_FUNCTIONS
+    assert over(found, MOST_LINES_OF_A_FUNCTION) == {}
 
 
 def test_functions_take_few_parameters() -> None:
@@ -191,20 +176,20 @@ def test_functions_take_few_parameters() -> None:
     for name, node in definitions(*FUNCTIONS):
         if not name.startswith("train/"):  # a training step does take a batch, a motion, weights ...
             found[name] = max(parameters_of(node), found.get(name, 0))
-    assert over(found, MOST_PARAMETERS) == MANY_PARAMETERS
+    assert over(found, MOST_PARAMETERS) == {}
 
 
 def test_classes_of_behaviour_have_few_attributes() -> None:
     found = {name: attributes_of(node) for name, node in definitions(ast.ClassDef)}
-    assert over(found, MOST_ATTRIBUTES) == MANY_ATTRIBUTES
+    assert over(found, MOST_ATTRIBUTES) == {}
 
 
 def test_no_two_classes_have_one_name() -> None:
     names = (node.name for _, node in definitions(ast.ClassDef) if not node.name.startswith("_"))
     found: dict[str, int] = Counter(names)
-    assert over(found, 1) == SAME_NAMES
+    assert over(found, 1) == {}
 
 
 def test_no_two_files_have_one_name() -> None:
     found: dict[str, int] = Counter(path.name for path in SOURCES if path.name != "__init__.py")
-    assert over(found, 1) == SAME_FILES
+    assert over(found, 1) == {}

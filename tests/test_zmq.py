@@ -337,14 +337,14 @@ def test_keys_let_in_who_is_on_the_list_and_nobody_else(tmp_path: Path) -> None:
         sink.write(frame(3))
         np.testing.assert_array_equal(next_picture(stream).rgb, picture(3))
     with Subscription(place + options(tmp_path / "stranger.key_secret")) as stranger:
-        monitor = stranger._sockets[0].get_monitor_socket()
+        monitor = stranger._sockets._all[0].get_monitor_socket()
         deadline = time.monotonic() + PATIENCE
         event = 0
         while event != zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             assert event != zmq.EVENT_HANDSHAKE_SUCCEEDED
             assert monitor.poll(1000 * (deadline - time.monotonic()))
             event = recv_monitor_message(monitor)["event"]
-        stranger._sockets[0].disable_monitor()
+        stranger._sockets._all[0].disable_monitor()
         monitor.close(0)
     sink.close(complete=True)
 

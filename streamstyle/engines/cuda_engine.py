@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from streamstyle.engines.cache import EngineCache, Recipe
-from streamstyle.engines.device import DeviceEngine, Network, StatefulDeviceEngine, first_line
+from streamstyle.engines.device import DeviceEngine, StatefulDeviceEngine
 from streamstyle.engines.exported import deployed_network, export, graph_key
 from streamstyle.engines.gpu import Gpu
 from streamstyle.engines.machine import instruction_sets
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.request import EngineRequest
+from streamstyle.engines.slots import Network, first_line
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
@@ -83,14 +84,7 @@ def open_cuda(
         except EngineError as error:
             request.notify(f"cuda runs uncompiled, which is slower: {error}")
     engine = StatefulDeviceEngine if stateful else DeviceEngine
-    return engine(
-        *(as_network(run), config, request.height, request.width),
-        device=device,
-        spec=spec,
-        halvings=request.halvings,
-        capture=gpu is not None,
-        notify=request.notify,
-    )
+    return engine(as_network(run), config, request, device=device, spec=spec, capture=gpu is not None)
 
 
 def as_network(run: Callable[..., Any]) -> Network:

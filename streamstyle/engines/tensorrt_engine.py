@@ -22,10 +22,11 @@ import torch
 from streamstyle.engines.buckets import Bucket
 from streamstyle.engines.cache import EngineCache, Recipe
 from streamstyle.engines.cuda_engine import IN_FLIGHT, Package, as_network
-from streamstyle.engines.device import DeviceEngine, StatefulDeviceEngine, first_line
+from streamstyle.engines.device import DeviceEngine, StatefulDeviceEngine
 from streamstyle.engines.exported import deployed_network, export, graph_key, input_shapes
 from streamstyle.engines.gpu import Gpu
 from streamstyle.engines.request import EngineRequest
+from streamstyle.engines.slots import first_line
 from streamstyle.errors import EngineError
 from streamstyle.nets.deployed import LevelFrames
 from streamstyle.nets.layout import GeneratorConfig
@@ -102,13 +103,7 @@ def open_tensorrt(
     )
     engine = StatefulDeviceEngine if stateful else DeviceEngine
     network = as_network(package.run)
-    return engine(
-        *(network, config, request.height, request.width),
-        device=device,
-        spec=spec,
-        halvings=request.halvings,
-        notify=notify,
-    )
+    return engine(network, config, request, device=device, spec=spec)
 
 
 def build(

@@ -35,7 +35,7 @@ from streamstyle.media.pipe_out import PipeEnd, piped_format
 from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import Tune
 from streamstyle.media.tracks import Track, copy_chapters, subtitle_tracks
-from streamstyle.types import Frame, MediaReport, StreamInfo
+from streamstyle.types import Frame, MediaReport, Picture, StreamInfo
 
 _USUAL_RATE = 25
 
@@ -154,6 +154,43 @@ class FileSink:
             self._notes.append(f"The run did not finish: what was written is kept as {self._file.part}.")
 
 
+class _Pictures:
+    """The video stream of an open container: encodes pictures, and gives packets their durations."""
+
+    def __init__(
+        self, container: OutputContainer, encoder: VideoEncoder, info: StreamInfo, notes: list[str]
+    ) -> None:
+        self._container = container
+        self._time_base = info.time_base
+        self.stream = video_stream(container, encoder, info, notes)
+        self._encodable = encodable(pixel_format(self.stream), info.matrix)
+        self._durations: dict[int, int] = {}
+        self._last_key: Fraction | None = None
+        self.packets = 0
+
+    def write(self, pixels: Picture, pts: int, time: Fraction, duration: Fraction) -> None:
+        """Encode a picture. pts: in the output's time base. time, duration: seconds."""
+        picture = self._encodable(pixels)
+        picture.pts = pts
+        picture.time_base = self._time_base
+        if self._last_key is None or time - self._last_key >= KEY_SECONDS:
+            picture.pict_type = PictureType.I
+            self._last_key = time
+        self._durations[pts] = round(duration / self._time_base)
+        self._mux(self.stream.encode(picture))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        self._mux(self.stream.encode(None))
+
+    def _mux(self, packets: list[Packet[Any]]) -> None:
+        for packet in packets:
+            # Encoders forget durations, and the last frame's cannot be told from its successor.
+            packet.duration = self._durations.pop(packet.pts or 0, packet.duration)
+            self._container.mux(packet)
+            self.packets += 1
+
+
 class FilmOutput:
     """An open container with its streams. PyAV's errors pass through unchanged."""
 
@@ -172,17 +209,12 @@ class FilmOutput:
         if not format_.timed:
             info = replace(info, time_base=1 / (info.rate or Fraction(_USUAL_RATE)))
         self._info = info
-        self._timed = format_.timed
-        self._least_step = format_.least_step
+        self._format = format_
         self._shift = _shift_to_zero(first, info, notes)
-        self._stream = video_stream(self._container, encoder, info, notes)
-        self._picture = encodable(pixel_format(self._stream), info.matrix)
-        self._tracks = film_tracks(self._container, self._stream, format_, info, self._shift, notes)
-        self._durations: dict[int, int] = {}
+        self._pictures = _Pictures(self._container, encoder, info, notes)
+        self._tracks = film_tracks(self._container, self._pictures.stream, format_, info, self._shift, notes)
         self._last_pts: int | None = None
-        self._last_key: Fraction | None = None
         self._last = self._end = Fraction(0)
-        self._video_packets = 0
 
     def takes(self, frame: Frame) -> bool:
         """False for pictures of a live source whose time is not after that of the last one, and where the
@@ -192,23 +224,17 @@ class FilmOutput:
         time, pts = self._place(frame)
         if self._info.live and pts <= self._last_pts:
             return False
-        return not self._least_step or time - self._last >= self._least_step
+        least_step = self._format.least_step
+        return not least_step or time - self._last >= least_step
 
     def write(self, frame: Frame) -> None:
         time, pts = self._place(frame)
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError("frames must come in order of their time stamps")
         self._last_pts = pts
-        picture = self._picture(frame.pixels)
-        picture.pts = pts
-        picture.time_base = self._info.time_base
-        if self._last_key is None or time - self._last_key >= KEY_SECONDS:
-            picture.pict_type = PictureType.I
-            self._last_key = time
         duration = frame.duration * frame.time_base or _usual_duration(self._info)
-        self._durations[pts] = round(duration / self._info.time_base)
         self._last, self._end = time, time + duration
-        self._mux_video(self._stream.encode(picture))
+        self._pictures.write(frame.pixels, pts, time, duration)
         for track in self._tracks:
             self._container.mux(list(track.advance(self._end)))
 
@@ -218,12 +244,12 @@ class FilmOutput:
             stack.callback(self._container.close)
             for track in self._tracks:
                 stack.callback(track.close)
-            self._mux_video(self._stream.encode(None))
+            self._pictures.finish()
             for track in self._tracks:
                 self._container.mux(list(track.finish(self._last, self._end)))
 
     def counts(self) -> Iterable[dict[str, int]]:
-        yield {"video_packets": self._video_packets}
+        yield {"video_packets": self._pictures.packets}
         for track in self._tracks:
             yield track.counts
 
@@ -231,14 +257,7 @@ class FilmOutput:
         """Seconds and time stamp in the output."""
         time = frame.pts * frame.time_base + self._shift
         pts = round(time / self._info.time_base)
-        return time, pts if self._timed or self._last_pts is None else max(pts, self._last_pts + 1)
-
-    def _mux_video(self, packets: list[Packet[Any]]) -> None:
-        for packet in packets:
-            # Encoders forget durations, and the last frame's cannot be told from its successor.
-            packet.duration = self._durations.pop(packet.pts or 0, packet.duration)
-            self._container.mux(packet)
-            self._video_packets += 1
+        return time, pts if self._format.timed or self._last_pts is None else max(pts, self._last_pts + 1)
 
 
 def _shift_to_zero(first: Frame, info: StreamInfo, notes: list[str]) -> Fraction:

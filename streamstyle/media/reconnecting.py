@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from streamstyle.errors import SourceError
+from streamstyle.media.backoff import Backoff, Retries
 from streamstyle.media.live_clock import wait_until
 from streamstyle.types import Frame, MediaReport, Source, StreamInfo
 
@@ -22,17 +21,6 @@ class Connection(Source, Protocol):
 
     def interrupt(self) -> None:
         """See `Interruptible`."""
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """Seconds between attempts: `first`, then double, up to `last`; each shortened at random by up to a half,
-    so that many clients of one server do not return at once. steady: duration after which a connection counts
-    as good, and attempts start with `first` again."""
-
-    first: float = 0.25
-    last: float = 2.0
-    steady: float = 5.0
 
 
 class ReconnectingSource:
@@ -46,9 +34,9 @@ class ReconnectingSource:
     them.
     """
 
-    def __init__(self, connect: Callable[[bool], Connection], backoff: Backoff = Backoff()) -> None:
+    def __init__(self, connect: Callable[[bool], Connection]) -> None:
         self._connect = connect
-        self._backoff = backoff
+        self._retries = Retries(Backoff())
         self._current: Connection | None = None
         self._info: StreamInfo | None = None
         self._counts: Counter[str] = Counter()
@@ -81,7 +69,7 @@ class ReconnectingSource:
         self._drop()
 
     def __iter__(self) -> Iterator[Frame]:
-        delay, last = self._backoff.first, time.monotonic()
+        last = time.monotonic()
         while (connection := self._current) is not None and not self._stopped:
             since = time.monotonic()
             try:
@@ -92,9 +80,8 @@ class ReconnectingSource:
             except SourceError as error:
                 self._last_error = str(error)
             self._drop()
-            if last - since > self._backoff.steady:
-                delay = self._backoff.first
-            delay = self._again(delay)
+            self._retries.lasted(last - since)
+            self._again()
             if self._current is not None:
                 self._counts["reconnects"] += 1
                 self._lost_seconds += time.monotonic() - last
@@ -120,11 +107,10 @@ class ReconnectingSource:
         more = {"reconnects": counters["reconnects"], "lost_ms": round(1e3 * self._lost_seconds)}
         return MediaReport(counters=dict(counters) | more, notes=tuple(notes))
 
-    def _again(self, delay: float) -> float:
-        """Try until there is a connection, or the source is interrupted; returns the next delay."""
+    def _again(self) -> None:
+        """Try until there is a connection, or the source is interrupted."""
         while not self._stopped:
-            wait_until(time.monotonic() + delay * random.uniform(0.5, 1), lambda: self._stopped)
-            delay = min(2 * delay, self._backoff.last)
+            wait_until(time.monotonic() + self._retries.pause(), lambda: self._stopped)
             connection = self._current = self._connect(False)
             if self._stopped:
                 break
@@ -134,9 +120,8 @@ class ReconnectingSource:
                 self._last_error = str(error)
                 self._current = None
                 continue
-            return delay
+            return
         self._current = None
-        return delay
 
     def _drop(self) -> None:
         connection, self._current = self._current, None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 import numpy as np
 import zmq
@@ -16,19 +15,9 @@ from streamstyle.media import wire
 from streamstyle.media.ring import RingWriter
 from streamstyle.media.wire import Format, RingSlot
 from streamstyle.media.wire_pixels import picture_bytes, raw_shape
-from streamstyle.media.zmq_address import (
-    SECURITY,
-    Address,
-    bind,
-    connect,
-    parse_address,
-    secure,
-    set_up,
-)
+from streamstyle.media.zmq_address import SECURITY, Address, parse_address
+from streamstyle.media.zmq_publisher import PublishingSocket
 from streamstyle.types import Frame, MediaReport
-
-if TYPE_CHECKING:
-    from zmq.auth.thread import ThreadAuthenticator
 
 OPTIONS = SECURITY | {"format", "quality", "topic", "connect"}
 _LINGER_MS = 500  # for the last frame and the news that it was the last
@@ -47,45 +36,19 @@ class ZmqSink:
         self._address = parse_address(url, OPTIONS)
         self._format = _format(self._address)
         self._quality = int(self._address.number("quality", 80, 1, 100))
-        self._topic = self._address.topic
         self._stream = secrets.token_hex(4)
         self._ring: RingWriter | None = None
         self._pool = _Pool()
-        self._listeners: dict[str, int] = {}
         self._last: Frame | None = None
         self._seq = -1
         self._published = 0
-        self._subscriptions = 0
         self._closed = False
-        self._bound = False
-        self._context = zmq.Context[zmq.Socket[bytes]]()
-        self._socket = self._context.socket(zmq.XPUB)
-        self._authenticator: ThreadAuthenticator | None = None
-        try:
-            self.endpoint = self._open()
-        except BaseException:
-            self._shut(0)
-            raise
+        self._publisher = PublishingSocket(self._address)
+        self.endpoint = self._publisher.endpoint
 
-    def _open(self) -> str:
-        """Open the socket, at which subscribers find the stream."""
-        address = self._address
-        set_up(self._socket, address)
-        # Subscriptions are told to us and are ours to sort: see `_subscribed`.
-        self._socket.setsockopt(zmq.XPUB_MANUAL, 1)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, 4096)  # of what subscribers send
-        binds = not address.flag("connect")
-        self._authenticator = secure(self._context, self._socket, address, binds=binds)
-        if binds:
-            endpoint = bind(self._socket, address, SinkError)
-            self._bound = True
-            return endpoint
-        if address.transport == "shm":
-            raise ConfigError(
-                f"{address.url}: shared memory is published where others call: leave connect out."
-            )
-        connect(self._socket, address, SinkError)
-        return address.endpoint
+    @property
+    def _topic(self) -> str:
+        return self._address.topic
 
     def write(self, frame: Frame) -> None:
         """Publish one frame to the current subscribers."""
@@ -94,9 +57,9 @@ class ZmqSink:
         with self._failing():
             self._seq += 1
             self._last = frame
-            for _ in self._newcomers():
+            for _ in self._publisher.newcomers():
                 pass  # the frame that follows is for them too
-            if self._listeners.get(self._topic):
+            if self._publisher.listens(self._topic):
                 self._send_picture(frame, again=False)
                 self._published += 1
             self._send_verdict(frame)
@@ -104,45 +67,10 @@ class ZmqSink:
     def attend(self) -> None:
         """While no frame comes, send the last one to new subscribers."""
         with self._failing():
-            for topic in self._newcomers():
+            for topic in self._publisher.newcomers():
                 if topic == self._topic and self._last is not None:
-                    # For this moment only the newcomer is told what is sent again.
-                    again = wire.marked(topic, again=True)
-                    self._socket.setsockopt(zmq.SUBSCRIBE, again)
-                    self._send_picture(self._last, again=True)
-                    self._socket.setsockopt(zmq.UNSUBSCRIBE, again)
-
-    def _newcomers(self) -> Iterator[str]:
-        """Read subscriptions; yields each topic with a new subscriber."""
-        while True:
-            try:
-                told = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            if told[:1] not in {b"\0", b"\1"}:
-                continue  # a peer may send what it likes
-            joins, wanted = told[:1] == b"\1", told[1:]
-            for topic in self._subscribed(wanted):
-                count = self._listeners.get(topic, 0) + (1 if joins else -1)
-                self._listeners[topic] = max(0, count)
-                # What the peer asked for is replaced by what it gets.
-                self._socket.setsockopt(
-                    zmq.SUBSCRIBE if joins else zmq.UNSUBSCRIBE, wire.marked(topic, again=False)
-                )
-                if joins:
-                    self._subscriptions += 1
-                    yield topic
-
-    def _subscribed(self, wanted: bytes) -> list[str]:
-        """Topics of a subscription to this prefix: pictures for any matching prefix, the others only if it
-        goes beyond the name of the pictures."""
-        topics = [self._topic]
-        beyond = wire.prefix(self._topic)[: -len('",')] + b"."
-        if wanted.startswith(beyond) or self._address.flag("connect"):
-            # Who is called, as NetGear is, subscribes to everything, and needs to hear of the end.
-            others = ("end",) if not wanted.startswith(beyond) else ("heat", "events", "end")
-            topics += [f"{self._topic}.{name}" for name in others]
-        return [t for t in topics if wire.prefix(t).startswith(wanted) or wanted.startswith(wire.prefix(t))]
+                    with self._publisher.newcomer_alone(topic):
+                        self._send_picture(self._last, again=True)
 
     def _send_picture(self, frame: Frame, *, again: bool) -> None:
         if self._address.transport == "shm":
@@ -150,14 +78,14 @@ class ZmqSink:
             return
         form = self._format
         header = self._header(frame, None, again=again)
-        self._socket.send(header, zmq.SNDMORE)
+        self._publisher.socket.send(header, zmq.SNDMORE)
         if form in {Format.BGR24, Format.GRAY}:
             buffer = self._pool.take(raw_shape(frame.pixels, form))
             data = picture_bytes(frame.pixels, form, self._quality, buffer)
-            self._pool.lend(data, self._socket.send(data.data, copy=False, track=True))
+            self._pool.lend(data, self._publisher.socket.send(data.data, copy=False, track=True))
         else:
             # Nobody writes to a frame once it is made, nor to this JPEG: ZeroMQ may hold on to it.
-            self._socket.send(picture_bytes(frame.pixels, form, self._quality).data, copy=False)
+            self._publisher.socket.send(picture_bytes(frame.pixels, form, self._quality).data, copy=False)
 
     def _send_slot(self, frame: Frame, *, again: bool) -> None:
         """Write the picture into the ring, and send its place."""
@@ -172,7 +100,7 @@ class ZmqSink:
         assert self._ring is not None
         self._ring.commit(slot)
         header = self._header(frame, slot, again=again)
-        self._socket.send_multipart([header, b""])
+        self._publisher.socket.send_multipart([header, b""])
 
     def _room(self, size: int, *, spare: int) -> tuple[NDArray[np.uint8], RingSlot]:
         """A slot of the ring; of a new ring, `spare` times as large as necessary, if the picture does not
@@ -189,12 +117,12 @@ class ZmqSink:
         if quality is None:
             return
         heat, events = f"{self._topic}.heat", f"{self._topic}.events"
-        if self._listeners.get(heat):
+        if self._publisher.listens(heat):
             parts = wire.heat_parts(frame, quality, topic=heat, seq=self._seq, stream=self._stream)
-            self._socket.send_multipart(parts)
-        if quality.kinds and self._listeners.get(events):
+            self._publisher.socket.send_multipart(parts)
+        if quality.kinds and self._publisher.listens(events):
             parts = wire.event_parts(frame, topic=events, seq=self._seq, stream=self._stream)
-            self._socket.send_multipart(parts)
+            self._publisher.socket.send_multipart(parts)
 
     def _header(self, frame: Frame, slot: RingSlot | None, *, again: bool) -> bytes:
         return wire.picture_header(
@@ -221,21 +149,18 @@ class ZmqSink:
             self._shut(_LINGER_MS if complete else 0)
 
     def _send_end(self) -> None:
-        for _ in self._newcomers():
+        for _ in self._publisher.newcomers():
             pass
         # This one is waited for: those who wait for it would take silence for a fault.
-        self._socket.setsockopt(zmq.XPUB_NODROP, 1)
-        self._socket.setsockopt(zmq.SNDTIMEO, _LINGER_MS)
+        self._publisher.socket.setsockopt(zmq.XPUB_NODROP, 1)
+        self._publisher.socket.setsockopt(zmq.SNDTIMEO, _LINGER_MS)
         with suppress(zmq.Again):
-            self._socket.send_multipart(wire.end_parts(topic=f"{self._topic}.end", stream=self._stream))
+            self._publisher.socket.send_multipart(
+                wire.end_parts(topic=f"{self._topic}.end", stream=self._stream)
+            )
 
     def _shut(self, linger: int) -> None:
-        self._socket.close(linger)
-        if self._authenticator is not None:
-            self._authenticator.stop()
-        self._context.term()
-        if self._bound and self._address.transport != "tcp":
-            self._address.path.unlink(missing_ok=True)
+        self._publisher.close(linger)
         if self._ring is not None:
             self._ring.close()
 
@@ -251,7 +176,7 @@ class ZmqSink:
         counters = {
             "frames": self._seq + 1,
             "published": self._published,
-            "subscriptions": self._subscriptions,
+            "subscriptions": self._publisher.subscriptions,
         }
         return MediaReport(counters=counters)
 

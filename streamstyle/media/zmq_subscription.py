@@ -19,7 +19,7 @@ from streamstyle.media import wire
 from streamstyle.media.ring import RingReader
 from streamstyle.media.wire import Header
 from streamstyle.media.wire_pixels import native
-from streamstyle.media.zmq_address import SECURITY, bind, connect, parse_address, secure, set_up
+from streamstyle.media.zmq_address import SECURITY, Address, bind, connect, parse_address, secure, set_up
 
 if TYPE_CHECKING:
     from zmq.auth.thread import ThreadAuthenticator
@@ -56,6 +56,45 @@ class Counters:
     fault: str = ""
 
 
+class _Sockets:
+    """The sockets of a subscription: each is a connection of its own to the publisher."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._context = zmq.Context[zmq.Socket[bytes]]()
+        self._poller = zmq.Poller()
+        self._all: list[zmq.Socket[bytes]] = []
+        self._authenticator: ThreadAuthenticator | None = None
+
+    def open(self, *topics: bytes) -> str:
+        """Subscribe to these prefixes; returns the endpoint. Raises ConfigError, SourceError."""
+        address = self._address
+        socket = self._context.socket(zmq.SUB)
+        self._all.append(socket)
+        set_up(socket, address)
+        socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
+        self._authenticator = secure(self._context, socket, address, binds=address.flag("bind"))
+        for topic in topics:
+            socket.subscribe(topic)
+        self._poller.register(socket, zmq.POLLIN)
+        if address.flag("bind"):
+            return bind(socket, address, SourceError)
+        connect(socket, address, SourceError)
+        return address.endpoint
+
+    def ready(self, milliseconds: int) -> list[zmq.Socket[bytes]]:
+        """Wait so long for messages; returns the sockets that have some. Raises ZMQError."""
+        return [socket for socket, _ in self._poller.poll(milliseconds)]
+
+    def close(self) -> None:
+        """Close everything."""
+        for socket in self._all:
+            socket.close(0)
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self._context.term()
+
+
 class Subscription:
     """Messages from a publisher. `receive` returns the latest picture, so that a slow reader sees the
     present.
@@ -79,35 +118,17 @@ class Subscription:
             raise ConfigError(f"nothing publishes {', '.join(sorted(unknown))}: ask for heat or events.")
         if kinds and self.address.flag("bind"):
             raise ConfigError(f"{url}: heat and events come from publishers that wait for calls: no bind=1.")
-        self._context = zmq.Context[zmq.Socket[bytes]]()
-        self._poller = zmq.Poller()
-        self._sockets: list[zmq.Socket[bytes]] = []
-        self._authenticator: ThreadAuthenticator | None = None
+        self._sockets = _Sockets(self.address)
         topic = self.address.topic
         pictures = wire.prefix(topic) if "topic" in self.address.options else b""
         try:
-            self.endpoint = self._open(pictures, wire.prefix(f"{topic}.end"))
+            self.endpoint = self._sockets.open(pictures, wire.prefix(f"{topic}.end"))
             if kinds:
                 # A connection of its own: the publisher keeps two messages for each, and drops the others.
-                self._open(*(wire.prefix(f"{topic}.{kind}") for kind in kinds))
+                self._sockets.open(*(wire.prefix(f"{topic}.{kind}") for kind in kinds))
         except BaseException:
             self.close()
             raise
-
-    def _open(self, *topics: bytes) -> str:
-        address = self.address
-        socket = self._context.socket(zmq.SUB)
-        self._sockets.append(socket)
-        set_up(socket, address)
-        socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
-        self._authenticator = secure(self._context, socket, address, binds=address.flag("bind"))
-        for topic in topics:
-            socket.subscribe(topic)
-        self._poller.register(socket, zmq.POLLIN)
-        if address.flag("bind"):
-            return bind(socket, address, SourceError)
-        connect(socket, address, SourceError)
-        return address.endpoint
 
     def __enter__(self) -> Self:
         return self
@@ -122,11 +143,7 @@ class Subscription:
 
     def close(self) -> None:
         """Leave the publisher."""
-        for socket in self._sockets:
-            socket.close(0)
-        if self._authenticator is not None:
-            self._authenticator.stop()
-        self._context.term()
+        self._sockets.close()
 
     def interrupt(self) -> None:
         """Make `receive` raise soon; from any thread."""
@@ -144,7 +161,7 @@ class Subscription:
             if left <= 0 or self.interrupted:
                 raise self._silence(wait)
             try:
-                for socket, _ in self._poller.poll(min(_SLICE_MS, max(1, int(left * 1000)))):
+                for socket in self._sockets.ready(min(_SLICE_MS, max(1, int(left * 1000)))):
                     self._read(socket)
             except zmq.ZMQError as error:
                 raise SourceError(f"cannot read {self.address.url}: {error.strerror}.") from error

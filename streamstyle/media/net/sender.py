@@ -10,36 +10,23 @@ that waits is dropped, and counted, and what comes until the next key frame.
 
 from __future__ import annotations
 
-import os
-import random
-import select
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from pathlib import Path
 
-import msgspec
-
+from streamstyle.media.backoff import Backoff, Retries
 from streamstyle.media.net.parcel import PICTURE, Parcel, pack, pack_start
 from streamstyle.media.net.relay import FAILED, OPEN
+from streamstyle.media.net.relay_process import RelayProcess
 from streamstyle.media.net.targets import Target
 from streamstyle.types import MediaReport
 
-if sys.platform == "linux":
-    import fcntl
-
 BACKLOG = 1.0
 """Seconds of stream that may wait for a slow peer."""
-_BACK_OFF = (0.2, 0.5, 1.0)
-_STEADY_SECONDS = 10.0  # a relay that ran for this long was fine: the back-off begins anew
-_PIPE_BYTES = 256 * 1024  # a large key frame, but not seconds of stream
-_COMMAND = (sys.executable, "-m", "streamstyle.media.net.relay")
-_PACKAGES = Path(__file__).parents[3]
+_BACKOFF = Backoff(pauses=(0.2, 0.5, 1.0), jitter=(0.8, 1.2), steady=10.0)
 
 
 class _State(Enum):
@@ -59,6 +46,20 @@ class _Message:
     packet: bool
 
 
+@dataclass
+class _Counts:
+    """Counts of an output."""
+
+    starts: int = 0
+    """Of its relay."""
+    packets: int = 0
+    """Taken by the relay."""
+    dropped: int = 0
+    """Since it was open for the first time."""
+    lost: int = 0
+    """The same since it was cut off."""
+
+
 class Sender:
     """Keeps one network output going in a child process.
 
@@ -71,19 +72,15 @@ class Sender:
         self._target = target
         self._notify = notify
         self._state = _State.DOWN
-        self._process: subprocess.Popen[bytes] | None = None
+        self._relay: RelayProcess | None = None
         self._waiting: deque[_Message] = deque()
-        self._said = b""
         self._reason = ""
+        self._retries = Retries(_BACKOFF)
         self._retry_at = 0.0
-        self._failures = 0
         self._began_at: float | None = None
-        self._outage = False
-        self._lost = 0
         self._was_open = False
-        self._starts = 0
-        self._packets = 0
-        self._dropped = 0
+        self._outage = False
+        self._counts = _Counts()
 
     @property
     def wants_key(self) -> bool:
@@ -121,38 +118,35 @@ class Sender:
     def hang_up(self) -> None:
         """End of packets: let the relay finish, without waiting for it."""
         self._flush()
-        if self._process is not None and self._process.stdin is not None and not self._waiting:
-            self._process.stdin.close()
+        if self._relay is not None and not self._waiting:
+            self._relay.hang_up()
 
     def close(self, deadline: float) -> None:
         """End the relay: by itself until `deadline` (`time.monotonic()`), then by force."""
-        if self._process is None:
+        relay = self._relay
+        if relay is None:
             return
-        stdin = self._process.stdin
-        assert stdin is not None
         connected = self.ready
         while connected and self._waiting and time.monotonic() < deadline:
-            select.select([], [stdin], [], 0.02)
+            relay.wait_writable(0.02)
             self._flush()
         whole = not self._waiting
-        stdin.close()
-        while connected and self._process.poll() is None and time.monotonic() < deadline:
+        relay.hang_up()
+        while connected and relay.ended is None and time.monotonic() < deadline:
             time.sleep(0.005)
-        if connected and not (whole and self._process.poll() is not None):
+        if connected and not (whole and relay.ended is not None):
             self._reason, self._outage = "the peer did not take the end of the stream", True
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._hear()
-        if connected and self._process.returncode:
+        relay.kill()
+        self._hear(relay)
+        if connected and relay.ended:
             self._outage = True
         self._forget()
 
     def report(self) -> MediaReport:
         """Counters so far, and what went wrong."""
-        restarts = max(self._starts - 1, 0)
-        counts = {"packets": self._packets, "restarts": restarts, "dropped": self._dropped}
-        told = f"{self._dropped} packets were dropped"
+        dropped, restarts = self._counts.dropped, max(self._counts.starts - 1, 0)
+        counts = {"packets": self._counts.packets, "restarts": restarts, "dropped": dropped}
+        told = f"{dropped} packets were dropped"
         notes = []
         if not self._was_open:
             notes.append(f"Nothing was sent to {self.name}: {self._reason or 'it never answered'}.")
@@ -160,7 +154,7 @@ class Sender:
             notes.append(
                 f"{self.name} was cut off and called again {restarts} times; {told} ({self._reason})."
             )
-        elif self._dropped:
+        elif dropped:
             notes.append(f"{self.name} was too slow: {told}. A smaller picture or lower quality needs less.")
         return MediaReport(counters=counts, notes=tuple(notes))
 
@@ -168,26 +162,9 @@ class Sender:
         order = self._target.order
         if silent and not self._target.wants_sound:
             order = replace(order, streams=(PICTURE,))
-        paths = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
-        self._process = subprocess.Popen(
-            _COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # FFmpeg prints addresses there, with their keys
-            bufsize=0,
-            env=os.environ | {"PYTHONPATH": paths},
-            start_new_session=True,  # a group of its own, to be killed as one
-        )
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        os.set_blocking(stdin.fileno(), False)
-        os.set_blocking(stdout.fileno(), False)
-        if sys.platform == "linux":
-            fcntl.fcntl(stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._relay = RelayProcess()
         self._waiting.append(_Message(pack_start(order, sample), 0.0, packet=False))
-        self._starts += 1
-        self._said = b""
+        self._counts.starts += 1
         self._began_at = None
         self._state = _State.OPENING
 
@@ -196,9 +173,9 @@ class Sender:
         self._was_open = True
         self._began_at = time.monotonic() if self._began_at is None else self._began_at
         if self._outage:
-            self._notify(f"{self.name} is back; {self._lost} packets were dropped meanwhile.")
+            self._notify(f"{self.name} is back; {self._counts.lost} packets were dropped meanwhile.")
         self._outage = False
-        self._lost = 0
+        self._counts.lost = 0
 
     def _fall_behind(self) -> None:
         """Drop what waits, except a message that was sent in part."""
@@ -209,17 +186,17 @@ class Sender:
 
     def _drop(self, packets: int) -> None:
         if self._was_open:
-            self._dropped += packets
-            self._lost += packets
+            self._counts.dropped += packets
+            self._counts.lost += packets
 
     def _flush(self) -> None:
         """Write what the pipe takes now."""
-        if self._process is None or self._process.stdin is None:
+        if self._relay is None:
             return
         while self._waiting:
             message = self._waiting[0]
             try:
-                written = os.write(self._process.stdin.fileno(), message.data)
+                written = self._relay.write(message.data)
             except BlockingIOError:
                 return
             except BrokenPipeError:
@@ -229,50 +206,40 @@ class Sender:
             if written < len(message.data):
                 message.data = memoryview(message.data)[written:]
                 return
-            self._packets += message.packet
+            self._counts.packets += message.packet
             self._waiting.popleft()
 
     def _listen(self) -> None:
         """Read the relay's messages, and notice its end."""
-        if self._process is None:
+        if self._relay is None:
             return
-        ended = self._process.poll()
-        self._hear()
+        ended = self._relay.ended
+        self._hear(self._relay)
         if ended is None:
             return
         if ended == -signal.SIGALRM:
             self._reason = f"the peer was mute for {self._target.order.patience:g} s"
         elif not self._reason:
             self._reason = f"its relay ended with {ended}"
-        if self._began_at is not None and time.monotonic() - self._began_at > _STEADY_SECONDS:
-            self._failures = 0
-        pause = _BACK_OFF[min(self._failures, len(_BACK_OFF) - 1)]
-        self._failures += 1
-        self._retry_at = time.monotonic() + pause * random.uniform(0.8, 1.2)
+        if self._began_at is not None:
+            self._retries.lasted(time.monotonic() - self._began_at)
+        self._retry_at = time.monotonic() + self._retries.pause()
         if not self._outage:
             self._notify(f"{self.name} is cut off: {self._reason}; it is called again until it answers.")
         self._outage = True
         self._drop(sum(m.packet for m in self._waiting))
         self._forget()
 
-    def _hear(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        while said := self._process.stdout.read(4096):
-            self._said += said
-        *lines, self._said = self._said.split(b"\n")
-        for line in lines:
-            told = msgspec.json.decode(line, type=dict[str, str])
+    def _hear(self, relay: RelayProcess) -> None:
+        for told in relay.messages():
             if OPEN in told and self._state is _State.OPENING:
                 self._state = _State.OPEN
             self._reason = told.get(FAILED, self._reason)
 
     def _forget(self) -> None:
         """Close the pipes of a relay that has ended."""
-        assert self._process is not None
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
-        self._process = None
+        assert self._relay is not None
+        self._relay.close()
+        self._relay = None
         self._waiting.clear()
         self._state = _State.DOWN

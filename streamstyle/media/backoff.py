@@ -1,0 +1,38 @@
+"""Pauses between attempts to reach a peer again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Settings of `Retries`."""
+
+    pauses: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+    """Seconds before each attempt; the last holds for all later ones."""
+    jitter: tuple[float, float] = (0.5, 1.0)
+    """Limits of the random factor of a pause, so that many clients of one server do not return at once."""
+    steady: float = 5.0
+    """Seconds after which a connection counts as good, and pauses begin with the first again."""
+
+
+class Retries:
+    """Attempts so far."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._failures = 0
+
+    def lasted(self, seconds: float) -> None:
+        """A connection is lost that lasted so long."""
+        if seconds > self._backoff.steady:
+            self._failures = 0
+
+    def pause(self) -> float:
+        """Seconds to wait before the next attempt."""
+        pauses = self._backoff.pauses
+        pause = pauses[min(self._failures, len(pauses) - 1)]
+        self._failures += 1
+        return pause * random.uniform(*self._backoff.jitter)
