@@ -193,3 +193,17 @@ def test_no_two_classes_have_one_name() -> None:
 def test_no_two_files_have_one_name() -> None:
     found: dict[str, int] = Counter(path.name for path in SOURCES if path.name != "__init__.py")
     assert over(found, 1) == {}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    modules = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in SOURCES}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    graph = {
+        name: {m if m in modules else m.rpartition(".")[0] for m in imported_modules(path)} & set(modules)
+        for name, path in modules.items()
+    }
+    left = dict(graph)
+    while leaves := [name for name, wanted in left.items() if not wanted & set(left)]:
+        for name in leaves:
+            del left[name]
+    assert not left, f"a circle is among {sorted(left)}"

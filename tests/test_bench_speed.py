@@ -17,6 +17,7 @@ from streamstyle.bench.speed_report import table
 from streamstyle.cli.main import main
 from streamstyle.errors import EngineError
 from streamstyle.media.open import open_source
+from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import StyleCondition
 
@@ -74,7 +75,7 @@ def test_a_film_is_made_longer_than_its_source(tmp_path: Path) -> None:
 
 
 def weights() -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in SMALL.create().state_dict().items()}
+    return {name: tensor.numpy() for name, tensor in Generator(SMALL).state_dict().items()}
 
 
 def test_peers_paint_what_torch_paints() -> None:

@@ -12,12 +12,13 @@ from streamstyle.engines import cpu_plan
 from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, CpuPlan, candidates, chosen, cpu_precision
 from streamstyle.engines.open_engine import open_engine, paint_all
 from streamstyle.engines.request import EngineRequest, NetworkWeights
+from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import Engine, StyleCondition
 
 SMALL = GeneratorConfig(widths=(4, 4, 8), blocks=1)
 HEIGHT, WIDTH = 180, 320
-WEIGHTS = {name: tensor.numpy() for name, tensor in SMALL.create().state_dict().items()}
+WEIGHTS = {name: tensor.numpy() for name, tensor in Generator(SMALL).state_dict().items()}
 
 
 def test_few_processors_leave_few_plans() -> None:

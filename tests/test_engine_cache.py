@@ -22,6 +22,7 @@ from streamstyle.engines.imported_engine import TRANSFORMER_CONTRACT, ImportedEn
 from streamstyle.engines.open_engine import open_engine
 from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.errors import EngineError
+from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.transformer import TransformerNet
 from streamstyle.types import Engine, Picture, StyleCondition
@@ -33,7 +34,7 @@ CODES = np.stack([CONFIG.layout.neutral().numpy()] * 2)
 
 def weights(seed: int = 0) -> dict[str, np.ndarray]:
     torch.manual_seed(seed)
-    return {name: tensor.numpy() for name, tensor in CONFIG.create().state_dict().items()}
+    return {name: tensor.numpy() for name, tensor in Generator(CONFIG).state_dict().items()}
 
 
 def film(count: int = 3) -> list[Picture]:

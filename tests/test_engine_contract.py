@@ -31,6 +31,7 @@ from streamstyle.nets.generator import (
     NORM_EPS,
     Affine,
     FrameGenerator,
+    Generator,
     GeneratorConfig,
     restore_generator,
     shuffled,
@@ -77,7 +78,7 @@ class Network:
     @classmethod
     def fresh(cls, config: GeneratorConfig = RICH) -> Network:
         torch.manual_seed(0)
-        generator = config.create()
+        generator = Generator(config)
         codes = generator.layout.neutral() + 0.2 * torch.randn(5, generator.layout.size)
         weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
         return cls(generator.config.to_json(), weights, codes.numpy())
@@ -600,9 +601,10 @@ sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(("socke
 import numpy as np
 from streamstyle.engines.open_engine import open_engine
 from streamstyle.engines.request import EngineRequest, NetworkWeights
+from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.types import StyleCondition
-generator = GeneratorConfig(widths=(8, 8, 16), blocks=1).create()
+generator = Generator(GeneratorConfig(widths=(8, 8, 16), blocks=1))
 weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
 engine = open_engine(EngineRequest(64, 64, NetworkWeights(generator.config.to_json(), weights), "openvino"))
 code = generator.layout.neutral().numpy()

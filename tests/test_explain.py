@@ -46,7 +46,7 @@ from streamstyle.types import Picture
 @pytest.fixture(scope="module")
 def generator() -> Generator:
     torch.manual_seed(0)
-    return GeneratorConfig(widths=(8, 8, 16), blocks=1).create().requires_grad_(False).eval()
+    return Generator(GeneratorConfig(widths=(8, 8, 16), blocks=1)).requires_grad_(False).eval()
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ HOSTILE = "<script>alert(1)</script>\"'&amp; {0} %s"
 @pytest.fixture(scope="module")
 def generator() -> Generator:
     torch.manual_seed(0)
-    return GeneratorConfig(widths=(8, 8, 16), blocks=1).create().requires_grad_(False).eval()
+    return Generator(GeneratorConfig(widths=(8, 8, 16), blocks=1)).requires_grad_(False).eval()
 
 
 def entry(name: str, title: str, code: np.ndarray) -> StyleEntry:

@@ -57,7 +57,7 @@ def test_a_convolution_of_blocks_is_one_of_the_full_size_with_mirrored_edges() -
 
 def test_a_style_opens_the_skip_as_far_as_it_asks_for() -> None:
     torch.manual_seed(0)
-    generator = replace(SMALL, skip=True).create().eval()
+    generator = Generator(replace(SMALL, skip=True)).eval()
     layout = generator.layout
     assert "skip" not in generator.norms.names
     code = layout.neutral()[None]
@@ -67,7 +67,7 @@ def test_a_style_opens_the_skip_as_far_as_it_asks_for() -> None:
         opened = generator(x, code, field)
         scale.zero_()
         closed = generator(x, code, field)
-    plain = SMALL.create().eval()
+    plain = Generator(SMALL).eval()
     plain.load_state_dict(generator.state_dict())
     without = {name: parts for name, parts in layout.split(code).items() if name != "skip"}
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_grid_contrast_sees_a_faint_grid(phase: tuple[int, int]) -> None:
 
 
 def test_a_code_is_split_into_scale_and_shift_of_every_layer() -> None:
-    layout = SMALL.create().layout
+    layout = Generator(SMALL).layout
     at = layout.split(layout.neutral()[None])
     assert layout.size == 2 * sum(layout.channels)
     for scale, shift in at.values():
@@ -131,7 +131,7 @@ def test_the_deviation_is_found_beside_a_mean_of_fifty_times_its_size() -> None:
 
 def test_each_code_of_a_batch_applies_to_its_own_picture() -> None:
     torch.manual_seed(0)
-    generator = SMALL.create().eval()
+    generator = Generator(SMALL).eval()
     x = torch.rand(2, 3, 32, 40)
     codes = generator.layout.neutral() + 0.5 * torch.randn(2, generator.layout.size)
     field = torch.from_numpy(canvas(32, 40))[None].expand(2, -1, -1, -1)
@@ -144,7 +144,7 @@ def test_each_code_of_a_batch_applies_to_its_own_picture() -> None:
 
 def test_flat_pictures_on_a_flat_canvas_get_no_frame_at_their_edges() -> None:
     torch.manual_seed(0)
-    generator = GeneratorConfig().create().eval()
+    generator = Generator(GeneratorConfig()).eval()
     x = torch.full((1, 3, 64, 64), 0.7)
     with torch.no_grad():
         y = generator(x, generator.layout.neutral()[None], torch.zeros(1, CANVAS_CHANNELS, 8, 8))
@@ -152,7 +152,7 @@ def test_flat_pictures_on_a_flat_canvas_get_no_frame_at_their_edges() -> None:
 
 
 def test_frames_are_rounded_and_clipped_not_wrapped() -> None:
-    generator = SMALL.create().eval()
+    generator = Generator(SMALL).eval()
     for parameter in generator.parameters():
         torch.nn.init.zeros_(parameter)
     codes = torch.zeros(2, generator.layout.size)
@@ -164,7 +164,7 @@ def test_frames_are_rounded_and_clipped_not_wrapped() -> None:
 
 
 def test_the_direct_path_alone_is_the_identity() -> None:
-    generator = SMALL.create().eval()
+    generator = Generator(SMALL).eval()
     torch.nn.init.zeros_(generator.up2.weight)
     torch.nn.init.zeros_(generator.up2.bias)
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 24, 32, 3), np.uint8))
@@ -174,7 +174,7 @@ def test_the_direct_path_alone_is_the_identity() -> None:
 
 def test_a_mask_of_0_paints_with_the_first_code_and_of_255_with_the_second() -> None:
     torch.manual_seed(0)
-    generator = SMALL.create().eval()
+    generator = Generator(SMALL).eval()
     frames = torch.randint(0, 256, (1, 32, 40, 3), dtype=torch.uint8)
     first, second = generator.layout.neutral() + 0.5 * torch.randn(2, generator.layout.size)
     both = torch.stack([first, second])

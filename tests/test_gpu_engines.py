@@ -41,7 +41,7 @@ from streamstyle.engines.tensorrt_engine import (
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError
 from streamstyle.nets.deployed import LevelFrames
 from streamstyle.nets.ema_norm import StatefulFrameGenerator
-from streamstyle.nets.generator import FrameGenerator, restore_generator
+from streamstyle.nets.generator import FrameGenerator, Generator, restore_generator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.pipeline import model as model_module
 from streamstyle.pipeline.model import load_model
@@ -161,7 +161,7 @@ def test_one_exported_graph_paints_all_sizes_of_a_bucket_as_the_network_does(
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's, on its own classes
 def test_no_byte_goes_through_the_graph_for_tensorrt() -> None:
     """TensorRT reads bytes only to cast them, and its registry refuses to cast to them."""
-    weights = {name: tensor.numpy() for name, tensor in CONFIG.create().state_dict().items()}
+    weights = {name: tensor.numpy() for name, tensor in Generator(CONFIG).state_dict().items()}
     for stateful in (False, True):
         module = deployed_network(CONFIG.to_json(), weights, "bf16", CPU, stateful=stateful)
         graph = export(LevelFrames(module), CONFIG, (64, 64), stateful=stateful).run_decompositions({}).graph

@@ -22,6 +22,7 @@ from streamstyle.engines.pace import DISTURBED, EnginePace, PaceCache, measured
 from streamstyle.engines.size import SPARE
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, ModelError
 from streamstyle.nets.cost import multiply_adds
+from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.pipeline import network
 from streamstyle.pipeline.model import able_networks, load_model
@@ -52,7 +53,7 @@ def counted(config: GeneratorConfig, height: int, width: int) -> int:
             return count(result, args[1]) if convolution else result
 
     with Counting(), torch.no_grad():
-        generator = config.create()
+        generator = Generator(config)
         canvas = torch.zeros(1, generator.weave.in_channels, height // 8, width // 8)
         generator(torch.zeros(1, 3, height, width), config.layout.neutral()[None], canvas)
     return total

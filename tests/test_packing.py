@@ -66,7 +66,7 @@ RICH = replace(PLAIN, fine_blocks=1, skip=True, head=6)
 @pytest.fixture(scope="module", params=[PLAIN, RICH], ids=["plain", "rich"])
 def generator(request: pytest.FixtureRequest) -> Generator:
     torch.manual_seed(0)
-    generator: Generator = request.param.create().requires_grad_(False).eval()
+    generator: Generator = Generator(request.param).requires_grad_(False).eval()
     if request.param.head:
         torch.nn.init.normal_(generator.head.photo.weight, std=0.2)  # which begins as 0
     return generator

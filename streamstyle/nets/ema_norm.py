@@ -18,7 +18,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from streamstyle.nets.generator import NORM_EPS, Affine, Generator, shuffled, unshuffled
+from streamstyle.nets.generator import NORM_EPS, Generator, shuffled, unshuffled
+from streamstyle.nets.layout import Affine
 
 
 class EmaNorm:

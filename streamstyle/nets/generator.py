@@ -32,12 +32,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamstyle.errors import ModelError
-from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.nets.layout import Affine, GeneratorConfig
 from streamstyle.nets.noise import CANVAS_CHANNELS, canvas
 
 NORM_EPS = 1e-3
 
-Affine: TypeAlias = tuple[Tensor, Tensor]
 Norm: TypeAlias = Callable[[str, Tensor], Tensor]
 """Conditional normalisation of a layer, by its name, and its features (B, C, h, w)."""
 
@@ -334,7 +333,7 @@ def restore_generator(
 ) -> Generator:
     """The frozen fp32 network of a bundle. Raises ModelError where architecture and weights disagree."""
     try:
-        generator = GeneratorConfig.from_json(architecture).create()
+        generator = Generator(GeneratorConfig.from_json(architecture))
         tensors = {k: torch.from_numpy(np.asarray(v, np.float32)) for k, v in weights.items()}
         generator.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

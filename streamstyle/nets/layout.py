@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from streamstyle.nets.generator import Affine, Generator
+Affine: TypeAlias = "tuple[Tensor, Tensor]"
+"""Scale and shift."""
 
 BLOCK_BYTES = 16
 """Of a block of 2x2 RGBA pixels, in which `streamstyle.nets.packed` takes and gives frames."""
@@ -36,12 +37,6 @@ class GeneratorConfig:
     fine_blocks: int = 0
     skip: bool = False
     head: int = 0
-
-    def create(self) -> Generator:
-        """Build the network with fresh weights."""
-        from streamstyle.nets.generator import Generator
-
-        return Generator(self)
 
     @property
     def layout(self) -> CodeLayout:

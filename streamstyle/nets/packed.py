@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamstyle.nets.ema_norm import EmaNorm
-from streamstyle.nets.generator import Affine, Generator, Norm, own_norm
-from streamstyle.nets.layout import BLOCK_BYTES
+from streamstyle.nets.generator import Generator, Norm, own_norm
+from streamstyle.nets.layout import BLOCK_BYTES, Affine
 
 
 class PackedFrameGenerator(nn.Module):

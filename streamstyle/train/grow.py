@@ -135,7 +135,7 @@ def _grow_generator_(generator: Generator, trained: GeneratorConfig, weights: di
 
 
 def _grow_codes_(codes: StyleCodes, layout: CodeLayout, trained: GeneratorConfig, small: Tensor) -> None:
-    before = trained.create().layout.split(small)
+    before = Generator(trained).layout.split(small)
     now = layout.split(codes.weight)
     for name, parts in before.items():
         for old, new in zip(parts, now[name], strict=True):

@@ -132,7 +132,7 @@ class GanState:
     def fresh(cls, config: TrainConfig, styles: int, compute: Compute | None = None) -> GanState:
         """Fresh weights that depend on the seed alone: drawn on the CPU whatever the device is."""
         torch.manual_seed(config.seed)
-        generator = config.generator.create()
+        generator = Generator(config.generator)
         return cls(config, generator, StyleCodes(generator, styles), PatchDiscriminator(styles + 1), compute)
 
     def freeze_discriminator_(self, frozen: bool) -> None:
