@@ -1,4 +1,5 @@
-"""What others run on a CPU, behind our engine protocol, to be measured beside it. No run paints with these.
+"""Engines of others on a CPU, behind our engine protocol, to be measured beside ours. No run paints with
+them.
 
 torch, inductor, aotinductor and onnxruntime run our own network. classic runs the feed-forward style network
 of one style that most programs are built on (Johnson et al. 2016), in torch eager, with random weights: only
@@ -155,7 +156,7 @@ def _aotinductor(network: Any, example: tuple[Any, ...]) -> Network:
 
 
 def _by_inductor(compiled: Callable[[Any], Any], network: Any, example: tuple[Any, ...]) -> Any:
-    """What `compiled` makes of the exported network.
+    """Compile the exported network by `compiled`.
 
     torch 2.13's inductor fails in some sizes and layouts on a replication pad that follows a pixel shuffle
     ("vr must not be None"): then of a network that joins slices, which may be slower.

@@ -1,4 +1,4 @@
-"""What others do about flicker, re-made from their formulas to be compared with.
+"""Repairs of flicker by others, re-made from their formulas to be compared with.
 
 Scores take the input and the styled film and give a number per frame. Repairs take both and give a film.
 """

@@ -1,4 +1,4 @@
-"""What an estimated flow costs: the same film judged and scored with the motion that it was drawn with."""
+"""The cost of estimated flow: the same film judged and scored with the motion that it was drawn with."""
 
 from __future__ import annotations
 

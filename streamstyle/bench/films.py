@@ -75,7 +75,7 @@ class FilmTask:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a task. exact: what exact flow changes, where the motion is known."""
+    """The result of a task. exact: the change by exact flow, where the motion is known."""
 
     measured: Sequence[Measured]
     exact: Mapping[str, Any] | None = None
@@ -173,8 +173,8 @@ def _network(*, stateful: bool) -> Engine:
 
 
 def open_style(style: str) -> Callable[[Film], Film]:
-    """What paints a film in a style at 640x360, as a run does. Raises ConfigError, ModelError,
-    EngineError."""
+    """Open the engine that paints a film in a style at 640x360, as a run does. Raises ConfigError,
+    ModelError, EngineError."""
     model = load_model(RunConfig(style=style, network=NETWORK))
     imported = asked_model(style, model_names()) is not None
     engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(stateful=False)
@@ -187,7 +187,7 @@ def open_style(style: str) -> Callable[[Film], Film]:
 
 
 def style_scheduler(model: Model, ema_decay: Callable[[Frame], float] | None = None) -> StyleScheduler:
-    """How a run paints with this model. hold: see `StyleTarget`."""
+    """The style scheduler of a run with this model. hold: see `StyleTarget`."""
     return StyleScheduler(StyleTarget(model.codes, None, ema_decay, ""), model.plain)
 
 

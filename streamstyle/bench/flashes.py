@@ -13,7 +13,7 @@ from streamstyle.temporal.flash_limiter import AREA, FlashMeter, failing_share, 
 
 @dataclass(frozen=True)
 class NewFlashes:
-    """How many frames fail the general-flash test where those of the input pass. frames: of the film.
+    """Counts of frames that fail the general-flash test where those of the input pass. frames: of the film.
     painted: as they were painted or injected. left: as they left."""
 
     frames: int

@@ -31,7 +31,7 @@ class Uncovered:
 
 
 Motion = Callable[[int], Uncovered]
-"""What frame `index` of a film, 1 or more, uncovered."""
+"""The part that frame `index` of a film, 1 or more, uncovered."""
 
 
 def estimated_motion(film: Film) -> Motion:

@@ -100,7 +100,7 @@ def _percent(value: Callable[[Figures], float | None]) -> Callable[[Figures], fl
 
 _ENOUGH = 15.0  # minutes, 3 / r: no alarm in them says less than r = 0.2 a minute
 MOST_DISTANCE, LEAST_SHARPNESS = 0.040, 0.97
-"""What stabilise mode may cost: perceptual distance to the plain painting, sharpness over it."""
+"""Limits of the cost of stabilise mode: perceptual distance to the plain painting, sharpness over it."""
 
 _POINT = "recall_at_operating_point"
 _PATCH, _LARGE = "patch 8.0% of 10%", "patch 25.0% of 10%"

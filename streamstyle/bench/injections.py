@@ -1,4 +1,4 @@
-"""What goes wrong with a styled video, done to a clean one on purpose.
+"""Faults of a styled video, added to a clean one on purpose.
 
 Amplitudes are relative (gain), RMS in 0..1 (texture), dE of CIE Lab per frame (drift) or shares of the area.
 """

@@ -29,7 +29,7 @@ LATEST = 6
 """Frames after an onset within which an alarm still counts as its own."""
 
 ALARMS_A_MINUTE = 0.2
-"""What an operating point may cost in false alarms."""
+"""False alarms a minute that an operating point may cost."""
 
 VALIDATION = (
     "sam2_bedroom.mp4",
@@ -65,13 +65,13 @@ EXPECTED = (
     *("patch 8.0% of 10%", "patch 25.0% of 10%", "moving patch 8.0% of 10%", "moving patch 25.0% of 10%"),
     *("texture 0.03", "texture 0.05", "duplicate", "black", "blocks", "blur", "elastic"),
 )
-"""What is large enough that missing it is a fault to be looked at."""
+"""Amplitudes so large that a miss is a fault to be looked at."""
 
 QUICK = ("gain 3%", "patch 8.0% of 10%", "texture 0.05", "drift 0.3 dE")
 QUICK_SCENES = ("clean", "exposure steps", "strobe", "shake", "cuts")
 COMPARED = ("gain 3%", "patch 8.0% of 10%", "texture 0.05")
 COMPARED_SCENES = QUICK_SCENES
-"""What other repairs and the ablations run on as well, on one style of each clip."""
+"""Scenes that other repairs and the ablations run on as well, in one style of each clip."""
 
 CONSISTENCIES = (0.5, 1.0)
 QUICK_CONSISTENCIES = (1.0,)

@@ -122,7 +122,7 @@ def _drawn(
 def _positions(
     layers: Sequence[_Layer], index: int, before: int, owner: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Where each pixel of frame `index` was in frame `before`, float32 (H, W, 2)."""
+    """Positions of the pixels of frame `index` in frame `before`, float32 (H, W, 2)."""
     height, width = owner.shape
     rows, columns = np.mgrid[:height, :width]
     here = np.stack([columns, rows, np.ones_like(rows)], axis=-1).astype(np.float64)

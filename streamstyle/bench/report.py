@@ -30,11 +30,11 @@ NOTES = {
     NEW_FLASHES: "By WCAG 2.2, 2.3.1, of every film that the product ran over: scenes, planted films and "
     "stabilise mode. Kinds of films that have none, neither before nor after, are left out.",
 }
-"""What a table needs said beside it on the page, by title."""
+"""Notes beside the tables of the page, by title."""
 
 
 def part_of(clip: str, rendered: str) -> str:
-    """Which part a clip, by its file name, belongs to."""
+    """The part that a clip belongs to, by its file name."""
     if clip == rendered:
         return RENDERED
     return CHOSEN_ON if clip in VALIDATION else HELD_OUT
@@ -189,7 +189,7 @@ def _told(value: float | None, form: str) -> str:
 
 
 def exact_tables(exact: Mapping[str, Any]) -> list[Table]:
-    """What estimated flow costs on the rendered clip."""
+    """Tables on the cost of estimated flow on the rendered clip."""
     errors: list[list[str | float]] = [
         [name, f"{e['pixels']:.1%}", e["source"], e["painted"]] for name, e in exact["warp_error"].items()
     ]

@@ -23,7 +23,7 @@ _AMPLITUDES = {
     "drift": ("drift, dE a frame", 1),
     "statistics": ("statistics, %", 100),
 }
-"""How the amplitudes of a series are plotted: label and factor."""
+"""Label and factor by which the amplitudes of a series are plotted."""
 
 
 def as_page(

@@ -74,7 +74,7 @@ class Child:
 
 @dataclass(frozen=True)
 class MeasuredTask:
-    """What one process found. spec: of its engine."""
+    """The findings of one process. spec: of its engine."""
 
     spec: Mapping[str, Any]
     open_seconds: float

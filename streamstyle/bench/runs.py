@@ -41,7 +41,7 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
     "style": (Kind.STYLE,),
     "any": tuple(Kind),
 }
-"""Which kinds should notice an injection of a family: steps of the whole frame, or of a part of it ..."""
+"""Kinds that should notice an injection of a family: steps of the whole frame, or of a part of it ..."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Method:
-    """How a film is repaired, by default as the product does it. name: for the tables."""
+    """A way to repair a film, by default the product's. name: for the tables."""
 
     name: str = OURS
     detector: Callable[[], Detector] = ResidualDetector

@@ -1,4 +1,4 @@
-"""What a camera and an editor do to a film: changes of the *input*, on which no alarm may sound."""
+"""Work of cameras and editors: changes of the *input*, on which no alarm may sound."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a process of its own is to measure, again and again.
+    """A measurement that a process of its own repeats.
 
     what: "engine" (alone, on pictures in memory), "decode", "judge" (detect, correct and guard alone),
     "write" (encoding alone) or "run" (a whole job). clip: the film. engine: a name of `open_engine`, or
@@ -41,7 +41,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Round(msgspec.Struct, frozen=True):
-    """What was measured once, warm-up left out.
+    """One measurement, warm-up left out.
 
     cpu_seconds: of all threads. frame_ms: per frame; of an engine from start to result, of the rest from one
     frame to the next. peak_mib: of the process, so far. memory: (frame, MiB). summary: of a run.
@@ -76,7 +76,7 @@ def figures(rounds: Sequence[Round]) -> dict[str, float]:
 
 
 def bound(alone: Mapping[str, Mapping[str, float]], cores: int) -> dict[str, Any]:
-    """What a pipeline of these stages could do at best, from the `figures` of each stage alone.
+    """The best that a pipeline of these stages could do, from the `figures` of each stage alone.
 
     Two limits hold: no stage passes more frames than it does alone, and all stages share the cores, which
     give `cores` seconds of processor time a second. fps is the lower of the two; by: which one it is.

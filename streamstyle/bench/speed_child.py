@@ -61,7 +61,7 @@ class _Watch:
         self._last = now
 
     def round(self, **more: Any) -> Round:
-        """What was measured until now."""
+        """The measurement until now."""
         seconds, cpu = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
         return Round(len(self.frame_ms), seconds, cpu, self.frame_ms, peak_memory() / _MIB, **more)
 

@@ -1,4 +1,4 @@
-"""What `bench engine` and `bench pipeline` found, as Markdown that a terminal can show too."""
+"""Results of `bench engine` and `bench pipeline`, as Markdown that a terminal can show too."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def in_the_run(size: str, run: Mapping[str, Any]) -> list[str]:
 
 
 def linear_line(linear: Mapping[str, Any]) -> str:
-    """How far the cost is from growing with the pixels."""
+    """A line on the difference between the cost and one that grows with the pixels."""
     rates = ", ".join(f"{size} {rate:.1f}" for size, rate in linear["megapixels_per_second"].items())
     return f"Megapixels a second: {rates}; at most {linear['spread']:.0%} from their mean."
 

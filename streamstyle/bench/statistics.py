@@ -65,7 +65,7 @@ def auroc_interval(
 
 
 def rising_edges(above: NDArray[np.bool_]) -> int:
-    """How often a run of True begins in (n,)."""
+    """The number of runs of True in (n,)."""
     return int((above & ~np.concatenate([[False], above[:-1]])).sum())
 
 

@@ -1,4 +1,4 @@
-"""What is measured, and what a measurement leaves behind."""
+"""Subjects of a measurement, and its results. Data only."""
 
 from __future__ import annotations
 

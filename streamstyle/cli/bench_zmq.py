@@ -194,7 +194,7 @@ def _free_port() -> int:
 
 
 def _acknowledged(child: Subscriber, seconds: float) -> int:
-    """How many more pictures the subscriber has had; waits this long for the first."""
+    """The number of further pictures that the subscriber got; waits this long for the first."""
     import os
     import select
 

@@ -69,7 +69,7 @@ def _last_word(cause: signal.Signals, arguments: Sequence[str], began: float) ->
 
 
 def _parts(output: Path, began: float) -> list[Path]:
-    """What a run that began then left of an output of this name."""
+    """Partial files of an output of this name that were left by a run that began then."""
     try:
         pattern = f"{glob.escape(output.stem)}.partial*{glob.escape(output.suffix)}"
         return [

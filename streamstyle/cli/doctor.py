@@ -26,7 +26,7 @@ class Finding:
     found: str
     """Description of the part; empty if it is missing."""
     remedy: str = ""
-    """How to get it, or what it is good for."""
+    """The way to get it, or its use."""
 
 
 def add_command(commands: Any) -> None:

@@ -1,4 +1,4 @@
-"""Which frame sizes share one compiled engine.
+"""Ranges of frame sizes that share one compiled engine.
 
 A build takes minutes, so that an engine serves a range of sizes. Frames are padded to multiples of 8 and
 never to the range's end: the network normalises with the statistics of the whole picture, and a wide margin

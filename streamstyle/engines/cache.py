@@ -38,7 +38,7 @@ _LEFT_OVER = 3600.0  # seconds after which a file without a manifest is nobody's
 
 @dataclass(frozen=True)
 class Recipe(Generic[Compiled]):
-    """How an engine is had.
+    """The way to get an engine.
 
     what: for people, as in "lite for 640x360". key: JSON values; all that the compiled engine depends on.
     compile: takes seconds to minutes. export, load: to bytes and back; load raises EngineError.
@@ -52,7 +52,7 @@ class Recipe(Generic[Compiled]):
 
 
 class EngineManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What lies beside an engine. sha256, size (bytes): of the engine; what, key: see `Recipe`."""
+    """The manifest beside an engine. sha256, size (bytes): of the engine; what, key: see `Recipe`."""
 
     format: int
     what: str
@@ -152,7 +152,7 @@ class EngineCache:
             return compiled
 
     def find(self, recipe: Recipe[Compiled]) -> Compiled | None:
-        """What is kept; None where nothing is, or the folder cannot be trusted. Takes milliseconds."""
+        """The kept engine; None where there is none, or the folder cannot be trusted. Takes milliseconds."""
         with suppress(OSError):
             _check_private(self.folder)
             return self._read(_digest(recipe.key), recipe)
@@ -267,7 +267,7 @@ def _digest(key: Mapping[str, Any]) -> str:
 
 
 def _used(path: Path) -> float:
-    """When a file was last used, seconds since 1970; 0 where another process has just removed it."""
+    """The time when a file was last used, seconds since 1970; 0 where another process has just removed it."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -1,4 +1,4 @@
-"""What the network reads besides the frame: two style codes, the mask between them, the canvas."""
+"""Inputs of the network besides the frame: two style codes, the mask between them, the canvas."""
 
 from __future__ import annotations
 

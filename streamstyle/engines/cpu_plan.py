@@ -1,4 +1,4 @@
-"""How OpenVINO shares out the processors of a machine, found by measuring and kept with the engine.
+"""The number of OpenVINO's streams on a machine, found by measuring and kept with the engine.
 
 Several streams paint several frames at once, each on its part of the processors. Two streams are faster than
 one on some machines and sizes and slower on others: memory bandwidth decides, which no table knows.
@@ -65,7 +65,7 @@ def chosen(fps: Mapping[int, float]) -> int:
 
 
 def frames_per_second(compiled: Any, streams: int) -> float:
-    """What a compiled model paints with so many frames in flight; the better of two short rounds."""
+    """Frames a second of a compiled model with so many in flight; the better of two short rounds."""
     rng = np.random.default_rng(0)
     # No zeros: a network of them may run into denormal numbers, which are slow.
     inputs = {

@@ -86,7 +86,7 @@ class DeviceEngine:
 
     @property
     def spec(self) -> EngineSpec:
-        """What runs, and where."""
+        """See `streamstyle.types.Engine`."""
         return self._spec
 
     @property

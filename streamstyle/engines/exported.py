@@ -33,7 +33,8 @@ def graph_key(
     precision: str,
     stateful: bool,
 ) -> dict[str, Any]:
-    """What a compiled network depends on, but for size, library and device. engine: the compiling file."""
+    """Everything that a compiled network depends on, but for size, library and device. engine: the compiling
+    file."""
     return {
         "architecture": dict(architecture),
         "weights": weights_hash(weights),

@@ -22,7 +22,7 @@ class Gpu:
     cuda: str
 
     def to_json(self) -> dict[str, Any]:
-        """What a compiled engine depends on: one GPU like another, wherever it is plugged in."""
+        """The part that a compiled engine depends on: one GPU like another, wherever it is plugged in."""
         return {name: value for name, value in asdict(self).items() if name != "index"}
 
 

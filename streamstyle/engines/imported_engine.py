@@ -40,7 +40,7 @@ RANGES: Mapping[Range, tuple[float, float]] = {"unit": (0, 1), "signed": (-1, 1)
 
 @dataclass(frozen=True)
 class Contract:
-    """How a model takes and gives pictures.
+    """The way that a model takes and gives pictures.
 
     layout_*: order of the axes. range_*: values of black and white, see `RANGES`. size: (height, width) of
     a model that runs at one size only, else None. multiple: what both sides must be multiples of.
@@ -209,7 +209,7 @@ def tensor_shape(layout: Layout, size: Size) -> list[int]:
 
 
 def reason(error: Exception) -> str:
-    """What OpenVINO says, on one line, without the places in its source."""
+    """OpenVINO's message on one line, without the places in its source."""
     text = str(error)
     operations = text.partition("No conversion rule found for operations: ")[2]
     if operations:

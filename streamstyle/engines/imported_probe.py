@@ -56,7 +56,7 @@ _PASSED_THROUGH = {"Convert", "Transpose", "Reshape", "Squeeze", "Unsqueeze"}
 
 @dataclass(frozen=True)
 class Declared:
-    """What the user says of a model; None is to be found out."""
+    """The user's statements on a model; None is to be found out."""
 
     layout: Layout | None = None
     range_in: Range | None = None

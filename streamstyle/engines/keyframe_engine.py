@@ -171,7 +171,7 @@ class KeyframePropagator:
     def painted(
         self, frame: Keyframe, before: GivenFrame | None, motion: Motion | None, share: float
     ) -> Picture:
-        """What is shown of a new painting, with `share` of what was shown before where this frame has it."""
+        """Blend a new painting with `share` of the picture shown before, where this frame has the same."""
         assert frame.painting is not None
         if before is not None and before.picture is not None and motion is not None:
             moved = np.asarray(self._moved(before.picture, motion.flow), np.uint8)

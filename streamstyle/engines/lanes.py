@@ -28,7 +28,7 @@ class Mark:
         return self.event is None or bool(self.event.query())  # type: ignore[no-untyped-call]
 
     def wait(self) -> None:
-        """Until the device has come here."""
+        """Wait until the device has come here."""
         if self.event is not None:
             self.event.synchronize()
 
@@ -49,7 +49,7 @@ class Lane:
 
     @contextmanager
     def after(self, *marks: Mark) -> Iterator[None]:
-        """What the block asks for is queued here, behind the marks of other lanes."""
+        """Queue the work of the `with` block here, behind the marks of other lanes."""
         if self.stream is None:
             yield
             return
@@ -60,7 +60,7 @@ class Lane:
             yield
 
     def mark(self) -> Mark:
-        """Behind all that was queued so far."""
+        """A mark behind all that was queued so far."""
         return Mark(self.stream)
 
 

@@ -1,4 +1,4 @@
-"""Where the time of the network goes in OpenVINO, by its own counters."""
+"""Times of the network's layers in OpenVINO, by its own counters."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class LiveEngine:
 
     @property
     def opening(self) -> str:
-        """What is being opened, for people; empty when nothing is."""
+        """The level that is being opened, for people; empty if none is."""
         return "" if self._opening is None else self._opening[1][0].what
 
     @property

@@ -1,4 +1,4 @@
-"""What the processor of this machine is and how much of it is ours."""
+"""The processor of this machine and our share of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def instruction_sets() -> str:
 
 
 def processor_name() -> str:
-    """What the processor calls itself; elsewhere than on Linux what the platform calls it."""
+    """The processor's own name on Linux; elsewhere the platform's name for it."""
     try:
         lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -46,7 +46,7 @@ def processor_name() -> str:
 
 
 class Neighbours:
-    """What others take of the processors that this process may run on, from the making of this object on.
+    """Share that others take of this process's processors, from the making of this object on.
 
     Others are other programs and, on a virtual machine, the other guests of its host.
     """
@@ -109,7 +109,7 @@ def peak_memory() -> int:
 
 
 def facts() -> dict[str, Any]:
-    """What figures are measured on: processor, vector instructions, cores, system and versions."""
+    """The machine that figures are measured on: processor, vector instructions, cores, system, versions."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version()}

@@ -8,10 +8,10 @@ from pathlib import Path
 from streamstyle.errors import EngineError, EngineMemoryError
 
 BYTES_PER_PIXEL = 250
-"""What an engine with two frames in flight takes; measured 140 (lite) and 180 (full) with OpenVINO."""
+"""Memory of an engine with two frames in flight; measured 140 (lite) and 180 (full) with OpenVINO."""
 
 BYTES_TO_COMPILE = 400 << 20
-"""What the libraries that compile take, whatever the size."""
+"""Memory of the libraries that compile, whatever the size."""
 
 _SIGNS = ("out of memory", "bad_alloc", "bad alloc", "cannot allocate", "not enough memory")
 
@@ -44,7 +44,7 @@ def check_memory(height: int, width: int) -> None:
 
 
 def engine_error(what: str, error: Exception) -> EngineError:
-    """What a library raised, as an EngineError; an EngineMemoryError where it says that memory ran out."""
+    """A library's error as an EngineError; as an EngineMemoryError where it says that memory ran out."""
     text = str(error)
     lacks = isinstance(error, MemoryError) or any(sign in text.lower() for sign in _SIGNS)
     return (EngineMemoryError if lacks else EngineError)(f"{what}: {text or 'out of memory'}")

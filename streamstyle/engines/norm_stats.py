@@ -22,7 +22,7 @@ class StatefulEngine(Engine, Protocol):
 
     @property
     def norms(self) -> CodeLayout:
-        """What the statistics consist of: of each normalising layer the deviations, then the means."""
+        """Layout of the statistics: of each normalising layer the deviations, then the means."""
 
     @property
     def norm_stats(self) -> NDArray[np.float32] | None:
@@ -49,7 +49,7 @@ def as_stateful(engine: Engine) -> StatefulEngine | None:
 
 
 def painter_of(engine: Engine) -> Engine:
-    """What paints every frame for this engine: `SkippingEngine.painter`, or itself."""
+    """The engine that paints every frame for this one: `SkippingEngine.painter`, or itself."""
     return cast(SkippingEngine, engine).painter if hasattr(type(engine), "painter") else engine
 
 
@@ -74,7 +74,7 @@ class FrozenRepainter:
 
 
 def repainter_of(engine: Engine) -> Repainter | None:
-    """What paints an engine's frames again; None where it keeps no statistics."""
+    """The repainter of an engine; None where it keeps no statistics."""
     painter = as_stateful(painter_of(engine))
     return None if painter is None else FrozenRepainter(painter)
 

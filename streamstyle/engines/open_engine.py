@@ -1,4 +1,4 @@
-"""Which engines there are, and which one `auto` takes. The only place that knows."""
+"""The list of engines, and the choice of `auto`. The only place that knows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, near
 from streamstyle.types import Engine, InferenceFuture, Picture, StyleCondition
 
 ENGINES = ("tensorrt", "cuda", "openvino", "torch")
-"""What `auto` tries, in this order."""
+"""Engines that `auto` tries, in this order."""
 
 _ON_GPU = ("tensorrt", "cuda")
 PRECISIONS = {"tensorrt": ("fp16", "bf16"), "cuda": ("fp16", "bf16", "fp32")}

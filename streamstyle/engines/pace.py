@@ -19,7 +19,7 @@ from streamstyle.errors import EngineError
 from streamstyle.types import Engine, StyleCondition
 
 FIXED = 2.0
-"""What of the rest of a frame's cost is the same at any size (the detector's small pictures, queues), as a
+"""Part of a frame's cost that is the same at any size (the detector's small pictures, queues), as a
 multiple of bringing up one of 1280x720."""
 
 DISTURBED = 0.1
@@ -158,8 +158,8 @@ def _decoded(data: bytes) -> EnginePace:
 
 
 def _installed(library: str) -> str:
-    """When a library was installed, empty where it is not: an update may be faster. To ask for its version
-    takes ten times as long, and frames of a live source wait."""
+    """The time when a library was installed, empty where it is not: an update may be faster. To ask for its
+    version takes ten times as long, and frames of a live source wait."""
     try:
         spec = find_spec(library)
         return "" if spec is None or spec.origin is None else str(Path(spec.origin).stat().st_mtime_ns)

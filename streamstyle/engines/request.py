@@ -1,4 +1,4 @@
-"""What an engine is asked for, and the protocol of everything that opens one."""
+"""The request for an engine, and the protocol of everything that opens one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NetworkWeights:
 
 @dataclass(frozen=True)
 class CompileOrder:
-    """What a process needs to compile an engine into the cache for another one. Plain values."""
+    """Everything that a process needs to compile an engine into the cache for another one. Plain values."""
 
     model: str
     """Name of a bundled network or an imported model."""
@@ -72,7 +72,7 @@ class EngineRequest:
     masks: bool = False
     """Conditions will have masks. An engine that is slower for it is else made so by the first one."""
     halvings: int = 0
-    """How often engines on a device halve input and painting for `InferenceFuture.analysis`."""
+    """Number of times that engines on a device halve input and painting for `InferenceFuture.analysis`."""
     tile: tuple[int, int] | None = None
     """(height, width) to cut frames into; None cuts them only where memory lacks."""
     rate: Fraction | None = None

@@ -24,7 +24,7 @@ SHARES = tuple(Fraction(n) for n in ("1", "3/4", "2/3", "1/2", "2/5", "1/3", "1/
 SPARE = 0.85
 """Share of the processors that `auto` plans with: frames differ, and other programs run."""
 REST = 6.0
-"""What a frame costs beside being painted (decoding, detector, corrector, x264 veryfast), as a multiple of
+"""Cost of a frame beside its painting (decoding, detector, corrector, x264 veryfast), as a multiple of
 bringing it up once on the same machine (docs/sizes.md)."""
 
 _FORM = re.compile(r"(\d+)x(\d+)")

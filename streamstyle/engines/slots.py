@@ -151,5 +151,5 @@ class SlotPool:
 
 
 def first_line(error: BaseException) -> str:
-    """What a library says, without its traces."""
+    """The first line of a library's message, without its traces."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

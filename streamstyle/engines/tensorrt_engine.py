@@ -163,7 +163,7 @@ def profile(config: GeneratorConfig, bucket: Bucket, *, stateful: bool) -> list[
 
 
 def with_less_workspace(compile_: Callable[[int], Built], notify: Callable[[str], None]) -> Built:
-    """What `compile_` makes of the first of `WORKSPACES` that does not run out of memory.
+    """Call `compile_` with the first of `WORKSPACES` that does not run out of memory.
 
     Raises EngineError where the last does, and what else `compile_` raises.
     """

@@ -161,7 +161,7 @@ def _shifted(tile: Tile) -> slice:
 
 
 def _places(rows: int, columns: int) -> list[tuple[int, int]]:
-    """Where the five lie that statistics are compared at: the middle and the corners."""
+    """Places of the five tiles that statistics are compared at: the middle and the corners."""
     return [(rows // 2, columns // 2), (0, 0), (0, columns), (rows, 0), (rows, columns)]
 
 

@@ -49,7 +49,7 @@ class TorchEngine:
         return self._cropped(self._run(pixels, condition))
 
     def _run(self, pixels: Picture, condition: StyleCondition, *state: Tensor) -> Any:
-        """What the network gives for a frame. state: its further inputs."""
+        """Run the network on a frame. state: its further inputs."""
         started = time.perf_counter()
         # from_numpy refuses read-only arrays with a warning; the copy is small beside the network.
         frames = torch.from_numpy(self._padding.pad(pixels).copy())[None]

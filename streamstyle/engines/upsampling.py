@@ -43,7 +43,7 @@ def reduced(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
 
 
 class Slopes:
-    """How strongly a painting follows its input. Keeps scratch space: for one thread at a time."""
+    """Strength with which a painting follows its input. Keeps scratch space: for one thread at a time."""
 
     def __init__(self, height: int, width: int) -> None:
         self._scratch = [np.empty((height, width), np.float32) for _ in range(5)]

@@ -101,7 +101,7 @@ class Timeline:
         return frame
 
     def filler(self, now: float) -> Frame | None:
-        """What leaves instead of a frame that did not come; None while none is due."""
+        """The filler that leaves instead of a frame that did not come; None while none is due."""
         last = self._last
         if last is None or now < self._due:
             return None
@@ -119,12 +119,12 @@ class Timeline:
 
     @property
     def due(self) -> float:
-        """When the next filler leaves if nothing else does; infinite before the first frame."""
+        """Time at which the next filler leaves if nothing else does; infinite before the first frame."""
         return self._due
 
     @property
     def left(self) -> float:
-        """When the last styled frame left."""
+        """Time at which the last styled frame left."""
         return self._left
 
     @property

@@ -44,7 +44,7 @@ class StopRequest:
 
 @dataclass(frozen=True)
 class Live:
-    """How a live source is served. depth: frames that wait before `process`; older ones are dropped.
+    """Settings of a run with a live source. depth: frames that wait before `process`; older ones are dropped.
     duration: seconds after which the run ends, whether frames come or not; None for no limit. notify: told
     that a slate is shown, and that frames come again."""
 
@@ -155,7 +155,7 @@ class Flow:
         return self.status()
 
     def status(self) -> FlowStatus:
-        """How it stands; from any thread."""
+        """The state of the run; from any thread."""
         line, branches, now = self._timeline, tuple(self._branches), time.monotonic()
         channels = {"capture": self.captured, **{branch.name: branch.channel for branch in branches}}
         return FlowStatus(
@@ -187,7 +187,7 @@ class Flow:
         self._branches.detach(name)
 
     def queues(self) -> dict[str, dict[str, float]]:
-        """How full each channel was, by where it ends: "process" or an outlet's name; see `Channel.fill`."""
+        """Fill of each channel, by its reader: "process" or an outlet's name; see `Channel.fill`."""
         return {"process": self.captured.fill(), **{b.name: b.channel.fill() for b in self._branches}}
 
     def stage_timers(self) -> tuple[StageTimer, tuple[StageTimer, ...]]:

@@ -132,7 +132,7 @@ class SwitchedSource:
         return True
 
     def put(self, feed: _Feed, item: Frame | BaseException | None) -> None:
-        """What a feed has read; None at its end."""
+        """Put a frame that a feed has read; None at its end."""
         self._items.put((feed, item))
 
 

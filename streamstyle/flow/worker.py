@@ -34,7 +34,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Inlet:
-    """Where frames come from. frames: read on the capture thread; close: called there at the end, or whenever
+    """The source of a run. frames: read on the capture thread; close: called there at the end, or whenever
     a blocked read comes back; interrupt: see `Interruptible`, None where there is no such thing."""
 
     frames: Iterable[Frame]
@@ -90,7 +90,7 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Is there still something to wait for?"""
+        """Whether there is still something to wait for."""
         return self.thread is not None and self.thread.is_alive() and not self.stuck
 
     def join(self, seconds: float) -> None:
@@ -160,5 +160,5 @@ def write_all(sink: Sink, channel: Channel[Frame], worker: Worker, ages: Ages) -
 
 
 def interruption(thing: object) -> Callable[[], None] | None:
-    """How to interrupt a source or sink, None where it cannot be."""
+    """The function that interrupts a source or sink, None where it cannot be."""
     return thing.interrupt if isinstance(thing, Interruptible) else None

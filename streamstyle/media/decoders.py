@@ -50,7 +50,7 @@ def check_film(context: VideoCodecContext, head: av.VideoFrame) -> None:
 
 
 def device_refusal() -> str:
-    """Why NVDEC does not decode H.264 here; empty if it just did."""
+    """The reason that NVDEC does not decode H.264 here; empty if it just did."""
     film = io.BytesIO()
     with av.open(film, "w", format="nut") as container:
         stream = container.add_stream("libx264", rate=30)

@@ -127,7 +127,7 @@ def _unfit(usual: VideoEncoder, info: StreamInfo) -> str:
 
 
 def refusal(encoder: VideoEncoder, info: StreamInfo) -> str:
-    """Why this encoder does not encode frames like those of `info`; empty if it just did."""
+    """The reason that this encoder does not encode frames like those of `info`; empty if it just did."""
     packets: list[Packet[VideoStream]] = []
     step = max(round(1 / ((info.rate or 30) * info.time_base)), 1)
     try:
@@ -172,7 +172,7 @@ def check_size(encoder: VideoEncoder, muxer: str, info: StreamInfo, output: str)
 
 
 def refusal_of(name: str) -> str:
-    """Why this entry of `HARDWARE` encodes no film of a usual size and rate; empty if it does."""
+    """The reason that this entry of `HARDWARE` encodes no film of a usual size and rate; empty if it does."""
     info = StreamInfo("", 640, 360, Fraction(30), Fraction(1, 90_000), 0, Fraction(1), "bt709", 0)
     hardware = HARDWARE[name]
     return refusal(VideoEncoder(hardware.name, hardware.options(18, None), "nv12"), info)

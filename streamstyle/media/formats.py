@@ -155,7 +155,7 @@ STREAMED = {
     ),
     "y4m": OutputFormat("yuv4mpegpipe", {}, ("raw",), frozenset(), "", tags=frozenset(), timed=False),
 }
-"""What can be written from front to back, by the name that `pipe:` takes."""
+"""Formats that can be written from front to back, by the name that `pipe:` takes."""
 
 
 def format_of(suffix: str) -> OutputFormat:

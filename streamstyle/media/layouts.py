@@ -24,7 +24,7 @@ _HELD = {
     "aac": {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"},
     "libopus": {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"},
 }
-"""What every player knows, by the number of channels."""
+"""Layouts that every player knows, by the number of channels."""
 
 
 @dataclass(frozen=True)

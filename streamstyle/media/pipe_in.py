@@ -137,7 +137,7 @@ class SeekingPipeReader(PipeReader):
         return self._at
 
     def tell(self) -> int:
-        """Where it is."""
+        """The position in bytes."""
         return self._at
 
 

@@ -39,7 +39,7 @@ class PipeEnd:
         self._url = url
         self._file: int | None = None
         self.part: Path | None = None
-        """What was written has gone."""
+        """Do nothing: bytes that were written have gone."""
         if is_standard_output(url) and os.isatty(1):
             raise SinkError(
                 f"{url} is the standard output, which is a terminal here: pipe it into a program, as with "

@@ -21,7 +21,7 @@ from streamstyle.media.live_url import QUICK, LiveInput
 from streamstyle.urls import masked
 
 STDIN = "pipe:0"
-"""What FFmpeg calls its standard input."""
+"""FFmpeg's name of its standard input."""
 
 _PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux's fcntl.h

@@ -46,8 +46,8 @@ def first_packets(source: InputContainer) -> dict[int, list[Packet[Any]]]:
 
 
 def copy_refusal(format_: OutputFormat, stream: AudioStream, packets: Sequence[Packet[Any]]) -> str:
-    """Why a file of this format cannot hold these first packets of the stream in a playable way; empty if a
-    trial succeeded, or without packets."""
+    """The reason that a file of this format cannot hold these first packets of the stream in a playable way;
+    empty if a trial succeeded, or without packets."""
     if not packets:
         return ""
     try:

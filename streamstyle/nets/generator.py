@@ -264,7 +264,7 @@ class Generator(nn.Module):
         return y + (half * scale + shift)
 
     def trunk(self, quarter: Tensor, norm: Norm, canvas: Tensor) -> Tensor:
-        """What lies between features (B, c1, H/4, W/4) and those of half the size, before these are shuffled
+        """The layers between features (B, c1, H/4, W/4) and those of half the size, before these are shuffled
         to their places: (B, 4 * c0, H/4, W/4). Each of the four is normalised by itself: on neighbouring
         pixels their statistics are the same, and a compiler need not gather them.
         """

@@ -1,4 +1,4 @@
-"""What fixes the generator and how its codes are laid out. Read without torch, which takes two seconds to
+"""The generator's architecture and the layout of its codes. Read without torch, which takes two seconds to
 import: an engine that was compiled before starts without it."""
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class CodeLayout:
-    """Which slice of the style code each conditional layer reads: scale first, then shift. phased: layers in
+    """Slices of the style code that the conditional layers read: scale first, then shift. phased: layers in
     which a number serves the four pixels of a 2x2 block, four channels one after the other."""
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What stands between the source and the sinks of a run: engine, style scheduler, detector, corrector, flash
+"""The chain between the source and the sinks of a run: engine, style scheduler, detector, corrector, flash
 limiter."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StageTimers:
 
 @dataclass(frozen=True)
 class Detection:
-    """Who finds anomalies and flashes, each of which can be exchanged while frames pass."""
+    """The detector and the flash limiter, each of which can be exchanged while frames pass."""
 
     detector: SwappableDetector
     flash_limiter: SwappableFlashLimiter
@@ -61,7 +61,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class ProcessingChain:
-    """What stands between source and sinks, open for frames of one size."""
+    """Everything between source and sinks, open for frames of one size."""
 
     process: Process
     wakeup: Wakeup | None

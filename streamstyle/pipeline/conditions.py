@@ -1,4 +1,4 @@
-"""What, beside its codes, says how each frame of a run is painted: a region, the hold on the past."""
+"""Conditions of painting besides the codes: a region, and the decay of the statistics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamstyle.types import Engine, Frame, Region
 
 
 def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
-    """What opens the region for a height and width; None where none is asked for.
+    """A function that opens the region for a height and width; None where none is asked for.
 
     Raises ConfigError at once for a region that cannot be read, and ModelError for one whose model is not
     there; the opener raises SourceError, EngineError, and ConfigError for a region that does not fit the

@@ -42,8 +42,8 @@ from streamstyle.web.webrtc import BROWSER, BrowserSource, IncomingPictures
 
 @dataclass(frozen=True)
 class Serving:
-    """What a control room begins with. captures: the folder of snapshots and recordings. policy: what the
-    page may name."""
+    """Settings that a control room begins with. captures: the folder of snapshots and recordings. policy:
+    sources and sinks that the page may name."""
 
     config: RunConfig
     source: str | None
@@ -128,7 +128,7 @@ def _open_painter(config: RunConfig, notify: Callable[[str], None]) -> Painter:
 
 
 def _sources(serving: Serving) -> list[dict[str, Any]]:
-    """What the page offers: its url, a name, and what keeps it from being used."""
+    """Sources that the page offers: url, name, and the reason that one cannot be used."""
     named = [] if serving.source is None else [{"url": serving.source, "name": "from the command line"}]
     cams = [{"url": c.url, "name": c.name, "problem": c.problem} for c in cameras()]
     films = [{"url": path, "name": Path(path).name} for path in serving.policy.film_paths()]

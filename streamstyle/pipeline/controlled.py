@@ -1,4 +1,4 @@
-"""What of a run can be changed while it runs, and who is let at it."""
+"""Changes to a run while it runs, and the controller that takes them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Controlled:
 
     @property
     def outlets(self) -> list[Outlet]:
-        """What the run writes to for our sake."""
+        """Sinks that the changes need."""
         made = []
         if self.recorder is not None:
             made.append(Outlet(self.recorder, RECORDING, self.config.queue, patience=60.0))
@@ -131,8 +131,8 @@ class Controlled:
         return StyleTarget(codes, region, ema_decay, config.style, config.colour), go_over
 
     def _engine_for(self, info: StreamInfo, config: RunConfig, before: RunConfig) -> Callable[[], None]:
-        """What goes over to another consistency, and live to an engine that keeps statistics or need not,
-        or that is ready for a region: what a film's engine lacks for that it opens by itself."""
+        """A function that changes to another consistency, and live to an engine that keeps statistics or need
+        not, or is ready for a region. A film's engine opens by itself what it lacks for a region."""
         engine, judge = self.chain.engine, None
         flash_limiter: FlashLimiter | None = None
         live = isinstance(engine, LiveEngine)

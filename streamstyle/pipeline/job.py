@@ -17,7 +17,7 @@ _UNSTEADY = (
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: urls and limits; settings of how are in `RunConfig`.
+    """The urls and limits of a run; the settings are in `RunConfig`.
 
     frames, duration (seconds of the source): where to stop; None runs to the end. report: a page on what
     was found and repaired. control: where the run can be asked for changes, zmq+ipc: or zmq+tcp:. captures:
@@ -74,7 +74,7 @@ class NetworkChoice:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a finished run did; `to_json` is what `--json` prints.
+    """The summary of a finished run; `--json` prints `to_json`.
 
     queues: how full the channels were, by where they end (see `Channel.fill`). drops: frames dropped, by
     where: "capture" or a sink. stuck: sinks that were given up. live: of a live source the ages of frames by
@@ -113,12 +113,12 @@ class RunSummary:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Where the frames went, for people: without stream keys."""
+        """Addresses that the frames went to, for people: without stream keys."""
         return tuple(masked(url) for urls in self.job.sinks for url in urls.split("|"))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know: sentences from the source, the engine and the sinks."""
+        """Sentences for the user from the source, the engine and the sinks."""
         unsteady = self.consistency > 0 and not self.engine.stateful
         told = tuple(n for r in (self.source_report, *self.sink_reports) for n in r.notes)
         given_up = tuple(f"{name} did not take its frames in time and was given up." for name in self.stuck)

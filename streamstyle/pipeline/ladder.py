@@ -33,7 +33,7 @@ class DegradationStep:
     thread, and must not block."""
 
     name: str
-    """What is done, to be read after "now:"."""
+    """The measure, to be read after "now:"."""
     begin: Callable[[], None]
     """Give it up."""
     end: Callable[[], None]
@@ -42,12 +42,12 @@ class DegradationStep:
 
 @dataclass(frozen=True)
 class LadderConfig:
-    """When to take a step, and when to undo it."""
+    """Limits at which a step is taken, and undone."""
 
     deadline: float
     """Seconds that a frame may be old when it leaves."""
     steps: int
-    """How many degradation steps there are."""
+    """The number of degradation steps."""
     late: int = 6
     """Take one more step when late frames outnumber the others by so many."""
     easy: float = 0.6
@@ -62,10 +62,10 @@ class LadderConfig:
 
 @dataclass(frozen=True)
 class LadderState:
-    """Where the ladder stands between two frames."""
+    """The state of the ladder between two frames."""
 
     step: int = 0
-    """How many steps are taken."""
+    """The number of steps that are taken."""
     late: int = 0
     """Late frames minus others, at least 0."""
     easy: int = 0
@@ -121,7 +121,7 @@ class Ladder:
     """True while a change has not taken effect, so that ages mean nothing."""
     state: LadderState = field(default_factory=LadderState)
     changed: int = 0
-    """How many changes there were."""
+    """The number of changes so far."""
     changes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=100))
     """The last hundred: (frame index, sentence)."""
 

@@ -1,4 +1,4 @@
-"""What gives way in a live run that is late, the least missed first."""
+"""The degradation steps of a live run that is late, the least missed first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a live source is served, and how each sink is."""
+"""Settings by which a live source and the sinks are served."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _FILE_PATIENCE = 60.0
 
 
 def leaving(info: StreamInfo) -> StreamInfo:
-    """What sinks see of a source: live frames leave on a clock of their own."""
+    """The stream that sinks see of a source: live frames leave on a clock of their own."""
     return replace(info, time_base=TIME_BASE) if info.live else info
 
 
 def live_of(
     info: StreamInfo, config: RunConfig, duration: float | None, notify: Callable[[str], None]
 ) -> Live | None:
-    """How frames of this source flow; None where it is a film, of which nothing may be dropped."""
+    """Settings of a live source; None for a film, of which nothing may be dropped."""
     if not info.live:
         return None
     filler = FillerConfig(
@@ -76,7 +76,7 @@ def outlet(
 
 
 def live_state(flow: Flow, ladder: Ladder | None) -> LiveState:
-    """How a live run stands."""
+    """The state of a live run."""
     status = flow.status()
     return LiveState(
         fps=status.fps,

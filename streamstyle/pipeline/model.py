@@ -43,7 +43,7 @@ def _unchangeable(config: RunConfig) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Model:
-    """What paints a run, and the two codes that it paints with, before the frame size is known."""
+    """The network of a run and its two codes, before the frame size is known."""
 
     opener: EngineOpener
     """Opens its engines, at every size."""
@@ -52,7 +52,7 @@ class Model:
     codes_of: Callable[[RunConfig], NDArray[np.float32]] = _unchangeable
     """The codes that other settings mean on this network. Raises ConfigError, ModelError."""
     asked: EngineRequest = EngineRequest(0, 0)
-    """What the settings ask of an engine, but for its size."""
+    """The engine that the settings ask for, but for its size."""
     analysed: bool = False
     """Whole frames are painted and then judged, so that engines on a device give small copies of them."""
     normalises: bool = False
@@ -68,7 +68,7 @@ class Model:
         return self.asked.network
 
     def request(self, height: int, width: int) -> EngineRequest:
-        """What is asked of an engine for frames of this size."""
+        """The request for an engine for frames of this size."""
         times = halvings(height, width) if self.analysed else 0
         return replace(self.asked, height=height, width=width, halvings=times)
 
@@ -128,7 +128,7 @@ def bundled_network(name: str) -> NetworkWeights:
 
 
 def imported_opener(name: str, strength: float) -> ImportedOpener:
-    """What opens an imported model. Raises ModelError."""
+    """The opener of an imported model. Raises ModelError."""
     model = load_imported(name)
     contract = Contract.from_json(model.manifest.contract)
     return ImportedOpener(name, model.manifest.kind, model.data, contract, strength)

@@ -121,7 +121,7 @@ def decided(
 
 
 def _against(name: str, tried: Sequence[Tried], rate: float, size: str) -> str:
-    """Why nothing richer than `name` was taken."""
+    """The reason that nothing richer than `name` was taken."""
     if not tried:
         return "with --engine torch, which is slow, the cheapest"
     last = tried[-1]

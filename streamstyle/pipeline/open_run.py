@@ -22,7 +22,7 @@ class OpenRun:
     """The network and the settings with it."""
     source: Source
     info: StreamInfo
-    """What the sinks see of the source."""
+    """The stream that the sinks see of the source."""
     chain: ProcessingChain
     process: Painted
     """`chain.process` with all that stands around it."""

@@ -1,4 +1,4 @@
-"""What is said of a film that this machine would paint for hours, before anything is compiled for it."""
+"""The warning of a film that this machine would paint for hours, before anything is compiled for it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def slow_film(config: RunConfig, info: StreamInfo) -> str:
 
 
 def _multiply_adds_a_second() -> float:
-    """What the processors do in float32, by a product of two matrices; the fastest of three."""
+    """Multiply-adds a second of the processors in float32, by a product of two matrices; the fastest of
+    three."""
     a = np.ones((_SIDE, _SIDE), np.float32)
     fastest = float("inf")
     for _ in range(3):

@@ -17,7 +17,7 @@ from streamstyle.urls import masked
 
 
 def encoding_of(config: RunConfig) -> Encoding:
-    """What the settings ask of the encoder."""
+    """The encoding that the settings ask for."""
     return Encoding(config.quality, config.encoder, config.codec, config.preset, config.pixel_format)
 
 

@@ -48,7 +48,7 @@ class PaintedFrame:
     picture: Picture
     """Its painting, of the same size."""
     condition: StyleCondition
-    """How it was painted."""
+    """The condition that it was painted under."""
     spec: EngineSpec | None = None
     """The engine that painted it; None where that never changes."""
     analysis: AnalysisPair | None = None
@@ -59,16 +59,16 @@ class PaintedFrame:
 
 @dataclass(frozen=True)
 class RepairedFrame:
-    """What was found of a frame and done to it."""
+    """The findings on a frame, and its repair."""
 
     anomaly: AnomalyMap
-    """What the detector found, and the flash limiter."""
+    """Findings of the detector and of the flash limiter."""
     action: Action
-    """What was done."""
+    """The repair."""
 
     @property
     def quality(self) -> FrameQuality:
-        """What sinks are told."""
+        """The record for the sinks."""
         found = self.anomaly
         score = max((found.scores[kind] / found.thresholds[kind] for kind in found.scores), default=0.0)
         return FrameQuality(score, found.kinds, np.abs(found.tile_score), self.action.name)

@@ -1,4 +1,4 @@
-"""How the frames of a run reach the engine: at which size, which of them, whole or in tiles.
+"""The way of a run's frames to the engine: at which size, which of them, whole or in tiles.
 
 Each opener here wraps another one, see `EngineOpener`. From the outside in: the GPU first, the size and the
 keyframes, the tiles, the network.
@@ -108,7 +108,7 @@ def open_alone(config: RunConfig, model: Model, height: int, width: int) -> Engi
 
 
 def run_request(config: RunConfig, model: Model, info: StreamInfo) -> EngineRequest:
-    """What a run asks of the engine for a source. Raises ConfigError."""
+    """The request of a run for an engine for a source. Raises ConfigError."""
     return replace(model.request(info.height, info.width), tile=_tile(config), rate=info.rate)
 
 
@@ -117,7 +117,7 @@ def _tile(config: RunConfig) -> tuple[int, int] | None:
 
 
 def sized_opener(config: RunConfig, model: Model, info: StreamInfo) -> EngineOpener:
-    """What opens the engine at the size that is asked for. Raises ConfigError."""
+    """The opener of the engine at the size that is asked for. Raises ConfigError."""
     inner = _tiling(config, model, live=info.live)
     if config.size is not None and parse_size(config.size) is None:
         return AutoSizeOpener(inner, StyleCondition(model.codes), config.every)

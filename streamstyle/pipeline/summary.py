@@ -1,4 +1,4 @@
-"""What a run has to say of itself when it is over."""
+"""The summary of a run that has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who looks on at a run from the same program."""
+"""Observers of a run inside the same program."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def watched(process: Painted, watch: Watch | None) -> Painted:
 
 
 def source_opener(watch: Watch | None) -> Callable[[str, RunConfig], Source]:
-    """What opens the source of a run, and those that take its place."""
+    """The function that opens the source of a run, and those that take its place."""
     return opened if watch is None else watch.open_source
 
 

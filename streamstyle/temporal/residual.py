@@ -184,7 +184,7 @@ class StepTestConfig:
     texture_rate: float = 0.05
     """Weight of the newest frame in the gain from the input's variation to the style's."""
     texture_masked: float = 0.2
-    """How much less of a frame's texture counts per pixel of speed beyond the first."""
+    """Part of a frame's texture that does not count, per pixel of speed beyond the first."""
     edge: float = 0.4
     """Share of the threshold from which a tile belongs to a step beside it."""
     alike: tuple[float, float] = (0.25, 2.0)

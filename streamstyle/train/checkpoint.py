@@ -69,7 +69,7 @@ def _with_defaults(stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str
 
 
 def read_checkpoint(path: Path, *, to: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `save_checkpoint` stored: {"version", "step", "options"} and the tensors by name.
+    """The content of a checkpoint: {"version", "step", "options"} and the tensors by name.
 
     to: what for, in the error's words. Raises ModelError where the file is no checkpoint.
     """

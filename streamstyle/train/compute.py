@@ -1,4 +1,4 @@
-"""Where a run computes: its device, its precision and its fellow processes."""
+"""The device of a training run, its precision and its fellow processes."""
 
 from __future__ import annotations
 

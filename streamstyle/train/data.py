@@ -246,7 +246,7 @@ def _canvas_crop(cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class NextFrame:
-    """How the next frame of a synthetic clip differs from this one: motion, exposure and sensor noise.
+    """Differences between the next frame of a synthetic clip and this one: motion, exposure, sensor noise.
 
     grid: sampling grid (B, H, W, 2) of the camera's motion. mask: (B, 1, H, W), 1 where it stays inside.
     gain: (B, 1, 1, 1) exposure. noise: (B, 3, H, W), added at the end. smear: (B, 1, K, K), the path of a

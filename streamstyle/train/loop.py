@@ -34,7 +34,7 @@ _FINAL_RATE = 0.05
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """What `train_base` reports: finished steps, smoothed terms, seconds per step."""
+    """Progress of `train_base`: finished steps, smoothed terms, seconds per step."""
 
     step: int
     steps: int

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: its curves, a contact sheet, and report.html with pictures of the way.
+"""The report of a training run: curves, a contact sheet, and report.html with pictures of the way.
 
 The pictures of one save lie in `epochs/` as STEP-STYLE.jpg, a strip each: photo, painting, result,
 difference, and where the discriminator believes the result.

@@ -31,7 +31,7 @@ class EngineSpec:
     paints: bool = True
     """False where pictures leave as they came."""
     why: str = ""
-    """Why `auto` took no better engine; empty if there is none."""
+    """The reason that `auto` took no better engine; empty if there is none."""
     plan: str = ""
     """Distribution of the processors, in words."""
     every: int = 1

@@ -43,7 +43,7 @@ class FrameQuality:
     heat: NDArray[np.float32]
     """(rows, cols): how far each tile is from what the input explains, in 0..1 luma."""
     action: str
-    """What the corrector did; "none" if nothing."""
+    """Action of the corrector; "none" if it did nothing."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Who may ask for what: the one place that decides, for HTTP and for WebSockets."""
+"""Access to the server: the one place that decides, for HTTP and for WebSockets."""
 
 from __future__ import annotations
 

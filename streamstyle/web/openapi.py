@@ -39,7 +39,7 @@ OWN: dict[str, type[msgspec.Struct]] = {
     "forget-sink": ForgetSink,
     "save-preset": SavePreset,
 }
-"""What a server can do beyond the verbs of a run."""
+"""Verbs of the server beyond those of a run."""
 
 _READ = {
     "/status.json": (

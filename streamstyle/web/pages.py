@@ -49,7 +49,8 @@ def static_route() -> Route:
 
 
 def open_paths() -> frozenset[str]:
-    """What needs no token: the files, which say nothing of a run, and whether the server is there."""
+    """Paths that need no token: the files, which say nothing of a run, and the check that the server is
+    there."""
     return frozenset(
         {*(f"/static/{name}" for name in static_files() if not name.endswith(".html")), "/healthz"}
     )

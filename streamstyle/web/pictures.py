@@ -23,8 +23,8 @@ from streamstyle.flow import Lock
 from streamstyle.types import Frame, MediaReport, Picture
 
 PAINTED, ORIGINAL, HEAT, WHOLE = "painted", "original", "heat", "whole"
-"""What a viewer may want of a frame: the picture as it left, as it came, where it changed beyond what the
-input explains, and the picture as it left at its full size."""
+"""Parts of a frame that a viewer may want: the picture as it left, as it came, the heat map of changes that
+the input does not explain, and the picture as it left at its full size."""
 
 WIDEST = 1280
 """Pixels of a side of pictures that are not asked for whole."""

@@ -1,4 +1,5 @@
-"""What a browser may name: nothing that leads to a file or an address, unless it was allowed at the start."""
+"""Names that a browser may use: none that leads to a file or an address, unless it was allowed at the
+start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's judges found of late: scores over time, and events in words with a thumbnail."""
+"""Recent findings of a run: scores over time, and events in words with a thumbnail."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class WebServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens at."""
         return int(self._listener.getsockname()[1])
 
     def start(self) -> None:

@@ -161,7 +161,7 @@ class Service:
         return self.status()
 
     def status(self) -> Answer:
-        """How things stand, in JSON values."""
+        """The state of server and run, in JSON values."""
         run, controller, config = self._run, self._controller, self.config
         running = None if controller is None else _answered(controller)
         return {

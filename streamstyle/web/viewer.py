@@ -22,7 +22,7 @@ NEWS = 0.5
 
 
 class News(Protocol):
-    """What is reported besides pictures."""
+    """Reports besides pictures."""
 
     def since(self, seen: dict[str, int], *, wall: bool) -> dict[str, Any]:
         """JSON values: how things stand, and what is new after what `seen` counts, which is brought up to
@@ -33,8 +33,8 @@ class News(Protocol):
 
 
 class Wish(msgspec.Struct, forbid_unknown_fields=True):
-    """What a page says. credit: how many more pictures it takes. wants: parts of them. wall: does it show
-    thumbnails?"""
+    """A message of the page. credit: how many more pictures it takes. wants: parts of them. wall: does it
+    show thumbnails?"""
 
     credit: Annotated[int, Meta(ge=0, le=MOST_CREDIT)] = 0
     wants: tuple[str, ...] | None = None

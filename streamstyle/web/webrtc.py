@@ -48,7 +48,7 @@ class IncomingPictures:
                 channel.put((picture, time.monotonic()))
 
     def opened(self) -> Channel[tuple[Picture, float]]:
-        """What comes from now on, for one reader."""
+        """Pictures that come from now on, for one reader."""
         self._channel = Channel(2, "latest")
         return self._channel
 

@@ -1,4 +1,4 @@
-"""What goes through the pipe to a relay: an order, a sample of the streams, then encoded packets.
+"""Messages through the pipe to a relay: an order, a sample of the streams, then encoded packets.
 
     order    JSON: what to open, see `RelayOrder`
     sample   a NUT file of one packet: codecs, sizes, time bases and extradata of the streams

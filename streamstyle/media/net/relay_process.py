@@ -57,7 +57,7 @@ class RelayProcess:
         select.select([], [self._stdin], [], seconds)
 
     def messages(self) -> list[dict[str, str]]:
-        """What the relay has said since the last call."""
+        """Messages of the relay since the last call."""
         while said := self._stdout.read(4096):
             self._said += said
         *lines, self._said = self._said.split(b"\n")

@@ -134,7 +134,7 @@ def _evening(layer: PaintedLayer) -> PaintedLayer:
 
 
 def _farm(unit: int, world: float) -> PaintedLayer:
-    """What stands along the far edge of the field: a row of poplars, a farm, round trees."""
+    """Draw the far edge of the field: a row of poplars, a farm, round trees."""
     random = np.random.default_rng(71)
     sheet = Sheet(unit, world, HORIZON - 0.3 + 0.02, 0.3)
     sheet.polygon(
