@@ -1,4 +1,4 @@
-"""Files and pictures, written whole or not at all."""
+"""Files and pictures: read, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -43,6 +43,21 @@ def check_writable(path: Path) -> None:
         raise SinkError(f"cannot write {path}: there is no folder {path.parent}; make it, or write elsewhere")
     if not os.access(path if path.exists() else path.resolve().parent, os.W_OK):
         raise SinkError(f"cannot write {path}: the permissions of it or its folder do not allow it")
+
+
+def read_picture(path: Path) -> Picture:
+    """Decode a picture to RGB uint8 (H, W, 3). Raises ConfigError."""
+    try:
+        raw = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise ConfigError(f"cannot read picture {path}: {error.strerror}") from error
+    try:
+        bgr = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    except cv2.error:  # a header that declares a picture of an impossible size
+        bgr = None
+    if bgr is None:
+        raise ConfigError(f"{path} is not a picture that OpenCV can decode")
+    return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8, copy=False)
 
 
 def encode(picture: Picture, suffix: str, *, quality: int = 90) -> bytes:

@@ -9,6 +9,7 @@ from clips import DATA, needs_clips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamstyle.files import read_picture
 from streamstyle.metrics.similarity import psnr
 from streamstyle.temporal.flash_limiter import (
     AREA,
@@ -18,7 +19,7 @@ from streamstyle.temporal.flash_limiter import (
     relative_luminance,
 )
 from streamstyle.temporal.motion import halved
-from streamstyle.train.data import center_square, read_picture
+from streamstyle.train.data import center_square
 from streamstyle.types import Picture
 
 FPS = 30

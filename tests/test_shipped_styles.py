@@ -9,6 +9,7 @@ import pytest
 import torch
 from clips import DATA, needs_clips
 
+from streamstyle.files import read_picture
 from streamstyle.metrics.colour_distance import sliced_wasserstein_lab
 from streamstyle.metrics.diversity import diversity
 from streamstyle.metrics.grid import grid_contrast
@@ -19,7 +20,7 @@ from streamstyle.metrics.similarity import psnr
 from streamstyle.nets.features import load_features
 from streamstyle.nets.generator import paint, restore_generator
 from streamstyle.styles.bundle import StyleBundle, load_bundle, network_folder
-from streamstyle.train.data import read_picture, resize_to_area
+from streamstyle.train.data import resize_to_area
 from streamstyle.train.drawn import read_style
 from streamstyle.types import Picture
 

@@ -16,6 +16,7 @@ from safetensors.torch import load, save_file
 
 from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError, ModelError, StreamStyleError
+from streamstyle.files import read_picture
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.nets.generator import GeneratorConfig, restore_generator
@@ -29,7 +30,6 @@ from streamstyle.train.data import (
     draw_next_frame,
     hold_out,
     read_folder,
-    read_picture,
 )
 from streamstyle.train.drawn import DRAWN, SIDE, read_style
 from streamstyle.train.grow import grow_

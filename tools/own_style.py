@@ -92,9 +92,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     arguments = parser.parse_args()
     environment.enter()
+    from streamstyle.files import read_picture
     from streamstyle.nets.features import BUNDLED_VGG, load_features
     from streamstyle.styles.bundle import load_bundle, network_folder
-    from streamstyle.train.data import PictureFolder, read_folder, read_picture
+    from streamstyle.train.data import PictureFolder, read_folder
     from streamstyle.train.own import synthetic_photos
 
     bundle = load_bundle(network_folder(arguments.network))

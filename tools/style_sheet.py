@@ -79,8 +79,8 @@ def read(text: str) -> Picture:
     """The picture of a file, or a frame of a film: FILM@INDEX."""
     from itertools import islice
 
+    from streamstyle.files import read_picture
     from streamstyle.media.open import open_source
-    from streamstyle.train.data import read_picture
 
     film, at, index = text.rpartition("@")
     if not at:

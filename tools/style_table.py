@@ -105,11 +105,12 @@ def measure_bar(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """{"styles": {name: figures}, "clips": {name: figures}, ...}: see `markdown` for their meaning."""
+    from streamstyle.files import read_picture
     from streamstyle.metrics import perceptual
     from streamstyle.metrics.diversity import diversity
     from streamstyle.nets.features import load_features
     from streamstyle.styles.bundle import load_bundle, network_folder
-    from streamstyle.train.data import center_square, read_picture
+    from streamstyle.train.data import center_square
 
     features, vgg = load_features(arguments.features), load_features(arguments.vgg)
     bundle = load_bundle(arguments.bundle or network_folder(arguments.network))
@@ -191,8 +192,9 @@ def peer_painter(weights: Path, painting: Path) -> Painter:
     from safetensors.torch import load_file
 
     from streamstyle.errors import ModelError
+    from streamstyle.files import read_picture
     from streamstyle.nets.transformer import TransformerNet
-    from streamstyle.train.data import read_picture, resize_to_area
+    from streamstyle.train.data import resize_to_area
 
     network = TransformerNet()
     try:

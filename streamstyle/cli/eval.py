@@ -76,9 +76,10 @@ def command(arguments: argparse.Namespace) -> int:
     """Measure, and print the result."""
     from tqdm import tqdm
 
+    from streamstyle.files import read_picture
     from streamstyle.metrics.comparison import Comparison
     from streamstyle.nets.features import load_features
-    from streamstyle.train.data import read_picture, resize_to_area
+    from streamstyle.train.data import resize_to_area
 
     features = load_features(arguments.features)
     painting = None
@@ -129,8 +130,8 @@ def _is_picture(url: str) -> bool:
 
 
 def _frames_of(url: str, limit: int | None) -> Iterator[Picture]:
+    from streamstyle.files import read_picture
     from streamstyle.media.open import open_source
-    from streamstyle.train.data import read_picture
 
     if _is_picture(url):
         yield read_picture(Path(url))

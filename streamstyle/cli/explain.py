@@ -43,11 +43,11 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.explain.adjust import adjuster, parse_adjustments
     from streamstyle.explain.critic import load_critic
     from streamstyle.explain.explanation import AdjustedStyle, explain, explanation_page
+    from streamstyle.files import read_picture
     from streamstyle.nets.generator import restore_generator
     from streamstyle.page import write_page
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.styles.mix import parse_mix, style_code
-    from streamstyle.train.data import read_picture
 
     bundle = load_bundle(network_folder(arguments.network))
     factors = parse_adjustments(arguments.turn) if arguments.turn is not None else {}

@@ -125,11 +125,11 @@ def _mixed(style: str, other: str | None) -> str:
 def write_gallery(arguments: argparse.Namespace) -> int:
     """Write the page of all styles."""
     from streamstyle.explain.gallery import gallery_page
+    from streamstyle.files import read_picture
     from streamstyle.nets.generator import restore_generator
     from streamstyle.page import write_page
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.styles.code_file import own_entries
-    from streamstyle.train.data import read_picture
 
     bundle = load_bundle(network_folder(arguments.network))
     if arguments.photo is None:

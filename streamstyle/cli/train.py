@@ -90,13 +90,13 @@ def train_own(arguments: argparse.Namespace) -> int:
     """Learn the style of one picture."""
     from dataclasses import replace
 
-    from streamstyle.files import check_format
+    from streamstyle.files import check_format, read_picture
     from streamstyle.nets.features import BUNDLED_VGG, load_features
     from streamstyle.styles.bundle import StyleRecord, load_bundle, network_folder
     from streamstyle.styles.code_file import save_code
     from streamstyle.styles.library import own_style_target
     from streamstyle.train.compute import open_compute
-    from streamstyle.train.data import read_folder, read_picture
+    from streamstyle.train.data import read_folder
     from streamstyle.train.own import OWN_STYLE, synthetic_photos, train_own_style
 
     if arguments.style is None or arguments.name is None:

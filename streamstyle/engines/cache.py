@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 from streamstyle.errors import EngineError
 
@@ -64,15 +65,7 @@ class EngineManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def cache_folder() -> Path:
     """Under $STREAMSTYLE_CACHE, or where the platform keeps what can be made again."""
     chosen = os.environ.get("STREAMSTYLE_CACHE")
-    if chosen:
-        root = Path(chosen)
-    elif sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")
-        root = Path(local) / "streamstyle" / "Cache"
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches" / "streamstyle"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamstyle"
+    root = Path(chosen) if chosen else user_cache_path("streamstyle", appauthor=False)
     return root / "engines"
 
 
@@ -217,13 +210,21 @@ class EngineCache:
     def _locked(self, name: str, what: str) -> Iterator[None]:
         """Hold the lock of an entry. The system takes it from a process that dies; one that hangs is not
         waited for longer than `patience`, and two may then write: each writes whole files."""
-        with self._lock_path(name).open("ab") as file:
-            deadline = time.monotonic() + self._patience
-            if not try_lock(file):
-                self._notify(f"another process compiles {what}, waiting for it ...")
-                while not try_lock(file) and time.monotonic() < deadline:
-                    time.sleep(0.05)
+        from filelock import FileLock, Timeout  # takes longer to import than to find a kept engine
+
+        lock = FileLock(self._lock_path(name))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            self._notify(f"another process compiles {what}, waiting for it ...")
+            with suppress(Timeout):
+                lock.acquire(timeout=self._patience)
+        except NotImplementedError as error:
+            raise OSError("its file system has no locks") from error
+        try:
             yield
+        finally:
+            lock.release()
 
     def _store(self, name: str, recipe: Recipe[Compiled], compiled: Compiled) -> None:
         manifest_path, engine_path = self._paths(name)
@@ -301,26 +302,3 @@ def _write_whole(path: Path, data: bytes) -> None:
         except OSError:
             part.unlink(missing_ok=True)
             raise
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def try_lock(file: IO[bytes]) -> bool:
-        """Try to lock an open file until it is closed; whether that succeeded."""
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def try_lock(file: IO[bytes]) -> bool:
-        """Try to lock an open file until it is closed; whether that succeeded."""
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

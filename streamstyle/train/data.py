@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from streamstyle.errors import ConfigError
+from streamstyle.files import read_picture
 from streamstyle.nets.noise import SIZE_MULTIPLE, canvas, coloured_noise
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -34,21 +35,6 @@ class PictureFolder:
     pictures: tuple[NDArray[np.uint8], ...]
     names: tuple[str, ...]
     skipped: dict[str, str]
-
-
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Decode one picture to RGB uint8 (H, W, 3). Raises ConfigError."""
-    try:
-        raw = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise ConfigError(f"cannot read picture {path}: {error.strerror}") from error
-    try:
-        bgr = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
-    except cv2.error:  # a header that declares a picture of an impossible size
-        bgr = None
-    if bgr is None:
-        raise ConfigError(f"{path} is not a picture that OpenCV can decode")
-    return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8, copy=False)
 
 
 def resize_to_area(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import ConfigError, nearest
-from streamstyle.train.data import read_picture
+from streamstyle.files import read_picture
 from streamstyle.train.synthetic import dead_leaves
 
 SIDE = 640

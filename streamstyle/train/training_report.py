@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from streamstyle import page
 from streamstyle.errors import SinkError
-from streamstyle.files import write_picture, write_whole
+from streamstyle.files import read_picture, write_picture, write_whole
 from streamstyle.metrics.diversity import style_distance
 from streamstyle.metrics.perceptual import Grams
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.nets.generator import Generator, paint
 from streamstyle.train import losses
-from streamstyle.train.data import center_square, read_picture, to_tensor
+from streamstyle.train.data import center_square, to_tensor
 from streamstyle.train.step import GanState, StyleTargets
 
 _STRIP = ("photo", "painting", "result", "difference", "discriminator")
