@@ -60,11 +60,12 @@ def page(pipeline: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
     plan = pipeline["sizes"][first]["film to film"]["spec"].get("plan", "")
     return "\n".join(
         [
-            *("# Figures", ""),
+            *("# Speed and memory", ""),
+            "This page measures runs and engines on one machine. It is written by", "",
             *("    python3 tools/performance_page.py", ""),
-            "writes this page with `streamstyle bench pipeline CLIP --start --long 5000` and `streamstyle",
-            "bench engine CLIP`, which measure your films and machine as well. Compare ratios rather than",
-            "frames per second: processes take turns, so that what slows the machine slows all.",
+            "with `streamstyle bench pipeline CLIP --start --long 5000` and `streamstyle bench engine CLIP`, which",
+            "measure your films and machine as well. Compare ratios rather than frames per second: the measured",
+            "processes take turns, so that a busy machine slows all of them.",
             *("", machine_line(pipeline["machine"]), ""),
             f"Clip {pipeline['clip']}, resized; style {pipeline['style']}, network {pipeline['network']}; "
             f"medians of {pipeline['rounds']} rounds, warm-up left out; x264 veryfast, sound copied.",
@@ -132,13 +133,14 @@ def alone(engine: Mapping[str, Any]) -> list[str]:
     ]
     shares = ", ".join(f"{n} {engines[f'peer:{n}']['fps'] / engines['auto']['fps']:.0%}" for n in names)
     return [
-        "On pictures in memory, each engine in a process of its own; milliseconds from start to result, with",
-        "as many frames in flight as the engine asks for. peer: our network elsewhere, and the classic one.",
+        "Each engine runs on pictures in memory, in a process of its own. Milliseconds are from start to result,",
+        "with as many frames in flight as the engine asks for. *peer* is our network in another engine, or the",
+        "classic network.",
         *(
             [
                 "",
-                f"Of the chosen engine's frames per second: {shares}. An engine of theirs is worth having",
-                "where it comes near; AOTInductor took 1.4 to 1.8 times OpenVINO's CPU time when that was",
+                f"Peers reach these shares of the chosen engine's frames per second: {shares}. A peer would be",
+                "added if it came near; AOTInductor took 1.4 to 1.8 times OpenVINO's CPU time when that was",
                 "decided.",
             ]
             if shares
@@ -153,11 +155,11 @@ def without_machine(report: str) -> str:
 
 
 READING = """\
-*Alone*: one stage with nothing beside it; its CPU time is of all threads. *judge* is detection, repair and
-the flash guard. The *bound* of a run is the lower of two: the slowest of its stages alone, and what the
-cores give when the CPU time of all its stages is added up. *null sink* writes nothing; *correct off*
-neither detects nor repairs; *half size* paints at half the width and height (`--size`). p50 to p99 are of
-the time from one frame to the next. Start and memory over a long run are told last.
+*Alone* is a stage with nothing beside it; its CPU time is that of all threads. *judge* is detection, repair and
+the flash guard. The *bound* of a run is the lower of two rates: that of its slowest stage alone, and that of
+all cores if they did nothing but the CPU work of all stages. *null sink* writes nothing; *correct off* neither
+detects nor repairs; *half size* paints at half the width and height (`--size`). p50 to p99 are percentiles of
+the time from one frame to the next. Start-up and the memory of a long run come last.
 """
 ELSEWHERE = """\
 Every clip whole, frame by frame and packet by packet: [clips.md](clips.md). Detection and repair:
