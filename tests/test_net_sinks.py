@@ -30,7 +30,7 @@ from peers import (
 )
 
 from streamstyle.media.live_sound import SoundBuffer
-from streamstyle.media.net import sender
+from streamstyle.media.net import relay_process
 from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.open import grouped, open_sink
 
@@ -276,7 +276,7 @@ def test_a_film_is_sent_from_its_first_frame_to_its_last(tmp_path: Path) -> None
 def test_who_takes_too_little_loses_packets_up_to_a_key_frame_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "_PIPE_BYTES", 4096)
+    monkeypatch.setattr(relay_process, "_PIPE_BYTES", 4096)
     before = children()
     sink = StreamSink([f"hls:{tmp_path}"], live_info(None))
 
