@@ -61,11 +61,12 @@ def page(pipeline: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             *("# Speed and memory", ""),
-            "This page measures runs and engines on one machine. It is written by", "",
+            "This page measures runs and engines on one machine. It is written by",
+            "",
             *("    python3 tools/performance_page.py", ""),
-            "with `streamstyle bench pipeline CLIP --start --long 5000` and `streamstyle bench engine CLIP`, which",
-            "measure your films and machine as well. Compare ratios rather than frames per second: the measured",
-            "processes take turns, so that a busy machine slows all of them.",
+            "with `streamstyle bench pipeline CLIP --start --long 5000` and `streamstyle bench engine CLIP`,",
+            "which measure your films and machine as well. Compare ratios rather than frames per second: the",
+            "measured processes take turns, so that a busy machine slows all of them.",
             *("", machine_line(pipeline["machine"]), ""),
             f"Clip {pipeline['clip']}, resized; style {pipeline['style']}, network {pipeline['network']}; "
             f"medians of {pipeline['rounds']} rounds, warm-up left out; x264 veryfast, sound copied.",
@@ -133,15 +134,15 @@ def alone(engine: Mapping[str, Any]) -> list[str]:
     ]
     shares = ", ".join(f"{n} {engines[f'peer:{n}']['fps'] / engines['auto']['fps']:.0%}" for n in names)
     return [
-        "Each engine runs on pictures in memory, in a process of its own. Milliseconds are from start to result,",
-        "with as many frames in flight as the engine asks for. *peer* is our network in another engine, or the",
-        "classic network.",
+        "Each engine runs on pictures in memory, in a process of its own. Milliseconds are from start to",
+        "result, with as many frames in flight as the engine asks for. *peer* is our network in another",
+        "engine, or the classic network.",
         *(
             [
                 "",
-                f"Peers reach these shares of the chosen engine's frames per second: {shares}. A peer would be",
-                "added if it came near; AOTInductor took 1.4 to 1.8 times OpenVINO's CPU time when that was",
-                "decided.",
+                f"Peers reach these shares of the chosen engine's frames per second: {shares}. A peer would",
+                "be added if it came near; AOTInductor took 1.4 to 1.8 times OpenVINO's CPU time when that",
+                "was decided.",
             ]
             if shares
             else []
@@ -155,11 +156,11 @@ def without_machine(report: str) -> str:
 
 
 READING = """\
-*Alone* is a stage with nothing beside it; its CPU time is that of all threads. *judge* is detection, repair and
-the flash guard. The *bound* of a run is the lower of two rates: that of its slowest stage alone, and that of
-all cores if they did nothing but the CPU work of all stages. *null sink* writes nothing; *correct off* neither
-detects nor repairs; *half size* paints at half the width and height (`--size`). p50 to p99 are percentiles of
-the time from one frame to the next. Start-up and the memory of a long run come last.
+*Alone* is a stage with nothing beside it; its CPU time is that of all threads. *judge* is detection, repair
+and the flash guard. The *bound* of a run is the lower of two rates: that of its slowest stage alone, and that
+of all cores if they did nothing but the CPU work of all stages. *null sink* writes nothing; *correct off*
+neither detects nor repairs; *half size* paints at half the width and height (`--size`). p50 to p99 are
+percentiles of the time from one frame to the next. Start-up and the memory of a long run come last.
 """
 ELSEWHERE = """\
 Every clip whole, frame by frame and packet by packet: [clips.md](clips.md). Detection and repair:

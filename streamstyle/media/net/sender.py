@@ -68,7 +68,6 @@ class Sender:
     """
 
     def __init__(self, target: Target, notify: Callable[[str], None]) -> None:
-        self.name = target.name
         self._target = target
         self._notify = notify
         self._state = _State.DOWN
@@ -81,6 +80,11 @@ class Sender:
         self._was_open = False
         self._outage = False
         self._counts = _Counts()
+
+    @property
+    def name(self) -> str:
+        """The target's name, without stream keys."""
+        return self._target.name
 
     @property
     def wants_key(self) -> bool:
