@@ -8,9 +8,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamstyle.cli.run import EXIT_INTERRUPTED, add_workers
+from streamstyle.cli.run import add_workers
 from streamstyle.cli.segments import SEGMENT, Ended, film_json, run_segments, settings_of
 from streamstyle.cli.settings import add_settings, assignments
+from streamstyle.cli.terminal import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from streamstyle.batch.tasks import FilmRequest

@@ -30,6 +30,7 @@ from streamstyle.cli import (
 )
 from streamstyle.cli import eval as evaluate
 from streamstyle.cli.contained import contained
+from streamstyle.cli.terminal import EXIT_INTERRUPTED
 from streamstyle.errors import ConfigError, StreamStyleError
 
 EXIT_FAILED = 1
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(str(error))
         return EXIT_FAILED
     except KeyboardInterrupt:
-        return run.EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is left to say to it.
         _silence(1)

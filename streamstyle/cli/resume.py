@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamstyle.cli.run import EXIT_INTERRUPTED
 from streamstyle.cli.segments import SEGMENT, absolute, film_json, run_segments, settings_of
+from streamstyle.cli.terminal import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from streamstyle.batch.schedule import FilmState

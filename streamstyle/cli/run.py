@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamstyle.cli.numbers import positive_float, positive_int
 from streamstyle.cli.settings import add_settings, assignments
+from streamstyle.cli.terminal import EXIT_INTERRUPTED, notify, stopping_on_signals
 
 if TYPE_CHECKING:
-    from streamstyle.flow import StopRequest
     from streamstyle.pipeline.job import Job, LiveState, Progress, RunSummary
 
-EXIT_INTERRUPTED = 130
-
-_ONE_PRESS = 0.2
-"""Seconds within which signals are one."""
 
 LIVE_REFRESH = 0.25
 """Seconds between two updates of a live run's state."""
@@ -116,15 +110,6 @@ def _named(value: T | None, what: str) -> T:
     return value
 
 
-def notify(sentence: str) -> None:
-    """Print a message on stderr, beside the progress bar."""
-    from tqdm import tqdm
-
-    with suppress(OSError):  # a full disk behind stderr is no reason to end a run
-        tqdm.write(sentence, file=sys.stderr)
-        sys.stderr.flush()
-
-
 def run_and_report(start: Callable[..., RunSummary], job: Job, *, as_json: bool) -> int:
     """Start a job with a progress display that Ctrl-C finishes, and print its summary; returns the exit
     code."""
@@ -138,29 +123,6 @@ def run_and_report(start: Callable[..., RunSummary], job: Job, *, as_json: bool)
     out = sys.stderr if any(map(is_standard_output, job.sinks)) else sys.stdout
     print(json.dumps(summary.to_json()) if as_json else summary_text(summary), file=out)
     return EXIT_INTERRUPTED if summary.interrupted else 0
-
-
-@contextmanager
-def stopping_on_signals(stop: StopRequest) -> Iterator[None]:
-    """Let SIGINT and SIGTERM finish the output; a second SIGINT aborts at once."""
-
-    first = math.inf
-
-    def on_signal(number: int, _frame: object) -> None:
-        nonlocal first
-        now = time.monotonic()
-        # A terminal tells us and the command that waits for us, which passes it on: that is one.
-        if stop.requested and number == signal.SIGINT and now - first > _ONE_PRESS:
-            raise KeyboardInterrupt
-        first = min(first, now)
-        stop.request()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def run_segments(films: Sequence[FilmRequest], workers: int) -> Ended:
     from streamstyle.batch.schedule import Schedule, run_films
     from streamstyle.batch.workers import Hearing, LocalWorkers
     from streamstyle.cli.film_bars import FilmBars
-    from streamstyle.cli.run import notify, stopping_on_signals
+    from streamstyle.cli.terminal import notify, stopping_on_signals
     from streamstyle.flow import StopRequest
 
     stop, began = StopRequest(), time.monotonic()
