@@ -78,6 +78,8 @@ class FilmClock:
         start = Fraction(container.start_time or 0, av.time_base)
         self.start = start if self._sent or start > FAR_SECONDS else Fraction(0)
         self.breaks = 0
+        # AVI keeps one time a packet; FFmpeg guesses the other, a frame too late. See `AviTimes`.
+        self._decoding_alone = container.format.name == "avi"
         self._offset = -self.start
         self._segment = 0
         self._lines: dict[int, _StreamClock] = {}
@@ -90,6 +92,8 @@ class FilmClock:
                 packet = self._ahead.popleft() if self._ahead else next(packets)
             except StopIteration:
                 return
+            if self._decoding_alone:
+                packet.pts = packet.dts
             self._place_(packet, packets)
             yield packet
 

@@ -12,6 +12,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
+from streamstyle.media.avi_times import AviTimes
 from streamstyle.media.colour import ToRgb, matrix_of
 from streamstyle.media.container import HOSTILE, moving_streams, picture_stream
 from streamstyle.media.decoders import by_device, check_film
@@ -43,6 +44,7 @@ class FilmDecoder:
         self._to_rgb = to_rgb
         self._deinterlacer = Deinterlacer(deinterlace)
         self._device = device
+        self._avi = AviTimes() if container.format.name == "avi" and not device else None
         self.tally = MediaTally()
         self.packets = FilmPackets(container, url, self._name, self.tally)
         stream = picture_stream(container)
@@ -97,10 +99,14 @@ class FilmDecoder:
         """Decoded frames in presentation order; what does not decode is counted."""
         for packet in self.packets:
             if packet.stream_index == decoder.stream.index:
+                if self._avi is not None:
+                    self._avi.expect(packet)
                 yield from self._counted(decoder, decoder.decode(packet))
         yield from self._counted(decoder, decoder.decode(None))
 
     def _counted(self, decoder: PacketDecoder, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        if self._avi is not None:
+            self._avi.set_times_(frames)
         if self._device and frames and not by_device(decoder.stream.codec_context):
             self.tally.counts["software_frames"] += len(frames)
         return frames
