@@ -1,8 +1,9 @@
-"""Pass films of every container and sound through sources and sinks, and write a table to docs/films.md.
+"""Pass films of every kind through sources and sinks, and write what became of them to docs/films.md.
 
 python3 tools/films_page.py [-o PAGE.md]    some minutes; no engine is needed
 
-Each film has 40 pictures and a click of sound at every tenth, which both are looked for in what is written.
+The films of the first table, one for every container and sound, have 40 pictures and a click of sound at
+every tenth, which both are looked for in what is written. The second table is tools/film_properties.py.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import environment
+import film_properties
 
 RATE = 48_000
 PICTURES = 40
 CLICKS = range(10, PICTURES, 10)
-BEGIN, END = "<!-- begin: tools/films_page.py -->", "<!-- end -->"
+SOUND, PROPERTIES = "<!-- begin: tools/films_page.py -->", "<!-- begin: tools/film_properties.py -->"
+END = "<!-- end -->"
 INPUTS = {
     ".mp4": ("aac", "mp3", "ac3", "eac3", "flac", "libopus", "alac"),
     ".mov": ("aac", "pcm_s16le", "pcm_s24be", "alac"),
@@ -39,15 +42,25 @@ def main() -> int:
     parser.add_argument("-o", "--out", type=Path, default=environment.ROOT / "docs" / "films.md")
     page: Path = parser.parse_args().out
     text = page.read_text(encoding="utf-8")
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     with tempfile.TemporaryDirectory() as folder:
-        rows = list(passes(Path(folder)))
-    heads = ("in", "sound", *OUTPUTS)
+        properties = list(film_properties.rows(Path(folder), OUTPUTS))
+        text = filled(text, PROPERTIES, ("kind", "film", *OUTPUTS), properties)
+        sounds = list(passes(Path(folder)))
+        text = filled(text, SOUND, ("in", "sound", *OUTPUTS), sounds)
+    page.write_text(text, encoding="utf-8")
+    wrong = sum("WRONG" in cell for row in properties for cell in row)
+    print(f"wrote {page}: {(len(properties) + len(sounds)) * len(OUTPUTS)} passes, {wrong} properties wrong")
+    return 1 if wrong else 0
+
+
+def filled(text: str, begin: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """The page with a table between the mark and the next end."""
+    before, mark, rest = text.partition(begin)
+    if not mark:
+        raise SystemExit(f"the page has no line {begin}")
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
-    page.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
-    print(f"wrote {page}: {len(rows) * len(OUTPUTS)} passes")
-    return 0
+    return f"{before}{begin}\n" + "\n".join(lines) + f"\n{END}{rest.partition(END)[2]}"
 
 
 def passes(folder: Path) -> Iterator[tuple[str, ...]]:
@@ -131,6 +144,8 @@ def clicks(film: Path) -> list[float]:
 
     with av.open(str(film)) as container:
         first = next(frame.time for frame in container.decode(video=0))
+        if container.format.name == "avi":
+            first = 0.0  # FFmpeg guesses the pictures' times there
     with av.open(str(film)) as container:
         packed = av.AudioResampler(format="flt", layout="mono", rate=RATE)
         heard = np.zeros((PICTURES + 30) * RATE // 25, np.float32)
