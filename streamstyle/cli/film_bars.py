@@ -29,11 +29,7 @@ class FilmBars:
         if not sys.stderr.isatty():
             yield
             return
-        from tqdm import tqdm
-
-        self._total = tqdm(
-            total=sum(self._sizes.values()), unit="B", unit_scale=True, dynamic_ncols=True, desc="all"
-        )
+        self._total = _bar("all", "B", sum(self._sizes.values()))
         try:
             yield
         finally:
@@ -61,19 +57,28 @@ class FilmBars:
         if state.planned is None or not state.planned.frames:
             return 0.0
         frames, output = state.planned.frames, state.film.output
-        kept = frames - sum(state.planned.missing.values()) if state.planned.missing else 0
-        under_way = sum(
-            count
-            for (film, number), count in self._painting.items()
-            if film == output and number in state.running
-        )
+        kept = 0 if state.planned.whole else frames - sum(state.planned.missing.values())
+        under_way = sum(self._painting.get((output, number), 0) for number in state.running)
         if output not in self._bars:
-            from tqdm import tqdm
-
-            name = Path(state.film.source).name
-            self._bars[output] = tqdm(
-                total=frames, unit=" frames", dynamic_ncols=True, leave=False, desc=name
-            )
+            # What is there already says nothing of the pace.
+            self._bars[output] = _bar(Path(state.film.source).name, " frames", frames, kept)
         bar = self._bars[output]
         bar.update(kept + state.painted + under_way - bar.n)
         return float(min(bar.n / frames, 1.0))
+
+
+def _bar(name: str, unit: str, total: int, initial: int = 0) -> Any:
+    """A bar that shows every tick: they are rare."""
+    from tqdm import tqdm
+
+    return tqdm(
+        desc=name,
+        unit=unit,
+        unit_scale=unit == "B",
+        total=total,
+        initial=initial,
+        dynamic_ncols=True,
+        leave=unit == "B",
+        mininterval=0,
+        miniters=0,
+    )
