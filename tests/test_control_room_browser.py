@@ -23,11 +23,14 @@ import numpy as np
 import pytest
 from peers import PATIENCE, free_port, needs_chromium, wait_for
 from playwright.sync_api import Page, sync_playwright
-from test_control_room import shot
+from test_control_room import served, shot
 from test_web_guard import TOKEN, ask, socketed
 from websockets.sync.client import ClientConnection
 
+from streamstyle.files import encode
+from streamstyle.pipeline import control_room
 from streamstyle.types import Picture
+from streamstyle.web.training import Training
 
 SCENE = "test:?live=1&size=160x96&rate=10"
 SETTINGS = ("--set", "engine=torch", "--set", "network=lite")
@@ -357,6 +360,56 @@ def test_on_a_phone_nothing_sticks_out(room: str) -> None:
         picture = page.locator("#picture").bounding_box()
         assert picture is not None
         assert picture["width"] >= 350
+
+
+def test_a_picture_that_is_dropped_becomes_a_style(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropped, trained in the background while the scene plays on, offered, and painted with."""
+    training = Training(steps=STEPS)
+    monkeypatch.setattr(control_room, "Training", lambda: training)
+    monkeypatch.setattr(
+        "streamstyle.web.training.shutil.which", lambda _: None
+    )  # else it waits for all others
+    random = np.random.default_rng(3)
+    stripes = np.repeat(random.integers(0, 255, (1, 24, 3), np.uint8), 8, axis=1).repeat(192, axis=0)
+    picture = base64.b64encode(encode(stripes, ".png")).decode()
+    seen: list[dict[str, Any]] = []
+    with served(tmp_path, "null:", source=SCENE, engine="torch") as room, browser() as page:
+        page.goto(f"http://127.0.0.1:{room.port}/?token={TOKEN}")
+        room.do("start")
+        page.wait_for_selector("#wall .tile >> nth=15")
+        page.evaluate(DROP, picture)
+        page.fill("#naming-name", "stripes")
+        page.press("#naming-name", "Enter")
+        page.wait_for_selector("#drop-text >> text=Training stripes", timeout=60_000)
+        before = room.status()["run"]["frames_out"]
+
+        def over() -> bool:
+            seen.append(training.to_json())
+            return seen[-1]["state"] != "running"
+
+        wait_for(over, "the training", 600)
+        assert seen[-1] == {"state": "done", "name": "stripes", "step": STEPS, "steps": STEPS, "why": None}
+        assert room.status()["run"]["frames_out"] > before, "the scene played on"
+        page.wait_for_selector(".toast >> text=The style stripes is there")
+        page.click("[data-style=stripes]", timeout=60_000)
+        room.until(lambda status: status["settings"]["style"] == "stripes" and not status["run"]["fading"])
+        page.wait_for_selector("[data-style=stripes][aria-pressed=true]")
+        with socketed(room.port) as viewer:
+            eyes = Eyes(viewer, room.port)
+            eyes.until(
+                lambda facts, p, o: facts["style"] == "stripes" and changed(p, o) > 5, "painted with it"
+            )
+
+
+STEPS = 2
+DROP = """
+data => {
+  const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
+  const dropped = new DataTransfer();
+  dropped.items.add(new File([bytes], "Stripes (1).png", { type: "image/png" }));
+  document.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
+}
+"""
 
 
 def test_the_browser_s_own_camera_is_painted_and_comes_back(tmp_path: Path) -> None:

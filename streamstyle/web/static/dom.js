@@ -40,6 +40,7 @@ export function named(title, proposal = "") {
   $("naming-title").textContent = title;
   input.value = proposal;
   dialog.returnValue = "cancel";
+  $("naming-cancel").onclick = () => dialog.close("cancel"); // submits nothing: Enter presses the first that does
   dialog.showModal();
   input.select();
   return new Promise(resolve => {
