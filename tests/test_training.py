@@ -41,7 +41,7 @@ from streamstyle.train.training_report import discriminator_map, read_log
 
 TINY = TrainConfig(
     generator=GeneratorConfig(widths=(8, 8, 16), blocks=1),
-    weights=LossWeights(lattice=1.0, flatness=1.0, motion_blur=1.0),
+    weights=LossWeights(neighbour=1.0, lattice=1.0, flatness=1.0, motion_blur=1.0),
     steps=4,
     batch=3,
     crop=64,
@@ -639,6 +639,27 @@ def test_a_lattice_is_punished_only_where_photo_and_painting_have_none() -> None
     assert losses.lattice_loss(noise, noise, noise) < 0.2
 
 
+def test_a_picture_made_of_places_of_the_painting_has_no_neighbour_loss() -> None:
+    torch.manual_seed(0)
+    places = torch.randn(2, 50, 8)
+    chosen = torch.randint(50, (2, 36))
+    patchwork = places.gather(1, chosen[..., None].expand(-1, -1, 8)).transpose(1, 2).reshape(2, 8, 6, 6)
+    other = torch.randn(2, 8, 6, 6)
+    assert losses.neighbour_loss(patchwork, patchwork, places) < 0.05  # means of few places differ a little
+    assert losses.neighbour_loss(other, other, places) > 0.15
+
+
+def test_the_photo_says_which_place_of_the_painting_is_near() -> None:
+    dark, light = torch.tensor([1.0, 0, 0]), torch.tensor([0, 1.0, 0])
+    places = torch.stack([dark, light]).repeat(8, 1)[None]
+    photo = torch.stack([dark, light]).T.reshape(1, 3, 1, 2)
+    wrong = 0.4 * photo.flip(3)
+    wrong.requires_grad_()
+    losses.neighbour_loss(wrong, photo, places).backward()
+    assert wrong.grad is not None
+    assert wrong.grad[0, 0, 0, 0] < 0 < wrong.grad[0, 1, 0, 0], "what is dark in the photo moves to the dark"
+
+
 def test_tones_that_follow_the_photo_are_free_and_a_halo_on_a_plain_wall_is_not() -> None:
     torch.manual_seed(0)
     wall = torch.full((1, 3, 192, 192), 0.7)
@@ -650,7 +671,7 @@ def test_tones_that_follow_the_photo_are_free_and_a_halo_on_a_plain_wall_is_not(
     strokes[..., ::4] += 0.2  # of one pixel
     assert losses.flatness_loss(recoloured, wall) < 2e-4
     assert losses.flatness_loss(strokes, wall) < 2e-4
-    assert losses.flatness_loss(halo, wall) > 2e-3
+    assert losses.flatness_loss(halo, wall) > 1.5e-3
     grain = 0.5 + 0.03 * torch.randn(1, 3, 12, 12).repeat_interleave(16, 2).repeat_interleave(16, 3)
     assert losses.flatness_loss(0.5 + 1.5 * (grain - 0.5), grain) < 1e-3
     assert losses.flatness_loss(0.5 + 4 * (grain - 0.5), grain) > 5e-3

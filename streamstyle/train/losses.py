@@ -14,6 +14,9 @@ from torch.nn import functional as F
 _EPS = 1e-8
 _FLATNESS_NOISE = 0.02**2  # variance that a plain wall has in a photo
 _FLATNESS_GAIN = 3.0  # variance of a painting's tones over that of the photo's
+_FLATNESS_TOLERANCE = (
+    0.055**2
+)  # variance that strokes may have on a plain wall, seen in means of 8 x 8 pixels
 
 
 def gram(features: Tensor) -> Tensor:
@@ -53,6 +56,29 @@ def content_loss(output: Tensor, content: Tensor) -> Tensor:
     """Relative squared feature error |F_o - F_c|^2 / |F_c|^2 (Johnson et al. 2016, eq. 2)."""
     error = (output - content).square().sum((1, 2, 3))
     return (error / (content.square().sum((1, 2, 3)) + _EPS)).mean()
+
+
+def neighbour_loss(output: Tensor, content: Tensor, places: Tensor) -> Tensor:
+    """Cosine distance of each position's features to the nearest ones in the painting, less its mean:
+    (B, C, h, w), the photo's of the same shape, and the painting's (B, M, C).
+
+    Kolkin et al. 2022 (Neural Neighbor Style Transfer), section 3.2. Nearest to the mean of output and photo:
+    with the output alone, a face that was green once would stay so. Where Gram matrices ask for a painting's
+    statistics in every crop, and get dirt on plain walls, this asks for one place of the painting at each
+    place of the picture. A squared distance would make the network paint the grey mean of what may come.
+    """
+
+    def centred(x: Tensor, mean: Tensor) -> Tensor:
+        return F.normalize(x - mean, dim=2)
+
+    positions = output.flatten(2).transpose(1, 2)
+    middle = places.mean(dim=1, keepdim=True)
+    keys = centred(places, middle)
+    with torch.no_grad():
+        seen = positions + content.flatten(2).transpose(1, 2)
+        nearest = (centred(seen, seen.mean(dim=1, keepdim=True)) @ keys.transpose(1, 2)).argmax(dim=2)
+        target = keys.gather(1, nearest[..., None].expand(-1, -1, keys.shape[2]))
+    return 1 - (centred(positions, middle) * target).sum(dim=2).mean()
 
 
 def total_variation(x: Tensor) -> Tensor:
@@ -174,7 +200,8 @@ def flatness_loss(output: Tensor, content: Tensor) -> Tensor:
     explained = (across * torch.linalg.solve(within + noise, across)).sum(dim=3)
     variance = within.diagonal(dim1=3, dim2=4).mean(dim=3, keepdim=True)
     residual: Tensor = covariance(painted, painted).diagonal(dim1=3, dim2=4) - explained
-    return (residual + F.relu(explained - _FLATNESS_GAIN * variance)).mean()
+    unlike = residual + F.relu(explained - _FLATNESS_GAIN * variance)
+    return F.relu(unlike - _FLATNESS_TOLERANCE).mean()
 
 
 def generator_hinge(fake_logits: Tensor) -> Tensor:

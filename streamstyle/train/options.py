@@ -15,6 +15,7 @@ class LossWeights:
     """Weight of each term of the generator's loss."""
 
     style: float = 1.0
+    neighbour: float = 0.0
     content: float = 0.25
     variation: float = 1.0
     adversarial: float = 0.05

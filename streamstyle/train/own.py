@@ -93,7 +93,7 @@ def train_own_style(
     features.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator = restore_generator(bundle.manifest.architecture, bundle.weights).to(compute.device)
     scaled = resize_paintings([picture], config)
-    targets = StyleTargets(features, scaled, config.style_layers, config.octaves)
+    targets = StyleTargets(features, scaled, config)
     start, name = _nearest_code(generator, bundle, features, photos, targets)
     state = GanState(
         config, generator, _codes(generator, start, bundle), _discriminator(bundle, config.seed), compute

@@ -112,7 +112,7 @@ def measure_styles(
     content = torch.stack([to_tensor(square) for square in squares])
     measured = []
     for index, painting in enumerate(resize_paintings(paintings, options)):
-        targets = StyleTargets(features, [painting], options.style_layers, options.octaves)
+        targets = StyleTargets(features, [painting], options)
         styled = paint(generator, np.stack(squares), codes[index])
         x = torch.stack([to_tensor(picture) for picture in styled])
         kept, given = (_content(features, pictures, options) for pictures in (x, content))

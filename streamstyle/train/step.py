@@ -18,9 +18,11 @@ from streamstyle.nets.generator import Generator
 from streamstyle.train import losses
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import Batch, NextFrame, resize_to_area, to_tensor
-from streamstyle.train.options import TrainConfig
+from streamstyle.train.options import LossWeights, TrainConfig
 
 _CONTENT_OCTAVES = (1, 2)  # forms at half the size, tones and halos at a quarter
+_NEIGHBOUR_OCTAVES = 3  # from the full size on
+_NEIGHBOUR_SAMPLES = 2048  # places of a painting at each octave
 _R1_EVERY = 16  # steps; Karras et al. 2020 (StyleGAN2), section 3.2: lazy regularisation costs nothing
 
 
@@ -52,20 +54,22 @@ class StyleCodes(nn.Module):
 
 
 class StyleTargets:
-    """Gram matrices of every painting over an image pyramid: what the style loss compares with.
+    """What the style losses compare with: of every painting the Gram matrices over an image pyramid, and
+    features at places in it.
 
     In fp32, on the device of `features`. Shallow layers on a pyramid hold large structures as well as deep
     layers do (Snelgrove 2017, High-resolution multi-scale neural texture synthesis).
+    places: the content layer at random places (S, M, C), for each of the first octaves; none where the loss
+    has no such term.
     """
 
     def __init__(
         self,
         features: PerceptualFeatures,
         paintings: Sequence[NDArray[np.uint8]],
-        layers: Sequence[str],
-        octaves: int,
+        config: TrainConfig,
     ) -> None:
-        self.layers = tuple(layers)
+        self.layers, octaves = config.style_layers, config.octaves
         self.styles = len(paintings)
         of_painting = [
             self.grams_of(features, to_tensor(painting)[None].to(features.mean.device), octaves)
@@ -75,6 +79,23 @@ class StyleTargets:
             {name: torch.cat([grams[octave][name] for grams in of_painting]) for name in self.layers}
             for octave in range(octaves)
         ]
+        places = [
+            self._places_of(features, config.content_layer, to_tensor(painting)[None])
+            for painting in paintings
+            if config.weights.neighbour
+        ]
+        self.places = [torch.stack(octave) for octave in zip(*places, strict=True)]
+
+    @torch.no_grad()
+    def _places_of(self, features: PerceptualFeatures, layer: str, x: Tensor) -> list[Tensor]:
+        """Features (M, C) of a picture (1, 3, H, W) at random places, for each octave."""
+        chosen = torch.Generator().manual_seed(0)
+        places = []
+        for level in losses.pyramid(x.to(features.mean.device), _NEIGHBOUR_OCTAVES):
+            at = features(level, [layer])[layer][0].flatten(1).T
+            picks = torch.randint(len(at), (_NEIGHBOUR_SAMPLES,), generator=chosen)
+            places.append(at[picks.to(at.device)].float())
+        return places
 
     @torch.no_grad()
     def grams_of(self, features: PerceptualFeatures, x: Tensor, octaves: int) -> list[dict[str, Tensor]]:
@@ -222,12 +243,14 @@ def generator_losses(
     if not painted.all():
         terms["identity"] = losses.identity_loss(output[~painted], batch.content[~painted])
     if painted.any():
-        terms |= _painting_losses(state, output[painted], batch, painted, features, targets, config)
+        out = output[painted]
+        terms |= feature_losses(state.compute, out, batch, painted, features, targets, config)
+        terms |= pixel_losses(out, batch, painted, config.weights)
     return terms, output
 
 
-def _painting_losses(
-    state: GanState,
+def feature_losses(
+    compute: Compute,
     out: Tensor,
     batch: Batch,
     painted: Tensor,
@@ -235,39 +258,49 @@ def _painting_losses(
     targets: StyleTargets,
     config: TrainConfig,
 ) -> dict[str, Tensor]:
+    """Of the painted samples `out` (B', 3, S, S) of a batch: `style`, `neighbour` and `content`."""
+    style, photo, layer = batch.style[painted], batch.photo[painted], config.content_layer
+
     def seen(x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        with state.compute.autocast():
+        with compute.autocast():
             taps = features(x, layers)
         return {name: tap.float() for name, tap in taps.items()}
 
-    style, photo = batch.style[painted], batch.photo[painted]
+    def octaves(x: Tensor) -> list[Tensor]:
+        first, *smaller = losses.pyramid(x, config.octaves)
+        return [batch.part(first, config.fine_side), *smaller]
+
     errors: list[Tensor] = []
-    kept: list[Tensor] = []
-    for octave, level in enumerate(losses.pyramid(out, config.octaves)):
-        seen_part = level if octave else batch.part(level, config.fine_side)
+    terms: dict[str, list[Tensor]] = {"neighbour": [], "content": []}
+    pairs = zip(octaves(out), octaves(batch.content[painted]), strict=True)
+    for octave, (level, of_content) in enumerate(pairs):
         target = targets.of(style, octave)
-        of_content = octave in _CONTENT_OCTAVES
-        taps = seen(seen_part, [*target, *([config.content_layer] if of_content else [])])
-        grams = {name: losses.gram(taps[name]) for name in target}
-        errors.append(losses.gram_loss(grams, target))
-        if of_content:
-            kept.append(taps[config.content_layer][photo])
-    terms = {
-        "style": torch.stack(errors) @ _octave_weights(config).to(out),
-        "variation": losses.total_variation(out),
-        "grid": losses.grid_loss(out),
-    }
-    if config.weights.lattice:
-        terms["lattice"] = losses.lattice_loss(out, batch.content[painted], batch.painting[painted])
-    if photo.any():
-        if config.weights.flatness:
-            terms["flatness"] = losses.flatness_loss(out[photo], batch.content[painted][photo])
-        levels = list(losses.pyramid(batch.content[painted][photo], config.octaves))
+        near = octave < len(targets.places)
+        kept = octave in _CONTENT_OCTAVES and bool(photo.any())
+        taps = seen(level, [*target, *([layer] if near or kept else [])])
+        errors.append(losses.gram_loss({name: losses.gram(taps[name]) for name in target}, target))
+        if not (near or kept):
+            continue
         with torch.no_grad():
-            shown = [levels[octave] for octave in _CONTENT_OCTAVES if octave < config.octaves]
-            content = [seen(level, [config.content_layer])[config.content_layer] for level in shown]
-        pairs = zip(kept, content, strict=True)
-        terms["content"] = torch.stack([losses.content_loss(a, b) for a, b in pairs]).mean()
+            shown = seen(of_content, [layer])[layer]
+        if near:
+            terms["neighbour"].append(
+                losses.neighbour_loss(taps[layer], shown, targets.places[octave][style])
+            )
+        if kept:
+            terms["content"].append(losses.content_loss(taps[layer][photo], shown[photo]))
+    of_style = torch.stack(errors) @ _octave_weights(config).to(out)
+    return {"style": of_style} | {name: torch.stack(of).mean() for name, of in terms.items() if of}
+
+
+def pixel_losses(out: Tensor, batch: Batch, painted: Tensor, weights: LossWeights) -> dict[str, Tensor]:
+    """Of the same samples: the terms that need no features."""
+    photo, content = batch.photo[painted], batch.content[painted]
+    terms = {"variation": losses.total_variation(out), "grid": losses.grid_loss(out)}
+    if weights.lattice:
+        terms["lattice"] = losses.lattice_loss(out, content, batch.painting[painted])
+    if weights.flatness and photo.any():
+        terms["flatness"] = losses.flatness_loss(out[photo], content[photo])
     return terms
 
 
