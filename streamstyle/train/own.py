@@ -28,20 +28,22 @@ from streamstyle.train.step import GanState, StyleCodes, StyleTargets, resize_pa
 from streamstyle.train.synthetic import dead_leaves
 
 OWN_STYLE = TrainConfig(
-    steps=400,
+    steps=300,
     batch=2,
     octave_decay=0.8,
     fine_side=128,
     weights=LossWeights(  # as configs/train.yaml
-        content=0.08,
+        style=0.8,
+        neighbour=0.6,
+        content=0.05,
         variation=0.5,
         adversarial=0.005,
-        luminance_warp=0.8,
-        no_flow=1.0,
+        luminance_warp=0.5,
+        no_flow=0.9,
         range=5.0,
         grid=10.0,
         lattice=1.0,
-        flatness=10.0,
+        flatness=14.0,
     ),
     code_learning_rate=1e-2,
     discriminator_learning_rate=1e-3,
