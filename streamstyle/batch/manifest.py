@@ -27,7 +27,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class OtherOptionsError(ConfigError):
-    """What was painted before was painted with other settings, weights or of another film."""
+    """The segments were painted with other settings or weights, or from another film."""
 
 
 class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,11 +42,11 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index: int
     """Number of its first frame in the film."""
     frames: int
-    """How many there are."""
+    """The number of frames."""
     begin: int
     """Time stamp of the first frame that is painted; those before `first` are left out."""
     warm_up: int
-    """How many are left out."""
+    """The number of frames before `first`, painted and left out."""
     key: int | None
     """See `FilmRange`."""
     cut: bool
@@ -90,7 +90,7 @@ class SegmentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anomalies: dict[str, int]
     """Flagged frames by kind."""
     engine: str
-    """What painted it: name and precision."""
+    """The engine that painted it: name and precision."""
     seconds: float
     """From the first frame to the closed file."""
     notes: tuple[str, ...]
@@ -123,7 +123,7 @@ class FilmRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(path: Path, kind: type[S]) -> S | None:
-    """What a file holds; None where there is no such file. Raises OtherOptionsError for another version,
+    """The content of a file; None where there is no such file. Raises OtherOptionsError for another version,
     SinkError for a file that cannot be read."""
     try:
         data = path.read_bytes()

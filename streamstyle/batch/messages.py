@@ -21,7 +21,7 @@ class FramesPainted(msgspec.Struct, frozen=True, tag="painted"):
 
 
 class Notice(msgspec.Struct, frozen=True, tag="told"):
-    """What the user should know at once."""
+    """A sentence that the user should see at once."""
 
     sentence: str
 

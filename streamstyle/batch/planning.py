@@ -25,7 +25,7 @@ the whole film would have gone on, to 50 dB and more: see docs/scale.md and tool
 
 @dataclass(frozen=True)
 class Split:
-    """How a film is split."""
+    """The rule by which a film is split."""
 
     seconds: float = 60.0
     """Length of a segment, about."""
@@ -62,7 +62,7 @@ def plan_film(source: str, info: StreamInfo, output: Path, config: RunConfig, sp
 
 
 def _whole_for_settings(output: Path, config: RunConfig) -> str:
-    """What of the settings keeps a film in one piece, in a few words; empty if nothing does."""
+    """The setting that keeps a film in one piece, in a few words; empty if none does."""
     region = None if config.region is None else parse_region(config.region)
     if output.suffix.lower() not in FORMATS:
         return f"{output.suffix} is no film"

@@ -41,9 +41,9 @@ class FilmRequest(msgspec.Struct, frozen=True):
     output: str
     """Absolute path."""
     folder: str
-    """Where its segments are."""
+    """The folder of its segments."""
     record: str | None
-    """Where it is remembered when it is done; None where it is painted again then."""
+    """The record to write when it is done; None to paint it again the next time."""
     settings: dict[str, Any]
     """Of `RunConfig`."""
     seconds: float

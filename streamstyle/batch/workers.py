@@ -32,7 +32,7 @@ class Workers(Protocol):
 
     @property
     def free(self) -> int:
-        """How many more tasks can be begun at once."""
+        """The number of tasks that can be begun now."""
 
     def submit(self, task: Task) -> None:
         """Begin a task; there must be a free worker. Raises ConfigError where none can be started."""
@@ -47,7 +47,7 @@ class Workers(Protocol):
 
 @dataclass(frozen=True)
 class Hearing:
-    """Who hears of tasks that are not over, from any thread."""
+    """Callbacks for tasks under way, called from any thread."""
 
     on_frames: Callable[[Task, int], None]
     """Gets how many frames of a task are painted."""

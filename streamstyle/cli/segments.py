@@ -19,7 +19,7 @@ SEGMENT = 60.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How films ended. seconds: in all. interrupted: by Ctrl-C, so that some may not have ended."""
+    """Films by their end. seconds: in all. interrupted: by Ctrl-C, so that some may not have ended."""
 
     states: Sequence[FilmState]
     seconds: float

@@ -19,7 +19,7 @@ _UNTIMED = -(1 << 63)
 
 @dataclass(frozen=True)
 class FilmIndex:
-    """Where the pictures of a film are in time."""
+    """The times of a film's pictures."""
 
     pts: NDArray[np.int64]
     """In presentation order, on the film's `FilmClock`, in units of its video's time base."""
@@ -28,9 +28,9 @@ class FilmIndex:
     keys: NDArray[np.int64]
     """Of the pictures that can be decoded first."""
     clock: int
-    """What is added to such a time stamp for that of the file itself."""
+    """Added to such a time stamp, gives that of the file itself."""
     irregular: str
-    """What keeps the film from being read from its middle on, in a few words; empty if nothing does."""
+    """The reason why the film cannot be read from its middle on, in a few words; empty if it can."""
 
     def key_before(self, pts: int) -> int | None:
         """The file's own time stamp of the key picture before the last one that is not after `pts`: between

@@ -17,7 +17,7 @@ from streamstyle.types import Frame
 
 @dataclass(frozen=True)
 class FilmRange:
-    """Which frames of a film."""
+    """A range of a film's frames."""
 
     first: int
     """Time stamp of the first one."""

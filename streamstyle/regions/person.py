@@ -16,7 +16,7 @@ _DENOISED = (3, 3)  # means of so many pixels: the edges follow the grey levels,
 
 
 class PersonRegion:
-    """What a network takes for people, steady over time, with edges that follow the picture's.
+    """The region that a network takes for people, steady over time, with edges that follow the picture's.
 
     The network sees a small picture. Its mask is held where nothing moves, and brought to the frame's size
     along the frame's edges.

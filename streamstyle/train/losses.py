@@ -140,7 +140,7 @@ def grid_loss(x: Tensor) -> Tensor:
 
 
 def regularity(x: Tensor, side: int = 64) -> Tensor:
-    """How much windows of a picture look like a lattice or a grille: (B, windows).
+    """Likeness of windows of a picture to a lattice or a grille: (B, windows).
 
     ln(mean(p^2) / mean(p)^2) over the frequencies with a period of 4 to side/2 pixels, p the power spectrum
     of luma under a Hann window times the squared frequency (which makes photos' spectra flat; Field 1987).

@@ -54,8 +54,8 @@ class StyleCodes(nn.Module):
 
 
 class StyleTargets:
-    """What the style losses compare with: of every painting the Gram matrices over an image pyramid, and
-    features at places in it.
+    """Targets of the style losses: of every painting the Gram matrices over an image pyramid, and features
+    at places in it.
 
     In fp32, on the device of `features`. Shallow layers on a pyramid hold large structures as well as deep
     layers do (Snelgrove 2017, High-resolution multi-scale neural texture synthesis).
