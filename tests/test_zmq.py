@@ -21,7 +21,7 @@ from streamstyle.cli.main import main
 from streamstyle.client import Event, Heat, Received, Stream, subscribe
 from streamstyle.errors import ConfigError, SinkError, SourceError
 from streamstyle.flow.worker import Attentive
-from streamstyle.media.ring import SLOTS, RingReader, RingWriter, ring_folder
+from streamstyle.media.ring import SLOTS, RingReader, RingWriter, ring_family, ring_folder
 from streamstyle.media.zmq_address import make_keys
 from streamstyle.media.zmq_sink import ZmqSink
 from streamstyle.media.zmq_source import ZmqSource
@@ -186,12 +186,13 @@ def test_a_port_in_use_is_told_in_a_sentence(sink: ZmqSink) -> None:
         ZmqSink(f"zmq+{sink.endpoint}")
 
 
-def rings() -> set[Path]:
-    return set(ring_folder().glob("streamstyle-*.ring"))
+def rings(owner: Path) -> set[Path]:
+    return set(ring_folder().glob(f"{ring_family(owner)}*.ring"))
 
 
 def test_a_ring_never_shows_a_mixed_picture(tmp_path: Path) -> None:
-    before, url = rings(), f"zmq+shm://{tmp_path / 'a.sock'}"
+    owner = tmp_path / "a.sock"
+    url = f"zmq+shm://{owner}"
     with peer("flood", url) as child:
         told(child)
         with subscribe(f"{url}?timeout=60", latest=False) as stream:
@@ -202,7 +203,7 @@ def test_a_ring_never_shows_a_mixed_picture(tmp_path: Path) -> None:
                 got = next_picture(stream)
                 assert got.pixels.min() == got.pixels.max()
                 pictures += 1
-        left = rings() - before
+        left = rings(owner)
         assert len(left) == 1
     # The publisher was killed: the next one on this path clears up after it.
     sink = ZmqSink(url)
@@ -210,9 +211,9 @@ def test_a_ring_never_shows_a_mixed_picture(tmp_path: Path) -> None:
         await_listeners(sink, 2)
         sink.write(frame(0))
         np.testing.assert_array_equal(next_picture(stream).rgb, picture(0))
-        assert not rings() & left
+        assert not rings(owner) & left
         sink.close(complete=True)
-    assert not rings() - before
+    assert not rings(owner)
 
 
 def test_an_overwritten_or_unfinished_slot_is_a_skip(tmp_path: Path) -> None:
@@ -245,7 +246,8 @@ def test_a_slot_outside_the_ring_is_refused(tmp_path: Path) -> None:
 
 
 def test_pictures_that_grow_get_a_new_ring(tmp_path: Path) -> None:
-    before, url = rings(), f"zmq+shm://{tmp_path / 'a.sock'}"
+    owner = tmp_path / "a.sock"
+    url = f"zmq+shm://{owner}"
     sink = ZmqSink(url)
     with subscribe(f"{url}?timeout=60") as stream:
         await_listeners(sink, 2)
@@ -254,7 +256,7 @@ def test_pictures_that_grow_get_a_new_ring(tmp_path: Path) -> None:
             sink.write(Frame(pixels, index, index, Fraction(1, 30), 1, time.monotonic()))
             np.testing.assert_array_equal(next_picture(stream).rgb, pixels)
         sink.close(complete=True)
-    assert not rings() - before
+    assert not rings(owner)
 
 
 def test_a_source_keeps_the_time_stamps_and_goes_on_after_a_restart() -> None:

@@ -37,6 +37,11 @@ def ring_folder() -> Path:
     return shared if shared.is_dir() else Path(tempfile.gettempdir())
 
 
+def ring_family(owner: Path) -> str:
+    """The beginning of the file names of a publisher's rings; owner: path of its socket."""
+    return f"streamstyle-{hashlib.sha256(os.fsencode(owner.resolve())).hexdigest()[:16]}-"
+
+
 class RingWriter:
     """Writes pictures of up to `size` bytes into a new ring; `close` removes it.
 
@@ -48,7 +53,7 @@ class RingWriter:
         self.size = size
         self._step = -(-(_HEAD + size) // _PAGE) * _PAGE
         self._serial = 0
-        family = f"streamstyle-{hashlib.sha256(os.fsencode(owner.resolve())).hexdigest()[:16]}-"
+        family = ring_family(owner)
         for left in ring_folder().glob(f"{family}*.ring"):
             with suppress(OSError):
                 left.unlink()
