@@ -40,7 +40,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--network", default="lite", help="lite (default) or full")
     parser.add_argument("--content", type=Path, metavar="DIR", help="photos; default: synthetic pictures")
     parser.add_argument("--features", type=Path, metavar="FILE", help="safetensors of SqueezeNet or VGG")
-    parser.add_argument("--steps", type=positive_int, metavar="N", help="default: 300")
+    parser.add_argument("--steps", type=positive_int, metavar="N", help="default: 500")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write four paintings in the style")
     parser.add_argument("--replace", action="store_true", help="overwrite an own style of this name")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: the folder of own styles")

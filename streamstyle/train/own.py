@@ -28,7 +28,7 @@ from streamstyle.train.step import GanState, StyleCodes, StyleTargets, resize_pa
 from streamstyle.train.synthetic import dead_leaves
 
 OWN_STYLE = TrainConfig(
-    steps=300,
+    steps=500,
     batch=2,
     octave_decay=0.8,
     fine_side=128,
