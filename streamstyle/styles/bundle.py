@@ -19,6 +19,7 @@ from safetensors.numpy import load
 
 from streamstyle.errors import ConfigError, ModelError, nearest
 from streamstyle.styles.entry import StyleEntry
+from streamstyle.styles.manifest_file import read_manifest
 
 MANIFEST_VERSION = 1
 ORIGINAL = "original"
@@ -89,18 +90,7 @@ class StyleBundle:
 
 def load_manifest(folder: Path) -> Manifest:
     """Read and check a manifest alone (fast: no weights). Raises ModelError."""
-    path = folder / "manifest.json"
-    try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except OSError as error:
-        raise ModelError(f"no style bundle in {folder}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"the manifest {path} is damaged: {error}") from error
-    if manifest.version != MANIFEST_VERSION:
-        raise ModelError(
-            f"{path} has version {manifest.version}, this program reads version {MANIFEST_VERSION}"
-        )
-    return manifest
+    return read_manifest(folder / "manifest.json", Manifest, MANIFEST_VERSION, f"no style bundle in {folder}")
 
 
 def load_bundle(folder: Path = BUNDLED) -> StyleBundle:

@@ -18,6 +18,7 @@ import msgspec
 
 from streamstyle.errors import ConfigError, ModelError
 from streamstyle.styles.library import STYLE_NAME, models_folder, styles_folder
+from streamstyle.styles.manifest_file import read_manifest
 from streamstyle.styles.mix import parse_mix
 
 IMPORTED_VERSION = 1
@@ -129,17 +130,8 @@ def load_imported(name: str) -> ImportedModel:
 def load_manifest(name: str) -> ImportedManifest:
     """Read and check a manifest alone. Raises ModelError."""
     path = models_folder() / name / "manifest.json"
-    try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=ImportedManifest)
-    except OSError as error:
-        raise ModelError(f"no imported model '{name}': {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"the manifest {path} is damaged: {error}; import the model again") from error
-    if manifest.version != IMPORTED_VERSION:
-        raise ModelError(
-            f"{path} has version {manifest.version}, this program reads version {IMPORTED_VERSION}"
-        )
-    return manifest
+    missing = f"no imported model '{name}'"
+    return read_manifest(path, ImportedManifest, IMPORTED_VERSION, missing, "; import the model again")
 
 
 def _sha256(data: bytes) -> str:
