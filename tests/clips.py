@@ -1,4 +1,4 @@
-"""Where the real clips are, for tests that need them."""
+"""Paths of the real clips, for tests that need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a film beside its sound comes through: orientation, HDR, interlacing, and what it carries.
+"""Measure what of a film beside its sound comes through: orientation, HDR, interlacing, and what it carries.
 
 tools/films_page.py writes these rows. The films are those of the tests.
 """
@@ -106,7 +106,7 @@ def hdr_charts() -> Iterator[Property]:
 
 
 def tone_mapped(out: Path, notes: tuple[str, ...], colours: Any) -> str:
-    """How far the colours are from those that were graded, and whether the conversion was said."""
+    """The distance of the colours from those that were graded, and whether the conversion was said."""
     import numpy as np
     from test_media_hdr import patches
 

@@ -104,7 +104,7 @@ def clicking(path: Path, codec: str) -> Path:
 
 
 def passed(film: Path, before: tuple[list[float], list[float]], out: Path) -> str:
-    """What became of the film, in a cell: sound copied or encoded, and what is not as it was. before: when
+    """The cell of a film that was painted: sound copied or encoded, and what is not as it was. before: when
     its pictures and clicks are."""
     from media_files import audio_packets, passed_through
 

@@ -90,7 +90,7 @@ def reads(folder: Path, asked: argparse.Namespace) -> Iterator[tuple[int, float,
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """What libraries write to stderr goes nowhere."""
+    """Drop what libraries write to stderr."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -170,7 +170,7 @@ def swapped(random_: random.Random, data: bytes, whole: list[tuple[str, bytes]])
 
 
 def read_in_a_child(film: Path, folder: Path, seconds: float) -> tuple[str, str]:
-    """How the child ended, and what it said on stderr."""
+    """The end of the child, and its words on stderr."""
     errors = folder / "stderr"
     child = os.fork()
     if child == 0:
@@ -207,7 +207,7 @@ def work(film: Path, out: Path, errors: Path) -> None:
 
 
 def fault(code: str, said: str, out: Path) -> str:
-    """What is wrong with such an end; empty if nothing is."""
+    """The fault of such an end; empty if there is none."""
     lines = said.splitlines()
     if code not in {"exit 0", "exit 1", "exit 2"}:
         return code

@@ -1,4 +1,4 @@
-"""What a process holds, to find out what something left behind in it (Linux)."""
+"""List what a process holds, to find out what something left behind in it (Linux)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Held(NamedTuple):
     children: int
 
     def since(self, before: Held) -> dict[str, int]:
-        """How much more of each is held than before."""
+        """The increase of each since before."""
         return {name: now - then for name, now, then in zip(self._fields, self, before, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""How near a style learnt on the frozen network comes to the same style trained with the network.
+"""Measure how near a style learnt on the frozen network comes to the same style trained with the network.
 
 python3 tools/own_style.py [--styles scream woodcut ...] [--judge FILE] [--features FILE] [--content DIR]
 
@@ -33,7 +33,7 @@ DATA = Path(os.environ.get("STREAMSTYLE_DATA", environment.ROOT.parent / "shared
 
 @dataclass(frozen=True)
 class Exam:
-    """What styles are learnt with, and what they are measured with."""
+    """Everything that styles are learnt with and measured with."""
 
     bundle: StyleBundle
     taught: StyleBundle

@@ -83,7 +83,7 @@ def page(pipeline: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
 
 
 def goals(pipeline: Mapping[str, Any], engine: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """What must hold on any machine: name, least, measured, met or missed."""
+    """Limits that must hold on any machine: name, least, measured, met or missed."""
     found = next(iter(pipeline["sizes"].values()))
     run, size = found["film to film"], next(iter(pipeline["sizes"]))
     engines = next(iter(engine["sizes"].values()))["engines"]

@@ -1,4 +1,4 @@
-"""How well `--region person` finds people, how still its edge is, and what it costs; JSON at the end.
+"""Measure how well `--region person` finds people, how still its edge is, and what it costs; JSON at the end.
 
 python3 tools/person_masks.py [--sheet SHEET.png] [--peer] [--record]    needs `streamstyle models get person`
 
@@ -175,7 +175,7 @@ def wall_of(frames: list[Picture]) -> NDArray[np.float32]:
 
 
 def reference(frame: Picture, wall: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where the person is, (H, W)."""
+    """The mask of the person, (H, W)."""
     import cv2
     import numpy as np
 
@@ -214,7 +214,7 @@ def overlaps(found: list[Picture], wanted: dict[int, NDArray[np.bool_]]) -> dict
 
 
 def flicker(found: list[Picture], frames: list[Picture]) -> dict[str, float]:
-    """What goes and comes back within two frames, in pixels along the edge: a mean over the frames."""
+    """Changes that are undone within two frames, in pixels along the edge: a mean over the frames."""
     import cv2
     import numpy as np
 

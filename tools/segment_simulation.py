@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Machines:
-    """What a simulation assumes."""
+    """Assumptions of a simulation."""
 
     workers: int
     fps: float
@@ -44,7 +44,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be painted."""
+    """Films to paint."""
 
     films: int
     frames: int

@@ -1,4 +1,4 @@
-"""What is left of a painting made at half size: ways to bring it up, side by side, in figures and a picture.
+"""Show what is left of a painting made at half size: ways to bring it up, in figures and a picture.
 
     python3 tools/sizes.py [FILM...] [--picture docs/sizes.jpg]
     python3 tools/sizes.py --every 3 FILM...

@@ -1,4 +1,4 @@
-"""What `--consistency 1` makes of a network that flickers, by the scores of Lai et al. 2018.
+"""Measure what `--consistency 1` makes of a network that flickers, by the scores of Lai et al. 2018.
 
 python3 tools/steadiness.py CLIP... [--bundle DIR] [--styles NAME...] [--frames N] [--consistency C]
 

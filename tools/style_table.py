@@ -37,7 +37,7 @@ LONG_GAP = 10
 
 @dataclass(frozen=True)
 class Painter:
-    """What is measured: RGB uint8 (H, W, 3), sides multiples of 8, to the same, and the picture it learnt."""
+    """A style to measure. paint: RGB uint8 (H, W, 3), sides multiples of 8, to the same. painting: learnt."""
 
     name: str
     paint: Callable[[Picture], Picture]

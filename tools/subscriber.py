@@ -57,7 +57,7 @@ class Subscriber:
         self.look()
 
     def look(self) -> list[Came]:
-        """What has come by now."""
+        """Everything that has come by now."""
         with self._file.open("rb") as file:
             file.seek(self._read)
             for line in file:
@@ -78,12 +78,12 @@ def longest_gap(came: Sequence[Came]) -> float:
 
 
 def went_back(came: Sequence[Came]) -> int:
-    """How often a time stamp was not later than the one before."""
+    """The number of times that a time stamp was not later than the one before."""
     return sum(b.time <= a.time for a, b in pairwise(came))
 
 
 def missed(came: Sequence[Came]) -> int:
-    """How many pictures were published between those that came."""
+    """The number of pictures that were published between those that came."""
     return sum(max(b.seq - a.seq - 1, 0) for a, b in pairwise(came))
 
 

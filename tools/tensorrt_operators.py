@@ -1,4 +1,4 @@
-"""Which operators TensorRT gets to see of our network, and does torch-tensorrt have a converter for each?
+"""List the operators that TensorRT gets to see of our network, and torch-tensorrt's converter for each.
 
     pip download --no-deps torch-tensorrt==2.13.0
     python3 tools/tensorrt_operators.py torch_tensorrt-2.13.0-*.whl

@@ -1,4 +1,4 @@
-"""How many frames a part of a film has to be painted before it begins, so that it joins the part before it.
+"""Measure how many frames a part of a film has to be painted before it begins to join the part before it.
 
 python3 tools/warm_up.py CLIPS... [--consistency 0..1] [--frames N] [--side PIXELS] [--every N]
 

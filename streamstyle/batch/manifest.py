@@ -1,4 +1,4 @@
-"""What is on disk of a film that is painted in segments.
+"""Files on disk of a film that is painted in segments.
 
 FOLDER/manifest.json    the plan: the film, the settings, the segments; written once
 FOLDER/0003.segment     the pictures of a segment, encoded

@@ -1,4 +1,4 @@
-"""What a worker says of a task, in JSON where it is another process."""
+"""Messages of a worker about its task, in JSON where it is another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which task comes next, what becomes of lost ones, and how every film ends."""
+"""The order of tasks, the retries of lost ones, and the end of every film."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamstyle.batch.workers import Workers
 from streamstyle.flow import StopRequest
 
 TRIES = 3
-"""How often a task is begun whose workers are lost."""
+"""The number of times that a task is begun whose workers are lost."""
 
 TICK = 0.1
 """Seconds between two calls of `on_tick`, at most."""

@@ -1,4 +1,4 @@
-"""What workers do: plan a film, paint a segment or a whole film, join the segments. The process that hands
+"""Tasks of workers: plan a film, paint a segment or a whole film, join the segments. The process that hands
 these out touches no media itself, so that no damaged film can take it down."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who does the tasks: the seam between the schedule and processes of this machine, or a cluster."""
+"""Workers that do the tasks: the seam between the schedule and processes of this machine, or a cluster."""
 
 from __future__ import annotations
 
