@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError, ModelError
 from streamstyle.nets.features import BUNDLED_VGG, load_features
 from streamstyle.nets.generator import restore_generator
+from streamstyle.styles import library
 from streamstyle.styles.bundle import StyleRecord, load_bundle
 from streamstyle.styles.code_file import load_code, save_code
-from streamstyle.styles.library import own_style_names, own_style_target
+from streamstyle.styles.library import own_style_names, own_style_target, styles_folder
 from streamstyle.styles.mix import style_code
 from streamstyle.train.own import OWN_STYLE, synthetic_photos, train_own_style
 from streamstyle.train.synthetic import dead_leaves
@@ -127,6 +129,34 @@ def test_a_damaged_style_file_is_refused_or_reads_as_numbers(
     except ModelError:
         return
     assert np.isfinite(code).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems choose other folders")
+@pytest.mark.parametrize(
+    ("set_", "folder"), [("/x", "/x"), ("", "/h/.local/share"), (None, "/h/.local/share")]
+)
+def test_own_styles_lie_where_the_platform_keeps_data(
+    set_: str | None, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STREAMSTYLE_HOME")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/h")
+    if set_ is not None:
+        monkeypatch.setenv("XDG_DATA_HOME", set_)
+    assert styles_folder() == Path(folder) / "streamstyle" / "styles"
+
+
+def test_styles_of_before_are_found_on_macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STREAMSTYLE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(library, "user_data_path", lambda *_, **__: tmp_path / "xdg" / "streamstyle")
+    before = tmp_path / "Library" / "Application Support" / "streamstyle"
+    assert library.home() == tmp_path / "xdg" / "streamstyle"
+    before.mkdir(parents=True)
+    assert library.home() == before
+    (tmp_path / "xdg" / "streamstyle").mkdir(parents=True)
+    assert library.home() == tmp_path / "xdg" / "streamstyle"
 
 
 @pytest.mark.parametrize("name", ["", "Mine", "a/b", "..", "starry-night", "x" * 80, "mine.safetensors"])

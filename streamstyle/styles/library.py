@@ -8,6 +8,8 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from platformdirs import user_data_path
+
 from streamstyle.errors import ConfigError
 
 SUFFIX = ".safetensors"
@@ -19,11 +21,12 @@ def home() -> Path:
     chosen = os.environ.get("STREAMSTYLE_HOME")
     if chosen:
         return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "streamstyle"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "streamstyle"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "streamstyle"
+    folder = user_data_path("streamstyle", appauthor=False)
+    if sys.platform == "darwin" and not folder.exists():
+        # platformdirs follows XDG_DATA_HOME on macOS too, and this folder did not.
+        before = Path.home() / "Library" / "Application Support" / "streamstyle"
+        return before if before.exists() else folder
+    return folder
 
 
 def styles_folder() -> Path:
