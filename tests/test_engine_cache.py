@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import torch
 from safetensors.torch import save
 
 from streamstyle.cli.main import main
+from streamstyle.engines import exported
 from streamstyle.engines.cache import EngineCache, Recipe, cache_folder
 from streamstyle.engines.imported_engine import TRANSFORMER_CONTRACT, ImportedEngine
 from streamstyle.engines.open_engine import open_engine
@@ -195,6 +197,17 @@ def test_the_folder_is_private_and_the_manifest_says_what_the_engine_depends_on(
     assert key["size"] == [64, 96]
     assert key["architecture"] == CONFIG.to_json()
     assert {"weights", "graph", "library", "device", "instructions", "precision", "threads"} <= set(key)
+
+
+def test_the_key_covers_every_file_that_the_graph_is_made_from() -> None:
+    """The list of files holds all that these import: an engine of yesterday's graph must not be found."""
+    found, left = set[str](), {"packed", "deployed"}
+    while left:
+        name = left.pop()
+        found.add(name)
+        text = (exported.NETS / f"{name}.py").read_text(encoding="utf-8")
+        left |= set(re.findall(r"^from streamstyle\.nets\.(\w+) import", text, re.MULTILINE)) - found
+    assert found == set(exported._SOURCES)
 
 
 def test_a_folder_that_cannot_be_had_is_told_once_and_the_engine_runs(

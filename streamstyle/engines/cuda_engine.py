@@ -66,8 +66,9 @@ def open_cuda(
     run: Callable[..., Any] = module
     if compiled:
         key = {
-            **graph_key(architecture, weights, Path(__file__), precision=precision, stateful=stateful),
+            **graph_key(architecture, weights, Path(__file__), stateful=stateful),
             "engine": "cuda",
+            "precision": precision,
             "size": list(size),
             "torch": str(torch.__version__),
             "device": instruction_sets() if gpu is None else gpu.to_json(),

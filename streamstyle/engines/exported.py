@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from streamstyle.nets.ema_norm import StatefulFrameGenerator
     from streamstyle.nets.generator import FrameGenerator
 
-_NETS = Path(__file__).parents[1] / "nets"
-_SOURCES = ("generator.py", "ema_norm.py", "layout.py", "deployed.py")
+NETS = Path(__file__).parents[1] / "nets"
+_SOURCES = ("generator", "ema_norm", "layout", "noise", "deployed", "packed")
+
+
+def graph_hash(*engine: Path) -> str:
+    """Hash of all source files that define the network's graph. engine: the files that compile and run it."""
+    return source_hash(*(NETS / f"{name}.py" for name in _SOURCES), Path(__file__), *engine)
 
 
 def graph_key(
@@ -30,16 +35,14 @@ def graph_key(
     weights: Mapping[str, NDArray[np.generic]],
     engine: Path,
     *,
-    precision: str,
     stateful: bool,
 ) -> dict[str, Any]:
-    """Everything that a compiled network depends on, but for size, library and device. engine: the compiling
-    file."""
+    """Everything that a compiled network depends on, but for size, precision, library and device. engine: the
+    compiling file."""
     return {
         "architecture": dict(architecture),
         "weights": weights_hash(weights),
-        "graph": source_hash(*(_NETS / name for name in _SOURCES), Path(__file__), engine),
-        "precision": precision,
+        "graph": graph_hash(engine),
         "holds": stateful,
     }
 

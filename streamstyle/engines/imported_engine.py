@@ -22,7 +22,8 @@ from safetensors import SafetensorError
 
 from streamstyle.engines.cache import EngineCache, cache_folder, source_hash
 from streamstyle.engines.cpu_plan import compiled_for_cpu
-from streamstyle.engines.openvino_engine import NETS, import_openvino
+from streamstyle.engines.exported import NETS
+from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.request import CompileOrder, EngineRequest
 from streamstyle.errors import EngineError, ModelError

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.engines.cache import EngineCache, source_hash, weights_hash
+from streamstyle.engines.cache import EngineCache
 from streamstyle.engines.completion import Completion
 from streamstyle.engines.conditioning import Conditioning
 from streamstyle.engines.cpu_plan import MOST_STREAMS, compiled_for_cpu
-from streamstyle.engines.exported import input_shapes
+from streamstyle.engines.exported import graph_key, input_shapes
 from streamstyle.engines.memory import engine_error
 from streamstyle.engines.norm_stats import NormState
 from streamstyle.engines.packing import FramePacker
@@ -30,8 +30,6 @@ from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.layout import BLOCK_BYTES, CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import EngineSpec, InferenceFuture, Picture, StyleCondition
-
-NETS = Path(__file__).parents[1] / "nets"
 
 
 def import_openvino() -> ModuleType:
@@ -77,15 +75,7 @@ class OpenVinoEngine:
         self._padding = Padding.to_multiple(request.height, request.width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, self._config.layout.size, stateful=stateful)
         size = self._padding.padded_size
-        nets = [NETS / name for name in ("generator.py", "ema_norm.py", "layout.py", "packed.py")]
-        sources = (*nets, Path(__file__).with_name("exported.py"), Path(__file__))
-        key = {
-            "architecture": dict(architecture),
-            "weights": weights_hash(weights),
-            "graph": source_hash(*sources),
-            "size": list(size),
-            "holds": stateful,
-        }
+        key = graph_key(architecture, weights, Path(__file__), stateful=stateful)
 
         def open_graph(*, masks: bool) -> tuple[Any, EngineSpec]:
             regional = " with a region" if masks and not stateful else ""
@@ -93,7 +83,7 @@ class OpenVinoEngine:
                 compiled, spec = compiled_for_cpu(
                     ov,
                     lambda: convert(ov, architecture, weights, size, stateful=stateful, masks=masks),
-                    {**key, "masks": masks},
+                    {**key, "size": list(size), "masks": masks},
                     cache=cache,
                     what=request.what + regional,
                     pixels=size[0] * size[1],

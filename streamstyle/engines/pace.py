@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from streamstyle.engines.cache import EngineCache, Recipe, cache_folder, source_hash
+from streamstyle.engines.cache import EngineCache, Recipe, cache_folder
+from streamstyle.engines.exported import graph_hash
 from streamstyle.engines.gpu import find_gpu
 from streamstyle.engines.machine import Neighbours, instruction_sets, processor_name, usable_cpus
 from streamstyle.engines.size import REST, SPARE, bring_up_seconds, engine_seconds, halved
@@ -28,12 +29,7 @@ DISTURBED = 0.1
 _FIXED_PIXELS = 1280 * 720
 _REST_SECONDS = 0.2
 _FORMAT = 1
-_NETS = Path(__file__).parents[1] / "nets"
-_SOURCES = (
-    *(_NETS / name for name in ("generator.py", "ema_norm.py", "layout.py", "packed.py")),
-    *(Path(__file__).with_name(name) for name in ("openvino_engine.py", "cpu_plan.py", "device.py")),
-    Path(__file__),
-)
+_SOURCES = ("openvino_engine.py", "cpu_plan.py", "device.py", "pace.py")
 _ON_CPU = ("openvino", "torch")
 _LIBRARIES = ("openvino", "torch", "torch_tensorrt")
 
@@ -116,7 +112,7 @@ class PaceCache:
         return {
             "pace": _FORMAT,
             "engine": self._engine,
-            "graph": source_hash(*_SOURCES),
+            "graph": graph_hash(*(Path(__file__).with_name(name) for name in _SOURCES)),
             "device": processor_name(),
             "instructions": instruction_sets(),
             "threads": usable_cpus(),

@@ -76,8 +76,9 @@ def open_tensorrt(
     bucket = Bucket.of(request.height, request.width)
     device = torch.device("cpu" if gpu is None else f"cuda:{gpu.index}")
     key = {
-        **graph_key(architecture, weights, Path(__file__), precision=precision, stateful=stateful),
+        **graph_key(architecture, weights, Path(__file__), stateful=stateful),
         "engine": "tensorrt",
+        "precision": precision,
         "bucket": bucket.to_json(),
         "torch": str(torch.__version__),
         "libraries": {name: _version(name) for name in _NEEDED},
