@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -14,16 +16,19 @@ from streamstyle.types import Picture
 _FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside `path`, then rename into place; on failure nothing is left. Raises SinkError."""
+def write_whole(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write beside `path`, under a name of its own, then rename into place; on failure nothing is left. Two
+    writers never share a file. mode: permissions, less the process's umask. Raises SinkError."""
     if not path.name:
         raise SinkError(f"cannot write {path}: it is a folder, name a file in it")
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
+        part.touch(mode, exist_ok=False)
         part.write_bytes(data)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise SinkError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -30,7 +30,7 @@ ALLOWED = {
     "temporal": {"types", "errors"},
     "nets": {"types", "errors"},
     "styles": {"types", "errors", "files"},
-    "engines": {"types", "errors", "nets"},
+    "engines": {"types", "errors", "files", "nets"},
     "flow": {"types", "errors", "telemetry"},
     "control": {"types", "errors", "config", "files", "flow"},
     "web": {"types", "errors", "config", "urls", "telemetry", "flow", "control"},

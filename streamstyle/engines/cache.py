@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from streamstyle.errors import EngineError
+from streamstyle.errors import EngineError, SinkError
+from streamstyle.files import write_whole
 
 Compiled = TypeVar("Compiled")
 
@@ -232,10 +232,11 @@ class EngineCache:
             data = recipe.export(compiled)
             sha256 = hashlib.sha256(data).hexdigest()
             manifest = EngineManifest(_FORMAT, recipe.what, dict(recipe.key), sha256, len(data))
-            _write_whole(engine_path, data)
-            _write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest)))
+            # An engine is code: nobody else may write it, whatever the umask.
+            write_whole(engine_path, data, mode=0o600)
+            write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest)), mode=0o600)
             self._trim(name)
-        except (OSError, RuntimeError) as error:  # RuntimeError: the library cannot export
+        except (OSError, SinkError, RuntimeError) as error:  # RuntimeError: the library cannot export
             self._notify(f"the engine is not kept in {self.folder}: {error}")
 
     def _trim(self, newest: str) -> None:
@@ -289,16 +290,3 @@ def _check_private(folder: Path) -> None:
         status = folder.stat()
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise OSError("other users can write there; make it yours alone: chmod 700")
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Under a name of its own, readable by its owner, then renamed: two writers never share a file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        part = Path(file.name)
-        try:
-            file.write(data)
-            file.close()
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
