@@ -40,7 +40,7 @@ def known_paces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def unknown_paces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing was measured yet, as on a user's machine."""
+    """A machine on which nothing was measured yet, as a user's."""
     monkeypatch.setattr(PaceCache, "find", FIND)
 
 

@@ -104,7 +104,7 @@ def classic_network() -> TransformerNet:
 
 
 def torch_bytes(value: object, *, legacy: bool = False) -> bytes:
-    """What torch.save writes."""
+    """A file as torch.save writes it."""
     file = io.BytesIO()
     torch.save(value, file, _use_new_zipfile_serialization=not legacy)
     return file.getvalue()

@@ -42,7 +42,7 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 def listens(port: int) -> bool:
-    """Does anybody accept connections on this port?"""
+    """Whether anybody accepts connections on this port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -104,7 +104,7 @@ class Peer:
         self.process.send_signal(signal.SIGCONT)
 
     def log(self) -> str:
-        """What it has printed."""
+        """The text that it has printed."""
         return self._log.read_text(errors="replace")
 
 
@@ -146,7 +146,7 @@ def rtsp_server(folder: Path, size: str = "160x96", rate: int = 15) -> Peer:
 
 
 def tcp_relay(target: int, folder: Path) -> Peer:
-    """What connects to its `url`, 127.0.0.1:PORT, reaches the target port, unless it is frozen."""
+    """A relay from its `url`, 127.0.0.1:PORT, to the target port, which can be frozen."""
     port = free_port()
     script = Path(__file__).with_name("tcp_relay.py")
     command = [sys.executable, str(script), str(port), str(target)]
@@ -174,7 +174,7 @@ def xvfb(folder: Path, size: str = "320x240") -> Screen:
 
 @cache
 def has_gstreamer() -> bool:
-    """Can the system's Python run GStreamer's RTSP server with all that tests/rtsp_peer.py uses?"""
+    """Whether the system's Python can run GStreamer's RTSP server with all that tests/rtsp_peer.py uses."""
     script = (
         "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstRtspServer', '1.0');"
         "from gi.repository import Gst, GstRtspServer; Gst.init(None);"

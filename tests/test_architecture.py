@@ -134,8 +134,8 @@ def parameters_of(function: Definition) -> int:
 
 
 def attributes_of(class_: Definition) -> int:
-    """How many attributes the methods set; 0 of classes of data, and of networks, whose layers are named in
-    files of weights."""
+    """Number of attributes that the methods set; 0 of classes of data, and of networks, whose layers are
+    named in files of weights."""
     assert isinstance(class_, ast.ClassDef)
     outside = ast.dump(ast.Module([*class_.decorator_list, *class_.bases], []))  # type: ignore[list-item]
     if any(f"'{name}'" in outside for name in ("dataclass", "Struct", "Module")):

@@ -91,7 +91,7 @@ def in_segments(film: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(film: Path, kept_engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one run in segments makes of the film."""
+    """The film as one run in segments makes it."""
     out = tmp_path_factory.mktemp("undisturbed") / "out.mkv"
     environment = os.environ | {"STREAMSTYLE_CACHE": str(kept_engines)}
     subprocess.run([*PROGRAM, *in_segments(film, out)], check=True, env=environment, stdout=subprocess.PIPE)
@@ -139,7 +139,7 @@ def _rgb(path: Path) -> Iterator[tuple[int | None, np.ndarray]]:
 
 
 def children(pid: int) -> list[int]:
-    """Of a process, at any depth."""
+    """Children of a process, at any depth."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in map(int, task.read_text().split()):
@@ -152,7 +152,8 @@ def workers_of(pid: int) -> list[int]:
 
 
 def wait_for(process: subprocess.Popen[bytes], folder: Path, records: int) -> bool:
-    """Until so many segments are recorded and another one is being painted; False where the run ended."""
+    """Wait until so many segments are recorded and another one is being painted; False where the run
+    ended."""
     deadline = time.monotonic() + WAIT
     while len(list(folder.glob("0*.json"))) < records or not list(folder.glob("*.part")):
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""How people call it: options anywhere, pipes in and out, streams that are full or closed, names."""
+"""Calls as people write them: options anywhere, pipes in and out, streams that are full or closed, names."""
 
 from __future__ import annotations
 

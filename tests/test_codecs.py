@@ -36,7 +36,7 @@ MOST = {"film": None, "live": 3_000_000}
 
 
 def opens(name: str) -> bool:
-    """Does FFmpeg's encoder open here, with options of its own choice?"""
+    """Whether FFmpeg's encoder opens here, with options of its own choice."""
     context = av.CodecContext.create(name, "w")
     context.width, context.height, context.pix_fmt = 640, 360, "nv12"
     context.time_base = Fraction(1, 30)

@@ -56,13 +56,13 @@ class Held:
 
     @property
     def pid(self) -> int:
-        """Of the child; 0 while there is none."""
+        """Process of the child; 0 while there is none."""
         path = self._folder / "pid"
         return int(path.read_text()) if path.exists() else 0
 
     @property
     def gone(self) -> bool:
-        """Has the child ended? One that nobody has asked how is no more either."""
+        """Whether the child has ended; one that was not waited for has too."""
         state = subprocess.run(["ps", "-o", "stat=", "-p", str(self.pid)], capture_output=True, check=False)
         return not state.stdout.strip() or state.stdout.strip().startswith(b"Z")
 
@@ -87,7 +87,7 @@ def until(true: Callable[[], object]) -> None:
 
 
 def opened(told: list[str], **settings: object) -> Engine:
-    """For frames of 96x64, as live runs open it."""
+    """An engine for frames of 96x64, as live runs open it."""
     model = load_model(RunConfig(**settings), told.append)  # type: ignore[arg-type]
     return model.open_engine(64, 96, compiler=Compiler(told.append))
 

@@ -64,7 +64,7 @@ def codes_of(config: RunConfig) -> NDArray[np.float32]:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[type[CodeEngine]]:
-    """What paints: its one element."""
+    """The kind of engine that paints: its one element."""
     kinds: list[type[CodeEngine]] = [CodeEngine]
 
     def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:

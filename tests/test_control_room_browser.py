@@ -89,7 +89,7 @@ class Eyes:
         viewer.send('{"wants": ["painted", "original", "heat"]}')
 
     def frame(self) -> tuple[dict[str, Any], Picture, Picture]:
-        """What is told of the next frame, its painting, its source."""
+        """Facts about the next frame, its painting, its source."""
         self._viewer.send('{"credit": 1}')
         facts, parts, _ = shot(self._viewer)
         return facts, parts["painted"], parts["original"]
@@ -252,7 +252,7 @@ def people(page: Page, eyes: Eyes, folder: Path, model: Path) -> None:
 
 
 def canvas(page: Page) -> Picture:
-    """What the page's own canvas shows."""
+    """The picture on the page's own canvas."""
     data = page.evaluate("document.getElementById('picture').toDataURL('image/png').split(',')[1]")
     return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 

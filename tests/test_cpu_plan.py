@@ -1,4 +1,4 @@
-"""In how many streams OpenVINO paints: chosen by measuring, once, and kept with the engine."""
+"""The number of streams in which OpenVINO paints: chosen by measuring, once, and kept with the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What engines on a device make beside the painting: small pictures for those who judge it."""
+"""Small pictures that engines on a device make beside the painting, for those who judge it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_devices_says_why_a_display_cannot_be_read(
 
 
 def test_a_camera_is_asked_for_its_formats(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a driver answers, by the layouts of linux/videodev2.h."""
+    """A driver's answers have the layouts of linux/videodev2.h."""
 
     def answer(descriptor: int, request: int, asked: bytes, size: int) -> bytes | None:
         number = request & 0xFF

@@ -76,7 +76,7 @@ def kept(folder: Path) -> tuple[Path, Path]:
 
 
 def recipe(name: str = "a", size: int = 100, compiled: list[str] | None = None) -> Recipe[bytes]:
-    """Of an engine that is `size` bytes; `compiled` hears each time that it is compiled."""
+    """Recipe of an engine of `size` bytes; `compiled` hears each time that it is compiled."""
 
     def compile_() -> bytes:
         if compiled is not None:

@@ -359,7 +359,8 @@ def assert_alike(a: Picture, b: Picture, engine: Engine) -> None:
 
 
 def assert_statistics(engine: StatefulEngine, expected: Statistics) -> None:
-    """To a thousandth of the deviation; in bf16, where rounded weights shift the means, to a twentieth."""
+    """Equal to a thousandth of the deviation; in bf16, where rounded weights shift the means, to a
+    twentieth."""
     assert engine.norm_stats is not None
     kept = engine.norms.split(torch.from_numpy(engine.norm_stats)[None].double())
     tolerance = 1e-3 if engine.spec.precision == "fp32" else 5e-2

@@ -122,7 +122,7 @@ def test_weights_of_something_else_are_refused_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not TEACHER.exists(), reason="needs VGG-19")
 def test_the_bundled_vgg_answers_as_the_imagenet_network_does() -> None:
-    """On pictures of textures and shapes that it was not trained on."""
+    """The pictures are textures and shapes that it was not trained on."""
     pictures = [dead_leaves(128, 128, np.random.default_rng(seed)) for seed in range(4)]
     x = torch.stack([to_tensor(picture) for picture in pictures])
     student, teacher = load_features(BUNDLED_VGG), load_features(TEACHER)

@@ -1,4 +1,4 @@
-"""What leaves while nothing comes, with a clock of the test's own."""
+"""Frames that leave while none come, with a clock of the test's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal shows of films in segments."""
+"""Progress of films in segments, as a terminal shows it."""
 
 from __future__ import annotations
 

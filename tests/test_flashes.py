@@ -153,7 +153,7 @@ def test_a_frame_of_another_size_starts_anew() -> None:
 
 
 def test_looking_first_changes_nothing_of_what_is_taken() -> None:
-    """What a look has worked out is used again; a meter that never looked must come to the same."""
+    """Results of a look are used again; a meter that never looked must come to the same."""
     looked, plain = FlashMeter(), FlashMeter()
     rng = np.random.default_rng(0)
     for index in range(40):

@@ -91,7 +91,7 @@ def test_half_weights_with_fp32_statistics_paint_every_fourth_style_as_fp32(
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_statistics_stay_fp32_whatever_the_weights_are(network: Network, precision: str) -> None:
-    """In the weights' own type sums over a frame would lose their last digits, or overflow."""
+    """Sums over a frame would lose their last digits in the weights' own type, or overflow."""
     module = deployed_network(network.architecture, network.weights, precision, CPU, stateful=True)
     types_seen = set()
     original = torch.Tensor.mean
@@ -118,7 +118,7 @@ def test_kernels_folded_before_paint_as_kernels_folded_per_frame(network: Networ
 
 
 def _converters(name: str) -> dict[str, list[str]]:
-    """What tools/tensorrt_operators.py found in torch-tensorrt's wheel."""
+    """Converters that tools/tensorrt_operators.py found in torch-tensorrt's wheel."""
     found: dict[str, list[str]] = json.loads(OPERATORS.read_text(encoding="utf-8"))[name]
     return found
 
@@ -252,7 +252,7 @@ _programs: dict[Any, Any] = {}
 
 
 def _exported_once(module: Any, config: GeneratorConfig, bucket: Bucket, *, stateful: bool) -> Any:
-    """Of the one network of this file; exporting takes seconds."""
+    """Exported program of the one network of this file; exporting takes seconds."""
     key = module.network.levels, bucket, stateful
     if key not in _programs:
         _programs[key] = export(module, config, bucket, stateful=stateful)
@@ -374,7 +374,7 @@ def test_a_build_that_fails_leaves_nothing_and_one_sentence(
 def test_a_library_that_prints_and_raises_bare_exceptions_ends_in_one_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As torch_tensorrt does without a driver."""
+    """Without a driver, torch_tensorrt does so."""
     (tmp_path / "torch_tensorrt.py").write_text("print('no driver')\nraise Exception('no libnvinfer')\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(EngineError, match=r"\(no libnvinfer\).*pip install streamstyle\[tensorrt\]"):

@@ -84,7 +84,7 @@ RATE = 25
 
 
 def lags(clock: LiveClock, stamps: Iterable[float | None], at: Iterable[float]) -> list[float]:
-    """How many seconds each stamp is behind the time since 100.0, when the clock's first frame came."""
+    """Seconds by which each stamp is behind the time since 100.0, when the clock's first frame came."""
     return [now - 100 - clock.place(stamp, now) / SECOND for stamp, now in zip(stamps, at, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""What a film carries beside its pictures: kept where the output can hold it, told where it cannot."""
+"""Things that a film carries beside its pictures: kept where the output can hold it, told where it cannot."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_timecode_that_counts_no_such_frames_loses_no_film(tmp_path: Path, suf
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_neither_does_one_of_a_film_that_seems_to_have_a_thousand(tmp_path: Path, suffix: str) -> None:
-    """So it is with four frames whose rate was not told: the tick of Matroska's clock is taken for it."""
+    """Four frames whose rate was not told seem to: the tick of Matroska's clock is taken for it."""
     source = film(tmp_path / "in.mkv", timecode="10:11:12:13", frames=4)
     report = passed_through(str(source), tmp_path / f"out{suffix}")
     with FileSource(str(tmp_path / f"out{suffix}")) as film_:

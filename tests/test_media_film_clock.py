@@ -1,4 +1,5 @@
-"""Where a film's time begins and breaks: it counts from 0 and goes on, with picture and sound together."""
+"""The time of a film that begins late or breaks: it counts from 0 and goes on, with picture and sound
+together."""
 
 from __future__ import annotations
 
@@ -130,7 +131,7 @@ def test_a_join_in_matroska_goes_on_too(tmp_path: Path) -> None:
 
 
 def test_other_readers_of_the_film_keep_the_same_time(tmp_path: Path) -> None:
-    """So network outputs hear a film."""
+    """Network outputs read a film's sound with such a reader."""
     part = film(tmp_path / "part.ts", 500)
     source = joined(tmp_path / "in.ts", part, film(tmp_path / "more.ts"))
     with FileSource(str(source)) as opened:

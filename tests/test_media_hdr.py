@@ -56,7 +56,7 @@ def pq(light: Values) -> Values:
 
 
 def hlg(light: Values) -> Values:
-    """Of a screen of 1000 cd/m2."""
+    """HLG codes for the light of a screen of 1000 cd/m2."""
     shown = np.asarray(light) / 1000
     luminance = shown @ np.array([0.2627, 0.6780, 0.0593])
     scene = shown * np.maximum(luminance, 1e-12)[..., None] ** (1 / 1.2 - 1)

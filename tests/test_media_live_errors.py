@@ -1,4 +1,4 @@
-"""What goes wrong with live sources, in words that say what to do."""
+"""Errors of live sources, in words that say what to do."""
 
 from __future__ import annotations
 

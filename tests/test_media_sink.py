@@ -1,4 +1,4 @@
-"""What FileSink promises: times, sizes, colours, and files that never pose as more than they are."""
+"""The promises of FileSink: times, sizes, colours, and files that never pose as more than they are."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ KILLED = """
     ],
 )
 def test_a_killed_process_leaves_a_file_that_plays(tmp_path: Path, suffix: str, url: str) -> None:
-    """With sound, without it, and with sound that ends long before the video."""
+    """The film has sound, has none, or has sound that ends long before the video."""
     path = tmp_path / f"out{suffix}"
     path.write_bytes(b"what an earlier run made")
     assert in_a_child(KILLED, str(path), url).returncode == -9

@@ -1,4 +1,4 @@
-"""What happens to the sound: copied bit for bit where it can be, encoded where it cannot."""
+"""The sound of a film: copied bit for bit where it can be, encoded where it cannot."""
 
 from __future__ import annotations
 

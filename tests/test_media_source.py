@@ -1,4 +1,4 @@
-"""What FileSource promises, on files made here."""
+"""The promises of FileSource, on files made here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What else a film has: subtitles and chapters are copied, and what cannot be is told."""
+"""Subtitles and chapters of a film are copied, and what cannot be is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies on a web server: films are read like files, streams are live, and both end well."""
+"""Sources on a web server: films are read like files, streams are live, and both end well."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def children() -> set[int]:
 
 
 def alive(pid: int) -> bool:
-    """Is it more than an entry that waits for its parent?"""
+    """Whether it is more than an entry that waits for its parent."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -143,7 +143,7 @@ def test_an_engine_on_the_processor_shares_it_with_the_rest_and_one_on_a_gpu_doe
 
 
 def at(fps: float, others: float = 0.0) -> EnginePace:
-    """What was measured of a network that keeps so many frames a second."""
+    """The measurement of a network that keeps so many frames a second."""
     return EnginePace(SPARE / fps, 0.0, 0.0, "cpu", 1, others)
 
 

@@ -49,7 +49,7 @@ class PatchEngine(ToneEngine):
 def painted(
     engine: ToneEngine, log: Path | None, *, overlay: bool, count: int = 70
 ) -> tuple[list[Picture], EventLog]:
-    """What leaves, and what was logged, with every other observer there is."""
+    """Frames that leave and the log of events, with every other observer there is."""
     stages = ResidualDetector(), RepairCorrector()
     draw = Overlay().draw_ if overlay else None
     with EventLog(log) as events:

@@ -67,7 +67,7 @@ def ended(process: subprocess.Popen[str], number: int = signal.SIGINT) -> dict[s
 
 
 def wait_while(process: subprocess.Popen[str], grown: Path) -> None:
-    """Until the film, beside its name, holds frames; fails if the run ends before."""
+    """Wait until the film, beside its name, holds frames; fail if the run ends before."""
     part = grown.with_name(f"{grown.stem}.partial{grown.suffix}")
 
     def flows() -> bool:

@@ -20,7 +20,7 @@ PULSE = {30: 1.07, 33: 0.93, 36: 1.07, 45: 0.93}
 
 
 def toned(pixels: Picture, gain: float) -> Picture:
-    """What a calm stylizer would make of it, and `gain` what it does wrong."""
+    """A calm stylizer's painting of it, except for `gain`."""
     return ((60 + 0.6 * pixels[..., ::-1].astype(np.float32)) * gain).round().clip(0, 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""What a run tells of itself afterwards: the page of `--report`, and `explain EVENTS.jsonl`."""
+"""Reports of a run on itself: the page of `--report`, and `explain EVENTS.jsonl`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(log: Path) -> AnomalyReport:
-    """Of 90 frames with four planted steps."""
+    """Report on 90 frames with four planted steps."""
     seen = AnomalyReport()
     with EventLog(log) as events:
         stages = ResidualDetector(), RepairCorrector()

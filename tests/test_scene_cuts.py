@@ -1,4 +1,4 @@
-"""Where a film can be split: at cuts, and nowhere else."""
+"""Places where a film can be split: at cuts, and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bundled weights must do, on photos that they never saw."""
+"""Requirements on the bundled weights, on photos that they never saw."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def painted(clip: str, style: str) -> tuple[Picture, ...]:
 
 
 def judged(source: Sequence[Picture], styled: Sequence[Picture]) -> list[AnomalyMap]:
-    """What the detector says where nothing is repaired."""
+    """The detector's findings where nothing is repaired."""
     detector, found = ResidualDetector(), []
     for before, after in zip(source, styled, strict=True):
         found.append(detector.detect(before, after))
@@ -94,7 +94,7 @@ def test_a_region_in_another_style_is_found_where_it_is(clip: str, other: str) -
 @needs_clips
 @pytest.mark.parametrize("clip", ["sam2_02_cups.mp4", "object_bottle_detection.mp4"])
 def test_a_region_in_a_style_of_like_colours_is_found_if_not_named(clip: str) -> None:
-    """On the cups Udnie and The Starry Night are about as dark and as grey: it may be told as damage."""
+    """Udnie and The Starry Night are about as dark and as grey on the cups: it may be told as damage."""
     styled = [frame.copy() for frame in painted(clip, "udnie")]
     for t in range(BURST.start, BURST.stop):
         styled[t][ROOM] = painted(clip, "starry-night")[t][ROOM]

@@ -1,4 +1,4 @@
-"""What people see of addresses."""
+"""Addresses as people may see them."""
 
 from __future__ import annotations
 

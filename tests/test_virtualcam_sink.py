@@ -15,7 +15,7 @@ from streamstyle.media.open import open_sink
 
 
 class Driver:
-    """What pyvirtualcam calls a backend: it takes what a driver takes."""
+    """A backend of pyvirtualcam that takes what a driver takes."""
 
     def __init__(self, *, width: int, height: int, fps: float, fourcc: int, device: str | None) -> None:
         if device not in {None, "/dev/video9"}:

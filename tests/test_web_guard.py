@@ -1,4 +1,4 @@
-"""Who is let into the control room, asked by real sockets: every attack, and what is fine."""
+"""Access to the control room, asked for by real sockets: every attack, and what is fine."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def received(connection: Any) -> asyncio.Future[Any]:
 
 
 def sent(port: int, path: str, sdp: str) -> tuple[str, str]:
-    """Where the connection can be closed, and the answer."""
+    """Send an offer: the address where the connection can be closed, and the answer."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Content_Type": "application/sdp"}
     status, answer, body = ask(port, "POST", path, sdp, **headers)
     assert (status, answer["content-type"]) == (201, "application/sdp")

@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def check_real_clips() -> int:
-    """With the clips at hand, tests of real clips must have run and none may have been skipped."""
+    """Fail unless tests of real clips have run and none was skipped; called with the clips at hand."""
     cases = list(ElementTree.parse(RESULTS).iter("testcase"))
     skipped = [c for c in cases if any(SKIP_REASON in (s.get("message") or "") for s in c.iter("skipped"))]
     ran = [c for c in cases if (c.get("classname") or "").endswith(REAL_CLIP_TESTS) and not len(c)]

@@ -73,7 +73,7 @@ def orientations() -> Iterator[Property]:
 
 
 def upright(out: Path, seen: Callable[[Any], Any]) -> str:
-    """Is the picture as players show the film, and nothing left to turn?"""
+    """Whether the picture is as players show the film, with nothing left to turn."""
     import av
     import numpy as np
     from media_files import card
@@ -141,7 +141,8 @@ def interlaced_films() -> Iterator[Property]:
 
 
 def deinterlaced(out: Path, notes: tuple[str, ...], *, top_first: bool) -> str:
-    """Is every frame nearer to the moment of its first field than to the woven one, and tagged as whole?"""
+    """Whether every frame is nearer to the moment of its first field than to the woven one, and tagged as
+    whole."""
     import av
     from test_media_deinterlace import FRAMES, error, moment, woven
 
@@ -211,7 +212,7 @@ def carried(name: str, make: Callable[[Path], Path], kept: Callable[[Path], bool
 
 
 def languages(film: Path) -> list[str | None]:
-    """Of the sound tracks."""
+    """Languages of the sound tracks."""
     import av
 
     with av.open(str(film)) as container:
@@ -219,7 +220,7 @@ def languages(film: Path) -> list[str | None]:
 
 
 def disposed(film: Path, track: int, name: str) -> bool:
-    """Has this sound track the disposition?"""
+    """Whether this sound track has the disposition."""
     import av
     from av.stream import Disposition
 
@@ -236,7 +237,7 @@ def tag(film: Path, name: str) -> str | None:
 
 
 def timecode(film: Path) -> str | None:
-    """Of the pictures."""
+    """Time code of the pictures."""
     import av
 
     with av.open(str(film)) as container:
@@ -245,7 +246,7 @@ def timecode(film: Path) -> str | None:
 
 
 def has_font(film: Path) -> bool:
-    """Is the attached font there, byte for byte?"""
+    """Whether the attached font is there, byte for byte."""
     import av
     from test_media_carried import FONT
 
@@ -254,7 +255,7 @@ def has_font(film: Path) -> bool:
 
 
 def has_cover(film: Path) -> bool:
-    """Is the cover picture there, byte for byte?"""
+    """Whether the cover picture is there, byte for byte."""
     import av
     from av.stream import Disposition
     from test_media_carried import jpeg

@@ -129,7 +129,7 @@ def passed(film: Path, before: tuple[list[float], list[float]], out: Path) -> st
 
 
 def seen(film: Path) -> list[float]:
-    """When each picture is shown, from the first on, in seconds."""
+    """Times at which each picture is shown, from the first on, in seconds."""
     from streamstyle.media.av_source import FileSource
 
     with FileSource(str(film)) as source:
@@ -138,7 +138,7 @@ def seen(film: Path) -> list[float]:
 
 
 def clicks(film: Path) -> list[float]:
-    """When each click begins after the first picture, in seconds."""
+    """Times at which each click begins after the first picture, in seconds."""
     import av
     import numpy as np
 

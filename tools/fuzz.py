@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def reads(folder: Path, asked: argparse.Namespace) -> Iterator[tuple[int, float, str, str]]:
-    """Of each damaged film its number, the seconds that it took, how it ended, and what was wrong."""
+    """The number of each damaged film, the seconds that it took, how it ended, and what was wrong."""
     random_ = random.Random(asked.seed)
     with quiet():  # x265 talks
         whole = seeds(folder)
@@ -144,7 +144,7 @@ def flipped(random_: random.Random, data: bytes, _whole: object) -> bytes:
 
 
 def cut(random_: random.Random, data: bytes, _whole: object) -> bytes:
-    """It ends early."""
+    """End it early."""
     return data[: random_.randrange(len(data) + 1)]
 
 
@@ -164,7 +164,7 @@ def repeated(random_: random.Random, data: bytes, _whole: object) -> bytes:
 
 
 def swapped(random_: random.Random, data: bytes, whole: list[tuple[str, bytes]]) -> bytes:
-    """It has the head of another."""
+    """Give it the head of another."""
     size = random_.choice((16, 200, 1000))
     return random_.choice(whole)[1][:size] + data[size:]
 
@@ -219,7 +219,7 @@ def fault(code: str, said: str, out: Path) -> str:
 
 
 def plays(out: Path) -> bool:
-    """Does an output that is called whole give a picture?"""
+    """Whether an output that is called whole gives a picture."""
     from streamstyle.errors import SourceError
     from streamstyle.media.av_source import FileSource
 

@@ -22,7 +22,7 @@ class Held(NamedTuple):
 
 
 def held() -> Held:
-    """By this process, now, but for what nothing refers to any more."""
+    """Threads, descriptors and children of this process now, except those that nothing refers to any more."""
     gc.collect()
     tasks = list(Path("/proc/self/task").iterdir())
     children = sum(len((task / "children").read_text().split()) for task in tasks)

@@ -1,4 +1,4 @@
-"""Is latency kept, live, as docs/live.md promises? What is seen is printed as JSON.
+"""Measure whether latency is kept live as docs/live.md promises, and print the figures as JSON.
 
 python3 tools/live_contract.py [--minutes 5] [--seconds 20] [--source URL] [--latency 60ms]
 
@@ -130,7 +130,7 @@ def until(condition: Callable[[], bool], what: str, run: subprocess.Popen[bytes]
 
 
 def painted(subscriber: Subscriber) -> bool:
-    """Has the last picture that came a style?"""
+    """Whether the last picture that came has a style."""
     came = subscriber.look()
     return bool(came) and bool(came[-1].style)
 
@@ -147,7 +147,7 @@ def fresh(came: Sequence[Came]) -> list[Came]:
 
 
 def ages(came: Sequence[Came]) -> dict[str, float]:
-    """From capture to subscriber, in milliseconds."""
+    """Ages from capture to subscriber, in milliseconds."""
     import numpy as np
 
     real = [1e3 * c.age for c in fresh(came)]
@@ -175,12 +175,12 @@ class SlowEngine:
 
     @property
     def spec(self) -> Any:
-        """Of the engine itself."""
+        """Spec of the engine itself."""
         return self._inner.spec
 
     @property
     def busy_seconds(self) -> float:
-        """Of the engine itself."""
+        """Seconds that the engine itself was busy."""
         return float(self._inner.busy_seconds)
 
     def start(self, pixels: Any, condition: Any) -> Any:

@@ -79,7 +79,7 @@ def _clips() -> Path:
 
 
 def digests(command: list[str], events: Path) -> str:
-    """Of one run: frames and events. events: where its log may lie."""
+    """Digests of one run: frames and events. events: a path for its log."""
     from streamstyle.cli.main import main as streamstyle
     from streamstyle.media.null_sink import NullSink
     from streamstyle.types import Frame

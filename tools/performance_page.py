@@ -127,7 +127,7 @@ def goals(pipeline: Mapping[str, Any], engine: Mapping[str, Any]) -> list[tuple[
 
 
 def alone(engine: Mapping[str, Any]) -> list[str]:
-    """Why `auto` takes what it takes on a CPU."""
+    """The reason why `auto` takes what it takes on a CPU."""
     engines = next(iter(engine["sizes"].values()))["engines"]
     names = [
         name for name in ("aotinductor", "inductor", "onnxruntime", "torch") if f"peer:{name}" in engines

@@ -207,7 +207,7 @@ def contents(path: Path) -> list[Any]:
 
 
 def children(pid: int) -> list[int]:
-    """Of a process, at any depth (Linux)."""
+    """Children of a process, at any depth (Linux)."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in map(int, task.read_text().split()):

@@ -1,4 +1,4 @@
-"""From the start of the program to the first frame at a subscriber, and to the first painted one, in ms.
+"""Milliseconds from the start of the program to the first frame at a subscriber, and to the first painted.
 
 python3 tools/start.py [--runs 5] [--source URL] [--package FOLDER]...
 

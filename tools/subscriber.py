@@ -68,7 +68,7 @@ class Subscriber:
 
     @property
     def over(self) -> bool:
-        """Has the child ended?"""
+        """Whether the child has ended."""
         return self._child.poll() is not None
 
 

@@ -78,7 +78,7 @@ def import_wheel(wheel: Path, folder: Path) -> Any:
 
 
 def operators(library: Any, *, stateful: bool) -> dict[str, list[str]]:
-    """Those that we export, those that reach the converters, and those of the latter that none takes."""
+    """Operators that we export, those that reach the converters, and those of the latter that none takes."""
     import torch
     from torch_tensorrt.dynamo._settings import CompilationSettings
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS

@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def measured(clip: str, asked: argparse.Namespace) -> dict[str, object]:
-    """By number of frames before the join: the share of equal frames after it, and the least PSNR."""
+    """The share of equal frames after the join and the least PSNR, by number of frames before it."""
     import cv2
     import numpy as np
 
@@ -80,7 +80,7 @@ def measured(clip: str, asked: argparse.Namespace) -> dict[str, object]:
 
 
 def psnr(one, other) -> float:  # type: ignore[no-untyped-def]
-    """In dB; CAP where both are equal."""
+    """PSNR in dB; CAP where both are equal."""
     import numpy as np
 
     error = float(np.mean((one.astype(np.float32) - other) ** 2))

@@ -45,7 +45,7 @@ class FilmState:
 
     @property
     def over(self) -> bool:
-        """Is it done, or given up?"""
+        """Whether it is done or given up."""
         return self.record is not None or self.failure is not None
 
 
@@ -63,7 +63,7 @@ class Schedule:
 
     @property
     def over(self) -> bool:
-        """Has every film ended?"""
+        """Whether every film has ended."""
         return all(state.over for state in self._open) and not self._unplanned
 
     def next(self) -> Task | None:

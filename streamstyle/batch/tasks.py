@@ -100,7 +100,7 @@ Result: TypeAlias = PlanResult | SegmentRecord | FilmRecord
 
 @dataclass(frozen=True)
 class Performer:
-    """Does tasks, one after the other."""
+    """Performer of tasks, one after the other."""
 
     on_frame: Callable[[], None]
     """Called after each painted frame."""
@@ -179,7 +179,7 @@ def _done_before(film: FilmRequest, config: RunConfig) -> FilmRecord | None:
 
 
 def _options(film: FilmRequest, config: RunConfig, network: str) -> dict[str, Any]:
-    """Of what is asked now, painted by the network that was chosen then."""
+    """Options of what is asked now, painted by the network that was chosen then."""
     if config.network == "auto" and network:
         config = replace(config, network=network)
     return options_of(Path(film.source), config)

@@ -134,7 +134,7 @@ class _Child:
             raise ConfigError(f"no worker can be started: {error.strerror}") from error
 
     def perform(self, task: Task, hearing: Hearing) -> Ending:
-        """On a thread of its own: hand the task over and hear how it ends."""
+        """Hand the task over and hear how it ends; called on a thread of its own."""
         process = self._process
         assert process is not None
         assert process.stdin is not None

@@ -27,7 +27,7 @@ _DARK = 4 / 255
 
 
 class NoFlow(BackwardFlow):
-    """Nothing ever moves."""
+    """Motion estimator that sees no motion."""
 
     def estimate(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa: ARG002
         """Zeros, float32 (h, w, 2)."""

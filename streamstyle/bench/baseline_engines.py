@@ -60,7 +60,7 @@ class BaselineEngine:
         return InferenceFuture(lambda: styled)
 
     def close(self) -> None:
-        """Nothing to free before the garbage collector does."""
+        """Do nothing: the garbage collector frees all."""
 
 
 def open_baseline_engine(

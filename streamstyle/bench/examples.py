@@ -46,7 +46,7 @@ def worst(examples: Iterable[Example], what: str, count: int) -> list[Example]:
 def pictures(
     before: tuple[tuple[str, Picture], ...], anomaly: AnomalyMap, after: Picture | None
 ) -> tuple[tuple[str, Picture], ...]:
-    """Those of an example. before: with captions, the last as the detector saw it. after: as it left."""
+    """Pictures of an example. before: with captions, the last as the detector saw it. after: as it left."""
     shown = [(caption, _small(picture)) for caption, picture in before]
     heat = shown[-1][1].copy()
     if anomaly.flagged:

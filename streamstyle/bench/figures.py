@@ -143,8 +143,8 @@ def _operating_points(negatives: Sequence[Negative]) -> dict[str, dict[str, floa
 
 
 def _found(planted: Planted, threshold: float | None) -> list[int | None]:
-    """For each onset the frames until the alarm, None where none came in time: of a drift, which has one
-    onset, at any time."""
+    """Frames until the alarm, for each onset; None where none came in time. A drift has one onset, and its
+    alarm may come at any time."""
     flagged = planted.flagged if threshold is None else planted.scores[planted.family] > threshold
     onsets = np.flatnonzero(planted.onset)
     latest = LATEST
@@ -202,7 +202,7 @@ def _alarms(found: Sequence[Negative]) -> dict[str, Any]:
 
 
 def _share(frames: Iterable[NDArray[np.bool_] | None]) -> float | None:
-    """Of all frames."""
+    """Share of all frames that are set; None without frames."""
     known = [marks for marks in frames if marks is not None]
     return round(float(np.mean(np.concatenate(known))), 5) if known else None
 
@@ -212,7 +212,7 @@ def _median_ms(seconds: Sequence[float]) -> float | None:
 
 
 def _stabilise(ours: Sequence[Measured]) -> dict[str, dict[str, Any]]:
-    """By consistency the means over all subjects, and by clip those over its styles."""
+    """Means over all subjects by consistency, and over its styles by clip."""
     settings = sorted({s.consistency for m in ours for s in m.steadied})
     found: dict[str, dict[str, Any]] = {}
     for consistency in settings:

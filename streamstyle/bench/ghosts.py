@@ -35,8 +35,8 @@ Motion = Callable[[int], Uncovered]
 
 
 def estimated_motion(film: Film) -> Motion:
-    """By flow at full size (`metrics.warp_error.correspondence`). What the flow does not explain but the past
-    looks like all the same was seen: a ghost there could not be told from the truth."""
+    """Motion by flow at full size (`metrics.warp_error.correspondence`). What the flow does not explain but
+    the past looks like all the same was seen: a ghost there could not be told from the truth."""
     known: dict[int, Uncovered] = {}
 
     def of(index: int) -> Uncovered:

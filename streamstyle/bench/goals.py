@@ -37,7 +37,7 @@ class Goal:
 
 
 def _auroc(name: str, *, scene: str = "", but: str = "") -> Callable[[Figures], float | None]:
-    """Of one scene, or the worst of all but one."""
+    """AUROC of one scene, or the worst of all but one."""
 
     def of(figures: Figures) -> float | None:
         cells = {s: cell[0] for s, cell in figures["auroc"].get(name, {}).items()}
@@ -62,7 +62,7 @@ def _at(*keys: str) -> Callable[[Figures], float | None]:
 
 
 def _drift_alarms(figures: Figures) -> float | None:
-    """None where so little film was seen that no alarm says nothing."""
+    """False alarms of drift in 30 minutes; None where too little film was seen to count them."""
     alarms = figures["false_alarms_everywhere"]
     minutes = float(alarms["minutes"])
     return 30 * float(alarms["kinds"].get("drift", 0)) / minutes if minutes >= _ENOUGH else None

@@ -52,7 +52,7 @@ class Plan:
 
 @dataclass
 class _Results:
-    """Of one method, as they come."""
+    """Results of one method, as they come."""
 
     method: Method
     negatives: list[Negative] = field(default_factory=list)

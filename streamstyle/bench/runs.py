@@ -78,7 +78,7 @@ class Method:
 
     @property
     def ours(self) -> bool:
-        """Is it the product as it is?"""
+        """Whether it is the product as it is."""
         return self.name == OURS
 
 

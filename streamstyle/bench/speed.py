@@ -97,8 +97,8 @@ def bound(alone: Mapping[str, Mapping[str, float]], cores: int) -> dict[str, Any
 
 
 def linear(fps: Mapping[tuple[int, int], float]) -> dict[str, Any]:
-    """Does the cost grow with the pixels? fps by (width, height); megapixels a second, and the largest
-    difference from the mean as a share of it."""
+    """Megapixels a second at each size, and the largest difference from their mean as a share of it: small
+    where the cost grows with the pixels. fps: by (width, height)."""
     rates = {f"{w}x{h}": w * h * value / 1e6 for (w, h), value in fps.items()}
     mean = statistics.mean(rates.values())
     return {

@@ -265,7 +265,7 @@ class _Open:
 
     @property
     def busy_seconds(self) -> float:
-        """Of this job."""
+        """Seconds that this job's engine was busy."""
         return self._engine.busy_seconds - self._before
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 
 
 def engine_report(document: Mapping[str, Any]) -> str:
-    """Of `bench engine`: a table of each size, what was skipped, and whether the cost is linear."""
+    """Report of `bench engine`: a table of each size, what was skipped, and whether the cost is linear."""
     lines = [machine_line(document["machine"]), ""]
     for size, found in document["sizes"].items():
         rows = [
@@ -38,7 +38,8 @@ def engine_report(document: Mapping[str, Any]) -> str:
 
 
 def pipeline_report(document: Mapping[str, Any]) -> str:
-    """Of `bench pipeline`: of each size the stages alone, the runs with their bounds, stages in the run."""
+    """Report of `bench pipeline`: for each size the stages alone, the runs with their bounds, and the stages
+    in the run."""
     lines = [machine_line(document["machine"]), ""]
     for size, found in document["sizes"].items():
         stages = ("decode", "engine", "judge", "write")

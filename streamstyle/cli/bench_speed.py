@@ -313,7 +313,7 @@ def _film(arguments: argparse.Namespace, folder: Path, size: Size, frames: int) 
 
 
 def _frames(arguments: argparse.Namespace, size: Size) -> int:
-    """As many pixels in every size."""
+    """Number of frames, so that every size has as many pixels."""
     (width, height), (w, h) = size, SIZES[0]
     return max(_LEAST, round(int(arguments.frames) * w * h / (width * height)))
 

@@ -39,11 +39,11 @@ class Bucket:
         return cls(_span(height), _span(width))
 
     def __contains__(self, size: tuple[int, int]) -> bool:
-        """Is (height, width), multiples of 8, served?"""
+        """Whether (height, width), multiples of 8, is served."""
         return all(s.low <= side <= s.high for s, side in zip((self.height, self.width), size, strict=True))
 
     def __str__(self) -> str:
-        """For people: all its sizes, width first."""
+        """All its sizes for people, width first."""
         return f"{self.width.low}x{self.height.low} to {self.width.high}x{self.height.high}"
 
     def to_json(self) -> list[list[int]]:

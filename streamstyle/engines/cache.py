@@ -161,7 +161,7 @@ class EngineCache:
             self._store(_digest(recipe.key), recipe, compiled)
 
     def manifests(self) -> list[EngineManifest]:
-        """Of all entries, the last used first; what cannot be read is left out."""
+        """Manifests of all entries, the last used first; what cannot be read is left out."""
         found = []
         for path in sorted(self.folder.glob("*.json"), key=_used, reverse=True):
             with suppress(OSError, ValueError):
@@ -185,7 +185,7 @@ class EngineCache:
         return compiled
 
     def _read(self, name: str, recipe: Recipe[Compiled], *, remove: bool = False) -> Compiled | None:
-        """None where there is no entry or a wrong one; `remove`: the wrong one goes."""
+        """The kept engine; None where there is no entry or a wrong one. remove: the wrong one is removed."""
         manifest_path, engine_path = self._paths(name)
         try:
             manifest = msgspec.json.decode(manifest_path.read_bytes(), type=EngineManifest)

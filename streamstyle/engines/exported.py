@@ -50,7 +50,8 @@ def graph_key(
 def input_shapes(
     size: tuple[int, int], config: GeneratorConfig, *, stateful: bool
 ) -> list[tuple[list[int], torch.dtype]]:
-    """Of frames, codes, mask and canvas, and of past and hold, as the network's `forward` takes them."""
+    """Shapes of frames, codes, mask and canvas, and of past statistics and EMA decay, in the order of the
+    network's `forward`."""
     import torch
 
     height, width = size

@@ -39,7 +39,7 @@ class FilmColourEngine:
 
     @property
     def spec(self) -> EngineSpec:
-        """Of the inner engine."""
+        """Spec of the inner engine."""
         return self._inner.spec
 
     @property

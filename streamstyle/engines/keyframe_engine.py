@@ -80,7 +80,7 @@ class KeyframeEngine:
 
     @property
     def spec(self) -> EngineSpec:
-        """Of the inner engine, with as many frames in flight as keep it as busy."""
+        """Spec of the inner engine, with as many frames in flight as keep it as busy."""
         inner = self._inner.spec
         in_flight = inner.in_flight if self.every == 1 else 1 + self.every * max(0, inner.in_flight - 1)
         return replace(inner, every=self.every, in_flight=in_flight)
@@ -132,7 +132,7 @@ class KeyframeEngine:
         return InferenceFuture(wait)
 
     def _same_condition(self, condition: StyleCondition) -> bool:
-        """Does it paint in the same styles?"""
+        """Whether it paints in the same styles."""
         last = self._condition
         return last is not None and (
             condition.codes is last.codes or np.array_equal(condition.codes, last.codes)

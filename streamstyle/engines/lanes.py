@@ -24,7 +24,7 @@ class Mark:
 
     @property
     def passed(self) -> bool:
-        """Has the device come here?"""
+        """Whether the device has come here."""
         return self.event is None or bool(self.event.query())  # type: ignore[no-untyped-call]
 
     def wait(self) -> None:

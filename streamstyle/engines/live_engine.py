@@ -27,7 +27,7 @@ class Opening(Protocol):
         """The engine. Raises what opening it raised."""
 
     def abandon(self, free: Callable[[Engine], None]) -> None:
-        """It is not wanted any more: free it as soon as it is there."""
+        """Free the engine as soon as it is there: it is not wanted any more."""
 
 
 class LevelOpener(Protocol):
@@ -90,7 +90,7 @@ class LiveEngine:
 
     @property
     def spec(self) -> EngineSpec:
-        """Of the engine that got the last picture; PASSTHROUGH where none did."""
+        """Spec of the engine that got the last picture; PASSTHROUGH where none did."""
         return self._spec
 
     @property

@@ -1,4 +1,4 @@
-"""Is there memory for an engine of a frame size? Asked before it is opened, where the system can tell."""
+"""Check for the memory of an engine of a frame size, before it is opened, where the system can tell."""
 
 from __future__ import annotations
 

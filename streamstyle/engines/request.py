@@ -99,11 +99,11 @@ class EngineRequest:
 
     @property
     def what(self) -> str:
-        """For people: the network and the size."""
+        """Network and size, for people."""
         return f"{self.given_network.label} for {self.width}x{self.height}"
 
     def compile_order(self, engine: str, precision: str) -> CompileOrder:
-        """For `compiler`, of a bundled network on the engine of a name."""
+        """The order for `compiler`: a bundled network on the engine of this name."""
         return CompileOrder(
             self.given_network.label,
             engine,

@@ -34,7 +34,8 @@ class OnnxRegion:
     """
 
     def __init__(self, path: str, category: int | None, scale: Scale, height: int, width: int) -> None:
-        """For frames of `height` x `width`; runs once to see what comes out. Raises EngineError."""
+        """Open it for frames of `height` x `width`, and run it once to see what comes out. Raises
+        EngineError."""
         self._path = path
         self._size = height, width
         core = import_openvino().Core()
@@ -69,7 +70,7 @@ class OnnxRegion:
         return mask
 
     def close(self) -> None:
-        """Nothing to free before the garbage collector does."""
+        """Do nothing: the garbage collector frees all."""
 
     def _unusable(self, why: str) -> EngineError:
         return EngineError(f"the segmentation model {self._path} cannot be used: {why}")
@@ -84,7 +85,7 @@ class OnnxRegion:
             raise self._unusable("it is not an ONNX file that OpenVINO can read") from error
 
     def _input_layout(self, model: Any) -> tuple[bool, tuple[int | None, int | None]]:
-        """Are channels last, and (height, width) of the input, None where free."""
+        """Whether channels are last, and (height, width) of the input, None where free."""
         if len(model.inputs) != 1:
             raise self._unusable(f"it has {len(model.inputs)} inputs, and a picture is all there is to give")
         if model.inputs[0].get_element_type().to_dtype() not in (np.float32, np.float16):

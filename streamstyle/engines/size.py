@@ -110,8 +110,8 @@ def affordable_engine(
 
 
 def engine_seconds(engine: Engine, picture: Picture, condition: StyleCondition) -> float:
-    """Of one frame like `picture`, with as many in flight as the engine asks for: by the fastest of a few
-    batches, since others on the machine can only slow it down."""
+    """Seconds of one frame like `picture`, with as many in flight as the engine asks for. The fastest of a
+    few batches counts, since others on the machine can only slow it down."""
     at_once = engine.spec.in_flight
     count = max(_FEWEST, 2 * at_once)
 

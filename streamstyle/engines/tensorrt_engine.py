@@ -150,7 +150,7 @@ def build(
 
 
 def profile(config: GeneratorConfig, bucket: Bucket, *, stateful: bool) -> list[dict[str, Any]]:
-    """Of every input the arguments of `torch_tensorrt.Input`: smallest, usual and largest shape, and type."""
+    """Arguments of `torch_tensorrt.Input` for every input: smallest, usual and largest shape, and type."""
     sides = (("min_shape", "low"), ("opt_shape", "usual"), ("max_shape", "high"))
     shapes = {
         name: input_shapes((getattr(bucket.height, of), getattr(bucket.width, of)), config, stateful=stateful)

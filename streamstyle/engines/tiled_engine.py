@@ -80,7 +80,7 @@ class TiledEngine:
 
     @property
     def spec(self) -> EngineSpec:
-        """Of the inner engine, with the number of tiles."""
+        """Spec of the inner engine, with the number of tiles."""
         return replace(self._inner.spec, tiles=len(self._tiles), in_flight=0)
 
     @property
@@ -126,7 +126,8 @@ class TiledEngine:
     def _own_norm_stats(
         self, picture: Picture, mask: NDArray[np.uint8] | None, condition: StyleCondition
     ) -> NDArray[np.float32]:
-        """Of the whole frame, at its own scale: the statistics of it reduced, times what five places say."""
+        """Statistics of the whole frame at its own scale: those of the reduced frame, corrected at five
+        places."""
         height, width = self._tile
         if self._codes is None or not np.array_equal(self._codes, condition.codes):
             self._codes, self._measured, self._next = condition.codes, [], 0

@@ -68,7 +68,7 @@ class TorchEngine:
         return InferenceFuture(lambda: result)
 
     def close(self) -> None:
-        """Nothing to free before the garbage collector does."""
+        """Do nothing: the garbage collector frees all."""
 
 
 class StatefulTorchEngine(TorchEngine):

@@ -65,7 +65,7 @@ class Slopes:
 
 
 def window_mean(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Of a picture (h, w, 3) or luma (h, w), over the window of the slopes."""
+    """Mean of a picture (h, w, 3) or luma (h, w) over the window of the slopes."""
     return np.asarray(cv2.blur(x, WINDOW, borderType=cv2.BORDER_REPLICATE), np.uint8)
 
 

@@ -44,7 +44,7 @@ class UpsamplingEngine:
 
     @property
     def spec(self) -> EngineSpec:
-        """Of the inner engine, with the size that it paints at."""
+        """Spec of the inner engine, with the size that it paints at."""
         return replace(self._inner.spec, size=(self._working[1], self._working[0]))
 
     @property

@@ -36,7 +36,7 @@ class Branch:
 
     @property
     def name(self) -> str:
-        """Of the outlet."""
+        """Name of the outlet."""
         return self.outlet.name
 
     def put(self, frame: Frame) -> None:
@@ -48,11 +48,11 @@ class Branch:
                 raise
 
     def write(self) -> None:
-        """On the worker's thread: write until the channel ends. Raises what the sink raises."""
+        """Write until the channel ends; called on the worker's thread. Raises what the sink raises."""
         write_all(self.outlet.sink, self.channel, self.worker, self.ages)
 
     def try_to_write(self) -> None:
-        """As `write`, but what the sink raises ends this branch alone."""
+        """Write as `write` does, but what the sink raises ends this branch alone."""
         try:
             self.write()
         except StreamStyleError as error:

@@ -21,7 +21,8 @@ class Capture:
         self.worker = Worker("capture", SOURCE_PATIENCE, inlet.interrupt)
 
     def read(self, ending: Callable[[], bool]) -> None:
-        """On the worker's thread: read to the end, or until the run is to end; then close the source."""
+        """Read to the end, or until the run is to end, then close the source; called on the worker's
+        thread."""
         try:
             for frame in self.worker.each(self._inlet.frames):
                 if ending():

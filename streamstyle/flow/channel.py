@@ -107,7 +107,7 @@ class Channel(Generic[T]):
                 yield item
 
     def iter_with_timeout(self, seconds: float | None) -> Iterator[T | None]:
-        """As iterating, with None whenever nothing has come for so long."""
+        """Iterate, with None whenever nothing has come for so long."""
         while True:
             item = None
             with self._changed:

@@ -46,7 +46,7 @@ class SwitchedSource:
 
     @property
     def info(self) -> StreamInfo:
-        """Of the first source, for which the outputs were opened."""
+        """Stream of the first source, for which the outputs were opened."""
         if self._info is None:
             raise SourceError("the source is not open: enter its `with` block first")
         return self._info

@@ -32,7 +32,7 @@ class SwitchedSound:
         self.parts = [_Part(float("-inf"), first, 0.0)]
 
     def follow(self, time: float, sound: Sound | None, shift: float) -> None:
-        """From this time on another one is heard, or none; its own times are `shift` seconds earlier."""
+        """Play another sound from this time on, or none; its own times are `shift` seconds earlier."""
         self.parts.append(_Part(time, sound, shift))
 
     def reader(self) -> SoundReader:
@@ -60,8 +60,8 @@ class _Reader:
         return self._whole(np.concatenate(heard), round(time * _RATE))
 
     def _whole(self, samples: NDArray[np.float32], end: int) -> NDArray[np.float32]:
-        """As many samples as the common time line has up to `end`: each part rounds on a line of its own, and
-        encoders take no sample twice. A gap, for which there are none, stays one."""
+        """Cut or fill to as many samples as the common time line has up to `end`: each part rounds on a line
+        of its own, and encoders take no sample twice. A gap, for which there are none, stays one."""
         begin, self._at = self._at, max(end, self._at or end)
         missing = 0 if begin is None else self._at - begin - len(samples)
         if missing < 0:

@@ -25,7 +25,7 @@ class Attentive(Protocol):
     """A sink that others may come to at any time."""
 
     def attend(self) -> None:
-        """On the sink's thread, a few times a second while no frame comes. Raises SinkError."""
+        """Called on the sink's thread, a few times a second while no frame comes. Raises SinkError."""
 
 
 def _nothing() -> None:
@@ -62,7 +62,7 @@ class RunThread(threading.Thread):
 
 
 def anyone_left_behind() -> bool:
-    """Is a thread of any run still blocked in a source or a sink that was given up?"""
+    """Whether a thread of any run is still blocked in a source or a sink that was given up."""
     return any(isinstance(thread, RunThread) for thread in threading.enumerate())
 
 
@@ -99,8 +99,8 @@ class Worker:
             self.thread.join(seconds)
 
     def hangs(self, ending_since: float) -> bool:
-        """Has a call taken too long since the run was to end? Half of the patience on it is interrupted, then
-        given up. ending_since: `time.monotonic()` of that moment."""
+        """Whether a call has taken too long since the run was to end. It is interrupted after half of the
+        patience, then given up. ending_since: `time.monotonic()` of that moment."""
         busy = self.busy_since
         waited = 0.0 if busy is None else time.monotonic() - max(busy, ending_since)
         if waited < self.patience / 2:

@@ -127,7 +127,7 @@ class PcmTrack:
         yield from self._counted(None)
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Do nothing: nothing was opened."""
 
     def _counted(self, frame: av.AudioFrame | None) -> Iterator[Packet[Any]]:
         for packet in self._stream.encode(frame):
@@ -161,7 +161,7 @@ class SoundTrack:
         yield from self._counted(None)
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Do nothing: nothing was opened."""
 
     def _counted(self, frame: av.AudioFrame | None) -> Iterator[Packet[Any]]:
         for packet in self.stream.encode(frame):

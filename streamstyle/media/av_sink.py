@@ -147,7 +147,7 @@ class FileSink:
         return replace(frame, pixels=pixels)
 
     def _set_apart(self) -> None:
-        """Nothing half-written may pose as a whole film."""
+        """Keep a film that is half written under its partial name: it must not pose as a whole one."""
         if not self._counts["frames"]:
             self._file.discard()
         elif self._file.part is not None:

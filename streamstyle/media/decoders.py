@@ -26,7 +26,7 @@ class DeviceRefusalError(Exception):
 
 
 def nvdec() -> HWAccel:
-    """For one `av.open`, which raises FFmpegError where there is no device."""
+    """Decoder of a graphics chip for one `av.open`, which raises FFmpegError where there is no device."""
     return HWAccel(_DEVICE, allow_software_fallback=True)
 
 

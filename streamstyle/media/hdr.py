@@ -75,7 +75,7 @@ class Grading:
 
     @cached_property
     def _light(self) -> Linear:
-        """In units of white, by 16-bit code; of HLG the light of the scene, which is 1 at most."""
+        """Light in units of white, by 16-bit code; of HLG the light of the scene, which is 1 at most."""
         light = pq_light(_CODES) / WHITE if self.transfer == "PQ" else hlg_scene(_CODES)
         return light.astype(np.float32)
 

@@ -20,7 +20,7 @@ class NullSink:
         self._frames += 1
 
     def close(self, *, complete: bool) -> None:  # noqa: ARG002
-        """Nothing to finish."""
+        """Do nothing: there is nothing to finish."""
         self._closed = True
 
     def report(self) -> MediaReport:

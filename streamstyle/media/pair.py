@@ -39,7 +39,7 @@ class PaintedPair:
 
     @property
     def info(self) -> StreamInfo:
-        """Of the painted film; `url` is the source of the sound."""
+        """Stream of the painted film; `url` is the source of the sound."""
         info, original = self._styled.info, self._original.info
         if info.audio_streams == 0 and original.audio_streams:
             return replace(info, url=original.url, audio_streams=original.audio_streams)
@@ -108,4 +108,4 @@ class PaintedEngine:
         return InferenceFuture(lambda: painted)
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""

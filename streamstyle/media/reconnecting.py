@@ -47,7 +47,7 @@ class ReconnectingSource:
 
     @property
     def info(self) -> StreamInfo:
-        """Of the first connection. Valid inside the `with` block."""
+        """Stream of the first connection. Valid inside the `with` block."""
         if self._info is None:
             raise SourceError("A live source is not open: enter its `with` block first.")
         return self._info

@@ -65,7 +65,7 @@ class ZmqSink:
             self._send_verdict(frame)
 
     def attend(self) -> None:
-        """While no frame comes, send the last one to new subscribers."""
+        """Send the last frame to new subscribers while none comes."""
         with self._failing():
             for topic in self._publisher.newcomers():
                 if topic == self._topic and self._last is not None:

@@ -35,7 +35,7 @@ class ZmqSource:
 
     @property
     def info(self) -> StreamInfo:
-        """Of the first picture."""
+        """Stream, as the first picture shows it."""
         if self._info is None:
             raise SourceError(f"{self._url} is not open: enter its `with` block first.")
         return self._info
@@ -161,7 +161,7 @@ class _Times:
         return pts
 
     def duration(self, header: Header) -> int:
-        """Of this frame, in units of `base`; 0 where unknown."""
+        """Duration of this frame in units of `base`; 0 where unknown."""
         return self._ticks(header.duration * time_base(header))
 
     def _ticks(self, seconds: Fraction) -> int:

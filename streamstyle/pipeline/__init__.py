@@ -1,1 +1,1 @@
-"""From settings to a run: the only room that knows every other."""
+"""The way from settings to a run: the only room that knows every other."""

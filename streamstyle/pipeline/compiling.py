@@ -107,7 +107,7 @@ class Compiler:
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """With all that it has started; does nothing where it has ended."""
+    """Kill it with all that it has started; do nothing where it has ended."""
     if child.poll() is not None:
         return
     if sys.platform == "win32":

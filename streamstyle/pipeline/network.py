@@ -45,7 +45,7 @@ class Tried:
     others: float = 0.0
 
     def keeps(self, rate: float) -> bool:
-        """Is it known to be fast enough?"""
+        """Whether it is known to be fast enough."""
         return self.fps is not None and self.fps >= rate
 
 
@@ -88,7 +88,7 @@ def choose(first: Chosen, info: StreamInfo, notify: Callable[[str], None] = lamb
 
 
 def _has_choice(first: Chosen) -> bool:
-    """Are there several networks, and an engine that is worth a measurement?"""
+    """Whether there are several networks, and an engine that is worth a measurement."""
     return len(first.able) > 1 and first.config.engine != "torch"
 
 

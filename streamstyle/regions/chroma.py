@@ -31,4 +31,4 @@ class ChromaRegion:
         return mask
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""

@@ -48,7 +48,7 @@ class PersonRegion:
         return 255 - share if self._inverse else share
 
     def close(self) -> None:
-        """Nothing to free before the garbage collector does."""
+        """Do nothing: the garbage collector frees all."""
 
 
 def _shrunk(picture: Picture, height: int, width: int) -> Picture:

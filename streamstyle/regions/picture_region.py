@@ -34,7 +34,7 @@ class PictureRegion:
         return self._mask
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""
 
 
 def stretched(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ class RectanglesRegion:
         return self._mask
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""
 
 
 def _inside(part: Rectangle, height: int, width: int) -> tuple[slice, slice]:

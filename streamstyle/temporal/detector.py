@@ -300,7 +300,7 @@ class NullDetector:
         return dict.fromkeys(Kind, 0.0)
 
     def reset(self) -> None:
-        """Nothing to forget."""
+        """Do nothing: there is no past to forget."""
 
 
 def neutral(*, cut: bool = False) -> AnomalyMap:

@@ -1,4 +1,4 @@
-"""From tile steps to scores: the significance of the residual, and the flagged tiles.
+"""Scores of tile steps: the significance of the residual, and the flagged tiles.
 
 The residual of a tile is weighted by its uncertainty, and tested as a common factor of brightness over
 windows of tiles (a matched filter; Turin 1960): strokes that come and go have both signs and average out, a

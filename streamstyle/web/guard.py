@@ -47,7 +47,7 @@ class Access:
     kinds: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def knows(self, host: str | None) -> bool:
-        """Is this machine asked by a name of its own? So no other site's name can lead here (DNS
+        """Whether this machine is asked by a name of its own, so that no other site's name can lead here (DNS
         rebinding)."""
         name, colon, port = (host or "").rpartition(":")
         if not colon or port != str(self.port):

@@ -26,11 +26,11 @@ class _NoNews:
     """Implements `News`: a preview has pictures alone."""
 
     def since(self, seen: dict[str, int], *, wall: bool) -> dict[str, Any]:  # noqa: ARG002
-        """Nothing."""
+        """No news."""
         return {}
 
     def looks(self, *, on: bool) -> None:
-        """Nothing is painted for it."""
+        """Do nothing: nothing is painted for it."""
 
 
 class PreviewSink:

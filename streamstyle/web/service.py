@@ -134,7 +134,7 @@ class Service:
         return self.status()
 
     def answer(self, request: Request) -> Answer:
-        """As `RunController.answer`. Raises StreamStyleError."""
+        """Answer as `RunController.answer` does. Raises StreamStyleError."""
         match request:
             case Status():
                 return self.status()

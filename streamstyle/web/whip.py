@@ -28,7 +28,7 @@ class Signalling:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """Of the page, and of WHIP and WHEP."""
+        """Routes of the page, and of WHIP and WHEP."""
         return [
             Route("/api/webrtc", self._page, methods=["POST"]),
             *(Route(path, self._offered, methods=["POST"]) for path in KINDS),

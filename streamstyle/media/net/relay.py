@@ -112,7 +112,7 @@ def _watch_parent() -> None:
 
 
 def _die_with_relay() -> None:
-    """For `ffmpeg`, which one thread starts: be killed together with the relay (Linux)."""
+    """Be killed together with the relay (Linux); run in `ffmpeg`'s process, which one thread starts."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
