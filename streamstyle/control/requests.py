@@ -16,9 +16,6 @@ VERSION = 1
 NONE = "none"
 """Value that removes a region or a style adjustment."""
 
-LONGEST = 1 << 16
-"""Largest size of a request in bytes."""
-
 
 class _Request(msgspec.Struct, tag_field="do", frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass

@@ -164,11 +164,6 @@ class PeerConnections:
             await peer.close()
         return peer is not None
 
-    async def close_all(self) -> None:
-        """End all connections."""
-        for name in list(self._peers):
-            await self.close(name)
-
     def _watch(self, peer: RTCPeerConnection, name: str, *, sends: bool) -> None:
         @peer.on("connectionstatechange")
         async def changed() -> None:
