@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from streamstyle.errors import SourceError
 from streamstyle.flow.channel import Cancelled, Channel
@@ -62,18 +61,13 @@ class SwitchedSource:
         self._info = info if self._sound is None else replace(info, sound=self._sound)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.interrupt()
         for feed in self._feeds:
             if feed.thread is not None:
                 feed.thread.join(_GOODBYE)
             elif feed.opened:
-                feed.source.__exit__(kind, error, trace)
+                feed.source.__exit__(*error)
 
     def __iter__(self) -> Iterator[Frame]:
         self._feed.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Self
 
 from av.container import InputContainer
@@ -65,12 +64,7 @@ class FileSource:
             self._enter(open_film(self._url), device=False)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._film is not None:
             self._film.drop()
         if self._container is not None:

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
-from types import TracebackType
 from typing import Any, Self
 
 import av
@@ -91,12 +90,7 @@ class LiveSource:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.stopped = True
         self._free()
 

@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -54,16 +53,11 @@ class PaintedPair:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         try:
-            self._styled.__exit__(kind, error, trace)
+            self._styled.__exit__(*error)
         finally:
-            self._original.__exit__(kind, error, trace)
+            self._original.__exit__(*error)
 
     def __iter__(self) -> Iterator[Frame]:
         for index, (before, after) in enumerate(zip_longest(self._original, self._styled)):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.container import InputContainer
@@ -65,14 +64,9 @@ class WebSource:
         self._source.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         if self._source is not None:
-            self._source.__exit__(kind, error, trace)
+            self._source.__exit__(*error)
 
     def __iter__(self) -> Iterator[Frame]:
         return iter(()) if self._source is None else iter(self._source)

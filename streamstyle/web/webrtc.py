@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from streamstyle.errors import ConfigError, SourceError
@@ -93,12 +92,7 @@ class BrowserSource:
             raise SourceError("the source was closed before its first picture")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.interrupt()
 
     def __iter__(self) -> Iterator[Frame]:

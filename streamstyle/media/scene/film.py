@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl
 
@@ -103,12 +102,7 @@ class SceneSource:
         self._views = (Seaside(width, height, seconds), Lavender(width, height, seconds))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._views = None
 
     def __iter__(self) -> Iterator[Frame]:

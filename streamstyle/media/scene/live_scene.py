@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from streamstyle.media.live_clock import wait_until
 from streamstyle.media.live_sound import SoundBuffer
@@ -39,14 +38,9 @@ class LiveSceneSource:
         self._film.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         self._stopped = True
-        self._film.__exit__(kind, error, trace)
+        self._film.__exit__(*error)
 
     def __iter__(self) -> Iterator[Frame]:
         total, started, index = self._film.info.frames, time.monotonic(), 0
