@@ -20,11 +20,10 @@ ALLOWED = {
     "config": {"types", "errors"},
     "telemetry": {"types", "errors"},
     "urls": set(),
-    "metrics": {"types", "errors", "nets"},
+    "metrics": {"types", "errors"},
     "files": {"types", "errors"},
-    "page": {"types", "errors", "files"},
     "regions": {"types", "errors"},
-    "explain": {"types", "errors", "telemetry", "files", "page", "nets", "metrics", "styles"},
+    "explain": {"types", "errors", "telemetry", "files", "nets", "styles"},
     "media": {"types", "errors", "urls", "files", "web"},
     "client": {"types", "errors", "media"},
     "temporal": {"types", "errors"},
@@ -35,11 +34,12 @@ ALLOWED = {
     "control": {"types", "errors", "config", "files", "flow"},
     "web": {"types", "errors", "config", "urls", "telemetry", "flow", "control"},
     "train": {
-        *("types", "errors", "config", "telemetry", "files", "page"),
+        *("types", "errors", "config", "telemetry", "files"),
         *("media", "nets", "temporal", "metrics", "styles"),
     },
 }
-ANYTHING = {"batch", "bench", "pipeline", "cli", "live", "__main__", "__init__"}
+ALLOWED["pipeline"] = {*ALLOWED} - {"train", "client"}
+ANYTHING = {"batch", "bench", "cli", "live", "__main__", "__init__"}
 
 # library -> the only rooms that may import it
 ONLY_IN = {

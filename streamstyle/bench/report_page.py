@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from streamstyle import page
 from streamstyle.bench.examples import FALSE_ALARM, MISSED, Example, worst
 from streamstyle.bench.protocol import ALARMS_A_MINUTE, COMPARED
 from streamstyle.bench.report import NOTES, PARTS, Parts, Table, alone, exact_tables, goal_table, tables
 from streamstyle.bench.runs import OURS
 from streamstyle.bench.subjects import Measured
+from streamstyle.files import page
 
 _EXAMPLES = 5
 _AMPLITUDES = {

@@ -60,7 +60,7 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.bench.films import RENDERED, check, tasks_of
     from streamstyle.bench.goals import judged
     from streamstyle.bench.pool import processors
-    from streamstyle.page import write_page
+    from streamstyle.files.page import write_page
 
     check(arguments.clips, arguments.styles, arguments.frames)
     tasks = tasks_of(arguments.clips, arguments.styles, arguments.frames, quick=arguments.quick)

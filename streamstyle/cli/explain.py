@@ -44,8 +44,8 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.explain.critic import load_critic
     from streamstyle.explain.explanation import AdjustedStyle, explain, explanation_page
     from streamstyle.files import read_picture
+    from streamstyle.files.page import write_page
     from streamstyle.nets.generator import restore_generator
-    from streamstyle.page import write_page
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.styles.mix import parse_mix, style_code
 
@@ -82,7 +82,7 @@ def explain_events(arguments: argparse.Namespace) -> int:
     """Write the page of an event log, and print how often each kind was found."""
     from streamstyle.explain.moments import read_events, totals
     from streamstyle.explain.run_report import events_page
-    from streamstyle.page import write_page
+    from streamstyle.files.page import write_page
 
     if arguments.image is not None or arguments.style is not None or arguments.turn is not None:
         raise ConfigError("an event log is explained without --image, --style and --turn")

@@ -126,8 +126,8 @@ def write_gallery(arguments: argparse.Namespace) -> int:
     """Write the page of all styles."""
     from streamstyle.explain.gallery import gallery_page
     from streamstyle.files import read_picture
+    from streamstyle.files.page import write_page
     from streamstyle.nets.generator import restore_generator
-    from streamstyle.page import write_page
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.styles.code_file import own_entries
 

@@ -18,8 +18,8 @@ from streamstyle.explain.critic import Critic
 from streamstyle.explain.feature_maps import ChannelMap, feature_maps, strongest
 from streamstyle.explain.picture import fit, heat
 from streamstyle.explain.swatch import swatch
+from streamstyle.files.page import figure, heading, page, paragraph, row, table
 from streamstyle.nets.generator import Generator, paint
-from streamstyle.page import figure, heading, page, paragraph, row, table
 from streamstyle.types import Picture
 
 _CHANNELS = 6

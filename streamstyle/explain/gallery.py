@@ -9,8 +9,8 @@ import torch
 
 from streamstyle.explain.picture import fit
 from streamstyle.explain.swatch import swatch
+from streamstyle.files.page import figure, page, paragraph
 from streamstyle.nets.generator import Generator, paint
-from streamstyle.page import figure, page, paragraph
 from streamstyle.styles.entry import StyleEntry
 from streamstyle.types import Picture
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from streamstyle import page
 from streamstyle.explain.moments import severity, totals, words
 from streamstyle.explain.tint import outline_, tint_
+from streamstyle.files import page
 from streamstyle.telemetry import AnomalyEvent
 from streamstyle.types import AnomalyMap, Frame, Kind, Picture
 

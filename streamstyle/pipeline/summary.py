@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from streamstyle.explain.run_report import AnomalyReport
+from streamstyle.files.page import write_page
 from streamstyle.flow import FlowStatus
-from streamstyle.page import write_page
 from streamstyle.pipeline.job import RunSummary
 from streamstyle.pipeline.ladder import Ladder
 from streamstyle.pipeline.open_run import OpenRun

@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamstyle import page
 from streamstyle.errors import SinkError
-from streamstyle.files import read_picture, write_picture, write_whole
+from streamstyle.files import page, read_picture, write_picture, write_whole
 from streamstyle.metrics.diversity import style_distance
 from streamstyle.metrics.perceptual import Grams
 from streamstyle.nets.discriminator import PatchDiscriminator

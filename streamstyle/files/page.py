@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import SinkError
-from streamstyle.files import write_whole
+from streamstyle.files.whole_file import write_whole
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884;
