@@ -134,7 +134,7 @@ class _Child:
             raise ConfigError(f"no worker can be started: {error.strerror}") from error
 
     def perform(self, task: Task, hearing: Hearing) -> Ending:
-        """Hand the task over and hear how it ends; called on a thread of its own."""
+        """Hand the task over, and return how it ended; called on a thread of its own."""
         process = self._process
         assert process is not None
         assert process.stdin is not None

@@ -43,7 +43,7 @@ class ExactFlow(BackwardFlow):
 
 
 def exact_method(film: RenderedFilm) -> Method:
-    """The product, but for its flow."""
+    """The product with exact flow instead of its own."""
     return Method(EXACT, lambda: ResidualDetector(flow=lambda size: ExactFlow(size, film)))
 
 

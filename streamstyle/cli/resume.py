@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def resume(job: Job, config: RunConfig, arguments: argparse.Namespace) -> int:
     """Paint a film in segments, from the first one on that is not done, and print the summary. Raises
-    ConfigError for what cannot be had in segments, and what the film's tasks raise."""
+    ConfigError for options that do not work with segments, and what the film's tasks raise."""
     from streamstyle.batch.lock import only_one
     from streamstyle.batch.manifest import MANIFEST
     from streamstyle.batch.tasks import FilmRequest

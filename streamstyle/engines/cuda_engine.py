@@ -52,8 +52,8 @@ def open_cuda(
 ) -> DeviceEngine:
     """The engine of a request, whose precision is named, on `gpu`, or on the CPU where that is None.
 
-    compiled: with AOTInductor, which needs a C++ compiler; else, and where that fails, which is told, kernel
-    by kernel in eager torch, channels last. Raises EngineError, ModelError.
+    compiled: compile with AOTInductor, which needs a C++ compiler. Without, or where compiling fails (the
+    user is told), eager torch runs kernel by kernel, channels last. Raises EngineError, ModelError.
     """
     network, precision, stateful = request.given_network, request.precision, request.stateful
     architecture, weights = network.architecture, network.weights

@@ -1,8 +1,8 @@
 """Runs a compiled network on a device: frames on their way in, being painted and on their way out at once.
 
 Three lanes, CUDA streams, work side by side, and each frame in flight has its buffers in a slot: page-locked
-ones on the host, which copies can run beside the host's own work from, and their twins on the device. Nothing
-waits for the device but the call that wants the picture. On a CPU everything is done as it is asked for.
+ones on the host, so that copies run beside the host's own work, and their twins on the device. Only the call
+that wants the picture waits for the device. On a CPU every step runs at once.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from streamstyle.types import AnalysisPair, EngineSpec, InferenceFuture, Picture
 class DeviceEngine:
     """Frames through `network` on `device`; implements `Engine`.
 
-    network: see `Network`; one whose shapes do not vary. request: its size, its halvings, which are left out
-    for frames that are padded, and who is told. spec: one slot more than its `in_flight` is made. capture:
-    record each slot's work as a CUDA graph.
+    network: see `Network`; its shapes do not vary. request: size, halvings (left out for frames that are
+    padded) and `notify` are read. spec: one slot more than its `in_flight` is made. capture: record each
+    slot's work as a CUDA graph.
     """
 
     def __init__(

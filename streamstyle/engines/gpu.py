@@ -27,7 +27,7 @@ class Gpu:
 
 
 def find_gpu() -> Gpu | str:
-    """The GPU that torch uses, or why there is none, Imports torch only where there is a driver."""
+    """The GPU that torch uses, or why there is none. Imports torch only where there is a driver."""
     library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(library)

@@ -1,13 +1,13 @@
 """Keyframes: paint every Nth frame and propagate the painting along the input's motion to those between.
 
 A propagated frame is the last painted one, warped backwards along the flow between the two inputs themselves,
-so that errors do not add up from frame to frame. Where the input is not found again (what was hidden, what is
-new) the input's own luma is put into the colours of the painting around, by the local linear map between the
-last painted input and its painting, over wide windows: no strokes there for a moment, and no ghosts of
-others. A frame that the last painted one does not explain, a cut above all, is painted at once.
+so that errors do not add up from frame to frame. Where the input has no match (uncovered or new), the input's
+own luma gets the colours of the painting around, by the local linear map between the last painted input and
+its painting, over wide windows: no strokes there for a moment, but no ghosts of others either. A frame that
+the last painted one does not explain, above all after a cut, is painted at once.
 
-No two paintings are the same: shown at once, each new one would be a small pop, every N frames. So the
-picture before is warped into the new painting, and fades away over the N frames that it lasts.
+No two paintings are the same: shown at once, each new one would be a small pop, every N frames. Therefore the
+picture before is warped into the new painting, and fades out over the N frames that it lasts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Queues of work on a device, CUDA streams, and points in them. On a CPU work is done as it is asked for."""
+"""Queues of work on a device, CUDA streams, and points in them. On a CPU every piece of work runs at once."""
 
 from __future__ import annotations
 

@@ -62,12 +62,12 @@ class _Serving:
 class LiveEngine:
     """Implements `Engine` and `Repainter`; `start` never waits for an engine to open.
 
-    `set_levels` names the quality levels, the best first. The first picture opens the best one, not earlier:
-    it would keep a picture waiting that could have passed. Meanwhile pictures pass through, or are painted by
-    the engine before, which is changed between two frames: each frame is finished by the engine that began
-    it, so results stay in order, one for each picture. Where an engine lacks memory, when it opens or later,
-    the next level is taken, and `notify` gets one sentence. Called from one thread, but for `set_levels`.
-    levels: what was named last. unpainted: pictures that passed."""
+    `set_levels` names the quality levels, the best first. The best one is opened with the first picture, not
+    earlier: opening would keep a picture waiting that could have passed. Meanwhile pictures pass through, or
+    the engine before paints them. Engines change between two frames: each frame is finished by the engine
+    that began it, so that results stay in order, one for each picture. If an engine lacks memory, when it
+    opens or later, the next level is taken, and `notify` gets one sentence. All calls come from one thread,
+    except `set_levels`. levels: those named last. unpainted: pictures that passed."""
 
     def __init__(
         self,
@@ -105,7 +105,8 @@ class LiveEngine:
         return self._spent_seconds + sum(s.engine.busy_seconds for s in (*serving, *self._retired))
 
     def set_levels(self, levels: Iterable[QualityLevel]) -> None:
-        """Change to other quality levels, the best first, as soon as they can be had. From any thread."""
+        """Change to other quality levels, the best first, as soon as they are open. Called from any
+        thread."""
         self.levels = tuple(levels)
         self.set_level(self._level)
 
@@ -115,8 +116,8 @@ class LiveEngine:
         self._asked = self.levels[min(skipped, len(self.levels) - 1) :]
 
     def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
-        """See `streamstyle.types.Engine`. Raises EngineError where the first engine cannot be opened for
-        another reason than memory: live or not, what was asked for and cannot be had is said."""
+        """See `streamstyle.types.Engine`. Raises EngineError if the first engine cannot be opened for
+        another reason than memory: also a live run says so instead of using another one."""
         self._advance()
         serving = self._serving
         if serving is None:

@@ -55,8 +55,8 @@ class Neighbours:
         self._since = self._now()
 
     def share(self) -> float:
-        """0..1 of these processors since then. Where the system does not tell what each of them did, by its
-        load average of the last minute, and 0 where there is none."""
+        """Share of these processors that others took since then, 0..1. Where the system does not state the
+        use of each processor, its load average of the last minute counts, and 0 where there is none."""
         if _busy_seconds() is None:
             load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
             return min(1.0, max(0.0, (load - 1) / (os.cpu_count() or 1)))

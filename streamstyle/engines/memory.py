@@ -1,4 +1,4 @@
-"""Check for the memory of an engine of a frame size, before it is opened, where the system can tell."""
+"""Check for the memory of an engine of a frame size, before it is opened, where the system states it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_bytes() -> int | None:
-    """Memory that this process may still take; None where the system does not tell."""
+    """Memory that this process may still take; None where the system does not state it."""
     found = []
     with suppress(OSError, ValueError, IndexError):
         lines = _MEMINFO.read_text(encoding="ascii").splitlines()

@@ -26,8 +26,8 @@ class StatefulEngine(Engine, Protocol):
 
     @property
     def norm_stats(self) -> NDArray[np.float32] | None:
-        """float32 (norms.size,), what the last started frame was painted with and the next one's past; None
-        before the first frame. What is set here takes their place. Raises EngineError."""
+        """Statistics that the last started frame was painted with, float32 (norms.size,): the past of the
+        next one. None before the first frame. Setting replaces them. Raises EngineError."""
 
     @norm_stats.setter
     def norm_stats(self, value: NDArray[np.float32] | None) -> None: ...

@@ -44,7 +44,7 @@ class NetworkOpener:
 
 
 def open_engine(request: EngineRequest) -> Engine:
-    """Open the engine that `request.engine` names for its network; "auto": the first of `ENGINES` to be had.
+    """Open the engine that `request.engine` names for its network; "auto": the first of `ENGINES` that opens.
 
     Raises as `EngineOpener.open` says. Only "auto" goes on to another engine, and says why in `spec.why`.
     """

@@ -58,7 +58,7 @@ class EnginePace(msgspec.Struct, frozen=True):
 
     @property
     def disturbed(self) -> bool:
-        """Were the processors busy with something else? Then `fps` is what they do at least."""
+        """Whether the processors were busy with something else; `fps` is a lower bound then."""
         return self.others > DISTURBED
 
 

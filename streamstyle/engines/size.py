@@ -1,4 +1,4 @@
-"""The size that frames are painted at, where it is not their own: as asked for, or as fast as the source."""
+"""The working size, at which frames are painted: a given one, or one that is as fast as the source."""
 
 from __future__ import annotations
 

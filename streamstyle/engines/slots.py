@@ -47,7 +47,7 @@ class Slot:
         canvas: NDArray[np.float32],
         ema_decay: float,
     ) -> list[int]:
-        """Fill the host's side but for the frame; returns which inputs have to be sent."""
+        """Fill the host's inputs except the frame; returns which ones have to be sent."""
         changed = [0]
         if codes is not self.codes:
             self.host[1].numpy()[...] = codes

@@ -1,13 +1,13 @@
 """An engine around an engine: frames that do not fit into memory, painted in tiles without seams.
 
-The network normalises with statistics of the whole frame; tiles that took their own would all look different.
-So these come first, and every tile is painted with the same ones, frozen. Then nothing that lies further from
-a pixel than the network reaches changes it: tiles overlap by twice that, and what is kept of them is what the
-whole frame painted with these statistics would be.
+The network normalises with statistics of the whole frame; tiles with statistics of their own would all look
+different. Therefore the statistics come first, and every tile is painted with the same ones, frozen. A pixel
+then depends on nothing outside the network's receptive radius: tiles overlap by twice that radius, and their
+inner parts equal the whole frame, painted with these statistics.
 
-Where the statistics come from: of the frame reduced to a tile they are those of another scale, up to 8 dB off
-(docs/sizes.md). How they change with scale is measured on five places of the frame, each as it is and reduced
-by as much, mirrored to fill a tile. The first frame measures all five, every further one the next of them.
+The statistics of the frame reduced to a tile are those of another scale, up to 8 dB off (docs/sizes.md).
+Their change with scale is measured on five places of the frame, each at its own size and reduced by as much,
+mirrored to fill a tile. The first frame measures all five, every further one the next of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Paintings of a smaller size brought up to the frame's, with the edges that the frame has.
 
-Two parts. What was painted is enlarged bilinearly: every stroke stays, softer. Then the detail that the input
-lost on its way down comes back, as strongly as the painting follows the input there:
+The painting is enlarged bilinearly: every stroke stays, softer. Then the detail that the input lost when it
+was reduced is added, as strongly as the painting follows the input there:
 
     out = up(painted) + up(a) * (luma - up(small luma)),     a = cov(small luma, painted luma) / (var + eps)
 

@@ -129,16 +129,17 @@ class Timeline:
 
     @property
     def slating(self) -> bool:
-        """Was it a slate that left last?"""
+        """Whether a slate left last."""
         return self._slate is not None
 
     @property
     def stalled(self) -> bool:
-        """Was it a filler that left last?"""
+        """Whether a filler left last."""
         return self._last is not None and self._pts != self._last.pts
 
     def _fell_back(self, before: Frame, frame: Frame) -> bool:
-        """Did the source begin a new clock with this frame? Go on from where the old one would be then.
+        """Whether the source began a new clock with this frame. If so, go on from where the old one would be
+        then.
 
         It did if the frame was captured later yet stamped earlier than the one before. One that took long to
         paint, or that a network held up, was merely overtaken by fillers, and the next ones keep the clock.

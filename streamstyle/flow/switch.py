@@ -26,11 +26,11 @@ _GOODBYE = 0.3
 class SwitchedSource:
     """Implements `Source` by another one, which `switch` replaces.
 
-    The next source is opened beside the one that is read, and takes over with its first frame: until then,
-    and for ever where it cannot be had, the old one goes on. Each is read on a thread of its own, so that one
-    that hangs does not hold up its successor. Time stamps go on in the first source's units, by the time that
-    passed between the two frames; so does its sound. A film in the place of a live source is read at its own
-    pace, and is mute.
+    The next source is opened beside the one that is read, and takes over with its first frame. Until then the
+    old one goes on; if the next one cannot be opened, it stays. Each is read on a thread of its own, so that
+    one that hangs does not hold up its successor. Time stamps go on in the first source's units, by the time
+    that passed between the two frames; so does the sound. A film in the place of a live source is read at its
+    own pace, and is mute.
     """
 
     def __init__(self, first: Source) -> None:

@@ -22,7 +22,7 @@ ATTENTION = 0.1
 
 @runtime_checkable
 class Attentive(Protocol):
-    """A sink that others may come to at any time."""
+    """A sink that peers may connect to at any time."""
 
     def attend(self) -> None:
         """Called on the sink's thread, a few times a second while no frame comes. Raises SinkError."""

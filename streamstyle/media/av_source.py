@@ -23,7 +23,7 @@ class FileSource:
     """One film as a Source, a file or on a web server. Everything is read once, from the start.
 
     decoder: cpu; cuda, NVIDIA's NVDEC, which raises SourceError where it does not decode the film; or auto,
-    which then takes the CPU and notes why. What NVDEC cannot decode later on comes from the CPU, counted.
+    which then takes the CPU and notes why. Later frames that NVDEC cannot decode come from the CPU, counted.
     deinterlace: see `Deinterlacer`; with `field` the time base of frames is half the film's. background:
     RRGGBB, what transparent pictures are laid over.
 

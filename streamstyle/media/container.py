@@ -89,8 +89,8 @@ def packets_of(
 ) -> Iterator[Packet[Any]]:
     """All packets of all streams that hold something, in the file's order.
 
-    What cannot be read is passed over; `failed` hears of it each time. Raises the last error, one of
-    `HOSTILE`, where the rest is lost.
+    Parts that cannot be read are passed over, with a call of `failed` each. Raises the last error, one of
+    `HOSTILE`, if the rest is lost.
     """
     on_the_web = not container.name.startswith("file:")  # whose server was tried again by FFmpeg
     failures = 0

@@ -26,7 +26,7 @@ class Playlist:
 
 
 def playlist_of(path: str) -> Playlist | None:
-    """Options to read a local list with; None where the file is none. Only names inside its own folder are
+    """Options to read a local list with; None if the file is no list. Only names inside its own folder are
     followed: a list that somebody sent must not reach elsewhere.
 
     Raises SourceError for lists that cannot be read, with what to do, and OSError.

@@ -172,7 +172,7 @@ def secure(
 def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
     """Make a key pair: NAME.key, to give away, and NAME.key_secret, to keep, readable by the owner only.
 
-    Raises ConfigError if a file of this name exists, or the folder is none.
+    Raises ConfigError if a file of this name exists, or `folder` is no folder.
     """
     if not TOPIC.fullmatch(name):
         raise ConfigError(f"'{name}' is no name for a key: use up to 64 letters, digits, - and _.")

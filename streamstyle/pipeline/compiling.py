@@ -35,7 +35,7 @@ _PACKAGES = Path(__file__).parents[2]
 class Compiler:
     """Implements `EngineCompiler`: a child process for each order.
 
-    notify: told what the child tells.
+    notify: gets the messages of the child.
     """
 
     def __init__(self, notify: Callable[[str], None]) -> None:

@@ -53,7 +53,7 @@ class Serving:
 
 
 def control_room(serving: Serving, notify: Callable[[str], None]) -> ControlRoom:
-    """Ready to be served; nothing runs yet. notify: hears what runs have to say."""
+    """A control room that is ready to be served; nothing runs yet. notify: gets the messages of runs."""
     feed, record, incoming = PictureFeed(), FindingsRecord(words), IncomingPictures()
     watch = Watch(record, feed.around, feed, partial(_open_in_time, incoming))
 

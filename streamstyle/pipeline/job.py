@@ -36,8 +36,8 @@ class Job:
 
 @dataclass(frozen=True)
 class LiveState:
-    """fps, p50_ms, p99_ms: frames per second and ages of late, those of the slowest sink. dropped: frames so
-    far. waiting: frames before each stage, the capture's first. degradations: how many things give way."""
+    """fps, p50_ms, p99_ms: recent frames per second and ages, those of the slowest sink. dropped: frames so
+    far. waiting: frames before each stage, the capture's first. degradations: number of active steps."""
 
     fps: float
     p50_ms: float
@@ -49,8 +49,8 @@ class LiveState:
 
 @dataclass(frozen=True)
 class Progress:
-    """State after one more frame. total: expected frames, 0 where unknown. live: asked for how a live run
-    stands; None for a film."""
+    """State after one more frame. total: expected frames, 0 where unknown. live: gives the state of a live
+    run; None for a film."""
 
     frames: int
     total: int

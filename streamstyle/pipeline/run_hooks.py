@@ -1,4 +1,4 @@
-"""Callables that a program hands to a run to hear of it."""
+"""Callables by which a program follows a run."""
 
 from __future__ import annotations
 

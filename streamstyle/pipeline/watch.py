@@ -19,8 +19,8 @@ WATCHED = "browser"
 
 @dataclass(frozen=True)
 class Watch:
-    """observer: hears of every frame that is judged. around: stands around the painting and sees what comes
-    in; changes nothing. sink: gets every frame that leaves. open_source: opens what the run names."""
+    """observer: gets every frame that the detector has seen. around: wraps the painting and sees its frames;
+    changes nothing. sink: gets every frame that leaves. open_source: opens the sources that the run names."""
 
     observer: Observer[AnomalyEvent]
     around: Callable[[Painted], Painted]
@@ -29,7 +29,7 @@ class Watch:
 
 
 def watched(process: Painted, watch: Watch | None) -> Painted:
-    """The painting of a run, with who looks on around it."""
+    """The painting of a run, with the observer around it."""
     return process if watch is None else watch.around(process)
 
 

@@ -15,8 +15,8 @@ from streamstyle.types import Frame
 def scene_cuts(frames: Iterable[Frame]) -> Iterator[int]:
     """Time stamps of the first frames of shots, without the first frame of all.
 
-    A cut is what `SceneSmoothing` takes for one, where the engine forgets its statistics, and
-    `ResidualDetector` as well. It is none where the frame after it shows the shot before: a flash.
+    A cut is a frame where `SceneSmoothing` finds one (there the engine forgets its statistics) and
+    `ResidualDetector` as well. If the frame after it shows the shot before, it is no cut but a flash.
     """
     smoothing, last = SceneSmoothing(1.0), deque[tuple[Frame, bool]](maxlen=3)
     flash: Frame | None = None

@@ -1,7 +1,7 @@
 """The child process that decodes an upload: a picture on standard input, a PNG of at most LARGEST pixels a
 side on standard output. Exit codes: 0 done, 1 no picture.
 
-What a hostile file does to a decoder, it does here: to a process with little memory and little time.
+A hostile file can only harm this process, which has little memory and little time.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class AccessGuard:
     """Stands before an ASGI application and lets through what `Access` allows; counts the rest in `refused`.
 
     A refusal is one plain sentence. A body that is longer than it may be is refused before it is read, or as
-    soon as it is too long. What passes gets the headers that keep other sites and caches out.
+    soon as it is too long. Answers get the headers that keep other sites and caches out.
     """
 
     def __init__(self, app: ASGIApp, access: Access, policy: str) -> None:

@@ -1,4 +1,4 @@
-"""The files that browsers get, read once. Nothing else of this machine can be asked for."""
+"""The files that browsers get, read once. No other file of this machine is served."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ class _NoNews:
 
 
 class PreviewSink:
-    """A Sink for eyes. A picture is encoded once for all viewers, and only when one waits for it.
+    """A Sink that browsers show. A picture is encoded once for all viewers, and only when one waits for it.
 
-    notify: hears the page's address. Counters: `frames`; `pictures` encoded; `shown` to viewers, one for
+    notify: gets the page's address. Counters: `frames`; `pictures` encoded; `shown` to viewers, one for
     each; `refused` requests.
     """
 

@@ -103,7 +103,7 @@ class Service:
     def start(self, source: str | None = None) -> Answer:
         """Begin a run of this source, or of the one before; the source is another one while one goes on.
 
-        Returns once frames can be asked for. Raises what keeps the run from starting."""
+        Returns once the run takes requests. Raises what keeps the run from starting."""
         with self._lock:
             source = source or self.source
             if source is None:

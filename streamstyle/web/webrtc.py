@@ -1,6 +1,6 @@
 """WebRTC: a browser's camera or any WHIP sender as the source, the painting to a browser or any WHEP player.
 
-aiortc is an extra, and imported where a connection is asked for. No server on the internet is asked: both
+aiortc is an extra, and imported with the first connection. No server on the internet is asked: both
 sides must reach each other, as on one machine or in one network they do.
 """
 

@@ -1,8 +1,9 @@
 """The child process of a network output: `python -m streamstyle.media.net.relay`.
 
-Reads an order and packets from stdin, sends them on, tells on stdout (JSON lines) that it is open or what
-failed. FFmpeg holds the GIL while it opens, writes to and closes an output, and its time-outs do nothing for
-outputs, so nothing in Python could end a call that a mute peer blocks: the kernel does, by SIGALRM.
+Reads an order and packets from stdin, sends the packets on, and reports on stdout (JSON lines) that it is
+open or what failed. FFmpeg holds the GIL while it opens, writes to and closes an output, and its time-outs do
+nothing for outputs, so nothing in Python could end a call that a mute peer blocks: the kernel does, by
+SIGALRM.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
      ^                                                      ^                        |
      '--(relay ended, at any time)                          '--(taken)-- behind <----'
 
-Only `streaming` sends. What the relay has not taken waits here, up to BACKLOG seconds of stream; then all
-that waits is dropped, and counted, and what comes until the next key frame.
+Only `streaming` sends. Packets that the relay has not taken wait here, up to BACKLOG seconds of stream. Then
+all of them are dropped, and counted, and so are those that come until the next key frame.
 """
 
 from __future__ import annotations
