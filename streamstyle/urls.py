@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 HIDDEN = "***"
 
-# What a query may say openly; everything else in it may be a key.
+# Options that a query may show; everything else in it may be a key.
 _OPEN = {"mode", "latency", "pkt_size", "ttl", "transport", "connect_timeout"}
 _KEY_IN_PATH = {"rtmp", "rtmps"}  # rtmp://host/application/KEY
 

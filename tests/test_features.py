@@ -54,7 +54,7 @@ def saved(path: Path, tensors: dict[str, Tensor]) -> Path:
 def test_vgg_weights_in_torchvisions_names_give_the_layers_of_the_papers(tmp_path: Path) -> None:
     network = narrow_vgg()
     named = {f"features.{k}": v.contiguous() for k, v in network.state_dict().items()}
-    # What else torchvision's file holds is left aside.
+    # Other layers of torchvision's file are left aside.
     named["classifier.0.weight"] = torch.zeros(2, 2)
     features = load_features(saved(tmp_path / "vgg.safetensors", named))
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))

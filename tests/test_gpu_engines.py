@@ -382,7 +382,7 @@ def test_a_library_that_prints_and_raises_bare_exceptions_ends_in_one_error(
     assert capsys.readouterr().out == ""
 
 
-# What can be had, and what auto takes
+# Engines that open, and the one that auto takes
 
 
 @without_gpu

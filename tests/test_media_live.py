@@ -144,7 +144,7 @@ def test_every_live_source_keeps_the_contract(tmp_path: Path, name: str) -> None
     assert 14 < info.rate < 16
     numbers = [frame.index for frame in frames]
     assert numbers == sorted(set(numbers))
-    # What a starved machine holds up is left out, and counted.
+    # Frames that a starved machine holds up are left out, and counted.
     assert numbers[-1] + 1 - len(numbers) == counters.get("stale", 0) <= 2
     check_order(frames)
     for frame in frames:
@@ -189,7 +189,7 @@ def test_a_killed_server_is_awaited_and_its_picture_comes_back(tmp_path: Path) -
     check_order(frames)
     assert report.counters["reconnects"] == 1
     assert report.counters["lost_ms"] > 400
-    # What the wall clock says of the gap, the time stamps say as well. Bursts may run ahead a bit.
+    # The time stamps show the gap as the wall clock does. Bursts may run ahead a bit.
     _, back = max(pairwise(frames), key=lambda pair: pair[1].captured_at - pair[0].captured_at)
     assert late(back, frames[0]) == pytest.approx(0, abs=0.1)
     assert any("Reconnections to rtsp://127.0.0.1" in note for note in report.notes)

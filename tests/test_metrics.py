@@ -147,7 +147,7 @@ def test_frechet_distance_needs_not_more_vectors_than_dimensions() -> None:
     few, more = rng.normal(size=(30, 100)), rng.normal(size=(30, 100))
     sample = [np.cov(x.T) for x in (few, more)]
     assert all(np.linalg.matrix_rank(c) < 100 for c in sample)
-    # What is left is the distance of the two means, whose expectation is 2 * 100 / 30.
+    # The rest is the distance of the two means, whose expectation is 2 * 100 / 30.
     assert perceptual.frechet_distance(few, more) == pytest.approx(200 / 30, rel=0.3)
 
 

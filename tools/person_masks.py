@@ -187,7 +187,7 @@ def reference(frame: Picture, wall: NDArray[np.float32]) -> NDArray[np.bool_]:
     person = (parts == 1 + facts[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     person = cv2.morphologyEx(np.pad(person, 9), cv2.MORPH_CLOSE, disc)[9:-9, 9:-9]
-    # What the lower edge of the picture cuts counts as closed there.
+    # A person that the lower edge of the picture cuts counts as closed there.
     closed = np.pad(person, 1)
     feet = np.flatnonzero(person[-1])
     closed[-1, feet[0] + 1 : feet[-1] + 2] = 1

@@ -65,7 +65,7 @@ def started(package: Path, source: str, bytecode: str) -> tuple[float, float]:
         zmq.Context[zmq.Socket[bytes]]() as context,
         context.socket(zmq.SUB) as socket,
     ):
-        # Who calls before the other listens calls again; by default after 100 ms.
+        # A peer that connects before the other listens tries again; by default after 100 ms.
         socket.setsockopt(zmq.RECONNECT_IVL, 1)
         socket.subscribe('{"topic":"frame"')
         socket.connect(f"ipc://{folder}/frames")

@@ -281,7 +281,7 @@ _PREPARED: dict[str, Callable[[Task, ExitStack], tuple[Ready, Measure]]] = {
 }
 
 if __name__ == "__main__":
-    # What libraries print must not come between the answers.
+    # Output of libraries must not come between the answers.
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     main(sys.argv[1:], sys.stdin.buffer, channel)

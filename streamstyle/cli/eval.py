@@ -22,7 +22,7 @@ _LEAST_SIDE = 64
 # Strokes are compared at the size at which the bundled network learnt them.
 _PAINTING_SIDE = 512
 
-# What each figure says to people, in the order of the report.
+# The meaning of each figure, in the order of the report.
 _LINES = {
     "ssim": "structural similarity to the original, 1 is equal",
     "psnr": "dB to the original",

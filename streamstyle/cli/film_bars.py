@@ -60,7 +60,7 @@ class FilmBars:
         kept = 0 if state.planned.whole else frames - sum(state.planned.missing.values())
         under_way = sum(self._painting.get((output, number), 0) for number in state.running)
         if output not in self._bars:
-            # What is there already says nothing of the pace.
+            # Segments that were there already say nothing of the pace.
             self._bars[output] = _bar(Path(state.film.source).name, " frames", frames, kept)
         bar = self._bars[output]
         bar.update(kept + state.painted + under_way - bar.n)

@@ -111,7 +111,7 @@ class KeyframeEngine:
         if last is not None and propagated is not None:
             self._age += 1
             shown: GivenFrame = GivenFrame(seen, pixels)
-            # What remains of the picture before the last painted one.
+            # The share that is left of the picture before the last painted one.
             share = (self.every - 1 - self._age) / self.every
             wait = self._timed(lambda: self._propagator.propagated(last, shown, propagated, share))
         else:

@@ -103,7 +103,7 @@ def _opacity(anomaly: AnomalyMap) -> NDArray[np.float32]:
     worst = float(np.partition(size.ravel(), -_WORST)[-_WORST:].mean())
     level = max(worst / max(ratio, 1.0), 2 * _LEAST)
     share = np.clip((size / level - _CALM) / (_FULL - _CALM), 0, 1)
-    # When the whole frame steps, tiles are flagged that did nothing themselves.
+    # If the whole frame steps, tiles are flagged that did nothing themselves.
     moved = (size >= _LEAST) | np.any(anomaly.chroma_offset != 0, axis=-1)
     least = np.where(anomaly.tiles & moved, _FLAGGED[0], 0)
     most = np.where(anomaly.tiles, _FLAGGED[1], _OTHERS)

@@ -16,7 +16,7 @@ from streamstyle.media.formats import FORMATS, OutputFormat
 # The container's own business; copying them would describe the source's container.
 _OF_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
-# What a muxer says of the samples of a stream, which are others now.
+# Tags by muxers about the samples of a stream, which are others now.
 _OF_SAMPLES = (
     "duration",
     "bps",

@@ -19,7 +19,7 @@ from streamstyle.media.formats import READABLE
 from streamstyle.media.pipe_in import PipeReader, is_pipe, pipe_reader
 from streamstyle.media.playlist import Playlist, playlist_of
 
-# What PyAV raises on damaged files is wide: beside FFmpeg's errors also these, from its own property code.
+# On damaged files PyAV raises, beside FFmpeg's errors, also these from its own property code.
 HOSTILE = (
     av.FFmpegError,
     ArithmeticError,

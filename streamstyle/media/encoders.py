@@ -57,7 +57,7 @@ HARDWARE = {
     "qsv": HardwareEncoder(
         "h264_qsv",
         _QSV,
-        # Where both bit rates are the same, it would be a constant one.
+        # If both bit rates were the same, it would be a constant one.
         _QSV | _PEAK | {"b": "{usual}", "async_depth": "1"},
         "an Intel GPU, /dev/dri and its runtime (Debian: apt install intel-media-va-driver libmfxgen1)",
     ),

@@ -28,7 +28,7 @@ _EVERYWHERE = {
     "max_interleave_delta": "1000000",  # a sound track that ends early must not hold the video back
 }
 
-# What FFmpeg 8.1's muxers write and its demuxers find again.
+# Tags that FFmpeg 8.1's muxers write and its demuxers find again.
 _EVERY_TAG = {
     "title",
     "artist",

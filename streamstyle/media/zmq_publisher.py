@@ -91,7 +91,7 @@ class PublishingSocket:
             for topic in self._subscribed(wanted):
                 count = self._listeners.get(topic, 0) + (1 if joins else -1)
                 self._listeners[topic] = max(0, count)
-                # What the peer asked for is replaced by what it gets.
+                # The subscription that the peer sent is replaced by the ones that it gets.
                 self.socket.setsockopt(
                     zmq.SUBSCRIBE if joins else zmq.UNSUBSCRIBE, wire.marked(topic, again=False)
                 )
@@ -105,7 +105,7 @@ class PublishingSocket:
         topics = [self._address.topic]
         beyond = wire.prefix(self._address.topic)[: -len('",')] + b"."
         if wanted.startswith(beyond) or self._address.flag("connect"):
-            # Who is called, as NetGear is, subscribes to everything, and needs to hear of the end.
+            # A peer that we connect to, as NetGear, subscribes to everything, and needs the end as well.
             others = ("end",) if not wanted.startswith(beyond) else ("heat", "events", "end")
             topics += [f"{self._address.topic}.{name}" for name in others]
         return [t for t in topics if wire.prefix(t).startswith(wanted) or wanted.startswith(wire.prefix(t))]

@@ -161,7 +161,7 @@ def _tried(
     for manifest in first.able:
         key = _key(manifest, first.config, size)
         pace = kept.find(key)
-        # What others slowed down may be faster, which matters where it was too slow.
+        # A network that others slowed down may be faster, which matters if it was too slow.
         if notify is not None and (pace is None or (pace.disturbed and pace.fps < rate)):
             try:
                 pace = _measured(manifest.name, first, size, notify)

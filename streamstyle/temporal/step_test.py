@@ -165,7 +165,7 @@ class StepTest:
         step, whole = max(common, local), common > 1 and taken.shared
         tiles = np.full((ROWS, COLUMNS), whole, np.bool_)
         if not whole and step > 1:
-            # Where the mean of the frame tells of a patch, the patch is where the steps are largest.
+            # If the mean of the frame shows a patch, it lies where the steps are largest.
             tiles = stepped(found, taken, min(limits["local"], measures["local"]), self._config)
         return StepResult(
             step=step,
