@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,16 @@ def kills(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[s
             workers = [c for c in children(process.pid) if b"worker_child" in _command(c)]
             before = _records(parts)
             if workers and dice.random() < 0.5:
-                os.kill(dice.choice(workers), signal.SIGKILL)
-                ends["worker"] += 1
+                with suppress(ProcessLookupError):  # it ended by itself just now
+                    os.kill(dice.choice(workers), signal.SIGKILL)
+                    ends["worker"] += 1
             else:
                 process.kill()
                 process.wait()
                 ends["command"] += 1
-            if parts.exists() and not before <= _records(parts):
+            print(f"{ends.total()} of {asked.kills} kills", file=sys.stderr, flush=True)
+            # A film that is whole has its folder removed meanwhile.
+            if not out.exists() and not before <= _records(parts):
                 wrong.append("a segment that was done is gone")
         process.wait()
         if out.exists():
