@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -11,13 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from media_files import make_video
+from segmented import SHOT, SHOTS, WAIT, children, make_shots, pictures, sounds, wait_for, workers_of
 
 from streamstyle.batch.messages import TaskDone, TaskLost
 from streamstyle.batch.tasks import FilmRequest, PaintTask, PlanTask
@@ -27,8 +26,6 @@ from streamstyle.cli.segments import settings_of
 from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
 
-RATE, SHOT, SHOTS = 25, 40, 5
-WAIT = 300.0
 PROGRAM = [sys.executable, "-m", "streamstyle"]
 SETTINGS = ("--codec", "ffv1", "--network", "lite", "--set", "queue=2")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
@@ -47,42 +44,7 @@ def one_cache(kept_engines: Path, engines: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five shots of a panning camera, with B-frames and sound."""
-    path = tmp_path_factory.mktemp("films") / "film.mp4"
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=RATE, options={"crf": "6", "g": "12", "bf": "2"})
-        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-        sound = container.add_stream("aac", rate=48_000)
-        for number in range(SHOT * SHOTS):
-            shot, place = divmod(number, SHOT)
-            noise = np.random.default_rng(shot).integers(0, 256, (8, 30, 3)).astype(np.uint8)
-            wide = np.kron(noise, np.ones((8, 8, 1), np.uint8))
-            frame = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(wide[:, 2 * place : 2 * place + 96]), format="rgb24"
-            )
-            frame.pts, frame.time_base = number, Fraction(1, RATE)
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-        wave = np.sin(np.arange(48_000 * SHOT * SHOTS // RATE) / 20).astype(np.float32)
-        for first in range(0, len(wave), 1024):
-            part = av.AudioFrame.from_ndarray(wave[None, first : first + 1024], format="fltp", layout="mono")
-            part.sample_rate, part.pts, part.time_base = 48_000, first, Fraction(1, 48_000)
-            container.mux(sound.encode(part))
-        container.mux(sound.encode(None))
-    return path
-
-
-def pictures(path: Path) -> list[tuple[int | None, str]]:
-    with av.open(str(path)) as container:
-        frames = container.decode(video=0)
-        rgb = ((f.pts, f.reformat(format="rgb24").to_ndarray()) for f in frames)
-        return [(pts, hashlib.sha256(picture.tobytes()).hexdigest()) for pts, picture in rgb]
-
-
-def sounds(path: Path) -> list[tuple[int | None, str]]:
-    with av.open(str(path)) as container:
-        packets = [p for p in container.demux(audio=0) if p.size]
-        return [(p.pts, hashlib.sha256(bytes(p)).hexdigest()) for p in packets]
+    return make_shots(tmp_path_factory.mktemp("films") / "film.mp4")
 
 
 def in_segments(film: Path, out: Path, *more: str) -> list[str]:
@@ -136,31 +98,6 @@ def _rgb(path: Path) -> Iterator[tuple[int | None, np.ndarray]]:
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             yield frame.pts, frame.reformat(format="rgb24").to_ndarray()
-
-
-def children(pid: int) -> list[int]:
-    """Children of a process, at any depth."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *children(child)]
-    return found
-
-
-def workers_of(pid: int) -> list[int]:
-    return [c for c in children(pid) if b"worker_child" in Path(f"/proc/{c}/cmdline").read_bytes()]
-
-
-def wait_for(process: subprocess.Popen[bytes], folder: Path, records: int) -> bool:
-    """Wait until so many segments are recorded and another one is being painted; False where the run
-    ended."""
-    deadline = time.monotonic() + WAIT
-    while len(list(folder.glob("0*.json"))) < records or not list(folder.glob("*.part")):
-        assert time.monotonic() < deadline
-        if process.poll() is not None:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 @linux
