@@ -57,6 +57,7 @@ ONLY_IN = {
     "onnxruntime": {"bench", "engines"},
     "torch": {"bench", "nets", "engines", "train", "metrics", "explain"},
     "pickle": set(),
+    "ray": {"batch"},
     "asyncio": {"web"},
     "starlette": {"web"},
     "uvicorn": {"web"},

@@ -12,6 +12,7 @@ from dataclasses import fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from platform import node
 
 from streamstyle.batch.film_options import model_of
 from streamstyle.batch.manifest import (
@@ -76,7 +77,7 @@ def paint_segment(folder: Path, number: int, on_frame: OnFrame, notify: Notify) 
     StreamStyleError of any stage."""
     manifest = manifest_of(folder)
     segment = manifest.segments[number]
-    path, part = segment_path(folder, number), folder / f"{number:04}.{os.getpid()}.part"
+    path, part = segment_path(folder, number), folder / f"{number:04}.{node()}.{os.getpid()}.part"
     kinds = Counter[str]()
     flagged = 0
 

@@ -71,8 +71,8 @@ class LocalWorkers:
         if count > len(places):
             raise ConfigError(f"--workers {count} is more than the {len(places)} processors here")
         self._hearing = hearing
-        self._idle = [_Child(places[number::count] if count > 1 else ()) for number in range(count)]
-        self._busy: list[tuple[_Child, Task, Future[Ending]]] = []
+        self._idle = [WorkerProcess(places[number::count] if count > 1 else ()) for number in range(count)]
+        self._busy: list[tuple[WorkerProcess, Task, Future[Ending]]] = []
 
     @property
     def free(self) -> int:
@@ -108,15 +108,16 @@ class LocalWorkers:
             child.close()
 
 
-class _Child:
-    """A `worker_child`. places: processors that it may use, all where empty."""
+class WorkerProcess:
+    """A `worker_child` on this machine."""
 
     def __init__(self, places: Sequence[int]) -> None:
+        """places: processors that it may use, all where empty."""
         self._places = places
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process, if it does not run."""
+        """Start the process, if it does not run. Raises ConfigError where that cannot be done."""
         if self._process is not None and self._process.poll() is None:
             return
         self.close()

@@ -68,7 +68,7 @@ def command(arguments: argparse.Namespace) -> int:
     make_folder(state)
     tasks = [_task(source, output, folder, config, arguments) for source, output in films.items()]
     with only_one(state / "lock"):
-        ended = run_segments(tasks, arguments.workers or 1)
+        ended = run_segments(tasks, arguments, config)
     values = [film_json(film) for film in ended.states]
     if arguments.json:
         told = {"films": values, "seconds": round(ended.seconds, 3), "interrupted": ended.interrupted}

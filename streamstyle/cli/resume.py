@@ -41,7 +41,7 @@ def resume(job: Job, config: RunConfig, arguments: argparse.Namespace) -> int:
     make_folder(folder)
     try:
         with only_one(folder / "lock"):
-            ended = run_segments([film], arguments.workers or 1)
+            ended = run_segments([film], arguments, config)
     finally:
         if folder.is_dir() and not (folder / MANIFEST).exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -71,6 +71,9 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--segment", type=positive_float, metavar="S", help="seconds of a segment, about (default: 60)"
     )
+    parser.add_argument(
+        "--cluster", metavar="local|ray://HOST:PORT", help="the workers' machines (default: this one)"
+    )
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -95,8 +98,8 @@ def command(arguments: argparse.Namespace) -> int:
         from streamstyle.cli.resume import resume
 
         return resume(job, config, arguments)
-    if arguments.workers or arguments.segment:
-        raise ConfigError("--workers and --segment are for films in segments: add --resume")
+    if arguments.workers or arguments.segment or arguments.cluster:
+        raise ConfigError("--workers, --segment and --cluster are for films in segments: add --resume")
     return run_and_report(partial(run_job, job, config), job, as_json=arguments.json)
 
 

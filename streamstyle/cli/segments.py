@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamstyle.batch.schedule import FilmState
     from streamstyle.batch.tasks import FilmRequest
+    from streamstyle.batch.workers import Hearing, Workers
     from streamstyle.config import RunConfig
 
 SEGMENT = 60.0
 """Seconds of a segment."""
+
+LOCAL = "local"
+"""The cluster that is this machine."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +37,39 @@ def settings_of(config: RunConfig) -> dict[str, Any]:
     return {name: value for name, value in asdict(config).items() if name not in {"source", "sinks"}}
 
 
-def run_segments(films: Sequence[FilmRequest], workers: int) -> Ended:
-    """Paint films by workers of this machine, with a progress display that Ctrl-C ends. Raises ConfigError
-    for what no film can be painted with."""
+def run_segments(films: Sequence[FilmRequest], arguments: argparse.Namespace, config: RunConfig) -> Ended:
+    """Paint films by the workers that are asked for, with a progress display that Ctrl-C ends. Raises
+    ConfigError for what no film can be painted with."""
     from streamstyle.batch.schedule import Schedule, run_films
-    from streamstyle.batch.workers import Hearing, LocalWorkers
+    from streamstyle.batch.workers import Hearing
     from streamstyle.cli.film_bars import FilmBars
     from streamstyle.cli.terminal import notify, stopping_on_signals
     from streamstyle.flow import StopRequest
 
     stop, began = StopRequest(), time.monotonic()
     bars, schedule = FilmBars([film.source for film in films]), Schedule(films)
-    with stopping_on_signals(stop), bars.shown():
-        run_films(schedule, LocalWorkers(workers, Hearing(bars.on_frames, notify)), stop, bars.on_tick)
+    hearing = Hearing(bars.on_frames, notify)
+    with stopping_on_signals(stop), _workers(arguments, config, hearing) as workers, bars.shown():
+        run_films(schedule, workers, stop, bars.on_tick)
     return Ended(schedule.states, time.monotonic() - began, stop.requested and not schedule.over)
+
+
+@contextmanager
+def _workers(arguments: argparse.Namespace, config: RunConfig, hearing: Hearing) -> Iterator[Workers]:
+    """As --workers and --cluster say; whoever gets them closes them."""
+    from streamstyle.batch.workers import LocalWorkers
+    from streamstyle.errors import ConfigError
+
+    count, cluster = arguments.workers or 1, arguments.cluster or LOCAL
+    if cluster == LOCAL:
+        yield LocalWorkers(count, hearing)
+        return
+    from streamstyle.batch.ray_workers import ADDRESS, RayWorkers, connected
+
+    if not cluster.startswith(ADDRESS):
+        raise ConfigError(f"--cluster is {LOCAL} or {ADDRESS}HOST:PORT, not {cluster}")
+    with connected(cluster) as ray:
+        yield RayWorkers(ray, count, hearing, gpu=config.engine in {"auto", "tensorrt", "cuda"})
 
 
 def film_json(state: FilmState) -> dict[str, Any]:

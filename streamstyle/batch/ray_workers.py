@@ -1,0 +1,275 @@
+"""Workers on a Ray cluster: the processes of `LocalWorkers`, each started by an actor on some machine.
+
+The machines share the folders of films and outputs, at the same paths. Frames and packets never cross: an
+actor gets a task and gives back how it ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from streamstyle.batch.messages import Ending, FramesPainted, Notice, TaskLost
+from streamstyle.batch.tasks import Task
+from streamstyle.batch.workers import Hearing, WorkerProcess, processors
+from streamstyle.errors import ConfigError
+
+ADDRESS = "ray://"
+"""How the address of a cluster begins."""
+
+_LOOK = 0.5
+"""Seconds between two questions to an actor how far it is."""
+
+_PATIENCE = 60.0
+"""Seconds without any actor after which the user is told."""
+
+_REFUSALS = 3
+"""The number of actors, one after the other, that could not be started, after which none is tried."""
+
+_said_or_ended = msgspec.json.Decoder(list[FramesPainted | Notice | Ending])
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker takes of the cluster."""
+
+    cpus: int
+    """Processors, all of one machine."""
+    gpus: int
+    """0 or 1."""
+
+
+def share_of(machines: Sequence[dict[str, float]], count: int, *, gpu: bool) -> Share:
+    """What each of `count` workers can have.
+
+    machines: the resources of each, by Ray's names. gpu: give each a GPU where there are any. Raises
+    ConfigError for more workers than GPUs, or than processors where there is no GPU.
+    """
+    cpus = [int(one.get("CPU", 0)) for one in machines]
+    gpus = [int(one.get("GPU", 0)) if gpu else 0 for one in machines]
+    if sum(gpus):
+        if count > sum(gpus):
+            raise ConfigError(f"--workers {count} is more than the {sum(gpus)} GPUs of the cluster")
+        return Share(max(1, min(cpu // g for cpu, g in zip(cpus, gpus, strict=True) if g)), 1)
+    if count > sum(cpus):
+        raise ConfigError(f"--workers {count} is more than the {sum(cpus)} processors of the cluster")
+    return Share(next(k for k in range(max(cpus), 0, -1) if sum(cpu // k for cpu in cpus) >= count), 0)
+
+
+class Actor:
+    """Runs on a machine of the cluster and has a worker process there. Messages cross as JSON."""
+
+    def __init__(self, cpus: int) -> None:
+        """cpus: processors that it may use."""
+        self._lock, places = claim(cpus)
+        self._said: deque[FramesPainted | Notice] = deque()
+        self._process = WorkerProcess(places)
+
+    def version(self) -> str:
+        """The version of the program there; answers when the actor can work."""
+        return version("streamstyle")
+
+    def perform(self, task: bytes) -> bytes:
+        """Do a task: what is left to be said of it, and how it ended."""
+        hearing = Hearing(
+            on_frames=lambda _, frames: self._said.append(FramesPainted(frames)),
+            notify=lambda sentence: self._said.append(Notice(sentence)),
+        )
+        self._process.start()
+        ending = self._process.perform(msgspec.json.decode(task, type=Task), hearing)
+        return msgspec.json.encode([*self._taken(), ending])
+
+    def said(self) -> bytes:
+        """What was said since the last call; a second thread of the actor answers."""
+        return msgspec.json.encode(self._taken())
+
+    def __ray_shutdown__(self) -> None:
+        """Called by Ray where the actor ends in order: end the process."""
+        self._process.kill()
+        self._process.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def _taken(self) -> list[FramesPainted | Notice]:
+        found = []
+        with suppress(IndexError):  # empty; the other thread may add to it meanwhile
+            while True:
+                found.append(self._said.popleft())
+        return found
+
+
+def claim(count: int) -> tuple[FileLock | None, list[int]]:
+    """`count` processors of this machine that no other actor has, for as long as the lock lives; none, which
+    stands for all, where others have them."""
+    places = processors()
+    for first in range(0, len(places) - count + 1, count):
+        lock = FileLock(Path(tempfile.gettempdir()) / f"streamstyle-processors-{count}-{first}.lock")
+        with suppress(Timeout, OSError, NotImplementedError):
+            lock.acquire(timeout=0)
+            return lock, places[first : first + count]
+    return None, []
+
+
+class RayWorkers:
+    """Implements `Workers` by actors. An actor that is lost is replaced as soon as a machine has room."""
+
+    def __init__(self, ray: ModuleType, count: int, hearing: Hearing, *, gpu: bool) -> None:
+        """ray: connected, see `connected`. count: actors. gpu: see `share_of`, as for the errors."""
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        share = share_of(machines, count, gpu=gpu)
+        self._ray, self._hearing, self._share = ray, hearing, share
+        # Two threads: one performs, one says how far it is.
+        options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_concurrency": 2}
+        self._kind = ray.remote(Actor).options(**options)
+        self._starting: dict[Any, Any] = {}
+        self._idle: list[Any] = []
+        self._busy: dict[Any, tuple[Any, Task]] = {}
+        self._asked: dict[Any, Task] = {}
+        self._due = 0.0
+        self._waiting_since: float | None = time.monotonic()
+        self._refused = 0
+        for _ in range(count):
+            self._start()
+
+    @property
+    def free(self) -> int:
+        """See `Workers`."""
+        return len(self._idle)
+
+    def submit(self, task: Task) -> None:
+        """See `Workers`."""
+        actor = self._idle.pop()
+        self._busy[actor.perform.remote(msgspec.json.encode(task))] = actor, task
+
+    def wait(self, seconds: float) -> list[tuple[Task, Ending]]:
+        """See `Workers`. Raises ConfigError where actors cannot be started."""
+        under_way = [*self._busy, *self._starting]
+        if not under_way:
+            time.sleep(seconds)
+            return []
+        over, _ = self._ray.wait(under_way, num_returns=1, timeout=seconds)
+        ended = [self._ended(one) for one in over if one in self._busy]
+        for one in over:
+            if one in self._starting:
+                self._started(one)
+        self._tell_of_waiting()
+        if time.monotonic() >= self._due:
+            self._hear()
+            self._due = time.monotonic() + _LOOK
+        return ended
+
+    def close(self) -> None:
+        """See `Workers`."""
+        for actor in (*self._idle, *self._starting.values(), *(actor for actor, _ in self._busy.values())):
+            self._ray.kill(actor)
+        self._idle, self._starting, self._busy, self._asked = [], {}, {}, {}
+
+    def _start(self) -> None:
+        actor = self._kind.remote(self._share.cpus)
+        self._starting[actor.version.remote()] = actor
+
+    def _started(self, answer: Any) -> None:
+        """Take an actor that has answered into work, or try another one."""
+        actor = self._starting.pop(answer)
+        try:
+            there, here = self._ray.get(answer), version("streamstyle")
+        except self._ray.exceptions.RayError as error:
+            self._refused += 1
+            if self._refused >= _REFUSALS:
+                raise ConfigError(
+                    f"no worker can be started on the cluster ({_cause(error)}): install streamstyle and Ray "
+                    f"in the same versions on all its machines"
+                ) from error
+            self._start()
+            return
+        if there != here:
+            raise ConfigError(
+                f"a machine of the cluster has streamstyle {there} and this one {here}: install one version"
+            )
+        self._refused, self._waiting_since = 0, None
+        self._idle.append(actor)
+
+    def _ended(self, result: Any) -> tuple[Task, Ending]:
+        actor, task = self._busy.pop(result)
+        try:
+            messages = _said_or_ended.decode(self._ray.get(result))
+        except self._ray.exceptions.RayError as error:
+            with suppress(self._ray.exceptions.RayError):
+                self._ray.kill(actor)  # where its machine lives and only the task is lost
+            if not self._busy and not self._idle:
+                self._waiting_since = time.monotonic()
+            self._start()
+            return task, TaskLost(f"its worker was lost ({_cause(error)})")
+        self._idle.append(actor)
+        ending = messages[-1]
+        assert not isinstance(ending, FramesPainted | Notice)
+        self._pass_on(task, messages[:-1])
+        return task, ending
+
+    def _hear(self) -> None:
+        """Take the answers of actors, and ask those that owe none."""
+        if self._asked:
+            answers, _ = self._ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
+            for answer in answers:
+                task = self._asked.pop(answer)
+                with suppress(self._ray.exceptions.RayError):  # the task itself finds out who is lost
+                    self._pass_on(task, _said_or_ended.decode(self._ray.get(answer)))
+        asked = {id(task) for task in self._asked.values()}
+        for actor, task in self._busy.values():
+            if id(task) not in asked:
+                self._asked[actor.said.remote()] = task
+
+    def _pass_on(self, task: Task, messages: Sequence[FramesPainted | Notice | Ending]) -> None:
+        for message in messages:
+            if isinstance(message, FramesPainted):
+                self._hearing.on_frames(task, message.frames)
+            elif isinstance(message, Notice):
+                self._hearing.notify(message.sentence)
+
+    def _tell_of_waiting(self) -> None:
+        if self._waiting_since is not None and time.monotonic() > self._waiting_since + _PATIENCE:
+            self._waiting_since = None
+            self._hearing.notify(
+                f"no worker has begun for {_PATIENCE:.0f} s: the cluster may have no {self._share.cpus} "
+                f"processors{' and a GPU' if self._share.gpus else ''} free on one machine"
+            )
+
+
+def _cause(error: Exception) -> str:
+    """An error of Ray in a few words: its kind, and what it says last of all."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
+
+
+@contextmanager
+def connected(address: str) -> Iterator[ModuleType]:
+    """Ray, connected to the cluster at `ray://HOST:PORT` inside the `with` block. Raises ConfigError where
+    Ray is not installed, and where the cluster cannot be reached or is lost."""
+    try:
+        import ray  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ConfigError("--cluster needs Ray: pip install 'streamstyle[ray]'") from error
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"there is no Ray cluster at {address}: {_cause(error)}") from error
+    try:
+        yield ray
+    except ConnectionError as error:
+        raise ConfigError(
+            f"the Ray cluster at {address} was lost: when it is back, --resume goes on"
+        ) from error
+    finally:
+        ray.shutdown()
