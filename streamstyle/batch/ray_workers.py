@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -262,7 +263,9 @@ def connected(address: str) -> Iterator[ModuleType]:
     except ImportError as error:
         raise ConfigError("--cluster needs Ray: pip install 'streamstyle[ray]'") from error
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what cannot be reached is said once, by the error
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"there is no Ray cluster at {address}: {_cause(error)}") from error
     try:
