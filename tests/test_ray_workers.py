@@ -221,7 +221,7 @@ def ray_process(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]
         "PYTHONPATH": str(ROOT),
         "RAY_worker_register_timeout_seconds": str(round(WAIT)),  # busy machines start processes slowly
     }
-    quiet = ("--include-dashboard", "false", "--include-log-monitor", "false", "--disable-usage-stats")
+    quiet = ("--include-log-monitor", "false", "--disable-usage-stats")
     small = ("--object-store-memory", "80000000", "--node-ip-address", "127.0.0.1")
     ray = Path(sys.executable).with_name("ray")
     with (
@@ -274,7 +274,17 @@ def test_a_cluster_that_loses_a_node_paints_the_same_film(
     with ExitStack() as stack:
         folder = tempfile.mkdtemp(prefix="ray")  # sockets lie in it: their paths must be short
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        head = ("--head", "--port", str(port), "--ray-client-server-port", str(client), "--temp-dir", folder)
+        head = (
+            "--head",
+            "--include-dashboard",
+            "false",
+            "--port",
+            str(port),
+            "--ray-client-server-port",
+            str(client),
+            "--temp-dir",
+            folder,
+        )
         stack.enter_context(ray_process(tmp_path / "head.log", *head, "--num-cpus", "0", "--no-monitor"))
         node = ("--address", f"127.0.0.1:{port}", "--num-cpus", "1")
         nodes = [stack.enter_context(ray_process(tmp_path / f"{n}.log", *node)) for n in range(2)]
