@@ -19,7 +19,7 @@ from streamstyle.nets.generator import (
     PhaseConv,
     UpsampleConv,
 )
-from streamstyle.nets.noise import CANVAS_CHANNELS, canvas
+from streamstyle.nets.noise import CANVAS_CHANNELS, PATTERNS, WOVEN_CHANNELS, canvas
 
 SMALL = GeneratorConfig(widths=(8, 8, 16), blocks=1)
 NO_PAST = (torch.zeros(1, 4, 1, 1), torch.zeros(1, 4, 1, 1))
@@ -192,7 +192,11 @@ def test_a_smaller_frame_gets_the_top_left_part_of_the_canvas() -> None:
 
 def test_every_channel_of_the_canvas_has_the_size_that_the_network_expects() -> None:
     deviations = np.mean([canvas(512, 768, seed).std(axis=(1, 2)) for seed in range(4)], axis=0)
-    np.testing.assert_allclose(deviations, 1, atol=0.25)
+    patterns = deviations[WOVEN_CHANNELS:].reshape(PATTERNS, -1).mean(axis=1)
+    joints = slice(2, 4)  # 0 or 1
+    assert (patterns[joints] > 0.2).all()
+    assert np.delete(patterns, joints) == pytest.approx(1, abs=0.15)
+    np.testing.assert_allclose(deviations[:WOVEN_CHANNELS], 1, atol=0.25)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (72, 104)])

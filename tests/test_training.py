@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save_file
+from torch.nn import functional
 
 from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError, ModelError, StreamStyleError
@@ -20,7 +21,7 @@ from streamstyle.files import read_picture
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.nets.generator import GeneratorConfig, restore_generator
-from streamstyle.nets.noise import CANVAS_CHANNELS
+from streamstyle.nets.noise import CANVAS_CHANNELS, CELL_CHANNELS, canvas
 from streamstyle.styles.bundle import load_bundle, read_discriminator
 from streamstyle.train import losses
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
@@ -211,10 +212,10 @@ def test_a_larger_network_begins_by_painting_as_the_smaller_one(
     large = GanState.fresh(replace(LARGER, generator=architecture), 2)
     grow_(large, tmp_path / "small" / CHECKPOINT_NAME)
     (network, codes), (grown, grown_codes) = small.averaged_network(), large.averaged_network()
-    x, canvas = torch.rand(3, 3, 64, 64), torch.randn(3, CANVAS_CHANNELS, 8, 8)
-    expected = network(x, codes, canvas)
-    torch.testing.assert_close(grown(x, grown_codes, canvas), expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(large.generator(x, large.codes.weight, canvas), expected, atol=1e-4, rtol=1e-4)
+    x, field = torch.rand(3, 3, 64, 64), torch.randn(3, CANVAS_CHANNELS, 8, 8)
+    expected = network(x, codes, field)
+    torch.testing.assert_close(grown(x, grown_codes, field), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(large.generator(x, large.codes.weight, field), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_run_that_started_from_a_smaller_network_resumes_from_its_own_checkpoint(
@@ -669,12 +670,16 @@ def test_tones_that_follow_the_photo_are_free_and_a_halo_on_a_plain_wall_is_not(
     halo, strokes = recoloured.clone(), recoloured.clone()
     halo[..., 32:64, 32:160] += 0.2
     strokes[..., ::4] += 0.2  # of one pixel
-    assert losses.flatness_loss(recoloured, wall) < 2e-4
-    assert losses.flatness_loss(strokes, wall) < 2e-4
-    assert losses.flatness_loss(halo, wall) > 1.5e-3
+    cells = torch.from_numpy(canvas(192, 192)[CELL_CHANNELS])[None]
+    facets = recoloured + 0.1 * functional.interpolate(cells[:, 4:5], scale_factor=8)
+    assert losses.flatness_loss(recoloured, wall, cells) < 2e-4
+    assert losses.flatness_loss(strokes, wall, cells) < 2e-4
+    assert losses.flatness_loss(facets, wall, cells) < 2e-4
+    assert losses.flatness_loss(halo, wall, cells) > 1e-3
     grain = 0.5 + 0.03 * torch.randn(1, 3, 12, 12).repeat_interleave(16, 2).repeat_interleave(16, 3)
-    assert losses.flatness_loss(0.5 + 1.5 * (grain - 0.5), grain) < 1e-3
-    assert losses.flatness_loss(0.5 + 4 * (grain - 0.5), grain) > 5e-3
+    cells = cells[..., :24, :24]
+    assert losses.flatness_loss(0.5 + 1.5 * (grain - 0.5), grain, cells) < 1e-3
+    assert losses.flatness_loss(0.5 + 6 * (grain - 0.5), grain, cells) > 5e-3
 
 
 def test_range_loss_is_zero_inside_the_range_only() -> None:

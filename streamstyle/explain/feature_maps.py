@@ -33,7 +33,8 @@ def feature_maps(
     maps: it is the direct path from the photo.
     """
     taps: dict[str, Tensor] = {}
-    at = generator.layout.affines(torch.from_numpy(code)[None])
+    codes = torch.from_numpy(code)[None]
+    at = generator.layout.affines(codes)
     plain = own_norm(at)
 
     def norm(name: str, x: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def feature_maps(
     field = torch.from_numpy(canvas(height, width))[None]
     pixels = unshuffled(torch.from_numpy(np.ascontiguousarray(picture))[None]).float() / 255
     with torch.no_grad():
-        generator.phases(pixels, norm, at, field)
+        generator.phases(pixels, norm, generator.with_patterns(at, codes, field), field)
     # The four pixels of a block are normalised one by one there.
     taps["up1"] = F.pixel_shuffle(taps["up1"], 2)
     return {name: taps[name][0].numpy() for name in generator.layout.names if name in taps}

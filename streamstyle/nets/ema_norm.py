@@ -90,9 +90,11 @@ class StatefulFrameGenerator(nn.Module):
         """Stylize whole frames; see the class."""
         generator = self.generator
         dtype = generator.stem.weight.dtype
-        masks = generator.masks(mask.to(dtype) / 255)
+        share, field = mask.to(dtype) / 255, canvas.to(dtype)
+        masks = generator.masks(share)
         first, second = (generator.layout.affines(codes[:, i]) for i in range(2))
         norm = EmaNorm(first, second, masks, generator.norms.split(past), ema_decay[:, :, None, None])
-        direct = generator.layout.blend(codes.to(dtype), masks)
-        phases = generator.phases(unshuffled(frames).to(dtype) / 255, norm, direct, canvas.to(dtype))
+        blended = generator.layout.blend(codes.to(dtype), masks)
+        direct = generator.with_patterns(blended, codes.to(dtype), field, share)
+        phases = generator.phases(unshuffled(frames).to(dtype) / 255, norm, direct, field)
         return shuffled(phases * 255, self.levels), generator.norms.join(norm.used)

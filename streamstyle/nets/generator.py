@@ -7,12 +7,14 @@ Shape of the network (`h`, `w` multiples of 8, `c0, c1, c2` from `GeneratorConfi
 
     RGB -> pixel unshuffle 2 -> conv c0 (1/2) -> conv c1 (1/4) -> conv c2 (1/8), + canvas -> blocks
         -> 1x1 c1, bilinear x2, + the features at 1/4 -> conv c1 (1/4) -> fine blocks -> up c0 (1/2)
-        -> + scale * the stem's features (`skip`) -> up 3, or up `head`, + conv of RGB -> conv 3 (1/1)
-        -> + gain * RGB
+        -> + scale * the stem's features (`skip`), + patterns
+        -> up 3, or up `head`, + conv of RGB -> conv 3 (1/1) -> + gain * RGB
 
-The canvas is a fixed field of noise at 1/8 of the size (`canvas`). A wall or a sky gives the network nothing
-to paint strokes from; the canvas does, and because it does not change from frame to frame the strokes stand
-still. It also keeps the normalisation from amplifying the sensor noise of a uniform picture.
+The canvas is a fixed field of noise and cells at 1/8 of the size, and of patterns at 1/2 (`canvas`). A wall
+or a sky gives the network nothing to paint strokes, facets or dots from; the canvas does, and because it
+does not change from frame to frame they stand still. A style says how much of each pattern every feature
+gets, everywhere and where the network opens a gate. The canvas also keeps the normalisation from amplifying
+the sensor noise of a uniform picture.
 
 Sources: conditional instance normalisation, Dumoulin et al. 2017, eq. 5; depthwise block after
 ConvNeXt (Liu et al. 2022, fig. 4); bilinear resize before convolution against checkerboards, Odena
@@ -33,7 +35,7 @@ from torch.nn import functional as F
 
 from streamstyle.errors import ModelError
 from streamstyle.nets.layout import Affine, GeneratorConfig
-from streamstyle.nets.noise import CANVAS_CHANNELS, canvas
+from streamstyle.nets.noise import PATTERN_SCALE, WOVEN_CHANNELS, canvas
 
 NORM_EPS = 1e-3
 
@@ -223,7 +225,7 @@ class Generator(nn.Module):
         self.stem = _conv(12, c0, 3)
         self.down1 = _conv(c0, c1, 3, stride=2)
         self.down2 = _conv(c1, c2, 3, stride=2)
-        self.weave = nn.Conv2d(CANVAS_CHANNELS, c2, 1, bias=False)
+        self.weave = nn.Conv2d(WOVEN_CHANNELS, c2, 1, bias=False)
         with torch.no_grad():
             self.weave.weight.mul_(0.1)  # of the size of what the photo gives there at first
         self.blocks = nn.ModuleList(Block(c2, config.expansion, config.kernel) for _ in range(config.blocks))
@@ -231,6 +233,8 @@ class Generator(nn.Module):
         self.merge = _conv(c1, c1, 3)
         self.fine = nn.ModuleList(FineBlock(c1) for _ in range(config.fine_blocks))
         self.up1 = UpsampleConv(c1, c0)
+        if config.patterns:
+            self.gate = nn.Conv2d(c0, 1, 1)
         if config.head:
             self.head = Head(c0, config.head)
         else:
@@ -241,34 +245,63 @@ class Generator(nn.Module):
     def forward(self, x: Tensor, code: Tensor, canvas: Tensor) -> Tensor:
         """Stylize; see the class."""
         at = self.layout.affines(code)
-        return F.pixel_shuffle(self.phases(F.pixel_unshuffle(x, 2), own_norm(at), at, canvas), 2)
+        direct = self.with_patterns(at, code, canvas)
+        return F.pixel_shuffle(self.phases(F.pixel_unshuffle(x, 2), own_norm(at), direct, canvas), 2)
 
     def phases(self, u: Tensor, norm: Norm, direct: Mapping[str, Affine], canvas: Tensor) -> Tensor:
         """The same on pixel-unshuffled pictures, (B, 12, H/2, W/2) in and out.
 
         norm: of all layers in `norms`, called once for each. direct: scale and shift of `skip` and `detail`,
-        (B, C, 1, 1) or for every position.
+        (B, C, 1, 1) or for every position, and what `with_patterns` adds.
         """
         y = self.features(F.relu(self.stem(u)), norm, direct, canvas)
         gain, offset = direct["detail"]
         painted = self.head.phases(y, u) if self.config.head else self.up2.phases(y)
         return painted + (u * gain + offset)
 
+    def with_patterns(
+        self, direct: Mapping[str, Affine], code: Tensor, canvas: Tensor, mask: Tensor | None = None
+    ) -> Mapping[str, Affine]:
+        """`direct` and, as `pattern`, what patterns of the canvas add to the features (B, c0, H/2, W/2):
+        everywhere, and where the gate is open.
+
+        code: (B, size), or two (B, 2, size) with a mask (B, 1, H/2, W/2) that takes the second where it is 1.
+        """
+        if not self.config.patterns:
+            return direct
+        patterns = F.pixel_shuffle(canvas[:, WOVEN_CHANNELS:], PATTERN_SCALE)
+        if mask is None:
+            return {**direct, "pattern": self._mixed(code, patterns)}
+        first, second = (self._mixed(code[:, i], patterns) for i in range(2))
+        always, gated = (a + (b - a) * mask for a, b in zip(first, second, strict=True))
+        return {**direct, "pattern": (always, gated)}
+
+    def _mixed(self, code: Tensor, patterns: Tensor) -> Affine:
+        """Patterns (B, K, h, w) as a code (B, size) mixes them: (B, c0, h, w), always and gated."""
+        parts = self.layout.split(code)["pattern"]
+        shares = [part.reshape(len(code), -1, self.config.patterns) for part in parts]
+        mixed = torch.cat(shares, dim=1).to(patterns.dtype) @ patterns.flatten(2)
+        always, gated = mixed.reshape(*mixed.shape[:2], *patterns.shape[2:]).chunk(2, dim=1)
+        return always, gated
+
     def features(self, half: Tensor, norm: Norm, direct: Mapping[str, Affine], canvas: Tensor) -> Tensor:
         """From the stem's features (B, c0, H/2, W/2) to those that the head reads, of the same shape."""
         quarter = F.relu(norm("down1", self.down1(half)))
         y = F.pixel_shuffle(self.trunk(quarter, norm, canvas), 2)
-        if not self.config.skip:
+        if self.config.skip:
+            scale, shift = direct["skip"]
+            y = y + (half * scale + shift)
+        if not self.config.patterns:
             return y
-        scale, shift = direct["skip"]
-        return y + (half * scale + shift)
+        always, gated = direct["pattern"]
+        return y + (always + torch.sigmoid(self.gate(y)) * gated)
 
     def trunk(self, quarter: Tensor, norm: Norm, canvas: Tensor) -> Tensor:
         """The layers between features (B, c1, H/4, W/4) and those of half the size, before these are shuffled
         to their places: (B, 4 * c0, H/4, W/4). Each of the four is normalised by itself: on neighbouring
         pixels their statistics are the same, and a compiler need not gather them.
         """
-        y = F.relu(norm("down2", self.down2(quarter) + self.weave(canvas)))
+        y = F.relu(norm("down2", self.down2(quarter) + self.weave(canvas[:, :WOVEN_CHANNELS])))
         for i, block in enumerate(self.blocks):
             y = block(y, partial(norm, f"block{i}"))
         y = F.interpolate(self.neck(y), scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -278,13 +311,14 @@ class Generator(nn.Module):
         return F.relu(norm("up1", self.up1.phases(y)))
 
     def masks(self, mask: Tensor) -> dict[str, Tensor]:
-        """A mask (B, 1, H/2, W/2) averaged down to the size of each conditional layer: (B, 1 or C, h, w)."""
+        """A mask (B, 1, H/2, W/2) averaged down to the size of each layer but `pattern`: (B, 1 or C, h,
+        w)."""
         quarter = F.avg_pool2d(mask, 2)
         eighth = F.avg_pool2d(quarter, 2)
         phases = F.pixel_unshuffle(mask, 2).repeat(1, self.config.widths[0], 1, 1)
         sizes = {"down1": quarter, "merge": quarter, "up1": phases, "skip": mask, "detail": mask}
         sizes |= {f"fine{i}": quarter for i in range(self.config.fine_blocks)}
-        return {name: sizes.get(name, eighth) for name in self.layout.names}
+        return {name: sizes.get(name, eighth) for name in self.layout.names if name != "pattern"}
 
 
 class FrameGenerator(nn.Module):
@@ -305,9 +339,10 @@ class FrameGenerator(nn.Module):
         """Stylize whole frames; see the class."""
         dtype = self.generator.stem.weight.dtype
         u = unshuffled(frames)
-        masks = self.generator.masks(mask.to(dtype) / 255)
-        at = self.generator.layout.blend(codes.to(dtype), masks)
-        phases = self.generator.phases(u.to(dtype) / 255, own_norm(at), at, canvas.to(dtype))
+        generator, share, field = self.generator, mask.to(dtype) / 255, canvas.to(dtype)
+        at = generator.layout.blend(codes.to(dtype), generator.masks(share))
+        direct = generator.with_patterns(at, codes.to(dtype), field, share)
+        phases = generator.phases(u.to(dtype) / 255, own_norm(at), direct, field)
         return shuffled(phases * 255, self.levels)
 
 

@@ -27,6 +27,7 @@ class GeneratorConfig:
     kernel: side of the depthwise kernel in a block (odd).
     fine_blocks: residual blocks of two dense 3x3 convolutions at 1/4.
     skip: whether the stem's features reach the head, as much of each as a style asks for.
+    patterns: of the canvas that a style can mix into the features at 1/2; all of them, or 0: none.
     head: channels at the full size between the head's two convolutions; 0: one convolution, no channels.
     """
 
@@ -37,6 +38,7 @@ class GeneratorConfig:
     fine_blocks: int = 0
     skip: bool = False
     head: int = 0
+    patterns: int = 0
 
     @property
     def layout(self) -> CodeLayout:
@@ -50,6 +52,7 @@ class GeneratorConfig:
             **{f"fine{i}": c1 for i in range(self.fine_blocks)},
             "up1": c0,
             **({"skip": c0} if self.skip else {}),
+            **({"pattern": c0 * self.patterns} if self.patterns else {}),
             "detail": 3,
         }
         return CodeLayout(tuple(channels), tuple(channels.values()), phased=("up1", "detail"))
@@ -61,7 +64,7 @@ class GeneratorConfig:
         channels = {
             n: 4 * c if n in layout.phased else c for n, c in zip(layout.names, layout.channels, strict=True)
         }
-        for direct in ("skip", "detail"):  # from the photo: they scale and shift, and normalise nothing
+        for direct in ("skip", "pattern", "detail"):  # from photo and canvas: they normalise nothing
             channels.pop(direct, None)
         return CodeLayout(tuple(channels), tuple(channels.values()))
 
@@ -116,7 +119,8 @@ class CodeLayout:
         return at
 
     def blend(self, codes: Tensor, masks: Mapping[str, Tensor]) -> dict[str, Affine]:
-        """Codes (B, 2, size) and, per layer, a mask (B, 1 or C, h, w) in [0, 1] to {layer: (scale, shift)}.
+        """Codes (B, 2, size) and, for some layers, a mask (B, 1 or C, h, w) in [0, 1] to {layer: (scale,
+        shift)}.
 
         Each (B, C, h, w): where the mask is 0 those of the first code, where it is 1 of the second.
         """
@@ -126,7 +130,7 @@ class CodeLayout:
                 first[name][0] + (second[name][0] - first[name][0]) * masks[name],
                 first[name][1] + (second[name][1] - first[name][1]) * masks[name],
             )
-            for name in self.names
+            for name in masks
         }
 
     def join(self, at: Mapping[str, Affine]) -> Tensor:

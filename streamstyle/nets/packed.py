@@ -45,8 +45,10 @@ class PackedFrameGenerator(nn.Module):
 
     def forward(self, blocks: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor) -> Tensor:
         """Stylize whole frames; see the class."""
-        at = self.generator.layout.blend(codes, self.generator.masks(mask.float() / 255))
-        return self._paint(blocks, canvas, own_norm(at), at, self._details(codes, mask))
+        share = mask.float() / 255
+        at = self.generator.layout.blend(codes, self.generator.masks(share))
+        direct = self.generator.with_patterns(at, codes, canvas, share)
+        return self._paint(blocks, canvas, own_norm(at), direct, self._details(codes, mask))
 
     def _paint(
         self, blocks: Tensor, canvas: Tensor, norm: Norm, direct: Mapping[str, Affine], detail: Affine
@@ -88,7 +90,8 @@ class PlainPackedFrameGenerator(PackedFrameGenerator):
     def forward(self, blocks: Tensor, code: Tensor, canvas: Tensor) -> Tensor:  # type: ignore[override]
         """Stylize whole frames; see the class."""
         at = self.generator.layout.affines(code)
-        return self._paint(blocks, canvas, own_norm(at), at, self._detail(code))
+        direct = self.generator.with_patterns(at, code, canvas)
+        return self._paint(blocks, canvas, own_norm(at), direct, self._detail(code))
 
 
 class StatefulPackedFrameGenerator(PackedFrameGenerator):
@@ -101,9 +104,10 @@ class StatefulPackedFrameGenerator(PackedFrameGenerator):
         """Stylize whole frames; see the class."""
         generator = self.generator
         first, second = (generator.layout.affines(codes[:, i]) for i in range(2))
-        masks = generator.masks(mask.float() / 255)
+        share = mask.float() / 255
+        masks = generator.masks(share)
         norm = EmaNorm(first, second, masks, generator.norms.split(past), ema_decay[:, :, None, None])
-        direct = generator.layout.blend(codes, masks)
+        direct = generator.with_patterns(generator.layout.blend(codes, masks), codes, canvas, share)
         styled = self._paint(blocks, canvas, norm, direct, self._details(codes, mask))
         return styled, generator.norms.join(norm.used)
 

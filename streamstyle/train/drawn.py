@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.files import read_picture
+from streamstyle.nets.patterns import DOT_ANGLE, DOT_PITCH, LINE_PITCH
 from streamstyle.train.synthetic import dead_leaves
 
 SIDE = 640
+_PER_PIXEL = 1.25  # pixels of a picture of this size for one of a frame: paintings are learned at 512 x 512
 _GLASS = ((20, 60, 150), (35, 120, 190), (165, 25, 40), (225, 150, 30), (240, 205, 90), (25, 115, 75))
 _GLASS_LIGHT = ((110, 45, 130), (230, 230, 215), (150, 200, 225))
 _COMIC = ((250, 245, 230), (255, 214, 40), (229, 46, 48), (40, 120, 200), (250, 185, 160), (25, 25, 35))
@@ -69,7 +71,7 @@ def ink(rng: np.random.Generator) -> NDArray[np.uint8]:
         across = x * np.sin(angle) + y * np.cos(angle) + wobble
         along = x * np.cos(angle) - y * np.sin(angle)
         width = np.clip((below - tone) * 2.2, 0, 0.72) * (0.85 + 0.3 * np.sin(along / 23 + 3 * wobble))
-        line = np.abs((across / 6.3) % 1 - 0.5) * 2
+        line = np.abs((across / _PER_PIXEL / LINE_PITCH) % 1 - 0.5) * 2
         darkness = np.maximum(darkness, np.clip((width - line) * 3.2 + 0.5, 0, 1) * (width > 0.02))
     outline = np.clip(_edges(photo) * 9 - 0.35, 0, 1)
     darkness = np.maximum(darkness, outline)[..., None]
@@ -88,7 +90,7 @@ def halftone(rng: np.random.Generator) -> NDArray[np.uint8]:
     near = np.take_along_axis(distance, order, axis=2)
     share = near[..., 0] / near.sum(axis=2)  # 0: one ink, 0.5: as much of the other
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-    angle, pitch = 0.32, 7.3
+    angle, pitch = DOT_ANGLE, _PER_PIXEL * DOT_PITCH
     u, v = (x * np.cos(angle) + y * np.sin(angle)) / pitch, (y * np.cos(angle) - x * np.sin(angle)) / pitch
     radius = np.hypot(u % 1 - 0.5, v % 1 - 0.5)
     dot = np.clip((np.sqrt(share / np.pi) * (share > 0.12) - radius) * pitch + 0.5, 0, 1)[..., None]
@@ -106,7 +108,11 @@ def woodcut(rng: np.random.Generator) -> NDArray[np.uint8]:
     plates = np.array(_PRINT, np.float32)
     colour = plates[np.clip(((1 - tone) * 4 + 0.5 * _smooth(rng, 40)).astype(int), 0, 3)]
     y, _ = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-    phase = y / 9 + 2.6 * _smooth(rng, 34) + 2.2 * cv2.GaussianBlur(tone, (0, 0), 14).astype(np.float32)
+    phase = (
+        y / _PER_PIXEL / LINE_PITCH
+        + 2.6 * _smooth(rng, 34)
+        + 2.2 * cv2.GaussianBlur(tone, (0, 0), 14).astype(np.float32)
+    )
     line = np.abs(phase % 1 - 0.5) * 2
     width = np.clip(0.78 - 1.05 * tone, 0, 0.9) + 0.05 * _smooth(rng, 2.5)
     cut = np.clip((width - line) * 4 + 0.5, 0, 1) * (width > 0.06)

@@ -20,7 +20,7 @@ from streamstyle.errors import ModelError
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
-from streamstyle.nets.noise import CANVAS_CHANNELS
+from streamstyle.nets.noise import WOVEN_CHANNELS
 from streamstyle.styles.bundle import load_bundle, read_discriminator
 from streamstyle.train.checkpoint import read_checkpoint
 from streamstyle.train.step import GanState, StyleCodes
@@ -60,7 +60,7 @@ def grow_(
 def forget_strokes_(generator: Generator) -> None:
     """Keep what each place is painted with, forget the patterns: every depthwise kernel becomes its sum in
     the middle, with a little noise around it, and the canvas is read with new weights, its strokes before
-    its grain. A network that got used to one pattern does not leave it by training alone.
+    its blobs. A network that got used to one pattern does not leave it by training alone.
     """
     for block in generator.blocks:
         kernel = block.depthwise.weight  # type: ignore[union-attr]
@@ -69,7 +69,8 @@ def forget_strokes_(generator: Generator) -> None:
         noise = 0.03 * torch.randn_like(kernel)
         kernel.copy_(noise - noise.mean(dim=(2, 3), keepdim=True))
         kernel[:, :, kernel.shape[2] // 2, kernel.shape[3] // 2] += total
-    sizes = torch.tensor([0.02, 0.02, 0.07, 0.07, 0.05, 0.05]).reshape(1, CANVAS_CHANNELS, 1, 1)
+    sizes = torch.tensor([0.07, 0.07, 0.05, 0.05, *(0.05,) * 6])
+    sizes = sizes.reshape(1, WOVEN_CHANNELS, 1, 1)
     generator.weave.weight.copy_(torch.randn_like(generator.weave.weight) * sizes.to(generator.weave.weight))
 
 
@@ -140,9 +141,10 @@ def _grow_codes_(codes: StyleCodes, layout: CodeLayout, trained: GeneratorConfig
     for name, parts in before.items():
         for old, new in zip(parts, now[name], strict=True):
             _rows_(new[:, : old.shape[1]], old)
-    if "skip" in now and "skip" not in before:
-        for part in now["skip"]:
-            part.zero_()
+    for name in ("skip", "pattern"):
+        if name in now and name not in before:
+            for part in now[name]:
+                part.zero_()
 
 
 def _rows_(rows: Tensor, trained: Tensor) -> None:

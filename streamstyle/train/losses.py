@@ -14,9 +14,9 @@ from torch.nn import functional as F
 _EPS = 1e-8
 _FLATNESS_NOISE = 0.02**2  # variance that a plain wall has in a photo
 _FLATNESS_GAIN = 3.0  # variance of a painting's tones over that of the photo's
-_FLATNESS_TOLERANCE = (
-    0.055**2
-)  # variance that strokes may have on a plain wall, seen in means of 8 x 8 pixels
+_CELL_DEVIATION = 0.1  # of tones; as strong a guide as a photo of that contrast
+_FACET_VARIANCE = 0.12**2  # that facets may have on a plain wall
+_FLATNESS_TOLERANCE = 0.04**2  # variance that strokes may have on a plain wall, seen in means of 8 x 8 pixels
 
 
 def gram(features: Tensor) -> Tensor:
@@ -173,17 +173,19 @@ def lattice_loss(output: Tensor, content: Tensor, painting: Tensor) -> Tensor:
     return F.relu(regularity(output) - allowed).mean()
 
 
-def flatness_loss(output: Tensor, content: Tensor) -> Tensor:
-    """Mean squared residual of each colour's best affine fit to the photo's colours, in windows of 7 x 7
-    means of 8 x 8 pixels, or of all that there are: (B, 3, H, W) each, H and W multiples of 8.
+def flatness_loss(output: Tensor, content: Tensor, cells: Tensor) -> Tensor:
+    """Mean squared residual of each colour's best affine fit to the photo's colours and the cells of the
+    canvas, in windows of 7 x 7 means of 8 x 8 pixels, or of all that there are: pictures (B, 3, H, W), H and
+    W multiples of 8, and cells (B, K, H/8, W/8) of deviation 1.
 
-    Zero where tones follow the photo's. What varies on a plain wall, as a halo or a blot does, cannot be
-    fitted. Grain of wood can, but must not become dark patches: beyond three times the photo's variance,
-    what is explained counts as well. Strokes of less than 8 pixels are not seen at this size. The matting
-    Laplacian of Levin et al. 2008 (eq. 10, by window sums), as Luan et al. 2017 (Deep photo style transfer,
-    eq. 2) use it.
+    Zero where tones follow the photo's, or make facets. What else varies on a plain wall, as a halo or a blot
+    does, cannot be fitted. Grain of wood can, but must not become dark patches: beyond three times the
+    photo's variance, and some for facets, what is explained counts as well. Strokes of less than 8 pixels are
+    not seen at this size. The matting Laplacian of Levin et al. 2008 (eq. 10, by window sums), as Luan et al.
+    2017 (Deep photo style transfer, eq. 2) use it.
     """
-    guide, painted = F.avg_pool2d(content, 8), F.avg_pool2d(output, 8)
+    photo, painted = F.avg_pool2d(content, 8), F.avg_pool2d(output, 8)
+    guide = torch.cat([photo, _CELL_DEVIATION * cells], dim=1)
     window = min(7, *guide.shape[2:])
 
     def mean(x: Tensor) -> Tensor:
@@ -198,9 +200,10 @@ def flatness_loss(output: Tensor, content: Tensor) -> Tensor:
     noise = _FLATNESS_NOISE * torch.eye(guide.shape[1], device=output.device)
     within, across = covariance(guide, guide), covariance(guide, painted)
     explained = (across * torch.linalg.solve(within + noise, across)).sum(dim=3)
-    variance = within.diagonal(dim1=3, dim2=4).mean(dim=3, keepdim=True)
+    variance = within.diagonal(dim1=3, dim2=4)[..., : photo.shape[1]].mean(dim=3, keepdim=True)
     residual: Tensor = covariance(painted, painted).diagonal(dim1=3, dim2=4) - explained
-    unlike = residual + F.relu(explained - _FLATNESS_GAIN * variance)
+    allowed = _FLATNESS_GAIN * variance + _FACET_VARIANCE
+    unlike = residual + F.relu(explained - allowed)
     return F.relu(unlike - _FLATNESS_TOLERANCE).mean()
 
 

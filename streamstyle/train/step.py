@@ -15,6 +15,7 @@ from streamstyle.errors import StreamStyleError
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.nets.generator import Generator
+from streamstyle.nets.noise import CELL_CHANNELS
 from streamstyle.train import losses
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import Batch, NextFrame, resize_to_area, to_tensor
@@ -30,7 +31,7 @@ class StyleCodes(nn.Module):
     """One trainable code per style, the last one for `original`; weight: (S + 1, layout.size).
 
     The direct path from the photo stays closed for styles, which would settle for a tinted photo
-    otherwise; `original` needs little more than that path.
+    otherwise; `original` needs little more than that path. Patterns are mixed in as they are learned to be.
     """
 
     trained: Tensor
@@ -43,6 +44,8 @@ class StyleCodes(nn.Module):
         gain, offset = layout.split(codes)["detail"]
         gain[styles:].fill_(1)
         offset.zero_()
+        for part in layout.split(codes).get("pattern", ()):
+            part.zero_()
         for of_styles in (gain[:styles], layout.split(trained)["detail"][0][:styles]):
             of_styles.zero_()
         self.weight = nn.Parameter(codes)
@@ -300,7 +303,8 @@ def pixel_losses(out: Tensor, batch: Batch, painted: Tensor, weights: LossWeight
     if weights.lattice:
         terms["lattice"] = losses.lattice_loss(out, content, batch.painting[painted])
     if weights.flatness and photo.any():
-        terms["flatness"] = losses.flatness_loss(out[photo], content[photo])
+        cells = batch.canvas[painted][:, CELL_CHANNELS]
+        terms["flatness"] = losses.flatness_loss(out[photo], content[photo], cells[photo])
     return terms
 
 

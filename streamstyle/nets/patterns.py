@@ -1,0 +1,109 @@
+"""Patterns at half the size of the frame that stand still on the screen: dots and lines for prints, cells for
+facets and tiles, brush strokes.
+
+A small network cannot invent straight joints, round dots or bristles on a plain wall, but it can mix them
+into its features where a style asks for them. Fewer rows or columns give the top left part of each.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+DOT_PITCH = 8.0
+"""Pixels from one dot to the next."""
+DOT_ANGLE = 0.32
+"""Turn of the rows of dots, in radians."""
+LINE_PITCH = 7.2
+"""Pixels from one line to the next."""
+
+_JITTER = 0.42  # of a cell's side, to both sides
+_JOINT = 0.8  # half the width of a joint, in positions
+_AROUND = 3  # cells drawn around the field
+
+
+def cells(rows: int, columns: int, side: int, seed: int) -> NDArray[np.float32]:
+    """Voronoi cells of about `side` x `side` positions (Worley 1996, A cellular texture basis function).
+
+    float32 (3, rows, columns): distance to the nearest joint in positions; and two numbers that each cell
+    has for its own, mean 0, deviation 1.
+    """
+    margin = _AROUND * side
+    down, across = (-(-(size + 2 * margin) // side) for size in (rows, columns))
+    drawn = _uniform(seed, down, across)
+    y, x = np.mgrid[:down, :across] * side + side / 2
+    at = np.stack([y, x], axis=2) + _JITTER * side * drawn[..., :2]
+    points = at.round().astype(int).reshape(-1, 2)
+    empty = np.full((down * side, across * side), 255, np.uint8)
+    empty[points[:, 0], points[:, 1]] = 0
+    labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    of_label = np.zeros((len(points) + 1, 2), np.float32)
+    of_label[labels[points[:, 0], points[:, 1]]] = drawn[..., 2:].reshape(-1, 2) * math.sqrt(3)
+    joints = np.full(labels.shape, 255, np.uint8)
+    joints[:, 1:][labels[:, 1:] != labels[:, :-1]] = 0
+    joints[1:][labels[1:] != labels[:-1]] = 0
+    distance = cv2.distanceTransform(joints, cv2.DIST_L2, 5)
+    inside = slice(margin, margin + rows), slice(margin, margin + columns)
+    return np.stack([distance[inside], *of_label[labels[inside]].transpose(2, 0, 1)]).astype(np.float32)
+
+
+def joints(distance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lines along the joints of cells, from the distance to them in positions: 1 there, 0 elsewhere."""
+    line: NDArray[np.float32] = np.clip(_JOINT - distance + 0.5, 0, 1)
+    return line
+
+
+def dots(rows: int, columns: int) -> NDArray[np.float32]:
+    """A printer's screen: a wave along each of two turned axes, added. Mean 0, deviation 1."""
+    y, x = np.mgrid[:rows, :columns].astype(np.float32) * np.float32(4 * math.pi / DOT_PITCH)
+    sine, cosine = np.float32(math.sin(DOT_ANGLE)), np.float32(math.cos(DOT_ANGLE))
+    wave: NDArray[np.float32] = np.cos(x * cosine + y * sine) + np.cos(y * cosine - x * sine)
+    return wave
+
+
+def lines(moved: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Carved or hatched lines that rise to the right. Mean 0, deviation 1.
+
+    moved: how far each position is moved across the lines, in pixels (rows, columns).
+    """
+    y, x = np.mgrid[: moved.shape[0], : moved.shape[1]].astype(np.float32)
+    across = 2 * (0.6 * x + 0.8 * y) + moved
+    wave: NDArray[np.float32] = math.sqrt(2) * np.cos(2 * math.pi / LINE_PITCH * across)
+    return wave.astype(np.float32)
+
+
+def strokes(white: NDArray[np.float32], angle: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    """Noise summed along the streamlines of a field of directions, `reach` positions to both sides (line
+    integral convolution, Cabral and Leedom 1993). Deviation about 1 for white noise.
+
+    white, angle (radians): (rows, columns).
+    """
+    rows, columns = white.shape
+    x, y = (axis.astype(np.float32) for axis in np.meshgrid(np.arange(columns), np.arange(rows)))
+    total = white.copy()
+    for sign in (1, -1):
+        at_x, at_y = x, y
+        for _ in range(reach):
+            along = _sampled(angle, at_x, at_y)
+            at_x = np.add(at_x, sign * np.cos(along), dtype=np.float32)
+            at_y = np.add(at_y, sign * np.sin(along), dtype=np.float32)
+            total += _sampled(white, at_x, at_y)
+    return total / math.sqrt(2 * reach + 1)
+
+
+def _sampled(
+    field: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    sampled = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return sampled.astype(np.float32, copy=False)
+
+
+def _uniform(seed: int, rows: int, columns: int) -> NDArray[np.float32]:
+    """Uniform in -1..1, four a point: (rows, columns, 4); fewer rows or columns give the top left part."""
+    field = np.empty((rows, columns, 4), np.float32)
+    for row in range(rows):
+        field[row] = np.random.default_rng([seed, 1000, row]).random((columns, 4), dtype=np.float32)
+    return 2 * field - 1
