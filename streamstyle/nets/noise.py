@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from streamstyle.nets import patterns
 
 SIZE_MULTIPLE = 8
-WOVEN_CHANNELS = 10
+WOVEN_CHANNELS = 8
 """Channels of the canvas that enter at 1/8; the others are patterns."""
-CELL_CHANNELS = slice(4, WOVEN_CHANNELS)
+CELL_CHANNELS = slice(2, WOVEN_CHANNELS)
 """Those of the woven channels that tell of cells."""
 PATTERNS = 8
 PATTERN_SCALE = 4
@@ -21,7 +21,6 @@ PATTERN_SCALE = 4
 CANVAS_CHANNELS = WOVEN_CHANNELS + PATTERNS * PATTERN_SCALE**2
 
 _MARGIN = 88  # cells drawn around the frame, so that no value depends on the frame's size
-_STROKE = 6  # cells that a stroke reaches to both sides
 _BENDS = (8.0, 20.0)  # how far a stroke field runs before it turns: sigma of its angles in cells
 _BLOBS = (1.5, 4.0)  # sigma in cells
 _FACETS = (18, 40)  # sides of cells, in positions of a pattern
@@ -36,12 +35,11 @@ def canvas(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
     """The field to paint from, for frames of `height` x `width` (multiples of 8).
 
     float32 (CANVAS_CHANNELS, height/8, width/8), mean 0, deviation about 1 but for joints, which are 0 or 1.
-    Woven channels: two of strokes along fields that bend tightly and widely, two of small and large blobs;
-    small and large cells, of each the distance to the joint and two numbers of its own. No white noise: at
-    1/8 of the size it becomes droplets.
+    Woven channels: small and large blobs; small and large cells, of each the distance to the joint and two
+    numbers of its own. Nothing finer: what changes from cell to cell at 1/8 of the size becomes droplets.
     Patterns, as blocks of PATTERN_SCALE x PATTERN_SCALE positions: dots, lines, joints and the first numbers
-    of small and large cells, fine and broad brush strokes. One seed gives one field: a smaller frame gets its
-    top left part, so that a frame and a crop of it agree.
+    of small and large cells, fine and broad brush strokes along fields that bend tightly and widely. One seed
+    gives one field: a smaller frame gets its top left part, so that a frame and a crop of it agree.
     """
     rows, columns = height // SIZE_MULTIPLE, width // SIZE_MULTIPLE
     wide = rows + 2 * _MARGIN, columns + 2 * _MARGIN
@@ -49,10 +47,8 @@ def canvas(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
     fine = rows * PATTERN_SCALE, columns * PATTERN_SCALE
     field = np.empty((CANVAS_CHANNELS, rows, columns), np.float32)
     angles = [math.pi * _blurred(_white(seed, 12 + i, *wide), bend) for i, bend in enumerate(_BENDS)]
-    for i, angle in enumerate(angles):
-        field[i] = patterns.strokes(_white(seed, 2 + i, *wide), angle, _STROKE)[inside]
     for i, sigma in enumerate(_BLOBS):
-        field[2 + i] = _blurred(_white(seed, 4 + i, *wide), sigma)[inside]
+        field[i] = _blurred(_white(seed, 4 + i, *wide), sigma)[inside]
     cells = [patterns.cells(*fine, side, seed + 100 * i) for i, side in enumerate(_FACETS)]
     for i, (cell, (mean, deviation)) in enumerate(zip(cells, _FACET_EDGES, strict=True)):
         at = CELL_CHANNELS.start + 3 * i

@@ -20,7 +20,6 @@ from streamstyle.errors import ModelError
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
-from streamstyle.nets.noise import WOVEN_CHANNELS
 from streamstyle.styles.bundle import load_bundle, read_discriminator
 from streamstyle.train.checkpoint import read_checkpoint
 from streamstyle.train.step import GanState, StyleCodes
@@ -59,8 +58,8 @@ def grow_(
 @torch.no_grad()
 def forget_strokes_(generator: Generator) -> None:
     """Keep what each place is painted with, forget the patterns: every depthwise kernel becomes its sum in
-    the middle, with a little noise around it, and the canvas is read with new weights, its strokes before
-    its blobs. A network that got used to one pattern does not leave it by training alone.
+    the middle, with a little noise around it, and the canvas is read with new weights. A network that got
+    used to one pattern does not leave it by training alone.
     """
     for block in generator.blocks:
         kernel = block.depthwise.weight  # type: ignore[union-attr]
@@ -69,9 +68,7 @@ def forget_strokes_(generator: Generator) -> None:
         noise = 0.03 * torch.randn_like(kernel)
         kernel.copy_(noise - noise.mean(dim=(2, 3), keepdim=True))
         kernel[:, :, kernel.shape[2] // 2, kernel.shape[3] // 2] += total
-    sizes = torch.tensor([0.07, 0.07, 0.05, 0.05, *(0.05,) * 6])
-    sizes = sizes.reshape(1, WOVEN_CHANNELS, 1, 1)
-    generator.weave.weight.copy_(torch.randn_like(generator.weave.weight) * sizes.to(generator.weave.weight))
+    generator.weave.weight.copy_(0.05 * torch.randn_like(generator.weave.weight))
 
 
 def _read_run(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
