@@ -43,6 +43,7 @@ from streamstyle.nets.deployed import LevelFrames
 from streamstyle.nets.ema_norm import StatefulFrameGenerator
 from streamstyle.nets.generator import FrameGenerator, Generator, restore_generator
 from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.nets.noise import CANVAS_CHANNELS
 from streamstyle.pipeline import model as model_module
 from streamstyle.pipeline.model import load_model
 from streamstyle.pipeline.quality_levels import quality_levels
@@ -211,7 +212,7 @@ def test_the_profile_spans_the_bucket_for_every_input_that_varies() -> None:
         "max_shape": (1, 1088, 2176, 3),
         "dtype": torch.uint8,
     }
-    assert [row["max_shape"] for row in rows[2:4]] == [(1, 1, 544, 1088), (1, 6, 136, 272)]
+    assert [row["max_shape"] for row in rows[2:4]] == [(1, 1, 544, 1088), (1, CANVAS_CHANNELS, 136, 272)]
     assert all(row["min_shape"] == row["max_shape"] for row in (rows[1], rows[4], rows[5]))
 
 

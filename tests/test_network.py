@@ -24,6 +24,7 @@ from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, Mode
 from streamstyle.nets.cost import multiply_adds
 from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.nets.noise import CANVAS_CHANNELS
 from streamstyle.pipeline import network
 from streamstyle.pipeline.model import able_networks, load_model
 from streamstyle.pipeline.network import Tried, choose, decided, each_network, first_choice, rate_of
@@ -38,23 +39,23 @@ RICHEST = [manifest.name for manifest in able_networks(RunConfig())][-1]
 
 
 def counted(config: GeneratorConfig, height: int, width: int) -> int:
-    """Multiply-adds of all convolutions of a network that runs."""
+    """Multiply-adds of all convolutions and matrix products of a network that runs."""
     total = 0
-
-    def count(result: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        nonlocal total
-        total += weight[0].numel() * result.numel()
-        return result
 
     class Counting(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            nonlocal total
             result = function(*args, **(kwargs or {}))
-            convolution = getattr(function, "__name__", "") == "conv2d"
-            return count(result, args[1]) if convolution else result
+            name = getattr(function, "__name__", "")
+            if name == "conv2d":
+                total += args[1][0].numel() * result.numel()
+            elif "matmul" in name:
+                total += args[0].shape[-1] * result.numel()
+            return result
 
     with Counting(), torch.no_grad():
         generator = Generator(config)
-        canvas = torch.zeros(1, generator.weave.in_channels, height // 8, width // 8)
+        canvas = torch.zeros(1, CANVAS_CHANNELS, height // 8, width // 8)
         generator(torch.zeros(1, 3, height, width), config.layout.neutral()[None], canvas)
     return total
 
