@@ -1,5 +1,5 @@
-"""What one worker takes of a cluster, and actors that come late, are refused or are lost; and the same film
-by a real cluster on this machine, of which a node is killed."""
+"""Share of a cluster that one worker takes; actors that come late, are refused or are lost; and the same film
+from a real cluster that loses a node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from peers import free_port
 from segmented import SHOT, SHOTS, WAIT, children, make_shots, pictures, sounds, wait_for, workers_of
 
 from streamstyle.batch.messages import FramesPainted, Notice, TaskFailed, TaskLost
@@ -77,7 +77,7 @@ def test_no_two_actors_of_a_machine_take_the_same_processors(
 
 
 def test_an_actor_performs_tasks_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """What it says and how it ends come back as JSON."""
+    """Messages and the ending come back as JSON."""
     actor = Actor(1)
     film = msgspec.structs.replace(FILM, source=str(tmp_path / "no.mp4"), folder=str(tmp_path / "parts"))
     task = msgspec.json.encode(PlanTask(film))
@@ -257,12 +257,6 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")

@@ -40,6 +40,7 @@ LOOK = 0.02
 def main() -> int:
     """Run what is asked for."""
     environment.enter(extra="dev")
+    sys.path.insert(0, str(environment.ROOT / "tests"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=("kills", "films", "long"))
     parser.add_argument("film", type=Path, nargs="?")
@@ -63,6 +64,8 @@ def main() -> int:
 
 def kills(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[str, Any]:
     """See above."""
+    from segmented import children
+
     dice, film = random.Random(asked.seed), str(asked.film.absolute())
     more = ["--resume", "--json", "--workers", str(asked.workers), *options]
     plain, out = folder / "plain.mkv", folder / "out.mkv"
@@ -111,7 +114,6 @@ def kills(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[s
 
 def films(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[str, Any]:
     """See above."""
-    sys.path.insert(0, str(environment.ROOT / "tests"))
     from media_files import make_video
 
     dice, source = random.Random(asked.seed), folder / "films"
@@ -145,6 +147,8 @@ def films(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[s
 
 def long(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[str, Any]:
     """See above."""
+    from segmented import children
+
     film, out = folder / "film.mkv", folder / "out.mkv"
     make_long(film, asked.hours)
     command = [*PROGRAM, "run", str(film), str(out), "--resume", "--json", "--network", "lite"]
@@ -207,15 +211,6 @@ def contents(path: Path) -> list[Any]:
     with av.open(str(path)) as container:
         for packet in container.demux(container.streams.audio) if container.streams.audio else ():
             found.append((packet.pts, hashlib.sha256(bytes(packet)).hexdigest()))
-    return found
-
-
-def children(pid: int) -> list[int]:
-    """Children of a process, at any depth (Linux)."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *children(child)]
     return found
 
 

@@ -28,7 +28,7 @@ from streamstyle.batch.workers import Hearing, WorkerProcess, processors
 from streamstyle.errors import ConfigError
 
 ADDRESS = "ray://"
-"""How the address of a cluster begins."""
+"""Beginning of the address of a cluster."""
 
 _LOOK = 0.5
 """Seconds between two questions to an actor how far it is."""
@@ -44,7 +44,7 @@ _said_or_ended = msgspec.json.Decoder(list[FramesPainted | Notice | Ending])
 
 @dataclass(frozen=True)
 class Share:
-    """What one worker takes of the cluster."""
+    """Processors and GPUs of one worker."""
 
     cpus: int
     """Processors, all of one machine."""
@@ -53,7 +53,7 @@ class Share:
 
 
 def share_of(machines: Sequence[dict[str, float]], count: int, *, gpu: bool) -> Share:
-    """What each of `count` workers can have.
+    """Largest share that each of `count` workers can have.
 
     machines: the resources of each, by Ray's names. gpu: give each a GPU where there are any. Raises
     ConfigError for more workers than GPUs, or than processors where there is no GPU.
@@ -93,7 +93,7 @@ class Actor:
         return msgspec.json.encode([*self._taken(), ending])
 
     def said(self) -> bytes:
-        """What was said since the last call; a second thread of the actor answers."""
+        """Messages since the last call, as JSON; a second thread of the actor answers."""
         return msgspec.json.encode(self._taken())
 
     def __ray_shutdown__(self) -> None:

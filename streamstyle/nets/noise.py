@@ -90,8 +90,11 @@ def _brushed(
 
 
 def _enlarged(wide: NDArray[np.float32], rows: int, columns: int, around: int) -> NDArray[np.float32]:
-    """The part of a field with its margin from `around` cells before the frame on, with as many cells more
-    than rows + around at the other sides cut off, four times as large to both sides."""
+    """Part of a field, interpolated to the size of patterns: (4 * (rows + around), 4 * (columns + around)).
+
+    wide: with _MARGIN cells on every side of the frame. The part begins `around` cells before the frame.
+    """
+    # One cell more, cut off again: at the end of a picture the interpolation has no next cell to go to.
     start = _MARGIN - around
     part = wide[start : start + rows + around + 1, start : start + columns + around + 1]
     height, width = (size * PATTERN_SCALE for size in part.shape)

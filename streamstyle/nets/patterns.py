@@ -42,10 +42,10 @@ def cells(rows: int, columns: int, side: int, seed: int) -> NDArray[np.float32]:
     labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
     of_label = np.zeros((len(points) + 1, 2), np.float32)
     of_label[labels[points[:, 0], points[:, 1]]] = drawn[..., 2:].reshape(-1, 2) * math.sqrt(3)
-    joints = np.full(labels.shape, 255, np.uint8)
-    joints[:, 1:][labels[:, 1:] != labels[:, :-1]] = 0
-    joints[1:][labels[1:] != labels[:-1]] = 0
-    distance = cv2.distanceTransform(joints, cv2.DIST_L2, 5)
+    apart = np.full(labels.shape, 255, np.uint8)  # from a joint
+    apart[:, 1:][labels[:, 1:] != labels[:, :-1]] = 0
+    apart[1:][labels[1:] != labels[:-1]] = 0
+    distance = cv2.distanceTransform(apart, cv2.DIST_L2, 5)
     inside = slice(margin, margin + rows), slice(margin, margin + columns)
     return np.stack([distance[inside], *of_label[labels[inside]].transpose(2, 0, 1)]).astype(np.float32)
 
