@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from media_files import make_video
 
+from streamstyle.cli import signals
+from streamstyle.flow import StopRequest
 from streamstyle.media.av_source import FileSource
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
@@ -57,9 +59,9 @@ def test_what_a_crashed_run_wrote_is_kept_and_named(tmp_path: Path, film: Path, 
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("group", [False, True])
-def test_signals_reach_the_run_once(tmp_path: Path, number: int, group: bool) -> None:
+def test_signals_reach_the_run_once(tmp_path: Path, name: str, group: bool) -> None:
     """A terminal and `timeout` tell the whole group, `kill` the command alone."""
     out, part = tmp_path / "out.mkv", tmp_path / "out.partial.mkv"
     scene = "test:?seconds=3000&size=96x64"
@@ -68,11 +70,109 @@ def test_signals_reach_the_run_once(tmp_path: Path, number: int, group: bool) ->
         while not (part.exists() and part.stat().st_size > 5_000):
             assert process.poll() is None
             time.sleep(0.02)
-        (os.killpg if group else os.kill)(process.pid, number)
+        (os.killpg if group else os.kill)(process.pid, signal.Signals[name])
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "")
     with FileSource(str(out)) as source:
         assert len(list(source)) > 5
+
+
+TOLD_LATE = """
+import atexit, os, signal, sys
+from streamstyle.cli import run
+from streamstyle.cli.main import program
+class Told:
+    def __del__(self, kill=os.kill, pid=os.getpid, number=signal.{name}):
+        kill(pid(), number)
+whole = run.summary_text
+def summary_text(summary):
+    Told()
+    return whole(summary)
+run.summary_text = summary_text
+atexit.register(Told)
+at_the_very_end = Told()
+program()
+"""
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_after_the_films_end_changes_nothing(tmp_path: Path, name: str) -> None:
+    """It comes before the summary, at the interpreter's end, and when that has given its handlers up."""
+    out, scene = tmp_path / "out.mkv", "test:?seconds=1&size=96x64"
+    command = [sys.executable, "-c", TOLD_LATE.format(name=name), "repair", scene, scene, str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("done: 30 frames of 30")
+    with FileSource(str(out)) as source:
+        assert len(list(source)) == 30
+
+
+INTERRUPTED_EARLY = """
+import atexit, os, signal, time
+from streamstyle.cli import repair
+from streamstyle.cli.main import program
+def wait_for_ever(*_):
+    os.killpg(0, signal.SIGINT)
+    time.sleep(600)
+repair.command = wait_for_ever
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+program()
+"""
+
+
+@posix
+def test_ctrl_c_before_the_first_frame_is_one_interruption(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_EARLY, "repair", "a.mkv", "b.mkv", str(tmp_path / "c.mkv")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, start_new_session=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+CRASHED_LATE = """
+import atexit, os, signal
+from streamstyle.cli.main import program
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGSEGV))
+program()
+"""
+
+
+@posix
+def test_a_crash_after_the_films_end_is_none_of_the_film(tmp_path: Path) -> None:
+    out, scene = tmp_path / "out.mkv", "test:?seconds=1&size=96x64"
+    command = [sys.executable, "-c", CRASHED_LATE, "repair", scene, scene, str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert out.exists()
+
+
+def test_a_signal_that_is_passed_on_late_is_no_second_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds, signals that the command has passed on so far, and what the signal that comes then does."""
+    now = passed = 0.0
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+    monkeypatch.setattr(signals, "passed_on", lambda: passed)
+    stop = StopRequest()
+    with signals.stopping_on_signals(stop):
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        now, passed = 5.0, 1
+        signal.raise_signal(signal.SIGINT)  # the first one again
+        now = 9.0
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        passed = 2
+        signal.raise_signal(signal.SIGINT)  # the second one again
+        passed = 3
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)  # for the command alone
+
+
+def test_whatever_handled_signals_before_handles_them_afterwards() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with signals.stopping_on_signals(StopRequest()):
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the run goes on")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import glob
+import mmap
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 COMMANDS = {"run", "repair"}
@@ -23,29 +25,47 @@ _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 _CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP"}
 _SET_PDEATHSIG = 1  # of Linux's prctl.h
 
+_PASSED, _ENDED = 0, 1  # places in the memory that command and child share
+_memory: mmap.mmap | None = None
+"""The number of signals that were passed on, and 1 + the exit code of a child whose work is done."""
+
 
 def contained(work: Callable[[], int], arguments: Sequence[str], complain: Callable[[str], None]) -> int:
     """The exit code of `work`, done in a child where the system can fork; it never returns there, but as
     `work` itself. arguments: of the command line. complain: prints one sentence."""
     if not hasattr(os, "fork") or not arguments or arguments[0] not in COMMANDS:
         return work()
+    global _memory  # noqa: PLW0603 - a process is contained once
     began, parent = time.time(), os.getpid()
+    _memory = memory = mmap.mmap(-1, 2)
     child = os.fork()
     if child == 0:
         _end_with(parent)
-        return work()
+        code = work()
+        memory[_ENDED] = 1 + code
+        return code
 
     def pass_on(number: int, _frame: object) -> None:
-        os.kill(child, number)
+        memory[_PASSED] = min(memory[_PASSED] + 1, 255)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(child, number)
 
-    for name in _PASSED_ON:
-        signal.signal(getattr(signal, name), pass_on)
+    for number in (getattr(signal, name) for name in _PASSED_ON):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as under `nohup`
+            signal.signal(number, pass_on)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code < 0:
+    if code < 0 and memory[_ENDED]:
+        code = memory[_ENDED] - 1  # its work was done; only taking libraries down failed
+    elif code < 0:
         complain(_last_word(signal.Signals(-code), arguments, began))
         code = 1
     sys.stdout = sys.stderr = None  # which are the child's
     os._exit(code)
+
+
+def passed_on() -> int:
+    """The number of signals that the command has passed on to this process, its child; 0 without one."""
+    return _memory[_PASSED] if _memory is not None else 0
 
 
 def _end_with(parent: int) -> None:

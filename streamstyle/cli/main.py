@@ -30,6 +30,7 @@ from streamstyle.cli import (
 )
 from streamstyle.cli import eval as evaluate
 from streamstyle.cli.contained import contained
+from streamstyle.cli.signals import ignore_signals, take_signals
 from streamstyle.cli.terminal import EXIT_INTERRUPTED
 from streamstyle.errors import ConfigError, StreamStyleError
 
@@ -141,11 +142,19 @@ def _standard_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as we run
 
 
+def _only_command() -> int:
+    """`main`, after which no signal changes how the process ends."""
+    take_signals()
+    code = main()
+    ignore_signals()
+    return code
+
+
 def program() -> NoReturn:
     """The whole process: `main`, then an exit that does not wait for a thread blocked in a source or a
     sink."""
     _standard_streams()
-    code = contained(main, sys.argv[1:], complain)
+    code = contained(_only_command, sys.argv[1:], complain)
     if "streamstyle.flow" in sys.modules:
         from streamstyle.flow import anyone_left_behind
 

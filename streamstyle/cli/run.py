@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamstyle.cli.numbers import positive_float, positive_int
 from streamstyle.cli.settings import add_settings, assignments
-from streamstyle.cli.terminal import EXIT_INTERRUPTED, notify, stopping_on_signals
+from streamstyle.cli.signals import stopping_on_signals
+from streamstyle.cli.terminal import EXIT_INTERRUPTED, notify
 
 if TYPE_CHECKING:
     from streamstyle.pipeline.job import Job, LiveState, Progress, RunSummary

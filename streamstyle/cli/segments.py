@@ -43,7 +43,8 @@ def run_segments(films: Sequence[FilmRequest], arguments: argparse.Namespace, co
     from streamstyle.batch.schedule import Schedule, run_films
     from streamstyle.batch.workers import Hearing
     from streamstyle.cli.film_bars import FilmBars
-    from streamstyle.cli.terminal import notify, stopping_on_signals
+    from streamstyle.cli.signals import stopping_on_signals
+    from streamstyle.cli.terminal import notify
     from streamstyle.flow import StopRequest
 
     stop, began = StopRequest(), time.monotonic()

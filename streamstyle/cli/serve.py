@@ -49,7 +49,8 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    from streamstyle.cli.terminal import notify, stopping_on_signals
+    from streamstyle.cli.signals import stopping_on_signals
+    from streamstyle.cli.terminal import notify
     from streamstyle.config import RunConfig, load_config
     from streamstyle.flow import Future, StopRequest
     from streamstyle.pipeline.control_room import Serving, control_room
