@@ -47,7 +47,8 @@ def live_frame(number: int, sound: SoundBuffer | None = None, pixels: Picture | 
 
 
 class Pump:
-    """Writes live frames into a sink, in real time, from a thread. slowest: the longest `write` (s)."""
+    """Writes live frames into a sink, from a thread, as a camera does: in real time, and after a pause of the
+    machine no faster than that. slowest: the longest `write` (s)."""
 
     def __init__(self, sink: Sink, sound: SoundBuffer | None) -> None:
         self.slowest = 0.0
@@ -59,7 +60,6 @@ class Pump:
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        began = time.monotonic()
         try:
             while not self._stop.is_set():
                 frame = live_frame(self.frames, self._sound)
@@ -67,7 +67,7 @@ class Pump:
                 self._sink.write(frame)
                 self.slowest = max(self.slowest, time.monotonic() - started)
                 self.frames += 1
-                self._stop.wait(max(began + self.frames / RATE - time.monotonic(), 0))
+                self._stop.wait(max(started + 1 / RATE - time.monotonic(), 0))
         except BaseException as error:  # noqa: BLE001 - raised by `pumping`
             self.error = error
 

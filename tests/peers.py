@@ -48,6 +48,16 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def taken(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
+    """Whether anybody has this port, and without a connection, which some servers take one of."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
 class Peer:
     """A child process: started on entry, killed on exit. `url`: where it serves, if it does.
 
@@ -108,12 +118,19 @@ class Peer:
         return self._log.read_text(errors="replace")
 
 
-def ffmpeg(arguments: Sequence[str], folder: Path, url: str = "", name: str = "ffmpeg") -> Peer:
-    """`ffmpeg ARGUMENTS`, not waited for."""
+def ffmpeg(
+    arguments: Sequence[str],
+    folder: Path,
+    url: str = "",
+    name: str = "ffmpeg",
+    ready: Callable[[], bool] | None = None,
+) -> Peer:
+    """`ffmpeg ARGUMENTS`; see Peer for `ready`."""
     return Peer(
         ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "warning", *arguments],
         folder / f"{name}.log",
         url,
+        ready,
     )
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ import pytest
 from live_film import PERIOD, RATE, flashes_and_beeps, live_frame, live_info, pumping
 from media_files import PATCHES, patch_colours
 from peers import (
+    PATIENCE,
+    Peer,
     ffmpeg,
     free_port,
     needs_ffmpeg,
@@ -26,22 +29,42 @@ from peers import (
     needs_nginx,
     nginx_rtmp,
     rtsp_server,
+    taken,
     wait_for,
 )
 
 from streamstyle.media.live_sound import SoundBuffer
-from streamstyle.media.net import relay_process
+from streamstyle.media.net import relay_process, stream_sink, targets
 from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.open import grouped, open_sink
+from streamstyle.types import MediaReport
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers may take as long to answer, and to take the end, as a busy machine needs."""
+    monkeypatch.setattr(targets, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(stream_sink, "FIRST_ANSWER_SECONDS", PATIENCE)
+    monkeypatch.setattr(stream_sink, "CLOSING_SECONDS", PATIENCE)
 
 
 def assert_in_step(flashes: list[float], beeps: list[float]) -> None:
-    """Every white frame came with its beep, to less than a frame."""
+    """Every white frame came with its beep, to less than a frame, and whole periods after the one before: a
+    busy machine may lose frames on the way, but moves none."""
     assert len(flashes) >= 2
-    assert np.allclose(np.diff(flashes), PERIOD / RATE, atol=0.02)
+    periods = np.diff(flashes) / (PERIOD / RATE)
+    assert np.allclose(periods, np.maximum(np.round(periods), 1), atol=0.02), flashes
     for flash in flashes[:-1]:
         nearest = min(beeps, key=lambda beep: abs(beep - flash))
         assert abs(nearest - flash) < 1 / RATE, (flashes, beeps)
+
+
+def assert_nothing_lost(report: MediaReport) -> None:
+    """Every address was called once and took all packets and the end."""
+    lost = {name: n for name, n in report.counters.items() if name.startswith(("restarts", "dropped"))}
+    assert lost
+    assert not any(lost.values()), lost
+    assert report.notes == ()
 
 
 def assert_same_card(shown: np.ndarray) -> None:
@@ -49,6 +72,7 @@ def assert_same_card(shown: np.ndarray) -> None:
 
 
 @needs_nginx
+@pytest.mark.usefixtures("patient")
 def test_rtmp_arrives_with_its_sound_in_step(tmp_path: Path) -> None:
     sound = SoundBuffer()
     with nginx_rtmp(tmp_path) as server:
@@ -58,27 +82,44 @@ def test_rtmp_arrives_with_its_sound_in_step(tmp_path: Path) -> None:
     assert_in_step(flashes, beeps)
     assert_same_card(shown)
     report = sink.report()
-    assert report.counters["restarts"] == report.counters["dropped"] == 0
+    assert_nothing_lost(report)
     assert report.counters["frames"] == pump.frames
-    assert report.notes == ()
+
+
+def recording(url: str, file: Path, *options: str, ready: Callable[[], bool]) -> Peer:
+    """`ffmpeg` that waits to be called at this address and writes what comes into the file."""
+    take = [*options, "-i", url, "-c", "copy", "-flush_packets", "1", str(file)]
+    return ffmpeg(take, file.parent, name=file.name, ready=ready)
+
+
+def holds_flashes(file: Path) -> bool:
+    """Whether there are enough of them in a file that is still being written."""
+    try:
+        return file.exists() and len(flashes_and_beeps(str(file), 100, settle=0.2)[0]) > 2
+    except av.FFmpegError:  # half a header, say
+        return False
 
 
 @needs_nginx
 @needs_ffmpeg
 @needs_gstreamer
+@pytest.mark.usefixtures("patient")
 def test_every_address_gets_the_one_encode(tmp_path: Path) -> None:
     sound = SoundBuffer()
-    recorded, received = tmp_path / "recorded.mkv", tmp_path / "received.ts"
-    udp, srt = free_port(), free_port()
-    listener = f"srt://127.0.0.1:{srt}?mode=listener&passphrase=long-enough&latency=20000"
-    take = ["-i", listener, "-c", "copy", "-flush_packets", "1"]
+    recorded, taken_by_rtsp, taken_by_srt = (tmp_path / f for f in ("recorded.mkv", "rtsp.mkv", "srt.ts"))
+    udp, srt, port = free_port(), free_port(socket.SOCK_DGRAM), free_port()
+    # A latency that a busy machine does not exceed: SRT drops what comes later (microseconds).
+    listener = f"srt://127.0.0.1:{srt}?mode=listener&passphrase=long-enough&latency=2000000"
+    listening = f"rtsp://127.0.0.1:{port}/film"
     with (
         rtsp_server(tmp_path) as rtsp,
-        ffmpeg([*take, "-f", "mpegts", str(received)], tmp_path),
+        recording(listener, taken_by_srt, ready=lambda: taken(srt, socket.SOCK_DGRAM)),
+        recording(listening, taken_by_rtsp, "-rtsp_flags", "listen", ready=lambda: taken(port)),
     ):
         urls = grouped(
             (
                 f"{rtsp.url}/record-sound",
+                listening,
                 f"srt://127.0.0.1:{srt}?passphrase=long-enough",
                 f"udp://127.0.0.1:{udp}",
                 f"hls:{tmp_path / 'hls'}",
@@ -88,18 +129,25 @@ def test_every_address_gets_the_one_encode(tmp_path: Path) -> None:
         sink = open_sink(urls[0], live_info(sound))
         with pumping(sink, sound):
             assert_in_step(*flashes_and_beeps(f"udp://127.0.0.1:{udp}", 3, settle=0.2)[:2])
-            assert_in_step(*flashes_and_beeps(str(tmp_path / "hls" / "stream.m3u8"), 3, settle=0.2)[:2])
-            wait_for(lambda: recorded.exists() and recorded.stat().st_size > 60_000, "the recording")
-            wait_for(lambda: received.exists() and received.stat().st_size > 20_000, "what SRT brings")
-        report = sink.report()
-    assert report.notes == ()
+            playlist = tmp_path / "hls" / "stream.m3u8"
+            wait_for(playlist.exists, "a playlist")
+            assert_in_step(*flashes_and_beeps(str(playlist), 3, settle=0.2)[:2])
+            for file in (recorded, taken_by_rtsp, taken_by_srt):
+                wait_for(lambda file=file: holds_flashes(file), file.name)
+    report = sink.report()
+    assert_nothing_lost(report)
     names = [name for name in report.counters if name.startswith("packets")]
-    assert len(names) == 4
+    assert len(names) == 5
     assert all(report.counters[name] > 100 for name in names)
-    for file in (recorded, received):
-        flashes, beeps, shown = flashes_and_beeps(str(file), 2.5, settle=0.2)
+    for file in (taken_by_rtsp, taken_by_srt):
+        flashes, beeps, shown = flashes_and_beeps(str(file), 100, settle=0.2)
         assert_in_step(flashes, beeps)
         assert_same_card(shown)
+    # GStreamer stamps what it records by when it arrives: how far apart is not ours to say.
+    flashes, beeps, shown = flashes_and_beeps(str(recorded), 100)
+    assert len(flashes) > 2
+    assert len(beeps) > 2
+    assert_same_card(shown)
 
 
 @needs_nginx
@@ -174,7 +222,7 @@ def test_a_server_that_is_killed_or_frozen_is_called_again_and_nothing_leaks(tmp
             wait_for(lambda: pump.frames > frames + RATE, "frames that go on")
             server.thaw()
             assert flashes_and_beeps(url, 0.5)
-        assert pump.slowest < 1  # waiting for a mute peer would cost seconds
+        assert pump.slowest < targets.PATIENCE  # waiting for the mute peer would take that long
         report = sink.report()
     name = f"rtmp://127.0.0.1:{server.url.split(':')[2].split('/')[0]}/live/***"
     assert report.counters[f"restarts {name}"] >= 2
@@ -195,7 +243,7 @@ def test_a_mute_peer_never_holds_a_frame_up_nor_the_end(tmp_path: Path) -> None:
         sink = StreamSink([peer.url], live_info(None), notify=told.append)
         with pumping(sink) as pump:
             wait_for(lambda: bool(told), "word of the mute peer")
-            assert pump.frames > 2 * RATE
+            wait_for(lambda: pump.frames > 2 * RATE, "frames that go on")
             commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children() - before]
             assert all(b"secret-key" not in command for command in commands)
             closing = time.monotonic()
@@ -218,15 +266,18 @@ def test_relays_die_with_the_process_that_started_them(tmp_path: Path, patience:
             "from streamstyle.media.net.stream_sink import StreamSink\n"
             "sink = StreamSink([sys.argv[1]], live_info(None))\n"
             "for i in range(10000):\n"
-            "    sink.write(live_frame(i)); print(i, flush=True); time.sleep(0.02)\n"
+            "    sink.write(live_frame(i)); time.sleep(0.02)\n"
         )
         command = [sys.executable, "-c", script, url, str(Path(__file__).parent)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            for _ in range(100):
-                process.stdout.readline()
-            relays = family(process.pid) - {process.pid}
-            assert len(relays) == (1 if patience == "rtmp" else 2)
+        with subprocess.Popen(command) as process:
+            relays = set[int]()
+
+            def started() -> bool:
+                nonlocal relays
+                relays = family(process.pid) - {process.pid}
+                return len(relays) == (1 if patience == "rtmp" else 2)
+
+            wait_for(started, "the relays")
             process.kill()
     wait_for(lambda: not any(map(alive, relays)), "the end of the relays")
 
@@ -260,6 +311,7 @@ def test_srt_waits_to_be_called(tmp_path: Path) -> None:
         assert next(container.decode(video=0)).width == 160
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_film_is_sent_from_its_first_frame_to_its_last(tmp_path: Path) -> None:
     info = replace(live_info(None), live=False)
     sink = StreamSink([f"hls:{tmp_path}"], info)
@@ -273,6 +325,7 @@ def test_a_film_is_sent_from_its_first_frame_to_its_last(tmp_path: Path) -> None
     assert "#EXT-X-ENDLIST" in (tmp_path / "stream.m3u8").read_text()
 
 
+@pytest.mark.usefixtures("patient")
 def test_who_takes_too_little_loses_packets_up_to_a_key_frame_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
