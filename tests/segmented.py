@@ -57,13 +57,22 @@ def children(pid: int) -> list[int]:
     """Children of a process, at any depth."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
+        for child in map(int, _read(task).split()):
             found += [child, *children(child)]
     return found
 
 
 def workers_of(pid: int) -> list[int]:
-    return [c for c in children(pid) if b"worker_child" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    """Those of its children that paint segments, at any depth."""
+    return [child for child in children(pid) if b"worker_child" in _read(Path(f"/proc/{child}/cmdline"))]
+
+
+def _read(path: Path) -> bytes:
+    """Nothing of a process that has just ended."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def wait_for(process: subprocess.Popen[bytes], folder: Path, records: int) -> bool:

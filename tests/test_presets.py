@@ -183,7 +183,7 @@ def test_with_source_and_server_frozen_a_signal_finishes_the_file_and_leaves_nob
             started = children(process.pid)
             assert started, "a network output is a process of its own"
             summary = ended(process, number)
-        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), "children end", 10)
+        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), "children end", LONG)
     times = played(film)
     assert np.all(np.diff(times) > 0)
     drops, live = summary["drops"], summary["live"]

@@ -259,6 +259,20 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def first_with_worker(
+    nodes: Sequence[subprocess.Popen[bytes]], run: subprocess.Popen[bytes]
+) -> subprocess.Popen[bytes]:
+    """A node on which a worker of the run is, once there is one: those of an earlier run are gone."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        for node in nodes:
+            if workers_of(node.pid):
+                return node
+        assert run.poll() is None, "the run needed no worker"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 @pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
 def test_a_cluster_that_loses_a_node_paints_the_same_film(
@@ -304,7 +318,7 @@ def test_a_cluster_that_loses_a_node_paints_the_same_film(
 
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert wait_for(process, parts, 2)
-            kill_all(next(one for one in nodes if workers_of(one.pid)))
+            kill_all(first_with_worker(nodes, process))
             summary = json.loads(process.communicate(timeout=WAIT)[0])
         assert (process.returncode, summary["frames"], summary["state"]) == (0, SHOT * SHOTS, "done")
         assert summary["segments_kept"] >= 1

@@ -301,7 +301,7 @@ def test_a_source_that_is_fed_rubbish_says_what_is_wrong() -> None:
     with zmq.Context() as context:
         publisher = context.socket(zmq.XPUB)
         port = publisher.bind_to_random_port("tcp://127.0.0.1")
-        subscription = Subscription(f"zmq+tcp://127.0.0.1:{port}?timeout=1")
+        subscription = Subscription(f"zmq+tcp://127.0.0.1:{port}?timeout=3")
         publisher.recv()  # its subscription
         publisher.send_multipart([b"\x80\x04not json", b""])
         publisher.send_multipart([b'{"dtype":"uint8","shape":[2,2,3]}', b"123"])

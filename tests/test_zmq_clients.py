@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import socket
+import itertools
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from peers import free_port
 from zmq_peers import peer, picture, told
 
 from streamstyle.media.open import open_sink, open_source
@@ -15,7 +20,6 @@ from streamstyle.media.zmq_sink import ZmqSink
 from streamstyle.types import Frame, FrameQuality, Kind
 
 BLUE, RED = [0, 0, 200], [200, 0, 0]
-PATIENCE = 60.0
 
 
 def frame(index: int) -> Frame:
@@ -24,24 +28,24 @@ def frame(index: int) -> Frame:
     return Frame(picture(index), index, index, Fraction(1, 30), 1, time.monotonic(), "udnie", quality)
 
 
-def publish_until(sink: ZmqSink, subscriptions: int) -> None:
-    """Write frames until so many have subscribed, and a few more that they are sure to get."""
-    deadline = time.monotonic() + PATIENCE
-    index = 0
-    while sink.report().counters["subscriptions"] < subscriptions:
-        assert time.monotonic() < deadline, "nobody subscribed"
-        sink.write(frame(index))
-        index += 1
-        time.sleep(0.01)
-    for more in range(5):
-        sink.write(frame(index + more))
-        time.sleep(0.05)
+@contextmanager
+def publishing(sink: ZmqSink) -> Iterator[None]:
+    """Frames leave all the while, on a thread of their own."""
+    over = threading.Event()
 
+    def publish() -> None:
+        for index in itertools.count():
+            if over.wait(0.02):
+                return
+            sink.write(frame(index))
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(publish)
+        try:
+            yield
+        finally:
+            over.set()
+            done.result()
 
 
 def near(colour: list[int], wanted: list[int]) -> bool:
@@ -52,12 +56,12 @@ def test_imagezmq_reads_pictures_and_nothing_else() -> None:
     pytest.importorskip("imagezmq")
     sink = ZmqSink("zmq+tcp://127.0.0.1:0")
     with peer("imagezmq_hub", sink.endpoint) as hub:
-        publish_until(sink, 1)
-        for _ in range(3):
-            # With heat maps and events published as well: the next message is a picture.
-            got = told(hub)
-            assert (got["name"], got["shape"]) == ("frame", [36, 64, 3])
-            assert (got["left"], got["right"]) == (BLUE, RED)  # BGR: red has come out red
+        with publishing(sink):
+            for _ in range(3):
+                # With heat maps and events published as well: the next message is a picture.
+                got = told(hub)
+                assert (got["name"], got["shape"]) == ("frame", [36, 64, 3])
+                assert (got["left"], got["right"]) == (BLUE, RED)  # BGR: red has come out red
         sink.close(complete=True)
 
 
@@ -65,8 +69,8 @@ def test_imagezmq_reads_jpeg() -> None:
     pytest.importorskip("imagezmq")
     sink = ZmqSink("zmq+tcp://127.0.0.1:0?format=jpeg&quality=95")
     with peer("imagezmq_jpeg_hub", sink.endpoint) as hub:
-        publish_until(sink, 1)
-        got = told(hub)
+        with publishing(sink):
+            got = told(hub)
         assert near(got["left"], BLUE)
         assert near(got["right"], RED)
         sink.close(complete=True)
@@ -78,12 +82,12 @@ def test_netgear_reads_until_the_end(form: str) -> None:
     if form == "jpeg":
         pytest.importorskip("simplejpeg")
     port = free_port()
-    with peer("netgear_client", port) as client:
+    with peer("netgear_client", str(port)) as client:
         # NetGear's receiver waits for calls: here the sink calls it.
         sink = ZmqSink(f"zmq+tcp://127.0.0.1:{port}?connect=1&format={form}&quality=95")
-        publish_until(sink, 1)
+        with publishing(sink):
+            got = told(client)
         sink.close(complete=True)
-        got = told(client)
         assert near(got["left"], BLUE)
         assert near(got["right"], RED)
         while got["name"] != "end":
@@ -115,7 +119,7 @@ def test_netgear_is_a_source(form: str) -> None:
         pytest.importorskip("simplejpeg")
     port = free_port()
     with (
-        peer("netgear_server", port, form),
+        peer("netgear_server", str(port), form),
         open_source(f"zmq+tcp://127.0.0.1:{port}?bind=1&timeout=60") as source,
     ):
         assert near(next(iter(source)).pixels[20, 4].tolist(), RED)
@@ -128,9 +132,9 @@ def test_our_client_reads_it_in_another_process(tmp_path: Path, transport: str) 
     assert isinstance(sink, ZmqSink)
     url = f"zmq+{sink.endpoint}" if transport == "tcp" else f"zmq+{transport}://{place}"
     with peer("client", f"{url}?timeout=60") as client:
-        publish_until(sink, 2)
+        with publishing(sink):
+            got = told(client)
         sink.close(complete=True)
-        got = told(client)
         assert (got["left"], got["right"]) == (BLUE, RED)
         while got["name"] != "end":
             got = told(client)
