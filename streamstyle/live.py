@@ -7,9 +7,7 @@ with Session("webcam:0", ["virtualcam:"], style="scream") as session:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,12 +29,10 @@ from streamstyle.control.requests import (
 )
 from streamstyle.control.run_controller import Answer, RunController
 from streamstyle.errors import ConfigError
-from streamstyle.flow import Future, StopRequest
+from streamstyle.flow import Event, Future, StopRequest
 from streamstyle.pipeline.job import Job, RunSummary
 from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.run_job import run_job
-
-_LOOK_AGAIN = 0.005  # seconds
 
 
 class Session:
@@ -66,6 +62,7 @@ class Session:
         self._config = _settings(config or RunConfig(), settings)
         self._notify = notify
         self._stop = StopRequest()
+        self._begun = Event()  # set as well when the run ends without a controller
         self._controller: RunController | None = None
         self._run: Future[RunSummary] | None = None
 
@@ -74,22 +71,22 @@ class Session:
         starting."""
         if self._run is not None:
             raise ConfigError("this session has run: make another one")
-        work = partial(
-            run_job,
-            self._job,
-            self._config,
-            stop=self._stop,
-            hooks=RunHooks(notify=self._notify, ready=self._take),
-        )
-        self._run = Future(work, "session")
-        while self._controller is None and not self._run.ready:
-            time.sleep(_LOOK_AGAIN)
+        self._run = Future(self._work, "session")
+        self._begun.wait()
         if self._controller is None:
             self._run.result()
         return self
 
+    def _work(self) -> RunSummary:
+        hooks = RunHooks(notify=self._notify, ready=self._take)
+        try:
+            return run_job(self._job, self._config, stop=self._stop, hooks=hooks)
+        finally:
+            self._begun.set()
+
     def _take(self, controller: RunController) -> None:
         self._controller = controller
+        self._begun.set()
 
     def __exit__(
         self,
@@ -101,8 +98,7 @@ class Session:
         if error is None:
             self.wait()
         elif self._run is not None:
-            while not self._run.ready:  # the error in the block comes first
-                time.sleep(_LOOK_AGAIN)
+            self._run.wait()  # the error in the block comes first
 
     def set(self, *, fade: float = 0.0, **settings: Any) -> Answer:
         """Change settings, those of `streamstyle.config.LIVE` by name. None leaves a setting as it is, "none"

@@ -10,7 +10,7 @@ counts it. The first error wins: every thread has ended, or was given up, before
 from streamstyle.flow.channel import Cancelled, Channel, Policy
 from streamstyle.flow.filler import TIME_BASE, FillerConfig
 from streamstyle.flow.flow import Flow, FlowStatus, Live, StopRequest
-from streamstyle.flow.future import Future, Lock
+from streamstyle.flow.future import Event, Future, Lock
 from streamstyle.flow.metrics_text import metrics_text
 from streamstyle.flow.switch import SwitchedSource
 from streamstyle.flow.wakeup import Wakeup
@@ -20,6 +20,7 @@ __all__ = [
     "TIME_BASE",
     "Cancelled",
     "Channel",
+    "Event",
     "FillerConfig",
     "Flow",
     "FlowStatus",

@@ -11,6 +11,9 @@ from streamstyle.flow.worker import RunThread
 Lock = threading.Lock
 """For what several threads change; waiting is done in channels."""
 
+Event = threading.Event
+"""For what happens once, and others wait for."""
+
 T = TypeVar("T")
 
 
@@ -35,6 +38,10 @@ class Future(Generic[T]):
     def ready(self) -> bool:
         """Whether `result` returns, or raises, at once."""
         return self._over.is_set()
+
+    def wait(self) -> None:
+        """Wait for the end of the call, however it ends."""
+        self._over.wait()
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for what the call returns, or raise its error; TimeoutError after `timeout` seconds."""

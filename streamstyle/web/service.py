@@ -13,10 +13,9 @@ from streamstyle.config import LIVE, RunConfig
 from streamstyle.control.requests import AddSink, RemoveSink, Request, Set, Status, Switch
 from streamstyle.control.run_controller import Answer, RunController, changed
 from streamstyle.errors import ConfigError, StreamStyleError
-from streamstyle.flow import Future, Lock, StopRequest
+from streamstyle.flow import Event, Future, Lock, StopRequest
 from streamstyle.urls import masked
 
-_LOOK = 0.02
 _STARTING = 60.0
 """Seconds that a source may take to open before `start` answers that it still does."""
 
@@ -47,10 +46,12 @@ class Output:
 
 @dataclass
 class _Run:
-    """The run that goes on, or the last one. why: it ended early."""
+    """The run that goes on, or the last one. begun: it has a controller, or has ended without. why: it ended
+    early."""
 
     source: str
     stop: StopRequest = field(default_factory=StopRequest)
+    begun: Event = field(default_factory=Event)
     controller: RunController | None = None
     later: Future[object] | None = None
     why: str | None = None
@@ -116,9 +117,8 @@ class Service:
                 self.source = run.source = source
                 return self.status()
             run = self._begin(source)
-        deadline = time.monotonic() + _STARTING
-        while run.going and run.controller is None and time.monotonic() < deadline:
-            time.sleep(_LOOK)
+        if run.begun.wait(_STARTING) and run.controller is None and run.later is not None:
+            run.later.wait()
         if not run.going and run.why is not None:
             raise ConfigError(run.why)
         return self.status()
@@ -129,8 +129,7 @@ class Service:
             run = self._run
             if run is not None and run.later is not None:
                 run.stop.request()
-                while not run.later.ready:
-                    time.sleep(_LOOK)
+                run.later.wait()
         return self.status()
 
     def answer(self, request: Request) -> Answer:
@@ -195,6 +194,7 @@ class Service:
 
         def ready(controller: RunController) -> None:
             run.controller = controller
+            run.begun.set()
             Future(partial(self._attach_all, controller), "outputs")
 
         def whole() -> object:
@@ -203,6 +203,8 @@ class Service:
             except StreamStyleError as error:
                 run.why = str(error)
                 return None
+            finally:
+                run.begun.set()
 
         run.later = Future(whole, "run")
         return run
