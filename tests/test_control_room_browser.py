@@ -72,7 +72,7 @@ def browser(**view: Any) -> Iterator[Page]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = chromium.new_page(**{"viewport": {"width": 1280, "height": 900}, **view})
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1000 * PATIENCE)
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
@@ -380,7 +380,7 @@ def test_a_picture_that_is_dropped_becomes_a_style(tmp_path: Path, monkeypatch: 
         page.evaluate(DROP, picture)
         page.fill("#naming-name", "stripes")
         page.press("#naming-name", "Enter")
-        page.wait_for_selector("#drop-text >> text=Training stripes", timeout=60_000)
+        page.wait_for_selector("#drop-text >> text=Training stripes")
         before = room.status()["run"]["frames_out"]
 
         def over() -> bool:
@@ -391,7 +391,7 @@ def test_a_picture_that_is_dropped_becomes_a_style(tmp_path: Path, monkeypatch: 
         assert seen[-1] == {"state": "done", "name": "stripes", "step": STEPS, "steps": STEPS, "why": None}
         assert room.status()["run"]["frames_out"] > before, "the scene played on"
         page.wait_for_selector(".toast >> text=The style stripes is there")
-        page.click("[data-style=stripes]", timeout=60_000)
+        page.click("[data-style=stripes]")
         room.until(lambda status: status["settings"]["style"] == "stripes" and not status["run"]["fading"])
         page.wait_for_selector("[data-style=stripes][aria-pressed=true]")
         with socketed(room.port) as viewer:
