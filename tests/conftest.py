@@ -7,10 +7,15 @@ from pathlib import Path
 
 import cv2
 import pytest
+from hypothesis import HealthCheck, settings
 
 from streamstyle.engines.pace import EnginePace, PaceCache
 from streamstyle.errors import ModelError
 from streamstyle.styles.downloads import PERSON, fetch
+
+# A busy machine takes its time for an example, which says nothing about what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 FIND = PaceCache.find
 SLOW = EnginePace(painting=1e3, upsampling=0.0, rest=0.0, device="cpu", cpus=1, others=0.0)

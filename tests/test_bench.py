@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import clip_named, needs_clips
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pages import Page
 from test_temporal_detector import pan, stylize
@@ -97,7 +97,6 @@ def subject_of(film: Film) -> Subject:
 @given(
     st.lists(st.integers(0, 9), min_size=1, max_size=30), st.lists(st.integers(0, 9), min_size=1, max_size=30)
 )
-@settings(deadline=None)
 def test_auroc_is_the_share_of_pairs_in_the_right_order(positive: list[int], negative: list[int]) -> None:
     pairs = [(p > n) + (p == n) / 2 for p in positive for n in negative]
     found = auroc(np.array(positive, float), np.array(negative, float))
@@ -322,7 +321,6 @@ def test_no_alarm_in_three_minutes_proves_less_than_one_a_minute() -> None:
 @given(
     st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=4), st.integers(0, 5)
 )
-@settings(deadline=None)
 def test_an_operating_point_keeps_its_limit(films: list[list[int]], limit: int) -> None:
     scores = [np.array(film, float) for film in films]
     threshold = operating_point(scores, limit)

@@ -547,7 +547,7 @@ VALUES = st.recursive(
 FIELDS = st.sampled_from(["do", "version", "id", "style", "fade", "source", "timeout", "name", "region", "x"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=80)
     | VALUES.map(lambda v: json.dumps(v).encode())

@@ -71,7 +71,7 @@ def test_halvings_are_those_that_come_out_even_and_leave_enough(height: int, wid
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_halves_are_rounded_up_as_opencv_rounds_them(seed: int, times: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (48, 64, 3)).astype(np.uint8)
     expected = halved(pixels, (48 >> times, 64 >> times))

@@ -140,7 +140,7 @@ def test_any_text_is_a_turn_or_a_clear_error(text: str) -> None:
     assert all(np.isfinite(factor) for factor in factors.values())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(64, 256))
 def test_any_picture_is_brought_to_a_size_that_the_network_takes(height: int, width: int, side: int) -> None:
     fitted = fit(np.zeros((height, width, 3), np.uint8), side)

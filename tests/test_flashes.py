@@ -119,7 +119,7 @@ def test_small_flashes_of_the_input_do_not_excuse_what_painting_adds_to_them() -
     share=st.tuples(st.floats(0.1, 1), st.floats(0.1, 1)),
     rest=st.integers(0, 60),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_output_never_fails_where_the_input_passes(
     seed: int, hertz: tuple[float, float], share: tuple[float, float], rest: int
 ) -> None:

@@ -45,7 +45,7 @@ def planes(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
 
 @pytest.mark.parametrize("matrix", sorted(MATRICES))
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "nv12"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(half=st.tuples(st.integers(1, 40), st.integers(2, 70)), seed=st.integers(0, 99))
 def test_rgb_becomes_the_yuv_of_the_formula(
     pixel_format: str, matrix: str, half: tuple[int, int], seed: int

@@ -115,7 +115,7 @@ def test_a_flat_reference_makes_no_division_by_zero() -> None:
     ],
     ids=["ssim", "edge_similarity", "perceptual", "style", "colour"],
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=SEEDS, brightness=st.integers(0, 255), spread=st.integers(0, 255))
 def test_similarities_are_symmetric_and_in_range(
     measure: Callable[[Picture, Picture], float], seed: int, brightness: int, spread: int

@@ -162,7 +162,7 @@ def test_every_size_gets_a_strip_and_keeps_its_picture(size: tuple[int, int]) ->
 
 
 @given(st.integers(16, 2400), st.integers(16, 4200))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_the_strip_keeps_below_half_of_the_frame_and_its_parts_apart(height: int, width: int) -> None:
     place = layout(height, width)
     assert place.top >= height // 2

@@ -112,7 +112,7 @@ def test_a_style_of_other_weights_or_another_network_is_refused(tmp_path: Path) 
         load_code(path).entry(bundle.manifest)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 20_000), st.binary(min_size=1, max_size=16))
 def test_a_damaged_style_file_is_refused_or_reads_as_numbers(
     tmp_path_factory: pytest.TempPathFactory, place: int, junk: bytes

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamstyle.engines.packing import FramePacker
@@ -30,7 +30,6 @@ def blocks_of(packer: FramePacker, height: int, width: int) -> np.ndarray:
 
 
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), seed=st.integers(0, 99))
-@settings(deadline=None)
 def test_a_frame_comes_back_from_its_blocks(rows: int, columns: int, seed: int) -> None:
     height, width = 2 * rows, 2 * columns
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)

@@ -122,7 +122,7 @@ def test_every_kind_has_words(kind: Kind, log: Path, report: AnomalyReport) -> N
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=5000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_thinned_curve_keeps_its_peak(values: list[float]) -> None:
     points = peaks(list(np.arange(len(values), dtype=float)), values)
     assert len(points) <= 1500

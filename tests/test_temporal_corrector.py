@@ -41,7 +41,7 @@ def flagged(
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3))))
 def test_a_neutral_map_is_the_identity(anything: Picture) -> None:
     repaired = anything.copy()
@@ -49,7 +49,7 @@ def test_a_neutral_map_is_the_identity(anything: Picture) -> None:
     assert np.array_equal(repaired, anything)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(hnp.arrays(np.bool_, (9, 12)), st.floats(0.7, 1.4), st.integers(36, 200), st.integers(64, 300))
 def test_pixels_beyond_one_tile_of_the_flagged_ones_keep_their_bytes(
     tiles: np.ndarray, gain: float, height: int, width: int

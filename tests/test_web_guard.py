@@ -396,7 +396,7 @@ def test_what_a_browser_may_name(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_is_sent_the_server_stays(said: bytes) -> None:
     port = _fuzzed()
     with (

@@ -11,7 +11,7 @@ from fractions import Fraction
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamstyle.errors import SourceError
@@ -165,7 +165,6 @@ FIXED = {
 }
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_bytes_changed_on_the_way_are_read_or_refused(data: st.DataObject) -> None:
     head, body = (bytearray(part) for part in FIXED[data.draw(st.sampled_from(list(Format)))])
@@ -190,7 +189,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from([field.name for field in msgspec.structs.fields(Header)]), JSON),
     st.binary(max_size=64),
