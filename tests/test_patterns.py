@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,18 @@ from torch.nn import functional as F
 from streamstyle.nets import noise, patterns
 from streamstyle.nets.generator import Generator, paint
 from streamstyle.nets.layout import GeneratorConfig
+
+AS_TRAINED = {
+    (104, 168): (
+        *(-0.4649, 0.1195, -0.7926, -0.4765, 0.5774, -1.0236, 0.3833, -0.4512),
+        *(1.1396, 0.9676, 0.9058, 0.1449, 0.1695, 0.3700, 1.6974, 0.2886),
+    ),
+    (360, 640): (
+        *(-0.2625, 1.1360, -0.9973, 1.3947, -0.5357, 0.6474, 1.0841, -0.3462),
+        *(1.1426, 0.4347, 0.4075, 0.2091, -0.5154, 0.8481, -0.7469, -1.2579),
+    ),
+}
+"""Woven channels, then patterns, of canvases of seeds 3 and 0 as the networks were trained on them."""
 
 SMALL = GeneratorConfig(widths=(4, 8, 16), blocks=1, patterns=noise.PATTERNS)
 
@@ -49,9 +62,36 @@ def test_dots_and_lines_repeat_at_their_pitch() -> None:
 
 def test_strokes_are_smooth_along_their_direction() -> None:
     white = np.random.default_rng(0).standard_normal((80, 90), np.float32)
-    level = patterns.strokes(white, np.zeros((80, 90), np.float32), 11)
+    level = patterns.strokes(white, np.zeros((80, 90), np.float32), 11, 0)
     along, across = (np.abs(np.diff(level, axis=axis)).mean() for axis in (1, 0))
     assert along < 0.4 * across
+
+
+def test_strokes_are_drawn_in_bands_as_they_are_at_once() -> None:
+    rng, around = np.random.default_rng(0), 10
+    white = rng.standard_normal((90, 120), np.float32)
+    angle = cv2.GaussianBlur(rng.standard_normal((90, 120), np.float32), (0, 0), 6) * np.float32(9)
+    rows, columns = np.mgrid[:90, :120].astype(np.float32)
+    expected = white.copy()
+    for sign in (1, -1):
+        x, y = columns, rows
+        for _ in range(5):
+            along = cv2.remap(angle, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            x, y = x + sign * np.cos(along), y + sign * np.sin(along)
+            expected += cv2.remap(white, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = slice(around, -around)
+    found = patterns.strokes(white, angle, 5, around)
+    np.testing.assert_allclose(found, expected[inside, inside] / np.sqrt(11), atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "seed"), [((104, 168), 3), ((360, 640), 0)])
+def test_the_canvas_stays_what_the_weights_were_trained_on(size: tuple[int, int], seed: int) -> None:
+    """Each field weighted by noise and added up, so that a change of any part shows."""
+    field = noise.canvas(*size, seed)
+    parts = [*field[: noise.WOVEN_CHANNELS], *np.split(field[noise.WOVEN_CHANNELS :], noise.PATTERNS)]
+    rng = np.random.default_rng(0)
+    found = [np.mean(part * rng.standard_normal(part.shape)) * np.sqrt(part.size) for part in parts]
+    np.testing.assert_allclose(found, AS_TRAINED[size], atol=1e-3)
 
 
 def test_patterns_lie_in_the_canvas_as_the_network_unfolds_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -20,7 +21,8 @@ PATTERN_SCALE = 4
 """A pattern has as many positions to each side of a cell of the canvas: it is half as large as the frame."""
 CANVAS_CHANNELS = WOVEN_CHANNELS + PATTERNS * PATTERN_SCALE**2
 
-_MARGIN = 88  # cells drawn around the frame, so that no value depends on the frame's size
+_MARGIN = 88  # cells before the frame in which noise begins: no value depends on the frame's size
+_AROUND = 8  # cells beyond the frame from which brush strokes come
 _BENDS = (8.0, 20.0)  # how far a stroke field runs before it turns: sigma of its angles in cells
 _BLOBS = (1.5, 4.0)  # sigma in cells
 _FACETS = (18, 40)  # sides of cells, in positions of a pattern
@@ -42,72 +44,68 @@ def canvas(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
     gives one field: a smaller frame gets its top left part, so that a frame and a crop of it agree.
     """
     rows, columns = height // SIZE_MULTIPLE, width // SIZE_MULTIPLE
-    wide = rows + 2 * _MARGIN, columns + 2 * _MARGIN
-    inside = slice(_MARGIN, _MARGIN + rows), slice(_MARGIN, _MARGIN + columns)
     fine = rows * PATTERN_SCALE, columns * PATTERN_SCALE
     field = np.empty((CANVAS_CHANNELS, rows, columns), np.float32)
-    angles = [math.pi * _blurred(_white(seed, 12 + i, *wide), bend) for i, bend in enumerate(_BENDS)]
+    with ThreadPoolExecutor() as pool:
+        brushed = pool.map(lambda brush: _brushed(seed, brush, rows, columns), range(len(_BRUSHES)))
+        cells = list(
+            pool.map(lambda i: patterns.cells(*fine, _FACETS[i], seed + 100 * i), range(len(_FACETS)))
+        )
     for i, sigma in enumerate(_BLOBS):
-        field[i] = _blurred(_white(seed, 4 + i, *wide), sigma)[inside]
-    cells = [patterns.cells(*fine, side, seed + 100 * i) for i, side in enumerate(_FACETS)]
+        field[i] = _smooth(seed, 4 + i, sigma, rows, columns)
     for i, (cell, (mean, deviation)) in enumerate(zip(cells, _FACET_EDGES, strict=True)):
         at = CELL_CHANNELS.start + 3 * i
         for channel, x in enumerate(((cell[0] - mean) / deviation, *cell[1:]), at):
             field[channel] = cv2.resize(x, (columns, rows), interpolation=cv2.INTER_AREA)
-    bent = _LINES_MOVE * _blurred(_white(seed, 20, *wide), _LINES_BEND)
+    bent = _LINES_MOVE * _smooth(seed, 20, _LINES_BEND, rows + 1, columns + 1)
     drawn = [
         patterns.dots(*fine),
-        patterns.lines(_enlarged(bent, rows, columns, 0)),
+        patterns.lines(_enlarged(bent)),
         *(patterns.joints(cell[0]) for cell in cells),
         *(cell[1] for cell in cells),
-        *(_brushed(seed, i, angle, rows, columns) for i, angle in enumerate(angles)),
+        *brushed,
     ]
-    field[WOVEN_CHANNELS:] = _blocks(np.stack(drawn))
+    blocks = field[WOVEN_CHANNELS:].reshape(PATTERNS, PATTERN_SCALE, PATTERN_SCALE, rows, columns)
+    for pattern, block in zip(drawn, blocks, strict=True):
+        block[:] = pattern.reshape(rows, PATTERN_SCALE, columns, PATTERN_SCALE).transpose(1, 3, 0, 2)
     return field
 
 
-def _blocks(drawn: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Patterns (K, 4 * rows, 4 * columns) as channels of cells, (K * 16, rows, columns)."""
-    count, height, width = drawn.shape
-    blocks = drawn.reshape(
-        count, height // PATTERN_SCALE, PATTERN_SCALE, width // PATTERN_SCALE, PATTERN_SCALE
-    )
-    return blocks.transpose(0, 2, 4, 1, 3).reshape(-1, *blocks.shape[1::2])
-
-
-def _brushed(
-    seed: int, brush: int, angle: NDArray[np.float32], rows: int, columns: int
-) -> NDArray[np.float32]:
-    """Brush strokes along a field of angles, which is drawn with its margin: (4 * rows, 4 * columns)."""
+def _brushed(seed: int, brush: int, rows: int, columns: int) -> NDArray[np.float32]:
+    """Brush strokes along a field of angles: (4 * rows, 4 * columns)."""
     across, reach = _BRUSHES[brush]
-    around = 8  # cells
-    along = _enlarged(angle, rows + around, columns + around, around)
+    wide = rows + 2 * _AROUND + 1, columns + 2 * _AROUND + 1
+    along = _enlarged(math.pi * _smooth(seed, 12 + brush, _BENDS[brush], *wide, before=_AROUND))
     white = _blurred(_white(seed, 30 + brush, *along.shape), across)
-    start = around * PATTERN_SCALE
-    inside = slice(start, start + rows * PATTERN_SCALE), slice(start, start + columns * PATTERN_SCALE)
-    x = patterns.strokes(white, along, reach)[inside]
-    return (x / _BRUSH_DEVIATIONS[brush]).astype(np.float32)
+    x = patterns.strokes(white, along, reach, _AROUND * PATTERN_SCALE)
+    x /= _BRUSH_DEVIATIONS[brush]
+    return x
 
 
-def _enlarged(wide: NDArray[np.float32], rows: int, columns: int, around: int) -> NDArray[np.float32]:
-    """Part of a field, interpolated to the size of patterns: (4 * (rows + around), 4 * (columns + around)).
-
-    wide: with _MARGIN cells on every side of the frame. The part begins `around` cells before the frame.
-    """
+def _enlarged(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Interpolated to the size of patterns: (rows + 1, columns + 1) to (4 * rows, 4 * columns)."""
     # One cell more, cut off again: at the end of a picture the interpolation has no next cell to go to.
-    start = _MARGIN - around
-    part = wide[start : start + rows + around + 1, start : start + columns + around + 1]
-    height, width = (size * PATTERN_SCALE for size in part.shape)
-    large = cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
+    height, width = (side * PATTERN_SCALE for side in cells.shape)
+    large = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
     return large[:-PATTERN_SCALE, :-PATTERN_SCALE].astype(np.float32, copy=False)
 
 
-def _white(seed: int, channel: int, rows: int, columns: int) -> NDArray[np.float32]:
-    """Standard normal (rows, columns); fewer rows or columns give the top left part."""
+def _smooth(
+    seed: int, channel: int, sigma: float, rows: int, columns: int, *, before: int = 0
+) -> NDArray[np.float32]:
+    """Blurred white noise of deviation 1 (rows, columns). before: cells before the frame where it begins."""
+    reach = round(4 * sigma)  # of OpenCV's kernel
+    start = _MARGIN - before - reach
+    white = _white(seed, channel, rows + 2 * reach, start + columns + 2 * reach, first=start)
+    return _blurred(white[:, start:], sigma)[reach:-reach, reach:-reach]
+
+
+def _white(seed: int, channel: int, rows: int, columns: int, *, first: int = 0) -> NDArray[np.float32]:
+    """Standard normal (rows, columns), from row `first` on; fewer rows or columns give the top left part."""
     field = np.empty((rows, columns), np.float32)
-    for row in range(rows):
-        rng = np.random.default_rng([seed, channel, row])
-        field[row] = rng.standard_normal(columns, dtype=np.float32)
+    for row, values in enumerate(field, first):
+        rng = np.random.default_rng(np.array([seed, channel, row], np.uint32))
+        rng.standard_normal(dtype=np.float32, out=values)
     return field
 
 

@@ -8,6 +8,7 @@ into its features where a style asks for them. Fewer rows or columns give the to
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ LINE_PITCH = 7.2
 _JITTER = 0.42  # of a cell's side, to both sides
 _JOINT = 0.8  # half the width of a joint, in positions
 _AROUND = 3  # cells drawn around the field
+_BAND = 64  # rows of strokes that are drawn at once
 
 
 def cells(rows: int, columns: int, side: int, seed: int) -> NDArray[np.float32]:
@@ -40,14 +42,14 @@ def cells(rows: int, columns: int, side: int, seed: int) -> NDArray[np.float32]:
     empty = np.full((down * side, across * side), 255, np.uint8)
     empty[points[:, 0], points[:, 1]] = 0
     labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
-    of_label = np.zeros((len(points) + 1, 2), np.float32)
-    of_label[labels[points[:, 0], points[:, 1]]] = drawn[..., 2:].reshape(-1, 2) * math.sqrt(3)
-    apart = np.full(labels.shape, 255, np.uint8)  # from a joint
-    apart[:, 1:][labels[:, 1:] != labels[:, :-1]] = 0
-    apart[1:][labels[1:] != labels[:-1]] = 0
+    of_label = np.zeros((2, len(points) + 1), np.float32)
+    of_label[:, labels[points[:, 0], points[:, 1]]] = drawn[..., 2:].reshape(-1, 2).T * math.sqrt(3)
+    apart = np.ones(labels.shape, np.uint8)  # from a joint
+    apart[:, 1:] &= labels[:, 1:] == labels[:, :-1]
+    apart[1:] &= labels[1:] == labels[:-1]
     distance = cv2.distanceTransform(apart, cv2.DIST_L2, 5)
     inside = slice(margin, margin + rows), slice(margin, margin + columns)
-    return np.stack([distance[inside], *of_label[labels[inside]].transpose(2, 0, 1)]).astype(np.float32)
+    return np.stack([distance[inside], *(own[labels[inside]] for own in of_label)])
 
 
 def joints(distance: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -58,7 +60,7 @@ def joints(distance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def dots(rows: int, columns: int) -> NDArray[np.float32]:
     """A printer's screen: a wave along each of two turned axes, added. Mean 0, deviation 1."""
-    y, x = np.mgrid[:rows, :columns].astype(np.float32) * np.float32(4 * math.pi / DOT_PITCH)
+    y, x = (np.float32(4 * math.pi / DOT_PITCH) * at.astype(np.float32) for at in np.ogrid[:rows, :columns])
     sine, cosine = np.float32(math.sin(DOT_ANGLE)), np.float32(math.cos(DOT_ANGLE))
     wave: NDArray[np.float32] = np.cos(x * cosine + y * sine) + np.cos(y * cosine - x * sine)
     return wave
@@ -69,29 +71,42 @@ def lines(moved: NDArray[np.float32]) -> NDArray[np.float32]:
 
     moved: how far each position is moved across the lines, in pixels (rows, columns).
     """
-    y, x = np.mgrid[: moved.shape[0], : moved.shape[1]].astype(np.float32)
+    y, x = (at.astype(np.float32) for at in np.ogrid[: moved.shape[0], : moved.shape[1]])
     across = 2 * (0.6 * x + 0.8 * y) + moved
     wave: NDArray[np.float32] = math.sqrt(2) * np.cos(2 * math.pi / LINE_PITCH * across)
     return wave.astype(np.float32)
 
 
-def strokes(white: NDArray[np.float32], angle: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+def strokes(
+    white: NDArray[np.float32], angle: NDArray[np.float32], reach: int, around: int
+) -> NDArray[np.float32]:
     """Noise summed along the streamlines of a field of directions, `reach` positions to both sides (line
     integral convolution, Cabral and Leedom 1993). Deviation about 1 for white noise.
 
-    white, angle (radians): (rows, columns).
+    white, angle (radians): (rows, columns), and `around` positions more on every side, which are cut off.
     """
-    rows, columns = white.shape
-    x, y = (axis.astype(np.float32) for axis in np.meshgrid(np.arange(columns), np.arange(rows)))
-    total = white.copy()
-    for sign in (1, -1):
-        at_x, at_y = x, y
-        for _ in range(reach):
-            along = _sampled(angle, at_x, at_y)
-            at_x = np.add(at_x, sign * np.cos(along), dtype=np.float32)
-            at_y = np.add(at_y, sign * np.sin(along), dtype=np.float32)
-            total += _sampled(white, at_x, at_y)
-    return total / math.sqrt(2 * reach + 1)
+    rows, columns = (side - 2 * around for side in white.shape)
+    total = np.empty((rows, columns), np.float32)
+
+    def draw(top: int) -> None:
+        band = slice(around + top, around + min(top + _BAND, rows)), slice(around, around + columns)
+        sums, starts = total[top : top + _BAND], np.mgrid[band].astype(np.float32)
+        sums[:] = white[band]
+        one = np.ones_like(sums)
+        for move in (cv2.add, cv2.subtract):
+            (y, x), along = starts.copy(), angle[band]
+            for _ in range(reach):
+                cosine, sine = cv2.polarToCart(one, along)
+                move(x, cosine, dst=x)
+                move(y, sine, dst=y)
+                along = _sampled(angle, x, y)
+                cv2.accumulate(_sampled(white, x, y), sums)
+        sums /= math.sqrt(2 * reach + 1)
+
+    # In bands, which stay in a core's own cache, on all processors: OpenCV's own threads are off during runs.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(draw, range(0, rows, _BAND)))
+    return total
 
 
 def _sampled(
