@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stand_in_run import LONG, CodeEngine
+from stand_in_run import LONG, CodeEngine, StandInSource, stand_in_sources
 from test_control_room import Room, engine, served  # noqa: F401 - a fixture
 from test_web_guard import TOKEN, ask, post
 
@@ -105,6 +105,38 @@ def test_whip_in_and_whep_out(engine: list[type[CodeEngine]], tmp_path: Path) ->
 
     with served(tmp_path, source=None) as room:
         asyncio.run(play(room))
+
+
+def test_connections_are_closed_when_the_server_ends(
+    engine: list[type[CodeEngine]],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The other side hears of it at once; without a word it would wait for its time-out and call it failed."""
+
+    async def play() -> list[str]:
+        player, states = peer(), list[str]()
+        over = asyncio.Event()
+
+        @player.on("connectionstatechange")
+        def changed() -> None:
+            states.append(player.connectionState)
+            if player.connectionState in {"closed", "failed"}:
+                over.set()
+
+        with served(tmp_path) as room:
+            await asyncio.to_thread(room.room.begin)
+            player.addTransceiver("video", direction="recvonly")
+            track = received(player)
+            _, sdp = await asyncio.to_thread(sent, room.port, "/whep", await offered(player))
+            await answered(player, sdp)
+            assert await level_of(await track, 60) == pytest.approx(60, abs=4)
+        await asyncio.wait_for(over.wait(), LONG)
+        await player.close()
+        return states
+
+    stand_in_sources(monkeypatch, camera=StandInSource())
+    assert asyncio.run(play())[-1] == "closed"
 
 
 @pytest.mark.parametrize(

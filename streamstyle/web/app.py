@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -123,6 +123,11 @@ def application(room: ControlRoom, more: list[BaseRoute] | None = None) -> Starl
 
     peers = PeerConnections(room.incoming, room.feed)
 
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await peers.close_all()
+
     async def live(connection: WebSocket) -> None:
         await Viewer(connection, room.feed, room).serve()
 
@@ -149,7 +154,8 @@ def application(room: ControlRoom, more: list[BaseRoute] | None = None) -> Starl
             *picture_routes(room.feed),
             WebSocketRoute("/live", live),
             *(more or []),
-        ]
+        ],
+        lifespan=lifespan,
     )
 
 

@@ -74,7 +74,7 @@ class WebServer:
                 app,
                 **settings,
                 loop="asyncio",
-                lifespan="off",
+                lifespan="on",
                 log_config=None,
                 access_log=False,
                 server_header=False,
