@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,11 +16,20 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from damaged_films import DAMAGES, make_damaged, whole_film
 from media_files import make_video
 from segmented import SHOT, SHOTS, WAIT, children, make_shots, pictures, sounds, wait_for, workers_of
 
 from streamstyle.batch.messages import TaskDone, TaskLost
-from streamstyle.batch.tasks import FilmRequest, PaintTask, PlanTask
+from streamstyle.batch.tasks import (
+    FilmRequest,
+    JoinTask,
+    PaintTask,
+    Performer,
+    PlanResult,
+    PlanTask,
+    WholeTask,
+)
 from streamstyle.batch.workers import Hearing, LocalWorkers
 from streamstyle.cli.main import main
 from streamstyle.cli.segments import settings_of
@@ -132,6 +142,48 @@ def test_killed_at_any_moment_and_resumed_the_film_is_the_same(
 
 
 @linux
+def test_a_worker_that_is_lost_when_the_film_is_whole_costs_nothing(
+    film: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    """It is killed as soon as the film is there, and the folder of its segments takes long to remove."""
+    out = tmp_path / "out.mkv"
+    folder = tmp_path / "out.mkv.parts"
+    with subprocess.Popen([*PROGRAM, *in_segments(film, out)], stdout=subprocess.PIPE) as process:
+        assert wait_for(process, folder, 0)
+        for number in range(20_000):
+            (folder / f"slow-{number}").touch()
+        while not out.exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+        for worker in workers_of(process.pid):
+            os.kill(worker, signal.SIGKILL)
+        summary = json.loads(process.communicate(timeout=WAIT)[0])
+    assert (process.returncode, summary["state"]) == (0, "done")
+    assert pictures(out) == pictures(undisturbed)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("seconds", [1.6, 60.0])
+def test_a_film_that_is_done_is_not_made_again(film: Path, tmp_path: Path, seconds: float) -> None:
+    """Joined, or painted in one piece: a task is begun anew whose worker was lost before it could say so."""
+    out, settings = tmp_path / "out.mkv", settings_of(RunConfig(network="lite", codec="ffv1"))
+    request = FilmRequest(str(film), str(out), str(tmp_path / "parts"), None, settings, seconds, True)
+    performer = Performer(lambda: None, lambda _: None)
+    planned = performer.perform(PlanTask(request))
+    assert isinstance(planned, PlanResult)
+    for number in planned.missing:
+        performer.perform(PaintTask(request, number))
+    last = WholeTask(request) if planned.whole else JoinTask(request)
+    done, made = performer.perform(last), out.stat().st_mtime_ns
+    assert performer.perform(last) == done
+    assert performer.perform(PlanTask(request)) == PlanResult(SHOT * SHOTS, {}, 0, "", done)
+    assert out.stat().st_mtime_ns == made
+    out.unlink()
+    assert performer.perform(last) == done
+    assert len(pictures(out)) == SHOT * SHOTS
+
+
+@linux
 def test_a_damaged_segment_is_painted_again_and_other_options_are_refused(
     film: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +255,42 @@ def test_a_batch_leaves_out_what_is_done_and_goes_on_after_damaged_films(
     assert {name for name in made if again[name] != made[name]} == {"3.mp4"}
     assert main([*command, "--style", "udnie"]) == 2
     assert "style was starry-night and is udnie" in capsys.readouterr().err
+
+
+def test_of_sixty_films_ten_are_damaged_and_each_is_listed_with_its_cause(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    films.mkdir()
+    film = whole_film(tmp_path / "film.mp4").read_bytes()
+    places = random.Random(3).sample(range(60), len(DAMAGES) + 1)
+    causes = dict(zip(places, [*DAMAGES, "link"], strict=True))
+    for number in range(60):
+        path, damage = films / f"{number:02}.mp4", causes.get(number)
+        if damage == "link":
+            path.symlink_to("nowhere.mp4")
+        elif damage is not None:
+            make_damaged(path, film, damage)
+        else:
+            path.write_bytes(film)
+    command = ["batch", str(films), "-o", str(out), "--network", "lite", "--workers", "2"]
+    assert main([*command, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)["films"]
+    assert {n for n, one in enumerate(told) if one["state"] == "failed"} == set(causes)
+    assert {one["state"] for n, one in enumerate(told) if n not in causes} == {"done"}
+    said = {damage: pattern for damage, (_, pattern) in DAMAGES.items()} | {"link": "does not exist"}
+    for number, damage in causes.items():
+        assert re.search(said[damage], told[number]["reason"]), (damage, told[number]["reason"])
+        assert f"{number:02}.mp4" in told[number]["reason"]
+    assert len(list(out.glob("*.mp4"))) == 60 - len(causes)
+    assert not list(out.rglob("*.part*"))
+    assert main(command) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{60 - len(causes)} of 60 films are done, {60 - len(causes)} of them from")
+    assert lines[1] == f"{len(causes)} films failed:"
+    assert [line.partition(": ")[0].strip() for line in lines[2:]] == [
+        str(films / f"{number:02}.mp4") for number in sorted(causes)
+    ]
 
 
 def test_workers_are_replaced_and_errors_and_results_come_back(film: Path, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_connections_are_closed_when_the_server_ends(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """The other side hears of it at once; without a word it would wait for its time-out and call it failed."""
+    """The other side hears of it at once; else it would wait for its time-out, and call it failed."""
 
     async def play() -> list[str]:
         player, states = peer(), list[str]()

@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import random
-import shutil
+import re
 import signal
 import subprocess
 import sys
@@ -114,18 +114,19 @@ def kills(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[s
 
 def films(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[str, Any]:
     """See above."""
-    from media_files import make_video
+    from damaged_films import DAMAGES, make_damaged, whole_film
 
     dice, source = random.Random(asked.seed), folder / "films"
     source.mkdir()
-    whole = make_video(folder / "film.mp4", frames=12, audio=["aac"])
-    damaged = set(dice.sample(range(asked.films), asked.damaged))
+    whole = whole_film(folder / "film.mp4").read_bytes()
+    damaged, kinds = set(dice.sample(range(asked.films), asked.damaged)), dict[int, str]()
     for number in range(asked.films):
         path = source / f"{number:05}.mp4"
         if number in damaged:
-            path.write_bytes(dice.choice([b"", dice.randbytes(9_000), whole.read_bytes()[:3_000]]))
+            kinds[number] = dice.choice(list(DAMAGES))
+            make_damaged(path, whole, kinds[number])
         else:
-            shutil.copy(whole, path)
+            path.write_bytes(whole)
     command = [*PROGRAM, "batch", str(source), "-o", str(folder / "out"), "--json"]
     command += ["--network", "lite", "--workers", str(asked.workers), *options]
     began = time.monotonic()
@@ -138,8 +139,9 @@ def films(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[s
         wrong.append(f"states are {dict(states)}")
     if {n for n, film in enumerate(first["films"]) if film["state"] == "failed"} != damaged:
         wrong.append("others failed than were damaged")
-    if not all(film["reason"] for film in first["films"] if film["state"] == "failed"):
-        wrong.append("a reason is missing")
+    for number, kind in kinds.items():
+        if not re.search(DAMAGES[kind][1], first["films"][number]["reason"] or ""):
+            wrong.append(f"of a film that is damaged ({kind}): {first['films'][number]['reason']}")
     if any(film["state"] == "done" for film in again["films"]):
         wrong.append("a film was painted twice")
     return {"states": states, "seconds": round(seconds, 1), "again_s": again["seconds"], "wrong": wrong}

@@ -76,7 +76,8 @@ def _found(inputs: Sequence[str]) -> Iterator[tuple[Path, Path]]:
 def _below(folder: Path) -> Iterator[tuple[Path, Path]]:
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in FILMS and not hidden and path.is_file():
+        is_film = path.is_file() or (path.is_symlink() and not path.exists())  # a link to nothing is said
+        if path.suffix.lower() in FILMS and not hidden and is_film:
             yield path, path.relative_to(folder)
 
 

@@ -3,9 +3,11 @@
 FOLDER/manifest.json    the plan: the film, the settings, the segments; written once
 FOLDER/0003.segment     the pictures of a segment, encoded
 FOLDER/0003.json        its record: digest, number of frames, what was found in them
+FOLDER/film.json        the record of the film that is done, where no other file is named for it
 FOLDER/*.part           what is being written
 
-The folder lies beside the output and is removed when the film is whole.
+The folder lies beside the output. Whoever handed out the work removes it once it knows that the film is
+whole: of a worker that was lost while it did that, nobody could tell whether the film is.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from streamstyle.files import write_whole
 
 VERSION = 1
 MANIFEST = "manifest.json"
+FILM = "film.json"
 _BLOCK = 1 << 20
 
 S = TypeVar("S", bound=msgspec.Struct)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,10 @@ class Schedule:
         self._open: list[FilmState] = []
         self._urgent: deque[Task] = deque()
         self._tries: Counter[bytes] = Counter()
+
+    def is_done(self, film: FilmRequest) -> bool:
+        """Whether the film is whole."""
+        return self._of[film.output].record is not None
 
     @property
     def over(self) -> bool:
@@ -140,14 +145,17 @@ def run_films(
     stop: StopRequest,
     on_tick: Callable[[Sequence[FilmState]], None] = lambda _: None,
 ) -> None:
-    """Let the workers do all tasks of a schedule, whose states say afterwards how each film ended; closes
-    the workers. on_tick: called now and then. Raises ConfigError for what no film can be painted with."""
+    """Let the workers do all tasks of a schedule, whose states say afterwards how each film ended; removes
+    the folders of films that are done, and closes the workers. on_tick: called now and then. Raises
+    ConfigError for what no film can be painted with."""
     try:
         while not schedule.over and not stop.requested:
             while workers.free and (task := schedule.next()) is not None:
                 workers.submit(task)
             for task, ending in workers.wait(TICK):
                 schedule.ended(task, ending)
+                if schedule.is_done(task.film):
+                    shutil.rmtree(task.film.folder, ignore_errors=True)
             on_tick(schedule.states)
     finally:
         workers.close()

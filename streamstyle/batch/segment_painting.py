@@ -159,10 +159,11 @@ def done_segments(folder: Path, manifest: FilmManifest) -> list[SegmentRecord]:
     return found
 
 
-def join_film(folder: Path, record: Path | None) -> FilmRecord:
-    """Join all segments to the film and remove the folder. record: where that is remembered. Raises
-    SourceError, SinkError."""
+def join_film(folder: Path, record: Path) -> FilmRecord:
+    """Join all segments to the film. record: where that is remembered. Raises SourceError, SinkError."""
     manifest = manifest_of(folder)
+    if (before := _done_before(manifest, record)) is not None:
+        return before
     records = [read(record_path(folder, segment.number), SegmentRecord) for segment in manifest.segments]
     done = [one for one in records if one is not None]
     engines = sorted({one.engine for one in done})
@@ -185,13 +186,15 @@ def join_film(folder: Path, record: Path | None) -> FilmRecord:
         anomalies.update(one.anomalies)
     notes = tuple(dict.fromkeys([note for one in done for note in one.notes] + list(report.notes)))
     flagged = sum(one.flagged for one in done)
-    return _finished(folder, manifest, joined, record, (frames, flagged), dict(anomalies), notes)
+    return _finished(manifest, joined, record, (frames, flagged), dict(anomalies), notes)
 
 
-def paint_whole(folder: Path, record: Path | None, on_frame: OnFrame, notify: Notify) -> FilmRecord:
-    """Paint a film in one piece, as `streamstyle run` does, and remove the folder. record: where that is
-    remembered. Raises the first StreamStyleError of any stage."""
+def paint_whole(folder: Path, record: Path, on_frame: OnFrame, notify: Notify) -> FilmRecord:
+    """Paint a film in one piece, as `streamstyle run` does. record: where that is remembered. Raises the
+    first StreamStyleError of any stage."""
     manifest = manifest_of(folder)
+    if (before := _done_before(manifest, record)) is not None:
+        return before
     config, joined = config_of(manifest), folder / f"joined{Path(manifest.output).suffix}"
     summary = run_job(
         *(Job(manifest.source, (str(joined),)), config),
@@ -200,19 +203,26 @@ def paint_whole(folder: Path, record: Path | None, on_frame: OnFrame, notify: No
         model=model_of(config),
     )
     counts = summary.frames_out, summary.flagged_frames
-    return _finished(folder, manifest, joined, record, counts, summary.anomalies, summary.notes)
+    return _finished(manifest, joined, record, counts, summary.anomalies, summary.notes)
+
+
+def _done_before(manifest: FilmManifest, record: Path) -> FilmRecord | None:
+    """The record of this film, where a worker finished it and was lost before it could say so."""
+    done, output = read(record, FilmRecord), Path(manifest.output)
+    if done is None or done.options != manifest.options:
+        return None
+    return done if output.is_file() and output.stat().st_size == done.size else None
 
 
 def _finished(
-    folder: Path,
     manifest: FilmManifest,
     joined: Path,
-    record: Path | None,
+    record: Path,
     counts: tuple[int, int],
     anomalies: dict[str, int],
     notes: tuple[str, ...],
 ) -> FilmRecord:
-    """Give the film its name, remember it and remove the folder. counts: frames, flagged frames."""
+    """Give the film its name and remember it. counts: frames, flagged frames."""
     output = Path(os.path.realpath(manifest.output))
     try:
         size = joined.stat().st_size
@@ -234,7 +244,5 @@ def _finished(
         anomalies=anomalies,
         notes=notes,
     )
-    if record is not None:
-        write(record, done)
-    shutil.rmtree(folder, ignore_errors=True)
+    write(record, done)
     return done

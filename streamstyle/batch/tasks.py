@@ -13,6 +13,7 @@ import msgspec
 
 from streamstyle.batch.film_options import options_of
 from streamstyle.batch.manifest import (
+    FILM,
     MANIFEST,
     VERSION,
     FilmManifest,
@@ -110,7 +111,7 @@ class Performer:
     def perform(self, task: Task) -> Result:
         """Do a task. Raises StreamStyleError."""
         film = task.film
-        folder, record = Path(film.folder), None if film.record is None else Path(film.record)
+        folder, record = Path(film.folder), record_of(film)
         match task:
             case PlanTask():
                 return self._plan(film, folder)
@@ -159,6 +160,11 @@ class Performer:
         return manifest
 
 
+def record_of(film: FilmRequest) -> Path:
+    """The file with the record of the film that is done."""
+    return Path(film.folder) / FILM if film.record is None else Path(film.record)
+
+
 def _checked(film: FilmRequest, config: RunConfig, manifest: FilmManifest) -> FilmManifest:
     """The plan from before, which must be one for what is asked now."""
     remedy = f"Name the same settings to go on, or remove {film.folder} to begin again"
@@ -169,8 +175,7 @@ def _checked(film: FilmRequest, config: RunConfig, manifest: FilmManifest) -> Fi
 def _done_before(film: FilmRequest, config: RunConfig) -> FilmRecord | None:
     """The record of a film that is done and still there. Raises OtherOptionsError for one that was painted
     otherwise."""
-    record = None if film.record is None else read(Path(film.record), FilmRecord)
-    output = Path(film.output)
+    record, output = read(record_of(film), FilmRecord), Path(film.output)
     if record is None or not output.is_file() or output.stat().st_size != record.size:
         return None
     remedy = "Name the same settings, another folder, or remove the film to paint it again"
