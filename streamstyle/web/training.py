@@ -15,6 +15,10 @@ from streamstyle.errors import ConfigError
 from streamstyle.flow import Future, Lock
 from streamstyle.web.decode_child import SECONDS
 
+NICENESS = 5
+"""Of a training. Where a run takes all it can get, Linux gives the training a quarter of that processor time:
+each step of niceness is worth a factor of 1.25, so 1 / (1 + 1.25^5). What the run leaves it has besides."""
+
 STYLE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 _PATIENCE = 3.0 * SECONDS
@@ -34,6 +38,12 @@ def decoded(data: bytes) -> bytes:
     if child.returncode:
         raise ConfigError("that is no JPEG, PNG or WebP picture of up to 50 megapixels: use another file")
     return child.stdout
+
+
+def beside_a_run() -> list[str]:
+    """Words before a command that is to leave most of the processors to frames, and still gets on. None where
+    the system has no such words."""
+    return ["nice", "-n", str(NICENESS)] if shutil.which("nice") else []
 
 
 class Training:
@@ -73,12 +83,11 @@ class Training:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "picture.png"
             path.write_bytes(picture)
-            polite = ["nice", "-n", "15"] if shutil.which("nice") else []  # frames come first
             words = ["train", "--style", str(path), "--name", name, "--network", network]
             steps = [] if self._steps is None else ["--steps", str(self._steps)]
             with self._lock:
                 self._child = subprocess.Popen(
-                    [*polite, sys.executable, "-m", "streamstyle", *words, *steps],
+                    [*beside_a_run(), sys.executable, "-m", "streamstyle", *words, *steps],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
