@@ -18,7 +18,7 @@ class FilmBars:
     of the films, which are known before any of them is opened."""
 
     def __init__(self, sources: Sequence[str]) -> None:
-        self._sizes = {source: Path(source).stat().st_size for source in sources}
+        self._sizes = {source: _size(source) for source in sources}
         self._painting: dict[tuple[str, int], int] = {}
         self._bars: dict[str, Any] = {}
         self._total: Any = None
@@ -82,3 +82,11 @@ def _bar(name: str, unit: str, total: int, initial: int = 0) -> Any:
         mininterval=0,
         miniters=0,
     )
+
+
+def _size(path: str) -> int:
+    """Bytes of a file; 0 of one that is gone, of which its own task says that."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
