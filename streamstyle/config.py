@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
@@ -301,12 +302,18 @@ def load_config(kind: type[C], path: Path | None, assignments: Iterable[str]) ->
 
     Raises ConfigError for a file that cannot be read, an unknown key or a value that does not fit.
     """
-    values: dict[str, Any] = {} if path is None else _read_yaml(path)
+    values: dict[str, Any] = {} if path is None else _read_mapping(path)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise ConfigError(f"--set wants name=value, not '{assignment}'")
         _assign(values, key.strip().split("."), _parse_yaml(text, assignment))
+    return config_of(kind, values)
+
+
+def config_of(kind: type[C], values: dict[str, Any]) -> C:
+    """Settings of dataclass `kind` by name, and its defaults. Raises ConfigError for an unknown key or a
+    value that does not fit."""
     _check_keys(kind, values, prefix="")
     try:
         return msgspec.convert(values, kind, strict=True)
@@ -314,14 +321,20 @@ def load_config(kind: type[C], path: Path | None, assignments: Iterable[str]) ->
         raise ConfigError(f"a setting does not fit: {_in_our_words(str(error), kind)}") from error
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> Any:
+    """The values of a YAML file, of standard input for `-`; None for an empty one. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        text = data.decode("utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"the config {path} is not UTF-8 text") from error
-    values = _parse_yaml(text, str(path))
+    return _parse_yaml(text, str(path))
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    values = read_yaml(path)
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(k, str) for k in values):

@@ -39,7 +39,7 @@ ALLOWED = {
     },
 }
 ALLOWED["pipeline"] = {*ALLOWED} - {"train", "client"}
-ANYTHING = {"batch", "bench", "cli", "live", "__main__", "__init__"}
+ANYTHING = {"batch", "bench", "cli", "live", "streams", "__main__", "__init__"}
 
 # library -> the only rooms that may import it
 ONLY_IN = {
@@ -61,6 +61,7 @@ ONLY_IN = {
     "asyncio": {"web"},
     "starlette": {"web"},
     "uvicorn": {"web"},
+    "httpx": {"web"},
 }
 
 

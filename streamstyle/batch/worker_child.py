@@ -1,4 +1,4 @@
-"""A worker that is a process: `python -m streamstyle.batch.worker_child PARENT [PROCESSOR,...]`.
+"""A worker that is a process: `python -m streamstyle.batch.worker_child PARENT PROCESSOR,...`.
 
 Reads a task a line from standard input and says in lines of JSON on standard output how it goes on. Ends with
 its standard input, and with its parent.
@@ -26,10 +26,8 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> int:
     """Do tasks until there are no more."""
-    _end_with(int(sys.argv[1]))
-    if len(sys.argv) > 2 and hasattr(os, "sched_setaffinity"):
-        # The engines' libraries, which are imported with the first task, count these processors only.
-        os.sched_setaffinity(0, {int(place) for place in sys.argv[2].split(",")})
+    end_with(int(sys.argv[1]), signal.SIGKILL)
+    keep_to(sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C; the parent ends us if it wants to
     lines = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # libraries print there
@@ -56,12 +54,19 @@ def main() -> int:
     return 0
 
 
-def _end_with(parent: int) -> None:
-    """Be killed when the parent is (Linux); elsewhere the next message finds nobody."""
+def end_with(parent: int, by: signal.Signals) -> None:
+    """Get this signal when the parent ends (Linux); elsewhere the next message finds nobody."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
         if os.getppid() != parent:
             os._exit(1)
+
+
+def keep_to(places: str) -> None:
+    """Use these processors only, where the system can do that; all where none is named. places: numbers with
+    commas between. To be called before the engines' libraries are imported, which count what they may use."""
+    if places and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(place) for place in places.split(",")})
 
 
 if __name__ == "__main__":

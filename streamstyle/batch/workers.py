@@ -62,16 +62,22 @@ def processors() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
+def shares(count: int) -> list[list[int]]:
+    """The processors of each of `count` processes, as equal as can be; with more processes than processors,
+    some have the same one."""
+    places = processors()
+    return [places[number::count] or [places[number % len(places)]] for number in range(count)]
+
+
 class LocalWorkers:
     """Implements `Workers` by child processes, each on its share of the processors."""
 
     def __init__(self, count: int, hearing: Hearing) -> None:
         """Raises ConfigError for more workers than processors."""
-        places = processors()
-        if count > len(places):
-            raise ConfigError(f"--workers {count} is more than the {len(places)} processors here")
+        if count > len(processors()):
+            raise ConfigError(f"--workers {count} is more than the {len(processors())} processors here")
         self._hearing = hearing
-        self._idle = [WorkerProcess(places[number::count] if count > 1 else ()) for number in range(count)]
+        self._idle = [WorkerProcess(share if count > 1 else ()) for share in shares(count)]
         self._busy: list[tuple[WorkerProcess, Task, Future[Ending]]] = []
 
     @property
@@ -121,15 +127,12 @@ class WorkerProcess:
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
-        paths = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
-        arguments = [*_COMMAND, str(os.getpid())]
-        threads = {"OMP_NUM_THREADS": str(len(self._places))} if self._places else {}
         try:
             self._process = subprocess.Popen(
-                [*arguments, *([",".join(map(str, self._places))] if self._places else [])],
+                [*_COMMAND, str(os.getpid()), ",".join(map(str, self._places))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": paths} | threads,
+                env=environment(self._places),
             )
         except OSError as error:
             raise ConfigError(f"no worker can be started: {error.strerror}") from error
@@ -154,7 +157,7 @@ class WorkerProcess:
                     hearing.notify(message.sentence)
         except (OSError, ValueError, msgspec.DecodeError):
             process.kill()  # it is gone, or said half a line when it went
-        return TaskLost(_why(process.wait()))
+        return TaskLost(f"its worker {why_ended(process.wait())}")
 
     def kill(self) -> None:
         """End the process at once."""
@@ -170,12 +173,19 @@ class WorkerProcess:
             self._process.stdout.close()
 
 
-def _why(code: int) -> str:
+def environment(places: Sequence[int]) -> dict[str, str]:
+    """The environment of a process of ours that keeps to these processors, all where empty."""
+    paths = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
+    return os.environ | {"PYTHONPATH": paths} | ({"OMP_NUM_THREADS": str(len(places))} if places else {})
+
+
+def why_ended(code: int) -> str:
+    """What an exit code says of a process, as the end of a sentence."""
     if code < 0 and sys.platform != "win32":
         name = signal.Signals(-code).name
         crashed = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP"}
         if name in crashed:
-            return f"it crashed inside a media library ({name}), as damaged films can make it"
+            return f"crashed inside a media library ({name}), as damaged films can make it"
         memory = ", as systems do that are out of memory" if name == "SIGKILL" else ""
-        return f"its worker was ended by {name}{memory}"
-    return f"its worker ended with {code}"
+        return f"was ended by {name}{memory}"
+    return f"ended with {code}"

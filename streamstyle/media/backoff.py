@@ -18,6 +18,10 @@ class Backoff:
     """Seconds after which a connection counts as good, and pauses begin with the first again."""
 
 
+RESTARTS = Backoff(pauses=(1.0, 2.0, 4.0, 8.0, 15.0, 30.0), jitter=(0.8, 1.2), steady=60.0)
+"""Of what is started again whole: a run that failed, a process that died."""
+
+
 class Retries:
     """Attempts so far."""
 

@@ -49,8 +49,13 @@ _READ = {
     "/api/sources": ("What the page may name as a source", "application/json"),
     "/api/styles": ("All styles", "application/json"),
     "/frame.jpg": ("The next frame that leaves", "image/jpeg"),
+    "/small.jpg": ("The next frame that leaves, up to 480 pixels wide", "image/jpeg"),
     "/stream.mjpg": ("Frames as multipart/x-mixed-replace", "multipart/x-mixed-replace"),
     "/metrics": ("Figures for Prometheus", "text/plain"),
+    "/streams.json": (
+        "Of `serve --streams` alone: all streams with name, state, fps and restarts, and what happened",
+        "application/json",
+    ),
     "/healthz": ("Is the server there? Needs no token", "application/json"),
 }
 
@@ -82,7 +87,8 @@ def document() -> dict[str, Any]:
 
 _TOLD = (
     "The verbs of docs/live-control.md over HTTP. Every request names the token as `Authorization: Bearer`; "
-    "requests that read may name it as `?token=`."
+    "requests that read may name it as `?token=`. With `serve --streams` the paths of each stream lie below "
+    "`/streams/NAME`; `/streams.json`, `/metrics` and `/healthz` of all lie at the top."
 )
 
 _ANSWER: dict[str, Any] = {

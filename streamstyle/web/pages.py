@@ -37,15 +37,15 @@ def page_route(path: str, name: str) -> Route:
     return Route(path, lambda _: Response(body, media_type=kind))
 
 
-def static_route() -> Route:
-    """All of the files."""
+def static_route(below: str = "") -> Route:
+    """All of the files, below a path."""
     files = static_files()
 
     def static(request: Request) -> Response:
         body, kind = files.get(request.path_params["name"], (b"", ""))
         return Response(body, media_type=kind) if kind else Response(status_code=404)
 
-    return Route("/static/{name}", static)
+    return Route(below + "/static/{name}", static)
 
 
 def open_paths() -> frozenset[str]:

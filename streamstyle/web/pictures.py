@@ -22,12 +22,15 @@ from starlette.routing import BaseRoute, Route
 from streamstyle.flow import Lock
 from streamstyle.types import Frame, MediaReport, Picture
 
-PAINTED, ORIGINAL, HEAT, WHOLE = "painted", "original", "heat", "whole"
+PAINTED, ORIGINAL, HEAT, WHOLE, SMALL = "painted", "original", "heat", "whole", "small"
 """Parts of a frame that a viewer may want: the picture as it left, as it came, the heat map of changes that
-the input does not explain, and the picture as it left at its full size."""
+the input does not explain, and the picture as it left at its full size, and small."""
 
 WIDEST = 1280
 """Pixels of a side of pictures that are not asked for whole."""
+
+SMALLEST = 480
+"""Pixels of a side of small pictures."""
 
 BOUNDARY = "frame"
 PATIENCE = 10.0
@@ -130,7 +133,7 @@ class PictureFeed:
         picture = frame.pixels
         if name == ORIGINAL:
             picture = self._sources.get(frame.index, picture)
-        return jpeg(picture, None if name == WHOLE else WIDEST)
+        return jpeg(picture, {WHOLE: None, SMALL: SMALLEST}.get(name, WIDEST))
 
     def _facts(self, frame: Frame, *, heat: bool) -> dict[str, Any]:
         now, quality = self._times[-1], frame.quality
@@ -173,18 +176,19 @@ def _give(answer: asyncio.Future[Shot], shot: Shot) -> None:
 def picture_routes(feed: PictureFeed) -> list[BaseRoute]:
     """Frames as single pictures and as a stream."""
     return [
-        Route("/frame.jpg", partial(_picture, feed)),
+        Route("/frame.jpg", partial(_picture, feed, WHOLE)),
+        Route("/small.jpg", partial(_picture, feed, SMALL)),
         Route("/stream.mjpg", partial(_stream, feed)),
     ]
 
 
-async def _picture(feed: PictureFeed, _: Request) -> Response:
+async def _picture(feed: PictureFeed, part: str, _: Request) -> Response:
     try:
-        shot = await asyncio.wait_for(feed.next(frozenset({WHOLE})), PATIENCE)
+        shot = await asyncio.wait_for(feed.next(frozenset({part})), PATIENCE)
     except TimeoutError:
         return Response("no frame comes\n", 503, media_type="text/plain")
     return Response(
-        shot.parts[WHOLE], media_type="image/jpeg", headers={"Frame-State": json.dumps(shot.facts)}
+        shot.parts[part], media_type="image/jpeg", headers={"Frame-State": json.dumps(shot.facts)}
     )
 
 

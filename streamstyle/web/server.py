@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,6 +13,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.flow import Future
+
+App: TypeAlias = ASGIApp
+"""What a server serves."""
+
+ADDRESS_LINE = "control room: "
+"""Beginning of the line that tells the address of the page, for people and for who starts the program."""
 
 MOST_CONNECTIONS = 128
 PATIENCE = 10.0
@@ -59,7 +65,7 @@ def listening(host: str, port: int) -> socket.socket:
 class WebServer:
     """Serves an application inside its `with` block."""
 
-    def __init__(self, listener: socket.socket, app: ASGIApp) -> None:
+    def __init__(self, listener: socket.socket, app: App) -> None:
         """listener: from `listening`; closed with the server."""
         self._listener = listener
         settings: dict[str, Any] = {

@@ -97,6 +97,12 @@ class Service:
         return "" if controller is None else controller.figures()
 
     @property
+    def failed(self) -> str | None:
+        """Why the last run ended early; None of one that goes on, or ended well."""
+        run = self._run
+        return None if run is None or run.going else run.why
+
+    @property
     def wanted(self) -> tuple[str, ...]:
         """The outputs that are written whenever a run goes on."""
         return tuple(output.url for output in self._outputs.values() if output.wanted)

@@ -1,7 +1,7 @@
 // The control room: everything put together.
 import { Camera } from "./camera.js";
 import { Charts } from "./charts.js";
-import { ask, Connection, upload } from "./connection.js";
+import { address, ask, Connection, upload } from "./connection.js";
 import { Controls } from "./controls.js";
 import { $, named, press, pressed, toast, tried } from "./dom.js";
 import { Events } from "./events.js";
@@ -169,6 +169,15 @@ document.addEventListener("drop", event => {
   train(event.dataTransfer.files[0]);
 });
 document.addEventListener("visibilitychange", () => connection.wish({ wall: !document.hidden }));
+
+// One of several streams: its name, and the way back to all of them.
+const stream = location.pathname.match(/\/streams\/([^/]+)\/$/);
+if (stream) {
+  $("brand").textContent = stream[1];
+  document.title = `${stream[1]} · streamstyle`;
+  $("all-streams").href = address("../../");
+  $("all-streams").hidden = false;
+}
 
 listen({ styles, controls });
 connection.wish({ wall: true, wants: stage.wants });

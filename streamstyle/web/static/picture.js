@@ -7,7 +7,7 @@ const canvas = document.querySelector("canvas"), line = document.querySelector("
 const context = canvas.getContext("2d");
 let last = -Infinity;
 
-document.body.classList.toggle("bare", location.pathname === "/obs" || location.hash === "#bare");
+document.body.classList.toggle("bare", location.pathname.endsWith("/obs") || location.hash === "#bare");
 
 const say = (text, flagged = false) => {
   line.textContent = text;
