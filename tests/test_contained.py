@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from media_files import make_video
+from peers import wait_for
 
 from streamstyle.cli import signals
 from streamstyle.flow import StopRequest
@@ -58,6 +59,14 @@ def test_what_a_crashed_run_wrote_is_kept_and_named(tmp_path: Path, film: Path, 
         assert len(list(source)) > 30
 
 
+FROM_A_TERMINAL = """
+import signal
+from streamstyle.cli.main import program
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
+program()
+"""
+
+
 @posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("group", [False, True])
@@ -65,7 +74,7 @@ def test_signals_reach_the_run_once(tmp_path: Path, name: str, group: bool) -> N
     """A terminal and `timeout` tell the whole group, `kill` the command alone."""
     out, part = tmp_path / "out.mkv", tmp_path / "out.partial.mkv"
     scene = "test:?seconds=3000&size=96x64"
-    command = [sys.executable, "-m", "streamstyle", "repair", scene, scene, str(out)]
+    command = [sys.executable, "-c", FROM_A_TERMINAL, "repair", scene, scene, str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not (part.exists() and part.stat().st_size > 5_000):
             assert process.poll() is None
@@ -75,6 +84,33 @@ def test_signals_reach_the_run_once(tmp_path: Path, name: str, group: bool) -> N
     assert (process.returncode, said) == (130, "")
     with FileSource(str(out)) as source:
         assert len(list(source)) > 5
+
+
+UNDER_NOHUP = """
+import signal
+from streamstyle.cli.main import program
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+program()
+"""
+
+
+@posix
+def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
+    out, part = tmp_path / "out.mkv", tmp_path / "out.partial.mkv"
+    scene = "test:?seconds=3000&size=96x64"
+    command = [sys.executable, "-c", UNDER_NOHUP, "repair", scene, scene, str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+
+        def written() -> int:
+            return part.stat().st_size if part.exists() else 0
+
+        wait_for(lambda: written() > 5_000, "frames")
+        os.killpg(process.pid, signal.SIGHUP)
+        before = written()
+        wait_for(lambda: written() > before + 20_000, "frames that go on")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "")
 
 
 TOLD_LATE = """
@@ -116,6 +152,7 @@ def wait_for_ever(*_):
     os.killpg(0, signal.SIGINT)
     time.sleep(600)
 repair.command = wait_for_ever
+signal.signal(signal.SIGINT, signal.default_int_handler)  # these tests may run in the background
 atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
 program()
 """
