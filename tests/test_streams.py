@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from peers import wait_for
 from prometheus_client.parser import text_string_to_metric_families
 from stand_in_run import CodeEngine, StandInSource, stand_in_sources
 from test_control_room import engine, served  # noqa: F401 - a fixture
@@ -14,6 +18,7 @@ from streamstyle.cli import serve
 from streamstyle.cli.main import main
 from streamstyle.flow import FlowStatus, metrics_text
 from streamstyle.media import backoff
+from streamstyle.streams import supervisor
 from streamstyle.streams.stream_file import load_streams
 from streamstyle.streams.stream_process import StreamProcess, placings
 from streamstyle.web.stream_metrics import merged
@@ -114,6 +119,48 @@ def test_a_stream_that_is_to_end_before_it_began_ends(tmp_path: Path) -> None:
     process = StreamProcess(stream, [], placings(1)[0])
     process.end()
     assert process.run(lambda _: pytest.fail("it serves"), lambda _: None) == "was ended by SIGTERM"
+
+
+class EndsAtOnce:
+    """A process that cannot be started, and then ends as soon as it was."""
+
+    def __init__(self) -> None:
+        self.begun: list[float] = []
+
+    def run(self, on_address: Callable[[str], None], on_said: Callable[[str], None]) -> str:
+        self.begun.append(time.monotonic())
+        if len(self.begun) == 1:
+            raise OSError(11, "Resource temporarily unavailable")
+        return "ended with 3"
+
+    def end(self) -> None:
+        pass
+
+    kill = end
+
+
+def test_what_keeps_dying_is_started_again_after_longer_and_longer_pauses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(supervisor, "RESTARTS", backoff.Backoff((0.1, 0.2, 0.4, 3600.0), (1.0, 1.0)))
+    (stream,) = load_streams(file_of(tmp_path, "- {name: door, source: 'test:'}"))
+    process, said = EndsAtOnce(), list[str]()
+    kept = supervisor.KeptStream(stream, process, said.append)  # type: ignore[arg-type]
+    kept.start()
+    wait_for(lambda: len(said) == 4, "the fourth end")
+    assert "cannot be started (Resource temporarily unavailable)" in said[0]
+    assert said[1:] == [
+        "its process ended with 3: it is started again in 0 s",
+        "its process ended with 3: it is started again in 0 s",
+        "its process ended with 3: it is started again in 3600 s",
+    ]
+    pauses = [later - sooner for sooner, later in pairwise(process.begun)]
+    assert all(pause >= least for pause, least in zip(pauses, (0.1, 0.2, 0.4), strict=True))
+    assert (kept.facts.restarts, kept.facts.why) == (3, "its process ended with 3")
+    assert 3500 < kept.facts.again_in <= 3600
+    kept.end()
+    kept.wait(60.0)
+    assert kept.facts.restarts == 3, "it ended within the pause"
 
 
 def test_a_source_that_fails_is_begun_again_after_a_pause(

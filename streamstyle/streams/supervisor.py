@@ -89,7 +89,8 @@ class KeptStream:
             pause = retries.pause()
             self._why, self._due = f"its process {why}", time.monotonic() + pause
             self._say(f"its process {why}: it is started again in {pause:.0f} s")
-            self._ended.wait_ready(pause)
+            if self._ended.wait_ready(pause):
+                return
             self._restarts += 1
 
     def _serves(self, address: str) -> None:
