@@ -58,6 +58,28 @@ def taken(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
     return False
 
 
+def children(pid: int) -> list[int]:
+    """Children of a process, at any depth (Linux)."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, _of_process(task).split()):
+            found += [child, *children(child)]
+    return found
+
+
+def command_of(pid: int) -> bytes:
+    """The command line of a process; empty where it has ended."""
+    return _of_process(Path(f"/proc/{pid}/cmdline"))
+
+
+def _of_process(path: Path) -> bytes:
+    """Nothing of a process that has just ended."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 class Peer:
     """A child process: started on entry, killed on exit. `url`: where it serves, if it does.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from peers import children, command_of
 
 RATE, SHOT, SHOTS = 25, 40, 5
 WAIT = 300.0
@@ -53,26 +54,9 @@ def sounds(path: Path) -> list[tuple[int | None, str]]:
         return [(p.pts, hashlib.sha256(bytes(p)).hexdigest()) for p in packets]
 
 
-def children(pid: int) -> list[int]:
-    """Children of a process, at any depth."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, _read(task).split()):
-            found += [child, *children(child)]
-    return found
-
-
 def workers_of(pid: int) -> list[int]:
     """Those of its children that paint segments, at any depth."""
-    return [child for child in children(pid) if b"worker_child" in _read(Path(f"/proc/{child}/cmdline"))]
-
-
-def _read(path: Path) -> bytes:
-    """Nothing of a process that has just ended."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+    return [child for child in children(pid) if b"worker_child" in command_of(child)]
 
 
 def wait_for(process: subprocess.Popen[bytes], folder: Path, records: int) -> bool:

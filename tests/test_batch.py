@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from damaged_films import DAMAGES, make_damaged, whole_film
 from media_files import make_video
-from segmented import SHOT, SHOTS, WAIT, children, make_shots, pictures, sounds, wait_for, workers_of
+from peers import children
+from segmented import SHOT, SHOTS, WAIT, make_shots, pictures, sounds, wait_for, workers_of
 
 from streamstyle.batch.messages import TaskDone, TaskLost
 from streamstyle.batch.tasks import (

@@ -22,6 +22,8 @@ from media_files import PATCHES, patch_colours
 from peers import (
     PATIENCE,
     Peer,
+    children,
+    command_of,
     ffmpeg,
     free_port,
     needs_ffmpeg,
@@ -175,19 +177,9 @@ class Black:
         self.socket.close()
 
 
-def family(process: int) -> set[int]:
-    """The process and all that descend from it."""
-    found, new = set[int](), {process}
-    while new:
-        found |= new
-        listings = [t / "children" for pid in new if alive(pid) for t in Path(f"/proc/{pid}/task").iterdir()]
-        new = {int(pid) for listing in listings for pid in listing.read_text().split()} - found
-    return found
-
-
-def children() -> set[int]:
+def own_children() -> set[int]:
     """All that this process has started and not yet ended."""
-    return family(os.getpid()) - {os.getpid()}
+    return set(children(os.getpid()))
 
 
 def alive(pid: int) -> bool:
@@ -205,7 +197,7 @@ def open_files() -> int:
 @needs_nginx
 def test_a_server_that_is_killed_or_frozen_is_called_again_and_nothing_leaks(tmp_path: Path) -> None:
     told = list[str]()
-    before, descriptors, threads = children(), open_files(), threading.active_count()
+    before, descriptors, threads = own_children(), open_files(), threading.active_count()
     with nginx_rtmp(tmp_path) as server:
         url = f"{server.url}/very-secret"
         sink = StreamSink([url, f"hls:{tmp_path}"], live_info(None), notify=told.append)
@@ -231,25 +223,25 @@ def test_a_server_that_is_killed_or_frozen_is_called_again_and_nothing_leaks(tmp
     assert [line.split(": ")[0] for line in told[:2]] == [f"{name} is cut off", told[1]]
     assert "is back" in told[1]
     assert "very-secret" not in " ".join([*told, *report.notes])
-    assert children() == before
+    assert own_children() == before
     assert open_files() == descriptors
     assert threading.active_count() == threads
 
 
 def test_a_mute_peer_never_holds_a_frame_up_nor_the_end(tmp_path: Path) -> None:
     told = list[str]()
-    before = children()
+    before = own_children()
     with Black() as peer:
         sink = StreamSink([peer.url], live_info(None), notify=told.append)
         with pumping(sink) as pump:
             wait_for(lambda: bool(told), "word of the mute peer")
             wait_for(lambda: pump.frames > 2 * RATE, "frames that go on")
-            commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children() - before]
+            commands = [command_of(pid) for pid in own_children() - before]
             assert all(b"secret-key" not in command for command in commands)
             closing = time.monotonic()
         assert time.monotonic() - closing < 30
     assert "mute" in told[0]
-    assert children() == before
+    assert own_children() == before
     assert sink.report().counters["packets"] == 0
     assert sink.report().notes[0].startswith("Nothing was sent to rtmp://127.0.0.1")
 
@@ -274,7 +266,7 @@ def test_relays_die_with_the_process_that_started_them(tmp_path: Path, patience:
 
             def started() -> bool:
                 nonlocal relays
-                relays = family(process.pid) - {process.pid}
+                relays = set(children(process.pid))
                 return len(relays) == (1 if patience == "rtmp" else 2)
 
             wait_for(started, "the relays")
@@ -330,7 +322,7 @@ def test_who_takes_too_little_loses_packets_up_to_a_key_frame_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_process, "_PIPE_BYTES", 4096)
-    before = children()
+    before = own_children()
     sink = StreamSink([f"hls:{tmp_path}"], live_info(None))
 
     def counted(name: str) -> int:
@@ -338,7 +330,7 @@ def test_who_takes_too_little_loses_packets_up_to_a_key_frame_and_goes_on(
 
     with pumping(sink):
         wait_for(lambda: counted("packets") > RATE, "packets that are taken")
-        (relay,) = children() - before
+        (relay,) = own_children() - before
         os.kill(relay, signal.SIGSTOP)
         wait_for(lambda: counted("dropped") > RATE, "packets that are dropped")
         os.kill(relay, signal.SIGCONT)

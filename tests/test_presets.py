@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 from peers import (
+    children,
     free_port,
     needs_gstreamer,
     needs_nginx,
@@ -155,16 +156,6 @@ def test_the_screen_to_a_file(tmp_path: Path) -> None:
     assert summary["source"] == "screen:"
     assert summary["size"] == [320, 240]
     assert len(played(film)) > 1
-
-
-def children(pid: int) -> set[int]:
-    """All processes that this one started, and they in turn."""
-    own = {
-        int(n)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for n in (task / "children").read_text().split()
-    }
-    return own | {grand for child in own for grand in children(child)}
 
 
 @needs_nginx

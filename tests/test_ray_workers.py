@@ -21,8 +21,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from peers import free_port
-from segmented import SHOT, SHOTS, WAIT, children, make_shots, pictures, sounds, wait_for, workers_of
+from peers import children, free_port
+from segmented import SHOT, SHOTS, WAIT, make_shots, pictures, sounds, wait_for, workers_of
 
 from streamstyle.batch.messages import FramesPainted, Notice, TaskFailed, TaskLost
 from streamstyle.batch.ray_workers import Actor, RayWorkers, Share, claim, share_of
