@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,10 +89,11 @@ class Served:
         return (self.folder / "log").read_text()
 
 
-@pytest.fixture(scope="module")
-def streams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder, port = tmp_path_factory.mktemp("streams"), free_port()
-    (folder / "streams.yaml").write_text(FILE)
+@contextmanager
+def serving(folder: Path, file: str) -> Iterator[Served]:
+    """`streamstyle serve --streams` of this file, all of whose streams run."""
+    port = free_port()
+    (folder / "streams.yaml").write_text(file)
     (folder / "tmp").mkdir()
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parents[1]),
@@ -109,12 +111,18 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     try:
         wait_for(lambda: process.poll() is not None or healthy(port), "the server", LONG)
         assert process.poll() is None, served.log()
-        for name in ("door", "garden"):
-            served.until(name, lambda told: told["state"] == "running" and told["fps"])
+        for stream in served.told()["streams"]:
+            served.until(stream["name"], lambda told: told["state"] == "running" and told["fps"])
         yield served
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("streams"), FILE) as served:
+        yield served
 
 
 def healthy(port: int) -> bool:
@@ -300,3 +308,15 @@ def test_ctrl_c_ends_all_and_the_outputs_are_whole(streams: Served) -> None:
     assert list((streams.folder / "tmp").iterdir()) == []
     with av.open(str(streams.folder / "door.mkv")) as film:
         assert sum(1 for _ in film.decode(video=0)) > 0
+
+
+def test_when_the_command_is_killed_its_streams_finish_their_outputs_and_end(tmp_path: Path) -> None:
+    with serving(tmp_path, FILE[: FILE.index("- name: garden")]) as served:
+        left = children(served.process.pid)
+        assert served.child("door") in left
+        served.process.kill()
+        served.process.wait()
+        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "the stream's end", LONG)
+    with av.open(str(tmp_path / "door.mkv")) as film:
+        assert sum(1 for _ in film.decode(video=0)) > 0
+    assert not list(tmp_path.glob("*.partial*"))
