@@ -366,6 +366,8 @@ def test_a_picture_that_is_dropped_becomes_a_style(tmp_path: Path, monkeypatch: 
     """Dropped, trained in the background while the scene plays on, offered, and painted with."""
     training = Training(steps=STEPS)
     monkeypatch.setattr(control_room, "Training", lambda: training)
+    # Its share of a busy machine is tested alone, in test_training_share.py.
+    monkeypatch.setattr("streamstyle.web.training.beside_a_run", list)
     random = np.random.default_rng(3)
     stripes = np.repeat(random.integers(0, 255, (1, 24, 3), np.uint8), 8, axis=1).repeat(192, axis=0)
     picture = base64.b64encode(encode(stripes, ".png")).decode()
