@@ -59,9 +59,11 @@ class EmaNorm:
         deviation = self._ema_decay * past_deviation + (1 - self._ema_decay) * deviation
         mean = self._ema_decay * past_mean + (1 - self._ema_decay) * mean
         self.used[name] = deviation, mean
-        (scale, shift), (scale2, shift2) = (_folded(at[name], deviation, mean) for at in self._codes)
+        # Joined and split: else OpenVINO computes some of these few numbers anew for every position.
+        first, second = (torch.cat(_folded(at[name], deviation, mean), 1) for at in self._codes)
+        (scale, shift), (scale_step, shift_step) = first.chunk(2, 1), (second - first).chunk(2, 1)
         mask = self._masks[name]
-        y = features * (scale + (scale2 - scale) * mask) + (shift + (shift2 - shift) * mask)
+        y = features * (scale + scale_step * mask) + (shift + shift_step * mask)
         return y.to(x.dtype)
 
 
