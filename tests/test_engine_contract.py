@@ -37,7 +37,7 @@ from streamstyle.nets.generator import (
     shuffled,
     unshuffled,
 )
-from streamstyle.nets.noise import canvas
+from streamstyle.nets.noise import PATTERNS, canvas
 from streamstyle.nets.transformer import TransformerNet
 from streamstyle.styles.bundle import load_bundle
 from streamstyle.types import Engine, Picture, StyleCondition
@@ -64,7 +64,7 @@ def psnr(a: Picture, b: Picture) -> float:
 
 
 PLAIN = GeneratorConfig(widths=(8, 8, 16), blocks=1)
-RICH = replace(PLAIN, fine_blocks=1, skip=True, head=6)
+RICH = replace(PLAIN, fine_blocks=1, skip=True, head=6, patterns=PATTERNS)
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ class Network:
         torch.manual_seed(0)
         generator = Generator(config)
         codes = generator.layout.neutral() + 0.2 * torch.randn(5, generator.layout.size)
+        for part in generator.layout.split(codes)["pattern"] if config.patterns else ():
+            part.mul_(0.2)  # as faint as trained styles mix them
         weights = {name: tensor.numpy() for name, tensor in generator.state_dict().items()}
         return cls(generator.config.to_json(), weights, codes.numpy())
 
@@ -123,8 +125,11 @@ class Network:
         height, width = pixels.shape[:2]
         mask = np.zeros((height, width), np.uint8) if condition.mask is None else condition.mask
         half = mask.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)).round() / 255
+        share = torch.from_numpy(half)[None, None]
         codes = torch.from_numpy(condition.codes).double()[None]
-        at = generator.layout.blend(codes, generator.masks(torch.from_numpy(half)[None, None]))
+        field = torch.from_numpy(canvas(height, width))[None].double()
+        at = generator.layout.blend(codes, generator.masks(share))
+        direct = generator.with_patterns(at, codes, field, share)
         used: Statistics = {}
 
         def norm(name: str, x: torch.Tensor) -> torch.Tensor:
@@ -138,9 +143,8 @@ class Network:
             return scale * (x - mean) / deviation + shift
 
         u = unshuffled(torch.from_numpy(pixels)[None]).double() / 255
-        field = torch.from_numpy(canvas(height, width))[None].double()
         with torch.no_grad():
-            styled = shuffled(generator.phases(u, norm, at, field) * 255)
+            styled = shuffled(generator.phases(u, norm, direct, field) * 255)
         return styled[0].numpy(), used
 
 

@@ -16,10 +16,9 @@ from streamstyle.nets.generator import (
     FrameGenerator,
     Generator,
     GeneratorConfig,
-    PhaseConv,
-    UpsampleConv,
 )
 from streamstyle.nets.noise import CANVAS_CHANNELS, PATTERNS, WOVEN_CHANNELS, canvas
+from streamstyle.nets.phases import PhaseConv, UpsampleConv
 
 SMALL = GeneratorConfig(widths=(8, 8, 16), blocks=1)
 NO_PAST = (torch.zeros(1, 4, 1, 1), torch.zeros(1, 4, 1, 1))

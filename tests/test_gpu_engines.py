@@ -50,9 +50,8 @@ from streamstyle.pipeline.quality_levels import quality_levels
 from streamstyle.pipeline.sizing import open_for_run
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.types import Engine, StreamInfo, StyleCondition
-from tests.test_engine_contract import Network, picture, psnr, soft_disc, still
+from tests.test_engine_contract import RICH, Network, picture, psnr, soft_disc, still
 
-CONFIG = GeneratorConfig(widths=(8, 8, 16), blocks=1, fine_blocks=1, skip=True, head=6)
 CPU = torch.device("cpu")
 OPERATORS = Path(__file__).parent / "tensorrt_operators.json"
 without_gpu = pytest.mark.skipif(not isinstance(find_gpu(), str), reason="this machine has a GPU")
@@ -101,7 +100,7 @@ def test_statistics_stay_fp32_whatever_the_weights_are(network: Network, precisi
         types_seen.add(self.dtype)
         return original(self, *arguments, **options)
 
-    inputs = [torch.zeros(s, dtype=d) for s, d in input_shapes((64, 64), CONFIG, stateful=True)]
+    inputs = [torch.zeros(s, dtype=d) for s, d in input_shapes((64, 64), RICH, stateful=True)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "mean", watching)
         _, used = module(*inputs)
@@ -136,7 +135,7 @@ def test_one_exported_graph_paints_all_sizes_of_a_bucket_as_the_network_does(
 ) -> None:
     bucket = Bucket.of(64, 96)
     module = deployed_network(network.architecture, network.weights, "fp32", CPU, stateful=stateful)
-    exported = export(LevelFrames(module), CONFIG, bucket, stateful=stateful)
+    exported = export(LevelFrames(module), RICH, bucket, stateful=stateful)
     assert {str(n.target) for n in exported.graph.nodes if n.op == "call_function"} == set(
         _converters("holding" if stateful else "plain")["exported"]
     ), "the graph has changed: run tools/tensorrt_operators.py, which says how"
@@ -149,7 +148,7 @@ def test_one_exported_graph_paints_all_sizes_of_a_bucket_as_the_network_does(
             torch.randint(0, 256, shape, dtype=dtype, generator=generator_)
             if dtype == torch.uint8
             else torch.rand(shape, generator=generator_)
-            for shape, dtype in input_shapes(size, CONFIG, stateful=stateful)
+            for shape, dtype in input_shapes(size, RICH, stateful=stateful)
         ]
         given, expected = program(*inputs), eager(*inputs)
         if stateful:
@@ -162,10 +161,10 @@ def test_one_exported_graph_paints_all_sizes_of_a_bucket_as_the_network_does(
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's, on its own classes
 def test_no_byte_goes_through_the_graph_for_tensorrt() -> None:
     """TensorRT reads bytes only to cast them, and its registry refuses to cast to them."""
-    weights = {name: tensor.numpy() for name, tensor in Generator(CONFIG).state_dict().items()}
+    weights = {name: tensor.numpy() for name, tensor in Generator(RICH).state_dict().items()}
     for stateful in (False, True):
-        module = deployed_network(CONFIG.to_json(), weights, "bf16", CPU, stateful=stateful)
-        graph = export(LevelFrames(module), CONFIG, (64, 64), stateful=stateful).run_decompositions({}).graph
+        module = deployed_network(RICH.to_json(), weights, "bf16", CPU, stateful=stateful)
+        graph = export(LevelFrames(module), RICH, (64, 64), stateful=stateful).run_decompositions({}).graph
         for node in graph.nodes:
             value = node.meta.get("val")
             if isinstance(value, torch.Tensor) and value.dtype == torch.uint8:
@@ -205,7 +204,7 @@ def test_every_size_from_16_to_4k_has_one_bucket_that_serves_its_padded_size() -
 
 
 def test_the_profile_spans_the_bucket_for_every_input_that_varies() -> None:
-    rows = profile(CONFIG, Bucket.of(1080, 1920), stateful=True)
+    rows = profile(RICH, Bucket.of(1080, 1920), stateful=True)
     assert rows[0] == {
         "min_shape": (1, 552, 1096, 3),
         "opt_shape": (1, 960, 1920, 3),
@@ -313,7 +312,7 @@ def test_other_precisions_and_statistics_and_buckets_are_other_engines(
 ) -> None:
     # None of them paints, so that one graph serves them all.
     module = deployed_network(network.architecture, network.weights, "bf16", CPU, stateful=False)
-    program = _exported_once(LevelFrames(module), CONFIG, Bucket.of(61, 90), stateful=False)
+    program = _exported_once(LevelFrames(module), RICH, Bucket.of(61, 90), stateful=False)
     monkeypatch.setattr(tensorrt_engine, "export", lambda *_, **__: program)
     for options in ({}, {"precision": "fp16"}, {"stateful": True}, {"size": (300, 90)}):
         built(network, tmp_path / "e", [], **options).close()

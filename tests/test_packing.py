@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamstyle.engines.packing import FramePacker
+from streamstyle.engines.pattern_mixing import PatternMixer
 from streamstyle.nets.ema_norm import StatefulFrameGenerator
 from streamstyle.nets.generator import FrameGenerator, Generator
 from streamstyle.nets.layout import GeneratorConfig
-from streamstyle.nets.noise import canvas
+from streamstyle.nets.noise import PATTERNS, canvas, fields
 from streamstyle.nets.packed import (
     PackedFrameGenerator,
     PlainPackedFrameGenerator,
@@ -59,7 +60,7 @@ def test_blocks_at_the_edges_are_repeated_around_the_frame() -> None:
 
 
 PLAIN = GeneratorConfig(widths=(8, 16, 24), blocks=2)
-RICH = replace(PLAIN, fine_blocks=1, skip=True, head=6)
+RICH = replace(PLAIN, fine_blocks=1, skip=True, head=6, patterns=PATTERNS)
 
 
 @pytest.fixture(scope="module", params=[PLAIN, RICH], ids=["plain", "rich"])
@@ -80,6 +81,14 @@ def inputs(generator: Generator) -> Callable[[], tuple[torch.Tensor, ...]]:
     return lambda: (codes, mask, torch.from_numpy(canvas(HEIGHT, WIDTH))[None])
 
 
+def mixed(generator: Generator, codes: torch.Tensor) -> list[torch.Tensor]:
+    """Patterns as codes (N, size) mix them, where the network has some."""
+    config = generator.config
+    if not config.patterns:
+        return []
+    return [torch.from_numpy(PatternMixer(config).mixed(codes.numpy(), fields(HEIGHT, WIDTH)))]
+
+
 def frames_and_blocks() -> tuple[torch.Tensor, torch.Tensor]:
     pixels = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     packer = FramePacker(HEIGHT, WIDTH)
@@ -87,13 +96,29 @@ def frames_and_blocks() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(pixels)[None], torch.from_numpy(packer.blocks)
 
 
+def test_patterns_are_mixed_anew_only_where_a_code_or_the_canvas_changes() -> None:
+    mixer = PatternMixer(RICH)
+    field, other = fields(16, 24), fields(16, 24, seed=1)
+    codes = np.random.default_rng(0).standard_normal((2, RICH.layout.size)).astype(np.float32)
+    first = mixer.mixed(codes, field)
+    assert first.shape == (4, 8 * 12, RICH.widths[0])
+    assert mixer.mixed(codes.copy(), field) is first
+    kept = first.copy()
+    for again in (mixer.mixed(codes[::-1], field), mixer.mixed(codes[::-1], other)):
+        assert not np.array_equal(again, kept)
+    np.testing.assert_array_equal(mixer.mixed(codes, field), kept)
+    np.testing.assert_array_equal(first, kept)
+
+
 def test_the_network_paints_packed_frames_as_it_paints_frames(
     generator: Generator, inputs: Callable[[], tuple[torch.Tensor, ...]]
 ) -> None:
     frames, blocks = frames_and_blocks()
     with torch.no_grad():
-        expected = FrameGenerator(generator)(frames, *inputs())[0].numpy()
-        packed = PackedFrameGenerator(generator)(blocks, *inputs()).numpy()
+        codes, mask, field = inputs()
+        expected = FrameGenerator(generator)(frames, codes, mask, field)[0].numpy()
+        patterns = mixed(generator, codes[0])
+        packed = PackedFrameGenerator(generator)(blocks, codes, mask, field, *patterns).numpy()
     assert not packed[..., 3::4].any()
     found = FramePacker(HEIGHT, WIDTH).unpack(packed)
     assert np.abs(found.astype(int) - expected).max() <= 1
@@ -107,8 +132,9 @@ def test_in_one_style_the_network_needs_no_mask(
     _, blocks = frames_and_blocks()
     codes, mask, field = inputs()
     with torch.no_grad():
-        expected = PackedFrameGenerator(generator)(blocks, codes, torch.zeros_like(mask), field)
-        found = PlainPackedFrameGenerator(generator)(blocks, codes[:, 0], field)
+        both, first = (mixed(generator, codes[0, :count]) for count in (2, 1))
+        expected = PackedFrameGenerator(generator)(blocks, codes, torch.zeros_like(mask), field, *both)
+        found = PlainPackedFrameGenerator(generator)(blocks, codes[:, 0], field, *first)
     torch.testing.assert_close(found, expected, atol=1, rtol=0)
     assert (found == expected).float().mean() > 0.999
 
@@ -121,8 +147,11 @@ def test_the_network_holds_the_same_statistics_on_packed_frames(
     past = torch.from_numpy(rng.uniform(0.2, 1, (1, generator.norms.size)).astype(np.float32))
     state = past, torch.full((1, 1), 0.4)
     with torch.no_grad():
-        expected, used = StatefulFrameGenerator(generator)(frames, *inputs(), *state)
-        packed, packed_used = StatefulPackedFrameGenerator(generator)(blocks, *inputs(), *state)
+        codes, *others = inputs()
+        expected, used = StatefulFrameGenerator(generator)(frames, codes, *others, *state)
+        packed, packed_used = StatefulPackedFrameGenerator(generator)(
+            blocks, codes, *others, *state, *mixed(generator, codes[0])
+        )
     found = FramePacker(HEIGHT, WIDTH).unpack(packed.numpy())
     assert np.abs(found.astype(int) - expected[0].numpy()).max() <= 1
     torch.testing.assert_close(packed_used, used, atol=1e-4, rtol=1e-4)

@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
-from streamstyle.nets.noise import SIZE_MULTIPLE, canvas
+from streamstyle.nets.noise import SIZE_MULTIPLE, Fields, fields
 from streamstyle.types import StyleCondition
 
 
 class Conditioning:
     """Turns conditions into inputs for frames of one size; an unchanged condition costs nothing per frame.
 
-    canvas: float32 (1, CANVAS_CHANNELS, H/8, W/8) of the padded size, the same for every frame. stateful:
-    conditions may set `ema_decay`.
+    stateful: conditions may set `ema_decay`.
     """
 
     def __init__(self, padding: Padding, code_size: int, *, stateful: bool = False) -> None:
@@ -24,9 +23,10 @@ class Conditioning:
         self._code_size = code_size
         self._stateful = stateful
         height, width = padding.padded_size
-        self.canvas: NDArray[np.float32] = canvas(height, width)[None]
-        self._size = height, width
-        self._canvases = {(0, 0): self.canvas}
+        self._whole = fields(height, width)
+        self._size = height // SIZE_MULTIPLE, width // SIZE_MULTIPLE
+        self._fields: dict[tuple[int, int], Fields] = {}
+        self._canvases: dict[tuple[int, int], NDArray[np.float32]] = {}
         self._no_mask = np.zeros((1, 1, height // 2, width // 2), np.uint8)
         self._condition: StyleCondition | None = None
         self._inputs: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
@@ -43,14 +43,28 @@ class Conditioning:
             self._condition = condition
         return self._inputs
 
-    def canvas_of(self, condition: StyleCondition) -> NDArray[np.float32]:
-        """The part of the canvas that lies under the picture, as `canvas`."""
-        if condition.origin not in self._canvases:
-            (height, width), (row, column) = self._size, condition.origin
-            whole = canvas(height + row, width + column)
-            part = whole[:, row // SIZE_MULTIPLE :, column // SIZE_MULTIPLE :]
-            self._canvases[condition.origin] = np.ascontiguousarray(part)[None]
-        return self._canvases[condition.origin]
+    def canvas_at(self, origin: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
+        """The canvas under a picture, see `StyleCondition.origin`: float32 (1, CANVAS_CHANNELS, H/8, W/8) of
+        the padded size. The same array whenever it is asked for."""
+        if origin not in self._canvases:
+            self._canvases[origin] = self._part(origin).packed()[None]
+        return self._canvases[origin]
+
+    def fields_at(self, origin: tuple[int, int]) -> Fields:
+        """What that canvas is made of; the same whenever it is asked for."""
+        if origin not in self._fields:
+            self._fields[origin] = self._part(origin)
+        return self._fields[origin]
+
+    def _part(self, origin: tuple[int, int]) -> Fields:
+        """Fields that have to reach further than before are drawn anew: of all tiles of a frame, begin with
+        the one at the lower right."""
+        (rows, columns), drawn = self._size, self._whole.woven.shape[1:]
+        top, left = (at // SIZE_MULTIPLE for at in origin)
+        if top + rows > drawn[0] or left + columns > drawn[1]:
+            height, width = max(top + rows, drawn[0]), max(left + columns, drawn[1])
+            self._whole = fields(SIZE_MULTIPLE * height, SIZE_MULTIPLE * width)
+        return self._whole.part(top, left, rows, columns)
 
     def _check(self, ema_decay: float) -> None:
         if not 0 <= ema_decay <= 1:

@@ -72,7 +72,7 @@ class DeviceEngine:
         self, config: GeneratorConfig, device: torch.device
     ) -> tuple[list[Tensor], dict[int, Tensor]]:
         height, width = self._padding.padded_size
-        canvas = torch.from_numpy(self._conditioning.canvas).to(device)
+        canvas = torch.from_numpy(self._conditioning.canvas_at()).to(device)
         like = [
             torch.empty((1, height, width, 3), dtype=torch.uint8, device=device),
             torch.empty((1, 2, config.layout.size), device=device),
@@ -96,7 +96,8 @@ class DeviceEngine:
 
     def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
-        (codes, mask), canvas = self._conditioning.of(condition), self._conditioning.canvas_of(condition)
+        codes, mask = self._conditioning.of(condition)
+        canvas = self._conditioning.canvas_at(condition.origin)
         with self._failing(), torch.no_grad():
             slot = self._slots.take()
             ema_decay = condition.ema_decay if self._has_past else 0.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streamstyle.nets.generator import FrameGenerator
 
 NETS = Path(__file__).parents[1] / "nets"
-_SOURCES = ("generator", "ema_norm", "layout", "noise", "patterns", "deployed", "packed")
+_SOURCES = ("generator", "phases", "ema_norm", "layout", "noise", "patterns", "deployed", "packed")
 
 
 def graph_hash(*engine: Path) -> str:

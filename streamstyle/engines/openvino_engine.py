@@ -25,10 +25,11 @@ from streamstyle.engines.memory import engine_error
 from streamstyle.engines.norm_stats import NormState
 from streamstyle.engines.packing import FramePacker
 from streamstyle.engines.padding import Padding
+from streamstyle.engines.pattern_mixing import PatternMixer
 from streamstyle.engines.request import EngineRequest
 from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.layout import BLOCK_BYTES, CodeLayout, GeneratorConfig
-from streamstyle.nets.noise import SIZE_MULTIPLE
+from streamstyle.nets.noise import SIZE_MULTIPLE, WOVEN_CHANNELS
 from streamstyle.types import EngineSpec, InferenceFuture, Picture, StyleCondition
 
 
@@ -74,6 +75,7 @@ class OpenVinoEngine:
             raise ModelError(f"the bundle's architecture cannot be read: {error}") from error
         self._padding = Padding.to_multiple(request.height, request.width, SIZE_MULTIPLE)
         self._conditioning = Conditioning(self._padding, self._config.layout.size, stateful=stateful)
+        self._mixer = PatternMixer(self._config) if self._config.patterns else None
         size = self._padding.padded_size
         key = graph_key(architecture, weights, Path(__file__), stateful=stateful)
 
@@ -122,14 +124,17 @@ class OpenVinoEngine:
             self._compiled, self._spec = self._open_graph(masks=True)
             self._idle = deque()  # frames that are under way keep the graph and the slots that they have
         codes, mask = self._conditioning.of(condition)
-        styles = (codes, mask) if self._spec.masks else (codes[:, 0],)
         idle = self._idle
         slot = idle.popleft() if idle else self._slot()
         request, packer = slot.request, slot.packer
         completion = self._completion(request)
         packer.pack(self._padding.pad(pixels))
+        fields = self._conditioning.fields_at(condition.origin)
+        read = 2 if self._spec.masks else 1  # codes
+        styles = (codes, mask) if self._spec.masks else (codes[:, 0],)
+        mixed = [] if self._mixer is None else [self._mixer.mixed(codes[0, :read], fields)]
+        inputs = (packer.blocks, *styles, fields.woven[None], *state, *mixed)
         # share_inputs: no copy in; the request keeps the arrays alive until its next start.
-        inputs = (packer.blocks, *styles, self._conditioning.canvas_of(condition), *state)
         request.start_async(dict(enumerate(inputs)), share_inputs=True)
         self._under_way.add(slot)
 
@@ -273,9 +278,11 @@ def convert(
 def _input_shapes(
     size: tuple[int, int], config: GeneratorConfig, *, stateful: bool, plain: bool
 ) -> list[tuple[list[int], Any]]:
-    """`input_shapes` with the frame packed. plain: one code and no mask."""
-    (_, levels), (codes, floats), mask, *others = input_shapes(size, config, stateful=stateful)
+    """Of what the networks of `streamstyle.nets.packed` take. plain: one code and no mask."""
+    (_, levels), (codes, floats), mask, canvas, *state = input_shapes(size, config, stateful=stateful)
     height, width = size
     blocks = [1, (height // 2 + 2) * (width // 2 + 2), BLOCK_BYTES]
     styles = [([1, codes[-1]], floats)] if plain else [(codes, floats), mask]
-    return [(blocks, levels), *styles, *others]
+    woven = [1, WOVEN_CHANNELS, *canvas[0][2:]], floats
+    mixed = [2 if plain else 4, height * width // 4, config.widths[0]], floats
+    return [(blocks, levels), *styles, woven, *state, *([mixed] if config.patterns else [])]

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from streamstyle.nets.generator import Generator, own_norm, unshuffled
 from streamstyle.nets.noise import canvas
+from streamstyle.nets.phases import pixels_of
 from streamstyle.types import Picture
 
 
@@ -48,7 +49,7 @@ def feature_maps(
     with torch.no_grad():
         generator.phases(pixels, norm, generator.with_patterns(at, codes, field), field)
     # The four pixels of a block are normalised one by one there.
-    taps["up1"] = F.pixel_shuffle(taps["up1"], 2)
+    taps["up1"] = pixels_of(taps["up1"])
     return {name: taps[name][0].numpy() for name in generator.layout.names if name in taps}
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from streamstyle.nets.ema_norm import StatefulFrameGenerator
-from streamstyle.nets.generator import FrameGenerator, Generator, PhaseConv, UpsampleConv
+from streamstyle.nets.generator import FrameGenerator, Generator
+from streamstyle.nets.phases import PhaseConv, UpsampleConv
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

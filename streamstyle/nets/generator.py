@@ -36,6 +36,7 @@ from torch.nn import functional as F
 from streamstyle.errors import ModelError
 from streamstyle.nets.layout import Affine, GeneratorConfig
 from streamstyle.nets.noise import PATTERN_SCALE, WOVEN_CHANNELS, canvas
+from streamstyle.nets.phases import PhaseConv, UpsampleConv, pixels_of
 
 NORM_EPS = 1e-3
 
@@ -48,8 +49,8 @@ def own_norm(at: Mapping[str, Affine]) -> Norm:
 
     def norm(name: str, x: Tensor) -> Tensor:
         scale, shift = at[name]
-        normalised = F.instance_norm(x.float(), eps=NORM_EPS).to(x.dtype)
-        return normalised * scale + shift
+        # The scale comes first: features that OpenVINO may change in their place it copies before.
+        return scale * F.instance_norm(x.float(), eps=NORM_EPS).to(x.dtype) + shift
 
     return norm
 
@@ -57,92 +58,6 @@ def own_norm(at: Mapping[str, Affine]) -> Norm:
 def _conv(c_in: int, c_out: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """A convolution that repeats the edge pixels: zeros would draw a frame around flat pictures."""
     return nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, padding_mode="replicate")
-
-
-def _edge_pad(x: Tensor) -> Tensor:
-    """One pixel more on every side, repeated. As a concatenation: AOTInductor cannot compile the padding of
-    shuffled pixels."""
-    x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], dim=2)
-    return torch.cat([x[..., :1], x, x[..., -1:]], dim=3)
-
-
-class UpsampleConv(nn.Module):
-    """Bilinear x2 followed by a 3x3 convolution, computed at the *low* resolution.
-
-    Both are linear and every output phase (x mod 2, y mod 2) reads a 3x3 window of the input, so the
-    pair equals one 3x3 convolution to 4x the channels and a pixel shuffle. All four phases share one
-    kernel: flat features give a flat picture, where a free pixel-shuffle head draws a grid.
-    """
-
-    fold: Tensor
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        conv = nn.Conv2d(in_channels, out_channels, 3)
-        assert conv.bias is not None
-        self.weight = nn.Parameter(conv.weight.detach().clone())
-        self.bias = nn.Parameter(conv.bias.detach().clone())
-        # Row p, column k, tap t: weight of low-resolution neighbour t-1 under tap k of phase p.
-        taps = torch.zeros(2, 3, 3)
-        for phase in range(2):
-            for k in range(3):
-                position = (phase + k - 1 - 0.5) / 2  # high-resolution centre in low-res pixels
-                left = int(torch.floor(torch.tensor(position)))
-                right_share = position - left
-                taps[phase, k, left + 1] += 1 - right_share
-                if right_share:
-                    taps[phase, k, left + 2] += right_share
-        self.register_buffer("fold", taps, persistent=False)
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight (4*C_out, C_in, 3, 3) and bias (4*C_out,) of the equal low-resolution convolution."""
-        out_channels, in_channels = self.weight.shape[:2]
-        weight = torch.einsum("pky,qlx,oikl->opqiyx", self.fold, self.fold, self.weight)
-        return weight.reshape(4 * out_channels, in_channels, 3, 3), self.bias.repeat_interleave(4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, h, w) -> (B, C_out, 2h, 2w)."""
-        return F.pixel_shuffle(self.phases(x), 2)
-
-    def phases(self, x: Tensor) -> Tensor:
-        """(B, C_in, h, w) -> (B, 4 * C_out, h, w): the pixels before they are shuffled to their places."""
-        weight, bias = self.folded()
-        return F.conv2d(_edge_pad(x), weight, bias)
-
-
-class PhaseConv(nn.Module):
-    """A 3x3 convolution at the full size of pictures that come and go as 2x2 blocks of pixels.
-
-    Equal to a pixel shuffle, the convolution and a pixel unshuffle, computed on the blocks: every pixel of a
-    block reads a window of 3x3 blocks. At the edges pictures are mirrored.
-    """
-
-    fold: Tensor
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        conv = nn.Conv2d(in_channels, out_channels, 3)
-        assert conv.bias is not None
-        self.weight = nn.Parameter(conv.weight.detach().clone())
-        self.bias = nn.Parameter(conv.bias.detach().clone())
-        # Output phase p, tap k, input phase q, block t-1: 1 where that tap of that phase reads that pixel.
-        taps = torch.zeros(2, 3, 2, 3)
-        for phase in range(2):
-            for k in range(3):
-                block, source = divmod(phase + k - 1, 2)
-                taps[phase, k, source, block + 1] = 1
-        self.register_buffer("fold", taps, persistent=False)
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight (4*C_out, 4*C_in, 3, 3) and bias (4*C_out,) of the equal convolution of blocks."""
-        c_out, c_in = self.weight.shape[:2]
-        weight = torch.einsum("pkry,qlsx,oikl->opqirsyx", self.fold, self.fold, self.weight)
-        return weight.reshape(4 * c_out, 4 * c_in, 3, 3), self.bias.repeat_interleave(4)
-
-    def phases(self, x: Tensor) -> Tensor:
-        """(B, 4 * C_in, h, w) -> (B, 4 * C_out, h, w)."""
-        weight, bias = self.folded()
-        return F.conv2d(_edge_pad(x), weight, bias)
 
 
 class Block(nn.Module):
@@ -210,6 +125,13 @@ class Head(nn.Module):
         return self.out.phases(F.relu(self.up.phases(x) + self.photo.phases(u)))
 
 
+def patterned(y: Tensor, mixed: Affine, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Features (B, c0, h, w) and patterns, `mixed` for them: the first always, the second through the gate.
+    weight, bias: of the convolution that opens it, to 1 or c0 channels."""
+    always, gated = mixed
+    return y + (always + torch.sigmoid(F.conv2d(y, weight, bias)) * gated)
+
+
 class Generator(nn.Module):
     """Photo, style code and canvas in, painting out.
 
@@ -217,6 +139,8 @@ class Generator(nn.Module):
     (B, CANVAS_CHANNELS, H/8, W/8) to (B, 3, H, W), in [0, 1] but for small overshoots (trained against,
     clipped by `FrameGenerator`).
     """
+
+    spread: Tensor
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -232,13 +156,16 @@ class Generator(nn.Module):
         self.neck = nn.Conv2d(c2, c1, 1)
         self.merge = _conv(c1, c1, 3)
         self.fine = nn.ModuleList(FineBlock(c1) for _ in range(config.fine_blocks))
-        self.up1 = UpsampleConv(c1, c0)
+        self.up1 = UpsampleConv(c1, c0, by_pixel=True)
         if config.patterns:
             self.gate = nn.Conv2d(c0, 1, 1)
         if config.head:
             self.head = Head(c0, config.head)
         else:
             self.up2 = UpsampleConv(c0, 3)
+        # Gives masks the channels that `pixels_of` takes, as a convolution: side by side in memory.
+        spread = torch.eye(4).reshape(4, 1, 2, 2).repeat_interleave(c0, 0)
+        self.register_buffer("spread", spread, persistent=False)
         self.layout = config.layout
         self.norms = config.norms
 
@@ -255,6 +182,8 @@ class Generator(nn.Module):
         (B, C, 1, 1) or for every position, and what `with_patterns` adds.
         """
         y = self.features(F.relu(self.stem(u)), norm, direct, canvas)
+        if self.config.patterns:
+            y = patterned(y, direct["pattern"], self.gate.weight, self.gate.bias)
         gain, offset = direct["detail"]
         painted = self.head.phases(y, u) if self.config.head else self.up2.phases(y)
         return painted + (u * gain + offset)
@@ -285,16 +214,14 @@ class Generator(nn.Module):
         return always, gated
 
     def features(self, half: Tensor, norm: Norm, direct: Mapping[str, Affine], canvas: Tensor) -> Tensor:
-        """From the stem's features (B, c0, H/2, W/2) to those that the head reads, of the same shape."""
+        """From the stem's features (B, c0, H/2, W/2) to those that the head reads, of the same shape, but for
+        patterns."""
         quarter = F.relu(norm("down1", self.down1(half)))
-        y = F.pixel_shuffle(self.trunk(quarter, norm, canvas), 2)
-        if self.config.skip:
-            scale, shift = direct["skip"]
-            y = y + (half * scale + shift)
-        if not self.config.patterns:
+        y = pixels_of(self.trunk(quarter, norm, canvas))
+        if not self.config.skip:
             return y
-        always, gated = direct["pattern"]
-        return y + (always + torch.sigmoid(self.gate(y)) * gated)
+        scale, shift = direct["skip"]
+        return y + (half * scale + shift)
 
     def trunk(self, quarter: Tensor, norm: Norm, canvas: Tensor) -> Tensor:
         """The layers between features (B, c1, H/4, W/4) and those of half the size, before these are shuffled
@@ -315,7 +242,7 @@ class Generator(nn.Module):
         w)."""
         quarter = F.avg_pool2d(mask, 2)
         eighth = F.avg_pool2d(quarter, 2)
-        phases = F.pixel_unshuffle(mask, 2).repeat(1, self.config.widths[0], 1, 1)
+        phases = F.conv2d(mask, self.spread, stride=2)
         sizes = {"down1": quarter, "merge": quarter, "up1": phases, "skip": mask, "detail": mask}
         sizes |= {f"fine{i}": quarter for i in range(self.config.fine_blocks)}
         return {name: sizes.get(name, eighth) for name in self.layout.names if name != "pattern"}

@@ -55,15 +55,14 @@ class GeneratorConfig:
             **({"pattern": c0 * self.patterns} if self.patterns else {}),
             "detail": 3,
         }
-        return CodeLayout(tuple(channels), tuple(channels.values()), phased=("up1", "detail"))
+        return CodeLayout(tuple(channels), tuple(channels.values()), by_pixel=("up1",), by_colour=("detail",))
 
     @property
     def norms(self) -> CodeLayout:
         """Of the statistics of its normalising layers."""
         layout = self.layout
-        channels = {
-            n: 4 * c if n in layout.phased else c for n, c in zip(layout.names, layout.channels, strict=True)
-        }
+        sizes = zip(layout.names, layout.channels, strict=True)
+        channels = {name: 4 * c if name in layout.by_pixel else c for name, c in sizes}
         for direct in ("skip", "pattern", "detail"):  # from photo and canvas: they normalise nothing
             channels.pop(direct, None)
         return CodeLayout(tuple(channels), tuple(channels.values()))
@@ -90,17 +89,27 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class CodeLayout:
-    """Slices of the style code that the conditional layers read: scale first, then shift. phased: layers in
-    which a number serves the four pixels of a 2x2 block, four channels one after the other."""
+    """Slices of the style code that the conditional layers read: scale first, then shift.
+
+    by_pixel, by_colour: layers in which a number serves the four pixels of a 2x2 block, which are channels of
+    the features: all channels of one pixel after the other, or the four pixels of one colour after the other.
+    """
 
     names: tuple[str, ...]
     channels: tuple[int, ...]
-    phased: tuple[str, ...] = ()
+    by_pixel: tuple[str, ...] = ()
+    by_colour: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
         """Numbers in one style code."""
         return 2 * sum(self.channels)
+
+    def place(self, name: str) -> slice:
+        """Where in a code the numbers of a layer are."""
+        i = self.names.index(name)
+        start = 2 * sum(self.channels[:i])
+        return slice(start, start + 2 * self.channels[i])
 
     def split(self, code: Tensor) -> dict[str, Affine]:
         """Map a code (B, size) to {layer: (scale, shift)}, each (B, C, 1, 1)."""
@@ -113,7 +122,10 @@ class CodeLayout:
     def affines(self, code: Tensor) -> dict[str, Affine]:
         """`split`, with as many channels as the features of each layer have."""
         at = self.split(code)
-        for name in self.phased:
+        for name in self.by_pixel:
+            scale, shift = (part.repeat(1, 4, 1, 1) for part in at[name])
+            at[name] = scale, shift
+        for name in self.by_colour:
             scale, shift = (part[:, :, None].expand(-1, -1, 4, -1, -1).flatten(1, 2) for part in at[name])
             at[name] = scale, shift
         return at
@@ -124,11 +136,12 @@ class CodeLayout:
 
         Each (B, C, h, w): where the mask is 0 those of the first code, where it is 1 of the second.
         """
-        first, second = self.affines(codes[:, 0]), self.affines(codes[:, 1])
+        # The difference is taken of whole codes: else OpenVINO takes it anew for every position.
+        first, step = self.affines(codes[:, 0]), self.affines(codes[:, 1] - codes[:, 0])
         return {
             name: (
-                first[name][0] + (second[name][0] - first[name][0]) * masks[name],
-                first[name][1] + (second[name][1] - first[name][1]) * masks[name],
+                first[name][0] + step[name][0] * masks[name],
+                first[name][1] + step[name][1] * masks[name],
             )
             for name in masks
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -33,30 +34,63 @@ _BRUSH_DEVIATIONS = (1.9, 2.6)  # of strokes of blurred noise; measured
 _LINES_MOVE = 14.0  # pixels
 
 
-def canvas(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
-    """The field to paint from, for frames of `height` x `width` (multiples of 8).
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """What a canvas is made of."""
 
-    float32 (CANVAS_CHANNELS, height/8, width/8), mean 0, deviation about 1 but for joints, which are 0 or 1.
-    Woven channels: small and large blobs; small and large cells, of each the distance to the joint and two
-    numbers of its own. Nothing finer: what changes from cell to cell at 1/8 of the size becomes droplets.
-    Patterns, as blocks of PATTERN_SCALE x PATTERN_SCALE positions: dots, lines, joints and the first numbers
-    of small and large cells, fine and broad brush strokes along fields that bend tightly and widely. One seed
-    gives one field: a smaller frame gets its top left part, so that a frame and a crop of it agree.
+    woven: NDArray[np.float32]
+    """(WOVEN_CHANNELS, rows, columns)."""
+    patterns: NDArray[np.float32]
+    """(PATTERNS, PATTERN_SCALE * rows, PATTERN_SCALE * columns)."""
+
+    def part(self, top: int, left: int, rows: int, columns: int) -> Fields:
+        """So many rows and columns of it, from row `top` and column `left` on."""
+        woven = self.woven[:, top : top + rows, left : left + columns]
+        top, left, rows, columns = (PATTERN_SCALE * side for side in (top, left, rows, columns))
+        part = self.patterns[:, top : top + rows, left : left + columns]
+        return Fields(np.ascontiguousarray(woven), np.ascontiguousarray(part))
+
+    def packed(self) -> NDArray[np.float32]:
+        """As one array (CANVAS_CHANNELS, rows, columns): the patterns as blocks of PATTERN_SCALE x
+        PATTERN_SCALE positions."""
+        rows, columns = self.woven.shape[1:]
+        canvas = np.empty((CANVAS_CHANNELS, rows, columns), np.float32)
+        canvas[:WOVEN_CHANNELS] = self.woven
+        blocks = self.patterns.reshape(PATTERNS, rows, PATTERN_SCALE, columns, PATTERN_SCALE)
+        packed = canvas[WOVEN_CHANNELS:].reshape(PATTERNS, PATTERN_SCALE, PATTERN_SCALE, rows, columns)
+        packed[:] = blocks.transpose(0, 2, 4, 1, 3)
+        return canvas
+
+
+def canvas(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
+    """The field to paint from, for frames of `height` x `width` (multiples of 8): float32 (CANVAS_CHANNELS,
+    height/8, width/8), see `fields`."""
+    return fields(height, width, seed).packed()
+
+
+def fields(height: int, width: int, seed: int = 0) -> Fields:
+    """The fields to paint from, for frames of `height` x `width` (multiples of 8).
+
+    Mean 0, deviation about 1 but for joints, which are 0 or 1. Woven: small and large blobs; small and large
+    cells, of each the distance to the joint and two numbers of its own. Nothing finer: what changes from cell
+    to cell at 1/8 of the size becomes droplets. Patterns: dots, lines, joints and the first numbers of small
+    and large cells, fine and broad brush strokes along fields that bend tightly and widely. A smaller frame
+    gets the top left part of what a seed gives, so that a frame and a crop of it agree.
     """
     rows, columns = height // SIZE_MULTIPLE, width // SIZE_MULTIPLE
     fine = rows * PATTERN_SCALE, columns * PATTERN_SCALE
-    field = np.empty((CANVAS_CHANNELS, rows, columns), np.float32)
+    woven = np.empty((WOVEN_CHANNELS, rows, columns), np.float32)
     with ThreadPoolExecutor() as pool:
         brushed = pool.map(lambda brush: _brushed(seed, brush, rows, columns), range(len(_BRUSHES)))
         cells = list(
             pool.map(lambda i: patterns.cells(*fine, _FACETS[i], seed + 100 * i), range(len(_FACETS)))
         )
     for i, sigma in enumerate(_BLOBS):
-        field[i] = _smooth(seed, 4 + i, sigma, rows, columns)
+        woven[i] = _smooth(seed, 4 + i, sigma, rows, columns)
     for i, (cell, (mean, deviation)) in enumerate(zip(cells, _FACET_EDGES, strict=True)):
         at = CELL_CHANNELS.start + 3 * i
         for channel, x in enumerate(((cell[0] - mean) / deviation, *cell[1:]), at):
-            field[channel] = cv2.resize(x, (columns, rows), interpolation=cv2.INTER_AREA)
+            woven[channel] = cv2.resize(x, (columns, rows), interpolation=cv2.INTER_AREA)
     bent = _LINES_MOVE * _smooth(seed, 20, _LINES_BEND, rows + 1, columns + 1)
     drawn = [
         patterns.dots(*fine),
@@ -65,10 +99,7 @@ def canvas(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
         *(cell[1] for cell in cells),
         *brushed,
     ]
-    blocks = field[WOVEN_CHANNELS:].reshape(PATTERNS, PATTERN_SCALE, PATTERN_SCALE, rows, columns)
-    for pattern, block in zip(drawn, blocks, strict=True):
-        block[:] = pattern.reshape(rows, PATTERN_SCALE, columns, PATTERN_SCALE).transpose(1, 3, 0, 2)
-    return field
+    return Fields(woven, np.stack(drawn))
 
 
 def _brushed(seed: int, brush: int, rows: int, columns: int) -> NDArray[np.float32]:

@@ -15,17 +15,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamstyle.nets.ema_norm import EmaNorm
-from streamstyle.nets.generator import Generator, Norm, own_norm
+from streamstyle.nets.generator import Generator, Norm, own_norm, patterned
 from streamstyle.nets.layout import BLOCK_BYTES, Affine
 
 
 class PackedFrameGenerator(nn.Module):
     """`FrameGenerator` on packed frames.
 
-    forward: blocks, codes, mask and canvas as `FrameGenerator` takes them, to blocks (B, h, w, 16) uint8,
-    rounded to nearest, h = H/2 and w = W/2. The blocks that go in are (B, (h+2) * (w+2), 16) uint8: row after
-    row, with one more on every side that repeats the edge. A block is its upper two pixels, then its lower
-    two; the fourth byte of a pixel is not read, and 0 where it is written.
+    forward: blocks, codes and mask as `FrameGenerator` takes them, the woven channels of the canvas, and
+    patterns, to blocks (B, h, w, 16) uint8, rounded to nearest, h = H/2 and w = W/2. The blocks that go in
+    are (B, (h+2) * (w+2), 16) uint8: row after row, with one more on every side that repeats the edge. A
+    block is its upper two pixels, then its lower two; the fourth byte of a pixel is not read, and 0 where it
+    is written. patterns: of one frame as its codes mix them, (4, h * w, c0): what the first adds always and
+    through the gate, and the second; left out where the network has none.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -42,35 +44,45 @@ class PackedFrameGenerator(nn.Module):
             if head:
                 photo, bias = head.photo.folded()
                 self.photo, self.photo_bias = _frozen(_reading_bytes(photo, at)), _frozen(bias)
+            if generator.config.patterns:
+                # As many times as there are features: one channel alone takes OpenVINO longer than eight.
+                gate, c0 = generator.gate, generator.config.widths[0]
+                assert gate.bias is not None
+                self.gate = _frozen(gate.weight.repeat_interleave(c0, 0))
+                self.gate_bias = _frozen(gate.bias.repeat_interleave(c0))
 
-    def forward(self, blocks: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor) -> Tensor:
+    def forward(
+        self, blocks: Tensor, codes: Tensor, mask: Tensor, woven: Tensor, patterns: Tensor | None = None
+    ) -> Tensor:
         """Stylize whole frames; see the class."""
         share = mask.float() / 255
         at = self.generator.layout.blend(codes, self.generator.masks(share))
-        direct = self.generator.with_patterns(at, codes, canvas, share)
-        return self._paint(blocks, canvas, own_norm(at), direct, self._details(codes, mask))
+        direct = {**at, **_mixed(patterns, woven, share), "bytes": self._details(codes, mask)}
+        return self._paint(blocks, woven, own_norm(at), direct)
 
-    def _paint(
-        self, blocks: Tensor, canvas: Tensor, norm: Norm, direct: Mapping[str, Affine], detail: Affine
-    ) -> Tensor:
-        generator, (h, w) = self.generator, (4 * side for side in canvas.shape[2:])
+    def _paint(self, blocks: Tensor, woven: Tensor, norm: Norm, direct: Mapping[str, Affine]) -> Tensor:
+        """direct: scale and shift of `skip`, gain and offset of every byte as `bytes`, patterns as
+        `pattern`."""
+        generator, (h, w) = self.generator, (4 * side for side in woven.shape[2:])
         # As a list of blocks OpenVINO takes them for what convolutions read; a picture it would lay out anew.
         framed = blocks.reshape(-1, h + 2, w + 2, BLOCK_BYTES)
         levels = framed.float().permute(0, 3, 1, 2)
         half = F.relu(F.conv2d(levels, self.stem, generator.stem.bias))
-        y = generator.features(half, norm, direct, canvas)
+        y = generator.features(half, norm, direct, woven)
+        if generator.config.patterns:
+            y = patterned(y, direct["pattern"], self.gate, self.gate_bias)
         if generator.config.head:
             y = F.relu(generator.head.up.phases(y) + F.conv2d(levels, self.photo, self.photo_bias))
         y = F.conv2d(F.pad(y, (1, 1, 1, 1), mode="replicate"), self.up, self.up_bias)
-        gain, offset = detail
+        gain, offset = direct["bytes"]
         styled = y.permute(0, 2, 3, 1) + framed[:, 1:-1, 1:-1].float() * gain + offset
         return styled.round().clamp(0, 255).to(torch.uint8)
 
     def _details(self, codes: Tensor, mask: Tensor) -> Affine:
         """`_detail` of two codes (B, 2, size), mixed by a mask (B, 1, h, w) uint8: (B, h, w, 16) each."""
         share = mask.permute(0, 2, 3, 1).float() / 255
-        pairs = zip(self._detail(codes[:, 0]), self._detail(codes[:, 1]), strict=True)
-        gain, offset = (a + (b - a) * share for a, b in pairs)
+        pairs = zip(self._detail(codes[:, 0]), self._detail(codes[:, 1] - codes[:, 0]), strict=True)
+        gain, offset = (first + step * share for first, step in pairs)
         return gain, offset
 
     def _detail(self, code: Tensor) -> Affine:
@@ -84,22 +96,31 @@ class PackedFrameGenerator(nn.Module):
 class PlainPackedFrameGenerator(PackedFrameGenerator):
     """The same in one style throughout: a mask costs a tenth of the time even where it says nothing.
 
-    forward: blocks, code (B, size) and canvas.
+    forward: blocks, code (B, size), woven channels, and patterns for this code, (2, h * w, c0).
     """
 
-    def forward(self, blocks: Tensor, code: Tensor, canvas: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, blocks: Tensor, code: Tensor, woven: Tensor, patterns: Tensor | None = None
+    ) -> Tensor:
         """Stylize whole frames; see the class."""
         at = self.generator.layout.affines(code)
-        direct = self.generator.with_patterns(at, code, canvas)
-        return self._paint(blocks, canvas, own_norm(at), direct, self._detail(code))
+        direct = {**at, **_mixed(patterns, woven), "bytes": self._detail(code)}
+        return self._paint(blocks, woven, own_norm(at), direct)
 
 
 class StatefulPackedFrameGenerator(PackedFrameGenerator):
-    """`StatefulFrameGenerator` on packed frames: past and ema_decay as that takes them, and its
-    statistics."""
+    """`StatefulFrameGenerator` on packed frames: past and ema_decay as that takes them, before the patterns,
+    and its statistics."""
 
     def forward(  # type: ignore[override]
-        self, blocks: Tensor, codes: Tensor, mask: Tensor, canvas: Tensor, past: Tensor, ema_decay: Tensor
+        self,
+        blocks: Tensor,
+        codes: Tensor,
+        mask: Tensor,
+        woven: Tensor,
+        past: Tensor,
+        ema_decay: Tensor,
+        patterns: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Stylize whole frames; see the class."""
         generator = self.generator
@@ -107,9 +128,22 @@ class StatefulPackedFrameGenerator(PackedFrameGenerator):
         share = mask.float() / 255
         masks = generator.masks(share)
         norm = EmaNorm(first, second, masks, generator.norms.split(past), ema_decay[:, :, None, None])
-        direct = generator.with_patterns(generator.layout.blend(codes, masks), codes, canvas, share)
-        styled = self._paint(blocks, canvas, norm, direct, self._details(codes, mask))
-        return styled, generator.norms.join(norm.used)
+        at = generator.layout.blend(codes, masks)
+        direct = {**at, **_mixed(patterns, woven, share), "bytes": self._details(codes, mask)}
+        return self._paint(blocks, woven, norm, direct), generator.norms.join(norm.used)
+
+
+def _mixed(patterns: Tensor | None, woven: Tensor, share: Tensor | None = None) -> dict[str, Affine]:
+    """Patterns as features (1, c0, h, w), always and through the gate, mixed by the second code's share."""
+    if patterns is None:
+        return {}
+    always, gated, *second = patterns
+    if share is not None:  # as lists of positions, which need not be laid out anew
+        by_position = share.reshape(-1, 1)
+        always, gated = (a + (b - a) * by_position for a, b in zip((always, gated), second, strict=True))
+    h, w = (4 * side for side in woven.shape[2:])
+    always, gated = (part.reshape(1, h, w, -1).permute(0, 3, 1, 2) for part in (always, gated))
+    return {"pattern": (always, gated)}
 
 
 def _frozen(weight: Tensor) -> nn.Parameter:
