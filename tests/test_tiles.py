@@ -11,12 +11,13 @@ from test_cli import refused
 from test_engine_contract import PLAIN, Network, picture, psnr, soft_disc, still
 
 from streamstyle.cli.main import main
-from streamstyle.engines import memory
+from streamstyle.engines import conditioning, memory
 from streamstyle.engines.request import EngineRequest, SizeOpener
 from streamstyle.engines.tiled_engine import TiledEngine, open_fitting, open_tiled, tiles_along
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.media.open import open_source
 from streamstyle.nets.layout import GeneratorConfig
+from streamstyle.nets.noise import Fields, fields
 from streamstyle.styles.bundle import BUNDLED, load_bundle
 from streamstyle.types import Engine, Picture, StyleCondition
 
@@ -85,6 +86,23 @@ def test_tiles_are_what_the_whole_frame_is_with_the_same_statistics(
     assert styled.shape == pixels.shape
     whole = painted_with(network, pixels, condition, engine.norm_stats)
     assert psnr(styled, whole) > 60
+
+
+def test_the_canvas_of_a_frame_in_tiles_is_drawn_once(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[int, int]] = []
+
+    def counting(height: int, width: int) -> Fields:
+        drawn.append((height, width))
+        return fields(height, width)
+
+    monkeypatch.setattr(conditioning, "fields", counting)
+    engine = tiled(network, 240, 320, (168, 168))
+    for _ in range(2):
+        engine.start(picture(240, 320), still(network.codes[0])).result()
+    assert engine.spec.tiles > 4
+    assert drawn == [(168, 168), (240, 320)]
 
 
 def test_nothing_beyond_the_reach_changes_a_pixel(lite: Network) -> None:

@@ -114,7 +114,7 @@ class TiledEngine:
             self._state.norm_stats = past
         self._inner.norm_stats = past
         painted = np.empty_like(picture)
-        for y, x in self._tiles:
+        for y, x in reversed(self._tiles):  # so that the canvas is drawn once, see `Conditioning`
             part = slice(y.start, y.start + self._tile[0]), slice(x.start, x.start + self._tile[1])
             under = None if mask is None else mask[part]
             frozen = replace(condition, mask=under, ema_decay=1.0, origin=(y.start, x.start))
