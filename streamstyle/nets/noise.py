@@ -18,6 +18,8 @@ WOVEN_CHANNELS = 8
 CELL_CHANNELS = slice(2, WOVEN_CHANNELS)
 """Those of the woven channels that tell of cells."""
 PATTERNS = 8
+FACET_PATTERNS = slice(4, 6)
+"""Those of the patterns that are facets."""
 PATTERN_SCALE = 4
 """A pattern has as many positions to each side of a cell of the canvas: it is half as large as the frame."""
 CANVAS_CHANNELS = WOVEN_CHANNELS + PATTERNS * PATTERN_SCALE**2
@@ -26,8 +28,8 @@ _MARGIN = 88  # cells before the frame in which noise begins: no value depends o
 _AROUND = 8  # cells beyond the frame from which brush strokes come
 _BENDS = (8.0, 20.0)  # how far a stroke field runs before it turns: sigma of its angles in cells
 _BLOBS = (1.5, 4.0)  # sigma in cells
-_FACETS = (18, 40)  # sides of cells, in positions of a pattern
-_FACET_EDGES = ((2.8, 2.1), (6.5, 4.7))  # mean and deviation of the distance to the joint; measured
+_FACETS = (18, 56, 56)  # sides of cells, in positions of a pattern; the large ones overlap
+_FACET_EDGES = ((2.8, 2.1), (5.7, 4.8))  # mean and deviation of the distance to the joint; measured
 _BRUSHES = ((1.0, 11), (2.0, 20))  # sigma across, and reach along, in positions
 _LINES_BEND = 9.0  # sigma in cells
 _BRUSH_DEVIATIONS = (1.9, 2.6)  # of strokes of blurred noise; measured
@@ -73,7 +75,7 @@ def fields(height: int, width: int, seed: int = 0) -> Fields:
 
     Mean 0, deviation about 1 but for joints, which are 0 or 1. Woven: small and large blobs; small and large
     cells, of each the distance to the joint and two numbers of its own. Nothing finer: what changes from cell
-    to cell at 1/8 of the size becomes droplets. Patterns: dots, lines, joints and the first numbers of small
+    to cell at 1/8 of the size becomes droplets. Patterns: dots, lines, joints and shaded facets of small
     and large cells, fine and broad brush strokes along fields that bend tightly and widely. A smaller frame
     gets the top left part of what a seed gives, so that a frame and a crop of it agree.
     """
@@ -82,21 +84,22 @@ def fields(height: int, width: int, seed: int = 0) -> Fields:
     woven = np.empty((WOVEN_CHANNELS, rows, columns), np.float32)
     with ThreadPoolExecutor() as pool:
         brushed = pool.map(lambda brush: _brushed(seed, brush, rows, columns), range(len(_BRUSHES)))
-        cells = list(
-            pool.map(lambda i: patterns.cells(*fine, _FACETS[i], seed + 100 * i), range(len(_FACETS)))
+        small, *large = pool.map(
+            lambda i: patterns.cells(*fine, _FACETS[i], seed + 100 * i), range(len(_FACETS))
         )
+    cells = [small, patterns.overlaid(*large)]
     for i, sigma in enumerate(_BLOBS):
         woven[i] = _smooth(seed, 4 + i, sigma, rows, columns)
     for i, (cell, (mean, deviation)) in enumerate(zip(cells, _FACET_EDGES, strict=True)):
         at = CELL_CHANNELS.start + 3 * i
-        for channel, x in enumerate(((cell[0] - mean) / deviation, *cell[1:]), at):
+        for channel, x in enumerate(((cell[0] - mean) / deviation, *cell[1:3]), at):
             woven[channel] = cv2.resize(x, (columns, rows), interpolation=cv2.INTER_AREA)
     bent = _LINES_MOVE * _smooth(seed, 20, _LINES_BEND, rows + 1, columns + 1)
     drawn = [
         patterns.dots(*fine),
         patterns.lines(_enlarged(bent)),
         *(patterns.joints(cell[0]) for cell in cells),
-        *(cell[1] for cell in cells),
+        *(cell[3] for cell in cells),
         *brushed,
     ]
     return Fields(woven, np.stack(drawn))

@@ -23,6 +23,7 @@ LINE_PITCH = 7.2
 
 _JITTER = 0.42  # of a cell's side, to both sides
 _JOINT = 0.8  # half the width of a joint, in positions
+_FACET_DEVIATION = 0.32  # of positions in a cell along any direction, over its side; measured
 _AROUND = 3  # cells drawn around the field
 _BAND = 64  # rows of strokes that are drawn at once
 
@@ -30,8 +31,9 @@ _BAND = 64  # rows of strokes that are drawn at once
 def cells(rows: int, columns: int, side: int, seed: int) -> NDArray[np.float32]:
     """Voronoi cells of about `side` x `side` positions (Worley 1996, A cellular texture basis function).
 
-    float32 (3, rows, columns): distance to the nearest joint in positions; and two numbers that each cell
-    has for its own, mean 0, deviation 1.
+    float32 (4, rows, columns): distance to the nearest joint in positions; two numbers that each cell has for
+    its own; and the first of them shaded, as a cubist's facets are, in a direction that the second one tells.
+    Mean 0, deviation 1, but for the distance.
     """
     margin = _AROUND * side
     down, across = (-(-(size + 2 * margin) // side) for size in (rows, columns))
@@ -42,14 +44,28 @@ def cells(rows: int, columns: int, side: int, seed: int) -> NDArray[np.float32]:
     empty = np.full((down * side, across * side), 255, np.uint8)
     empty[points[:, 0], points[:, 1]] = 0
     labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
-    of_label = np.zeros((2, len(points) + 1), np.float32)
-    of_label[:, labels[points[:, 0], points[:, 1]]] = drawn[..., 2:].reshape(-1, 2).T * math.sqrt(3)
+    tone, other = drawn[..., 2:].reshape(-1, 2).T * math.sqrt(3)
+    direction, slope = other * (math.pi / math.sqrt(3)), 0.66 / (_FACET_DEVIATION * side)
+    down_by, right_by = slope * np.sin(direction), slope * np.cos(direction)
+    start = 0.75 * tone - (down_by * points[:, 0] + right_by * points[:, 1])
+    of_label = np.zeros((5, len(points) + 1), np.float32)
+    of_label[:, labels[points[:, 0], points[:, 1]]] = tone, other, start, down_by, right_by
     apart = np.ones(labels.shape, np.uint8)  # from a joint
     apart[:, 1:] &= labels[:, 1:] == labels[:, :-1]
     apart[1:] &= labels[1:] == labels[:-1]
     distance = cv2.distanceTransform(apart, cv2.DIST_L2, 5)
     inside = slice(margin, margin + rows), slice(margin, margin + columns)
-    return np.stack([distance[inside], *(own[labels[inside]] for own in of_label)])
+    tone, other, shaded, down_by, right_by = (own[labels[inside]] for own in of_label)
+    y, x = np.ogrid[inside]
+    shaded += down_by * y.astype(np.float32) + right_by * x.astype(np.float32)
+    return np.stack([distance[inside], tone, other, shaded])
+
+
+def overlaid(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The planes of two fields of `cells` (4, rows, columns), one over the other, as cubists paint them:
+    cells of all sizes with sharp corners."""
+    nearest: NDArray[np.float32] = np.minimum(one[0], other[0])
+    return np.stack([nearest, *(one[1:] + other[1:]) / np.float32(math.sqrt(2))])
 
 
 def joints(distance: NDArray[np.float32]) -> NDArray[np.float32]:
