@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamstyle.cli.main import main
+from streamstyle.config import load_config
 from streamstyle.errors import ConfigError, ModelError
 from streamstyle.nets.features import BUNDLED_VGG, load_features
 from streamstyle.nets.generator import restore_generator
@@ -23,10 +24,12 @@ from streamstyle.styles.bundle import StyleRecord, load_bundle
 from streamstyle.styles.code_file import load_code, save_code
 from streamstyle.styles.library import own_style_names, own_style_target, styles_folder
 from streamstyle.styles.mix import style_code
+from streamstyle.train.options import BaseTraining
 from streamstyle.train.own import OWN_STYLE, synthetic_photos, train_own_style
 from streamstyle.train.synthetic import dead_leaves
 from streamstyle.types import Picture
 
+ROOT = Path(__file__).parents[1]
 RECORD = StyleRecord("mine", "Mine", "Somebody", "2026", "CC0")
 
 
@@ -53,6 +56,13 @@ def test_learning_brings_the_code_nearer_and_leaves_the_network_alone() -> None:
     assert later.metrics["style_loss"] < 0.95 * first.metrics["style_loss"]
     for name, array in bundle.weights.items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_an_own_style_is_learnt_by_the_losses_of_the_base() -> None:
+    base = load_config(BaseTraining, ROOT / "configs" / "train.yaml", []).options
+    ours, theirs = asdict(OWN_STYLE.weights), asdict(base.weights)
+    assert {name for name in ours if ours[name] != theirs[name]} == {"identity", "facet", "motion_blur"}
+    assert (OWN_STYLE.octave_decay, OWN_STYLE.fine_side) == (base.octave_decay, base.fine_side)
 
 
 def test_the_direct_path_from_the_photo_stays_closed() -> None:

@@ -30,6 +30,7 @@ from streamstyle.train.data import (
     PictureFolder,
     draw_next_frame,
     hold_out,
+    part_of,
     read_folder,
 )
 from streamstyle.train.drawn import DRAWN, SIDE, read_style
@@ -37,12 +38,12 @@ from streamstyle.train.grow import grow_
 from streamstyle.train.loop import CHECKPOINT_NAME, TrainProgress, learning_rate_share, train_base
 from streamstyle.train.options import BaseTraining, LossWeights, StylePicture, TrainConfig
 from streamstyle.train.publish import publish_bundle
-from streamstyle.train.step import GanState
+from streamstyle.train.step import GanState, StyleTargets
 from streamstyle.train.training_report import discriminator_map, read_log
 
 TINY = TrainConfig(
     generator=GeneratorConfig(widths=(8, 8, 16), blocks=1),
-    weights=LossWeights(neighbour=1.0, lattice=1.0, flatness=1.0, motion_blur=1.0),
+    weights=LossWeights(neighbour=1.0, lattice=1.0, flatness=1.0, hue=1.0, facet=1.0, motion_blur=1.0),
     steps=4,
     batch=3,
     crop=64,
@@ -680,6 +681,52 @@ def test_tones_that_follow_the_photo_are_free_and_a_halo_on_a_plain_wall_is_not(
     cells = cells[..., :24, :24]
     assert losses.flatness_loss(0.5 + 1.5 * (grain - 0.5), grain, cells) < 1e-3
     assert losses.flatness_loss(0.5 + 6 * (grain - 0.5), grain, cells) > 5e-3
+
+
+def test_only_colours_far_from_the_photos_cost_by_how_strong_both_are() -> None:
+    def plain(*rgb: float) -> torch.Tensor:
+        return torch.tensor(rgb)[None, :, None, None].expand(1, 3, 8, 8)
+
+    skin, grey = plain(0.9, 0.7, 0.6), plain(0.6, 0.6, 0.6)
+    green, faint_green, orange = plain(0.2, 0.7, 0.3), plain(0.55, 0.65, 0.57), plain(0.9, 0.5, 0.1)
+    free = [losses.hue_loss(painted, skin) for painted in (skin, grey, orange)]
+    assert max(free) < 1e-4
+    assert losses.hue_loss(green, grey) < 1e-4
+    assert losses.hue_loss(green, skin) > 4 * losses.hue_loss(faint_green, skin) > 1e-3
+
+
+def test_facets_count_as_far_as_they_are_fainter_than_asked() -> None:
+    torch.manual_seed(0)
+    facets = torch.randn(1, 2, 24, 24)
+    photo = functional.interpolate(torch.rand(1, 1, 24, 24), scale_factor=8).expand(-1, 3, -1, -1)
+    large = functional.interpolate(facets[:, 1:], scale_factor=8)
+    for strength, lost in ((0.1, 0.0), (-0.1, 0.0), (0.04, 0.06), (0.0, 0.1)):
+        loss = losses.facet_loss(0.5 * photo + strength * large, photo, facets, torch.tensor([0.1]))
+        assert float(loss) == pytest.approx(lost**2, abs=1e-4)
+    assert losses.facet_loss(photo, photo, facets, torch.tensor([0.0])) == 0
+
+
+def test_content_and_facets_are_a_styles_own(features: SqueezeNetFeatures) -> None:
+    config = replace(TINY, content_of={"two": 3.0}, facets_of={"one": 0.1})
+    paintings = [np.full((96, 96, 3), 99, np.uint8)] * 2
+    targets = StyleTargets(features, paintings, config, ("one", "two"))
+    assert targets.content_shares.tolist() == pytest.approx([1, 3])
+    assert targets.facets.tolist() == pytest.approx([0.1, 0])
+
+
+def test_a_part_of_a_painting_can_be_learnt_from() -> None:
+    picture = np.arange(200 * 300 * 3).reshape(200, 300, 3).astype(np.uint8)
+    assert np.array_equal(part_of(picture, (0.5, 0, 1, 0.75)), picture[:150, 150:])
+    assert part_of(picture, (0, 0, 1, 1)).shape == picture.shape
+    with pytest.raises(ConfigError, match="smaller than 64x64"):
+        part_of(picture, (0.5, 0.5, 0.4, 1))
+
+
+def test_content_counts_what_a_style_says() -> None:
+    given, kept = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
+    first, second = losses.content_loss(kept[:1], given[:1]), losses.content_loss(kept[1:], given[1:])
+    weighed = losses.content_loss(kept, given, torch.tensor([3.0, 0.5]))
+    assert torch.isclose(weighed, (3 * first + second / 2) / 2)
 
 
 def test_range_loss_is_zero_inside_the_range_only() -> None:

@@ -160,7 +160,7 @@ def train_base(arguments: argparse.Namespace) -> int:
     from streamstyle.config import load_config
     from streamstyle.nets.features import load_features
     from streamstyle.train.compute import open_compute
-    from streamstyle.train.data import center_squares, hold_out, read_folder
+    from streamstyle.train.data import center_squares, hold_out, part_of, read_folder
     from streamstyle.train.drawn import read_style
     from streamstyle.train.loop import train_base as train
     from streamstyle.train.options import BaseTraining
@@ -173,7 +173,7 @@ def train_base(arguments: argparse.Namespace) -> int:
     photos = read_folder(arguments.content, min_side=training.options.crop)
     skipped = photos.skipped
     photos, held_out = hold_out(photos, training.held_out)
-    paintings = [read_style(arguments.styles, style.picture) for style in training.styles]
+    paintings = [part_of(read_style(arguments.styles, s.picture), s.part) for s in training.styles]
     with open_compute(arguments.device, arguments.precision) as compute:
         report = _first_reporter(arguments, skipped) if compute.rank == 0 else print
         state = train(

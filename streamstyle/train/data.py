@@ -20,7 +20,16 @@ from torch.nn import functional as F
 
 from streamstyle.errors import ConfigError
 from streamstyle.files import read_picture
-from streamstyle.nets.noise import SIZE_MULTIPLE, canvas, coloured_noise
+from streamstyle.nets.noise import (
+    CELL_CHANNELS,
+    FACET_PATTERNS,
+    PATTERN_SCALE,
+    PATTERNS,
+    SIZE_MULTIPLE,
+    WOVEN_CHANNELS,
+    canvas,
+    coloured_noise,
+)
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -45,6 +54,18 @@ def resize_to_area(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     resized = cv2.resize(picture, size, interpolation=interpolation)
     return resized.astype(np.uint8, copy=False)
+
+
+def part_of(picture: NDArray[np.uint8], part: tuple[float, float, float, float]) -> NDArray[np.uint8]:
+    """A part of a picture (H, W, 3), given by left, top, right and bottom as shares of its sides.
+
+    Raises ConfigError where less than 64 pixels to a side would be left.
+    """
+    h, w = picture.shape[:2]
+    left, top, right, bottom = (round(x * side) for x, side in zip(part, (w, h, w, h), strict=True))
+    if right - left < 64 or bottom - top < 64:
+        raise ConfigError(f"the part {list(part)} of a painting of {w}x{h} is smaller than 64x64 pixels")
+    return picture[top:bottom, left:right]
 
 
 def read_folder(folder: Path, *, min_side: int) -> PictureFolder:
@@ -172,6 +193,13 @@ class Batch:
             return x
         y, left = ((x.shape[-1] - side) * self.place).round().int().tolist()
         return x[..., y : y + side, left : left + side]
+
+    def cells(self) -> Tensor:
+        """What the canvases tell of cells: (B, 8, S/8, S/8), the woven channels of them and the means of both
+        patterns of facets."""
+        count, _, height, width = self.canvas.shape
+        patterns = self.canvas[:, WOVEN_CHANNELS:].reshape(count, PATTERNS, PATTERN_SCALE**2, height, width)
+        return torch.cat([self.canvas[:, CELL_CHANNELS], patterns[:, FACET_PATTERNS].mean(2)], dim=1)
 
     def to(self, device: torch.device) -> Batch:
         """The same on `device`."""

@@ -82,7 +82,7 @@ def train_base(
     compute = compute or Compute()
     scaled = resize_paintings(paintings, config)
     features.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    targets = StyleTargets(features, scaled, config)
+    targets = StyleTargets(features, scaled, config, names)
     state = GanState.fresh(config, len(paintings), compute)
     options = {**config.to_json(), "styles": len(paintings)}
     checkpoint = folder / CHECKPOINT_NAME

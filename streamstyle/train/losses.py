@@ -15,7 +15,9 @@ _EPS = 1e-8
 _FLATNESS_NOISE = 0.02**2  # variance that a plain wall has in a photo
 _FLATNESS_GAIN = 3.0  # variance of a painting's tones over that of the photo's
 _CELL_DEVIATION = 0.1  # of tones; as strong a guide as a photo of that contrast
-_FACET_VARIANCE = 0.12**2  # that facets may have on a plain wall
+_FACET_VARIANCE = 0.2**2  # that facets may have on a plain wall
+_COS_OF_FREE_HUE = 0.5
+_NEUTRAL_CHROMA = 0.1  # of walls and clouds in a photo, whose hue is nobody's
 _FLATNESS_TOLERANCE = 0.04**2  # variance that strokes may have on a plain wall, seen in means of 8 x 8 pixels
 
 
@@ -52,10 +54,11 @@ def gram_loss(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Ten
     return torch.stack(per_layer).mean()
 
 
-def content_loss(output: Tensor, content: Tensor) -> Tensor:
-    """Relative squared feature error |F_o - F_c|^2 / |F_c|^2 (Johnson et al. 2016, eq. 2)."""
+def content_loss(output: Tensor, content: Tensor, weights: Tensor | float = 1.0) -> Tensor:
+    """Relative squared feature error |F_o - F_c|^2 / |F_c|^2 (Johnson et al. 2016, eq. 2), times `weights`
+    (B,) of the pictures."""
     error = (output - content).square().sum((1, 2, 3))
-    return (error / (content.square().sum((1, 2, 3)) + _EPS)).mean()
+    return (weights * error / (content.square().sum((1, 2, 3)) + _EPS)).mean()
 
 
 def neighbour_loss(output: Tensor, content: Tensor, places: Tensor) -> Tensor:
@@ -173,6 +176,26 @@ def lattice_loss(output: Tensor, content: Tensor, painting: Tensor) -> Tensor:
     return F.relu(regularity(output) - allowed).mean()
 
 
+def hue_loss(output: Tensor, content: Tensor) -> Tensor:
+    """Mean max(0, |P||Q| cos 60 - P . Q) of the chroma P of the photo, less 0.1, and Q of the painting, in
+    means of 4 x 4 pixels: colours further than 60 degrees from a coloured thing's cost as much as both are
+    strong.
+
+    What Gram matrices want of a painting's colours, they do not say where: a face then gets the green that
+    the painting has somewhere. Chroma: red - green, and yellow - blue (Hasler and Suesstrunk 2003, eq. 1 and
+    2), (B, 2, h, w). Sides must be multiples of 4.
+    """
+
+    def chroma(x: Tensor) -> tuple[Tensor, Tensor]:
+        red, green, blue = F.avg_pool2d(x, 4).unbind(1)
+        of = torch.stack([red - green, (red + green) / 2 - blue], dim=1)
+        return of, (of.square().sum(1) + _EPS).sqrt()
+
+    (photo, strength), (painted, saturation) = chroma(content), chroma(output)
+    coloured = F.relu(1 - _NEUTRAL_CHROMA / strength)
+    return (coloured * F.relu(strength * saturation * _COS_OF_FREE_HUE - (photo * painted).sum(1))).mean()
+
+
 def flatness_loss(output: Tensor, content: Tensor, cells: Tensor) -> Tensor:
     """Mean squared residual of each colour's best affine fit to the photo's colours and the cells of the
     canvas, in windows of 7 x 7 means of 8 x 8 pixels, or of all that there are: pictures (B, 3, H, W), H and
@@ -205,6 +228,25 @@ def flatness_loss(output: Tensor, content: Tensor, cells: Tensor) -> Tensor:
     allowed = _FLATNESS_GAIN * variance + _FACET_VARIANCE
     unlike = residual + F.relu(explained - allowed)
     return F.relu(unlike - _FLATNESS_TOLERANCE).mean()
+
+
+def facet_loss(output: Tensor, content: Tensor, facets: Tensor, strength: Tensor) -> Tensor:
+    """Mean max(0, strength - |slopes|)^2, slopes those of the painting's brightness over both patterns of
+    facets, on means of 8 x 8 pixels: pictures (B, 3, H, W), facets (B, 2, H/8, W/8), strength (B,).
+
+    A partial regression, so that it does not matter where the photo is bright. Statistics of features hardly
+    tell a wall of facets from an empty one; a person does at once.
+    """
+
+    def centred(x: Tensor) -> Tensor:
+        return (x - x.mean((2, 3), keepdim=True)).flatten(2)
+
+    photo, painted = (centred(F.avg_pool2d(x, 8).mean(1, keepdim=True)) for x in (content, output))
+    along = centred(facets)
+    shared = (along * photo).sum(2, keepdim=True) / (photo.square().sum(2, keepdim=True) + _EPS)
+    along = along - shared * photo
+    slopes = (along * painted).sum(2) / (along.square().sum(2) + _EPS)
+    return F.relu(strength - (slopes.square().sum(1) + _EPS).sqrt()).square().mean()
 
 
 def generator_hinge(fake_logits: Tensor) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from streamstyle.nets.layout import GeneratorConfig
+
+_Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class LossWeights:
     grid: float = 5.0
     lattice: float = 0.0
     flatness: float = 0.0
+    hue: float = 0.0
+    facet: float = 0.0
     motion_blur: float = 0.0
 
 
@@ -46,6 +51,9 @@ class TrainConfig:
     clouds: a painting's large forms are not for every part of every photo.
     fine_side: side of the part of a crop that is compared at the full size, where statistics need few pixels
     and cost most; 0: all of it.
+    content_of: by a style's name, what its content term counts over that of the others: more where strokes
+    hide faces, less where they are faint.
+    facets_of: by a style's name, the deviation of brightness that facets shall have, from 0 to 1.
 
     A checkpoint without a field is read as if it had the field's default: a new field's default must mean
     what a run did before.
@@ -70,6 +78,8 @@ class TrainConfig:
     octaves: Annotated[int, Meta(ge=2, le=4)] = 4
     octave_decay: Annotated[float, Meta(gt=0, le=1)] = 1.0
     fine_side: Annotated[int, Meta(ge=0, multiple_of=32)] = 0
+    content_of: Mapping[str, Annotated[float, Meta(ge=0)]] = field(default_factory=dict)
+    facets_of: Mapping[str, _Share] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a manifest or a checkpoint."""
@@ -82,7 +92,10 @@ class TrainConfig:
 @dataclass(frozen=True)
 class StylePicture:
     """A painting to learn: file name in the folder of styles, or `drawn:NAME` for one of `train.drawn`, and
-    what the gallery says of it."""
+    what the gallery says of it.
+
+    part: left, top, right and bottom of the part to learn from, as shares of the width and the height.
+    """
 
     picture: str
     name: str
@@ -90,6 +103,7 @@ class StylePicture:
     artist: str
     year: str
     licence: str = "public domain"
+    part: tuple[_Share, _Share, _Share, _Share] = (0, 0, 1, 1)
 
 
 @dataclass(frozen=True)

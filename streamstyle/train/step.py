@@ -15,7 +15,6 @@ from streamstyle.errors import StreamStyleError
 from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.nets.generator import Generator
-from streamstyle.nets.noise import CELL_CHANNELS
 from streamstyle.train import losses
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import Batch, NextFrame, resize_to_area, to_tensor
@@ -63,7 +62,8 @@ class StyleTargets:
     In fp32, on the device of `features`. Shallow layers on a pyramid hold large structures as well as deep
     layers do (Snelgrove 2017, High-resolution multi-scale neural texture synthesis).
     places: the content layer at random places (S, M, C), for each of the first octaves; none where the loss
-    has no such term.
+    has no such term. content_shares: (S,), by the paintings' names, what each style's content term counts;
+    facets: (S,), how strong its facets shall be.
     """
 
     def __init__(
@@ -71,9 +71,16 @@ class StyleTargets:
         features: PerceptualFeatures,
         paintings: Sequence[NDArray[np.uint8]],
         config: TrainConfig,
+        names: Sequence[str] = (),
     ) -> None:
         self.layers, octaves = config.style_layers, config.octaves
         self.styles = len(paintings)
+        known = names or [""] * self.styles
+        device = features.mean.device
+        self.content_shares = torch.tensor(
+            [config.content_of.get(name, 1.0) for name in known], device=device
+        )
+        self.facets = torch.tensor([config.facets_of.get(name, 0.0) for name in known], device=device)
         of_painting = [
             self.grams_of(features, to_tensor(painting)[None].to(features.mean.device), octaves)
             for painting in paintings
@@ -248,7 +255,7 @@ def generator_losses(
     if painted.any():
         out = output[painted]
         terms |= feature_losses(state.compute, out, batch, painted, features, targets, config)
-        terms |= pixel_losses(out, batch, painted, config.weights)
+        terms |= pixel_losses(out, batch, painted, targets, config.weights)
     return terms, output
 
 
@@ -291,19 +298,27 @@ def feature_losses(
                 losses.neighbour_loss(taps[layer], shown, targets.places[octave][style])
             )
         if kept:
-            terms["content"].append(losses.content_loss(taps[layer][photo], shown[photo]))
+            shares = targets.content_shares.to(style.device)[style][photo]
+            terms["content"].append(losses.content_loss(taps[layer][photo], shown[photo], shares))
     of_style = torch.stack(errors) @ _octave_weights(config).to(out)
     return {"style": of_style} | {name: torch.stack(of).mean() for name, of in terms.items() if of}
 
 
-def pixel_losses(out: Tensor, batch: Batch, painted: Tensor, weights: LossWeights) -> dict[str, Tensor]:
+def pixel_losses(
+    out: Tensor, batch: Batch, painted: Tensor, targets: StyleTargets, weights: LossWeights
+) -> dict[str, Tensor]:
     """Of the same samples: the terms that need no features."""
     photo, content = batch.photo[painted], batch.content[painted]
     terms = {"variation": losses.total_variation(out), "grid": losses.grid_loss(out)}
     if weights.lattice:
         terms["lattice"] = losses.lattice_loss(out, content, batch.painting[painted])
+    if weights.hue and photo.any():
+        terms["hue"] = losses.hue_loss(out[photo], content[photo])
+    cells = batch.cells()[painted]
+    if weights.facet:
+        strength = targets.facets.to(out.device)[batch.style[painted]]
+        terms["facet"] = losses.facet_loss(out, content, cells[:, -2:], strength)
     if weights.flatness and photo.any():
-        cells = batch.canvas[painted][:, CELL_CHANNELS]
         terms["flatness"] = losses.flatness_loss(out[photo], content[photo], cells[photo])
     return terms
 
