@@ -6,7 +6,6 @@ its standard input, and with its parent.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -17,16 +16,15 @@ import msgspec
 from streamstyle.batch.messages import FramesPainted, Message, Notice, done, failed
 from streamstyle.batch.tasks import Performer, Task
 from streamstyle.errors import StreamStyleError
+from streamstyle.flow.parent import end_with
 
 _EVERY = 0.1
 """Seconds between two messages on painted frames."""
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main() -> int:
     """Do tasks until there are no more."""
-    end_with(int(sys.argv[1]), signal.SIGKILL)
+    end_with(int(sys.argv[1]))
     keep_to(sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C; the parent ends us if it wants to
     lines = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -52,14 +50,6 @@ def main() -> int:
         except StreamStyleError as error:
             say(failed(error))
     return 0
-
-
-def end_with(parent: int, by: signal.Signals) -> None:
-    """Get this signal when the parent ends (Linux); elsewhere the next message finds nobody."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def keep_to(places: str) -> None:

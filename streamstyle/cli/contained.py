@@ -7,7 +7,6 @@ and has the last word where the child has none.
 
 from __future__ import annotations
 
-import ctypes
 import glob
 import mmap
 import os
@@ -23,7 +22,6 @@ COMMANDS = {"run", "repair"}
 
 _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 _CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP"}
-_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 _PASSED, _ENDED = 0, 1  # places in the memory that command and child share
 _memory: mmap.mmap | None = None
@@ -40,7 +38,9 @@ def contained(work: Callable[[], int], arguments: Sequence[str], complain: Calla
     _memory = memory = mmap.mmap(-1, 2)
     child = os.fork()
     if child == 0:
-        _end_with(parent)
+        from streamstyle.flow.parent import end_with  # the command itself needs none of it
+
+        end_with(parent)
         code = work()
         memory[_ENDED] = 1 + code
         return code
@@ -66,14 +66,6 @@ def contained(work: Callable[[], int], arguments: Sequence[str], complain: Calla
 def passed_on() -> int:
     """The number of signals that the command has passed on to this process, its child; 0 without one."""
     return _memory[_PASSED] if _memory is not None else 0
-
-
-def _end_with(parent: int) -> None:
-    """Be killed when the parent is, on Linux; elsewhere a run goes on whose command was killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def _last_word(cause: signal.Signals, arguments: Sequence[str], began: float) -> str:

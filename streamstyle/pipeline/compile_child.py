@@ -6,10 +6,8 @@ compiled and kept on the way. Tells on standard output, in lines of JSON, how it
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,16 +17,15 @@ import msgspec
 from streamstyle.engines.open_engine import open_engine
 from streamstyle.engines.request import CompileOrder, EngineRequest
 from streamstyle.errors import StreamStyleError
+from streamstyle.flow.parent import end_with
 from streamstyle.pipeline.compiling import TOLD
 from streamstyle.pipeline.model import bundled_network, imported_opener
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
     """Fill the cache. Exit codes: 0 done, 1 an error was told."""
     order = msgspec.json.decode(sys.argv[1], type=CompileOrder)
-    _end_with(int(sys.argv[2]))
+    end_with(int(sys.argv[2]))
     # Libraries print on standard output; there it would be among what we tell.
     lines = os.fdopen(os.dup(1), "w", encoding="ascii", buffering=1)
     os.dup2(2, 1)
@@ -58,15 +55,6 @@ def _compile(order: CompileOrder, notify: Callable[[str], None]) -> None:
         imported_opener(order.model, order.strength).open(request).close()
     else:
         open_engine(replace(request, network=bundled_network(order.model))).close()
-
-
-def _end_with(parent: int) -> None:
-    """Be killed when the parent's thread that waits ends in any way, even killed (Linux); elsewhere a parent
-    that was killed leaves this process to finish."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from __future__ import annotations
 import signal
 import sys
 
-from streamstyle.batch.worker_child import end_with, keep_to
+from streamstyle.batch.worker_child import keep_to
 from streamstyle.cli.main import program
+from streamstyle.flow.parent import end_with
 
 
 def main() -> None:
