@@ -298,7 +298,7 @@ def feature_losses(
                 losses.neighbour_loss(taps[layer], shown, targets.places[octave][style])
             )
         if kept:
-            shares = targets.content_shares.to(style.device)[style][photo]
+            shares = targets.content_shares[style][photo]
             terms["content"].append(losses.content_loss(taps[layer][photo], shown[photo], shares))
     of_style = torch.stack(errors) @ _octave_weights(config).to(out)
     return {"style": of_style} | {name: torch.stack(of).mean() for name, of in terms.items() if of}
@@ -316,7 +316,7 @@ def pixel_losses(
         terms["hue"] = losses.hue_loss(out[photo], content[photo])
     cells = batch.cells()[painted]
     if weights.facet:
-        strength = targets.facets.to(out.device)[batch.style[painted]]
+        strength = targets.facets[batch.style[painted]]
         terms["facet"] = losses.facet_loss(out, content, cells[:, -2:], strength)
     if weights.flatness and photo.any():
         terms["flatness"] = losses.flatness_loss(out[photo], content[photo], cells[photo])
