@@ -62,7 +62,7 @@ class Served:
         return next(dict(one) for one in self.told()["streams"] if one["name"] == name)
 
     def until(self, name: str, true: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """What is told of a stream, once this is true of it."""
+        """The facts that are told of a stream, once this is true of them."""
         told = self.stream(name)
 
         def look() -> bool:

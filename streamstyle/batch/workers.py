@@ -180,7 +180,7 @@ def environment(places: Sequence[int]) -> dict[str, str]:
 
 
 def why_ended(code: int) -> str:
-    """What an exit code says of a process, as the end of a sentence."""
+    """End of a sentence that tells what an exit code says of a process."""
     if code < 0 and sys.platform != "win32":
         name = signal.Signals(-code).name
         crashed = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP"}

@@ -51,7 +51,7 @@ class Conditioning:
         return self._canvases[origin]
 
     def fields_at(self, origin: tuple[int, int]) -> Fields:
-        """What that canvas is made of; the same whenever it is asked for."""
+        """The fields of that canvas; the same whenever they are asked for."""
         if origin not in self._fields:
             self._fields[origin] = self._part(origin)
         return self._fields[origin]

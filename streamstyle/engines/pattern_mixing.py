@@ -20,8 +20,8 @@ class PatternMixer:
         self._mixed = np.empty(0, np.float32)
 
     def mixed(self, codes: NDArray[np.float32], fields: Fields) -> NDArray[np.float32]:
-        """What each code (N, size) adds always and through the gate: float32 (2 * N, h * w, c0), not to be
-        written to. See `PackedFrameGenerator`."""
+        """The sums that each code (N, size) adds always and through the gate: float32 (2 * N, h * w, c0), not
+        to be written to. See `PackedFrameGenerator`."""
         shares = codes[:, self._place]
         if fields is not self._fields or not np.array_equal(shares, self._shares):
             of_feature = shares.reshape(2 * len(codes), -1, self._patterns)

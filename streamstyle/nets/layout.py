@@ -106,7 +106,7 @@ class CodeLayout:
         return 2 * sum(self.channels)
 
     def place(self, name: str) -> slice:
-        """Where in a code the numbers of a layer are."""
+        """The place in a code of a layer's numbers."""
         i = self.names.index(name)
         start = 2 * sum(self.channels[:i])
         return slice(start, start + 2 * self.channels[i])

@@ -38,7 +38,7 @@ _LINES_MOVE = 14.0  # pixels
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """What a canvas is made of."""
+    """Parts of a canvas, not yet packed."""
 
     woven: NDArray[np.float32]
     """(WOVEN_CHANNELS, rows, columns)."""

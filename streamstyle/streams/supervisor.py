@@ -40,7 +40,7 @@ class KeptStream:
 
     @property
     def facts(self) -> StreamFacts:
-        """How it stands."""
+        """Its state."""
         address = urlsplit(self._address)
         source = self._stream.config.source
         return StreamFacts(
@@ -114,12 +114,12 @@ class Supervisor:
 
     @property
     def streams(self) -> list[StreamFacts]:
-        """How each of them stands."""
+        """The state of each."""
         return [kept.facts for kept in self._kept]
 
     @property
     def events(self) -> list[StreamEvent]:
-        """What happened lately, the last one at the end."""
+        """The latest events, the last one at the end."""
         return list(self._events)
 
     def __enter__(self) -> Self:

@@ -195,7 +195,7 @@ class Batch:
         return x[..., y : y + side, left : left + side]
 
     def cells(self) -> Tensor:
-        """What the canvases tell of cells: (B, 8, S/8, S/8), the woven channels of them and the means of both
+        """Channels of the canvases that tell of cells: (B, 8, S/8, S/8), the woven ones and the means of both
         patterns of facets."""
         count, _, height, width = self.canvas.shape
         patterns = self.canvas[:, WOVEN_CHANNELS:].reshape(count, PATTERNS, PATTERN_SCALE**2, height, width)

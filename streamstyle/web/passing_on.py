@@ -39,7 +39,7 @@ class Place:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What it wants to be told with every request."""
+        """Headers of every request to it."""
         return {"Authorization": f"Bearer {self.token}"}
 
 

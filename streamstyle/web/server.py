@@ -15,7 +15,7 @@ from streamstyle.errors import ConfigError, SinkError
 from streamstyle.flow import Future
 
 App: TypeAlias = ASGIApp
-"""What a server serves."""
+"""An application that a server serves."""
 
 ADDRESS_LINE = "control room: "
 """Beginning of the line that tells the address of the page, for people and for who starts the program."""

@@ -35,7 +35,7 @@ _METHODS = ["GET", "POST", "DELETE"]
 
 @dataclass(frozen=True)
 class StreamFacts:
-    """How a stream stands, as far as is known without asking it."""
+    """State of a stream, as far as is known without asking it."""
 
     name: str
     """Of a-z, 0-9 and -."""
@@ -48,7 +48,7 @@ class StreamFacts:
     token: str
     """Of that control room."""
     restarts: int
-    """How often its process was started again."""
+    """Number of times that its process was started again."""
     why: str | None
     """Why there is no control room, where it has ended."""
     again_in: float
@@ -56,13 +56,13 @@ class StreamFacts:
 
     @property
     def place(self) -> Place | None:
-        """Where its control room is reached; None while there is none."""
+        """Address of its control room; None while there is none."""
         return None if self.address is None else Place(self.address, self.token, f"/streams/{self.name}")
 
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """What happened to a stream."""
+    """An event in the life of a stream."""
 
     at: float
     """Seconds since 1970."""
@@ -116,7 +116,7 @@ class StreamsRoom:
         return JSONResponse({"streams": streams, "events": [asdict(event) for event in self._events()]})
 
     async def _told(self, facts: StreamFacts) -> dict[str, Any]:
-        """What the page shows of a stream."""
+        """The facts that the page shows of a stream."""
         known = {
             "name": facts.name,
             "source": facts.source,
