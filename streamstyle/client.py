@@ -33,7 +33,8 @@ class Received:
     header: Header
     """Everything that came with it, see docs/wire-format.md."""
     pixels: NDArray[np.uint8]
-    """As it was sent, in `format`: (H, W) for gray, (H, W, 3) RGB for rgb24, else BGR; may be read-only."""
+    """Pixels as they were sent, in `format`: (H, W) for gray, (H, W, 3) RGB for rgb24, else BGR; may be
+    read-only."""
     format: Format
     """Layout of `pixels`."""
     received_at: float
@@ -51,7 +52,7 @@ class Received:
 
     @property
     def time(self) -> float | None:
-        """Presentation time in seconds; None if the publisher gives none."""
+        """Presentation time in seconds; None if the publisher sends none."""
         return None if self.header.pts is None else float(self.header.pts * Fraction(*self.header.time_base))
 
     @property
@@ -70,7 +71,7 @@ class Heat:
 
 @dataclass(frozen=True)
 class Event:
-    """An anomaly in a frame; the header says what, how bad, and what was done."""
+    """An anomaly in a frame; the header has its kinds, score and repair."""
 
     header: Header
 

@@ -162,11 +162,11 @@ class RunConfig:
         ),
     ] = None
     preset: Annotated[
-        str | None,
+        _Text | None,
         Option("the codec's trade-off between work and file size, such as veryfast", "NAME", "#codecs"),
     ] = None
     pixel_format: Annotated[
-        str | None, Option("FFmpeg's name, such as yuv420p10le for 10 bit", "NAME", "#codecs")
+        _Text | None, Option("FFmpeg's name, such as yuv420p10le for 10 bit", "NAME", "#codecs")
     ] = None
     encoder: Annotated[
         Literal["cpu", "nvenc", "qsv", "amf", "auto"],
@@ -250,7 +250,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting with everything that is said of it."""
+    """A setting with its metadata."""
 
     name: str
     kind: Any
@@ -306,7 +306,7 @@ def load_config(kind: type[C], path: Path | None, assignments: Iterable[str]) ->
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise ConfigError(f"--set wants name=value, not '{assignment}'")
+            raise ConfigError(f"--set needs NAME=VALUE, not '{assignment}'")
         _assign(values, key.strip().split("."), _parse_yaml(text, assignment))
     return config_of(kind, values)
 
@@ -371,6 +371,9 @@ def _check_keys(kind: Any, values: Mapping[str, Any], *, prefix: str) -> None:
 
 def _in_our_words(message: str, kind: type) -> str:
     told = re.sub(r" - at `\$\.?(.*)`$", r" (at \1)", message)
+    form = re.search(r"matching regex .* \(at (\w+)\)$", told)
+    if form:
+        return f"{form[1]} is written as {settings(kind)[form[1]].option.metavar}"
     choice = re.search(r"^Invalid enum value .* \(at (\w+)\)$", told)
     if not choice:
         return told

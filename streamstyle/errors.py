@@ -1,4 +1,4 @@
-"""Everything that streamstyle raises on purpose.
+"""The exception tree of streamstyle.
 
     StreamStyleError            any failure that the user can do something about
     |-- ConfigError             a setting, option or style name that does not exist or does not fit
@@ -39,7 +39,7 @@ class SinkError(MediaError):
 
 
 class EngineError(StreamStyleError):
-    """The asked engine cannot be had on this machine, or failed."""
+    """The requested engine is not available on this machine, or failed."""
 
 
 class EngineMemoryError(EngineError):

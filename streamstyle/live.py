@@ -54,9 +54,10 @@ class Session:
         notify: Callable[[str], None] = lambda _: None,
         **settings: Any,
     ) -> None:
-        """source, sinks: as `streamstyle run` takes them. control: an endpoint for other programs as well.
-        captures: the folder for snapshots and recordings. config, settings: of `RunConfig`, by name.
-        notify: told what the user should know at once. Raises ConfigError for a setting that does not fit."""
+        """source, sinks: as for `streamstyle run`. control: an endpoint for other programs as well. captures:
+        the folder for snapshots and recordings. config, settings: of `RunConfig`, by name. notify: called
+        with sentences that the user should see at once. Raises ConfigError for a setting that does not
+        fit."""
         folder = None if captures is None else Path(captures)
         self._job = Job(source, tuple(sinks), control=control, captures=folder)
         self._config = _settings(config or RunConfig(), settings)
@@ -70,7 +71,7 @@ class Session:
         """Start, and return when changes can be requested. Raises the error that keeps the run from
         starting."""
         if self._run is not None:
-            raise ConfigError("this session has run: make another one")
+            raise ConfigError("this session has already run: make another one")
         self._run = Future(self._work, "session")
         self._begun.wait()
         if self._controller is None:
@@ -152,12 +153,12 @@ class Session:
     def wait(self) -> RunSummary:
         """Wait for the end of the source; returns the summary. Raises the error that ended the run early."""
         if self._run is None:
-            raise ConfigError("this session does not run: enter its `with` block first")
+            raise ConfigError("this session is not running: enter its `with` block first")
         return self._run.result()
 
     def _ask(self, request: Request) -> Answer:
         if self._controller is None or self._run is None:
-            raise ConfigError("this session does not run: enter its `with` block first")
+            raise ConfigError("this session is not running: enter its `with` block first")
         if self._run.ready:
             self._run.result()
         return self._controller.answer(request)

@@ -23,7 +23,7 @@ def masked(url: str) -> str:
         return " | ".join(masked(one) for one in url.split("|"))
     try:
         parts = urlsplit(url)
-    except ValueError:  # no address at all, so nobody knows what in it is secret
+    except ValueError:  # not an address, so it is unknown what in it is secret
         return f"{url.partition('://')[0]}://{HIDDEN}"
     netloc = f"{HIDDEN}@{parts.netloc.rpartition('@')[2]}" if "@" in parts.netloc else parts.netloc
     return parts._replace(

@@ -37,9 +37,9 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "packets": (_noise_in_all_packets, "No frame of .* can be decoded: the file is damaged"),
     "size": (_pictures_without_a_size, "No frame of .* can be decoded: the file is damaged"),
     "codec": (lambda film: film.replace(b"avc1", b"zzz9"), "a video codec that this FFmpeg cannot decode"),
-    "tracks": (lambda film: film.replace(b"trak", b"kart"), "holds no video stream"),
+    "tracks": (lambda film: film.replace(b"trak", b"kart"), "contains no video"),
 }
-"""By name: what becomes of a whole film, and a pattern of what must be said of it."""
+"""Damaged films by name: the function that damages a whole film, and a pattern of the expected message."""
 
 
 def make_damaged(path: Path, film: bytes, damage: str) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from streamstyle.nets.transformer import TransformerNet
 
-Ending = Literal["tanh", "sigmoid", "bytes", "clamped bytes", "tanh to unit"]
+TaskOutcome = Literal["tanh", "sigmoid", "bytes", "clamped bytes", "tanh to unit"]
 
 
 class Painter(nn.Module):
@@ -23,7 +23,7 @@ class Painter(nn.Module):
     down: the factor by which it goes down and, by resizing, up again. norm: begins with a normalisation.
     """
 
-    def __init__(self, ending: Ending, *, nhwc: bool = False, down: int = 1, norm: bool = False) -> None:
+    def __init__(self, ending: TaskOutcome, *, nhwc: bool = False, down: int = 1, norm: bool = False) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.ending, self.nhwc, self.down, self.norm = ending, nhwc, down, norm

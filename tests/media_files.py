@@ -74,11 +74,12 @@ def make_video(
     b_frames: int = 0,
     container_options: dict[str, str] | None = None,
     longer: float = 0.2,
+    rate: int = 48_000,
 ) -> Path:
     """A clip of test cards at 30 frames a second, with a tone per audio codec.
 
     matrix: the (colorspace, range) tags that it is converted with and carries; None: BT.601, untagged.
-    longer: seconds that the tones outlast the pictures.
+    longer: seconds that the tones outlast the pictures. rate: samples per second of the tones.
     """
     with av.open(str(path), "w", options=container_options or {}) as container:
         if title:
@@ -94,7 +95,7 @@ def make_video(
             stream.codec_context.sample_aspect_ratio = aspect
         if rotation:
             stream.set_display_rotation(rotation)
-        tones = [container.add_stream(name, rate=48_000) for name in audio]
+        tones = [container.add_stream(name, rate=rate) for name in audio]
         for i in range(frames):
             space, reach = matrix or (5, 1)
             frame = av.VideoFrame.from_ndarray(card(*size)).reformat(
@@ -108,20 +109,20 @@ def make_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         for number, tone in enumerate(tones):
-            _tone(container, tone, frames / 30 + longer, 300 * (number + 1))
+            _tone(container, tone, frames / 30 + longer, 300 * (number + 1), rate)
     return path
 
 
 def _tone(
-    container: av.container.OutputContainer, stream: av.AudioStream, seconds: float, pitch: int
+    container: av.container.OutputContainer, stream: av.AudioStream, seconds: float, pitch: int, rate: int
 ) -> None:
-    count = round(seconds * 48_000)
-    wave = 0.3 * np.sin(2 * np.pi * pitch * np.arange(count) / 48_000)
+    count = round(seconds * rate)
+    wave = 0.3 * np.sin(2 * np.pi * pitch * np.arange(count) / rate)
     samples = np.tile(wave.astype(np.float32), (2, 1))
     for first in range(0, count, 960):
         part = np.ascontiguousarray(samples[:, first : first + 960])
         frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, first, Fraction(1, 48_000)
+        frame.sample_rate, frame.pts, frame.time_base = rate, first, Fraction(1, rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
 

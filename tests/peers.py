@@ -19,19 +19,23 @@ from typing import Self
 
 import pytest
 
-PATIENCE = 60.0
-"""Seconds that a test waits for a condition before it fails."""
+WAIT_TIMEOUT = 240.0
+"""Seconds that a test waits for a condition before it fails: on a busy machine servers and browsers are slow
+beside each other."""
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 NGINX_RTMP = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Return as soon as the condition holds; fail if it never does."""
+def wait_for(
+    condition: Callable[[], bool], what: str, seconds: float = WAIT_TIMEOUT, *, every: float = 0.1
+) -> None:
+    """Return soon after the condition holds, and fail if it never does. every: seconds between two questions,
+    which servers and pages have to answer beside their work."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
@@ -42,14 +46,14 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 def listens(port: int) -> bool:
-    """Whether anybody accepts connections on this port."""
+    """True if this port accepts connections."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def taken(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
-    """Whether anybody has this port, and without a connection, which some servers take one of."""
+    """True if this port is in use. Makes no connection, because some servers accept only one."""
     with socket.socket(socket.AF_INET, kind) as probe:
         try:
             probe.bind(("127.0.0.1", port))
@@ -67,13 +71,33 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def alive(pid: int) -> bool:
+    """True unless the process is a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def command_of(pid: int) -> bytes:
     """The command line of a process; empty where it has ended."""
     return _of_process(Path(f"/proc/{pid}/cmdline"))
 
 
+def thread_states(pid: int) -> str:
+    """A line for each thread (Linux): seconds on a processor, seconds that it waited for one, state, and the
+    kernel's function that it sleeps in."""
+    lines = [f"{pid}: {command_of(pid)[:120]!r}"]
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        stat, spent = _of_process(task / "stat").decode(), _of_process(task / "schedstat").split()
+        ran, waited = (int(nanoseconds) / 1e9 for nanoseconds in (*spent, 0, 0)[:2])
+        at = _of_process(task / "wchan").decode()
+        lines.append(f"  {task.name} {ran:.1f} {waited:.1f} {stat.rpartition(')')[2][1:2]} {at}")
+    return "\n".join(lines)
+
+
 def _of_process(path: Path) -> bytes:
-    """Nothing of a process that has just ended."""
+    """Empty for a process that has just ended."""
     try:
         return path.read_bytes()
     except OSError:
@@ -112,7 +136,7 @@ class Peer:
             )
         if self._ready is None:
             return
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_TIMEOUT
         while not self._ready():
             assert self.process.poll() is None, f"{self._command[0]} ended:\n{self.log()[-2000:]}"
             assert time.monotonic() < deadline, f"{self._command[0]} is not ready:\n{self.log()[-2000:]}"
@@ -213,7 +237,8 @@ def xvfb(folder: Path, size: str = "320x240") -> Screen:
 
 @cache
 def has_gstreamer() -> bool:
-    """Whether the system's Python can run GStreamer's RTSP server with all that tests/rtsp_peer.py uses."""
+    """True if the system's Python can run tests/rtsp_peer.py, with GStreamer's RTSP server and its
+    plugins."""
     script = (
         "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstRtspServer', '1.0');"
         "from gi.repository import Gst, GstRtspServer; Gst.init(None);"
@@ -231,5 +256,6 @@ def _needs(present: bool, what: str) -> pytest.MarkDecorator:
 needs_ffmpeg = _needs(shutil.which("ffmpeg") is not None, "ffmpeg")
 needs_nginx = _needs(NGINX_RTMP.exists() and Path("/usr/sbin/nginx").exists(), "nginx with its RTMP module")
 needs_xvfb = _needs(shutil.which("Xvfb") is not None, "Xvfb")
+needs_obs = _needs(shutil.which("obs") is not None, "OBS")
 needs_chromium = _needs(Path("/usr/bin/chromium").exists(), "Chromium")
 needs_gstreamer = _needs(has_gstreamer(), "GStreamer's RTSP server")

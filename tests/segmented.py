@@ -13,7 +13,7 @@ import numpy as np
 from peers import children, command_of
 
 RATE, SHOT, SHOTS = 25, 40, 5
-WAIT = 300.0
+WAIT_TIMEOUT = 300.0
 
 
 def make_shots(path: Path) -> Path:
@@ -62,7 +62,7 @@ def workers_of(pid: int) -> list[int]:
 def wait_for(process: subprocess.Popen[bytes], folder: Path, records: int) -> bool:
     """Wait until so many segments are recorded and another one is being painted; False where the run
     ended."""
-    deadline = time.monotonic() + WAIT
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while len(list(folder.glob("0*.json"))) < records or not list(folder.glob("*.part")):
         assert time.monotonic() < deadline
         if process.poll() is not None:

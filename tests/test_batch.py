@@ -15,26 +15,30 @@ from pathlib import Path
 
 import av
 import numpy as np
+import peers
 import pytest
 from damaged_films import DAMAGES, make_damaged, whole_film
 from media_files import make_video
 from peers import children
-from segmented import SHOT, SHOTS, WAIT, make_shots, pictures, sounds, wait_for, workers_of
+from segmented import SHOT, SHOTS, WAIT_TIMEOUT, make_shots, pictures, sounds, wait_for, workers_of
 
 from streamstyle.batch.messages import TaskDone, TaskLost
+from streamstyle.batch.performer import Performer
 from streamstyle.batch.tasks import (
+    DamagedSegments,
     FilmRequest,
     JoinTask,
     PaintTask,
-    Performer,
     PlanResult,
     PlanTask,
     WholeTask,
 )
-from streamstyle.batch.workers import Hearing, LocalWorkers
+from streamstyle.batch.workers import LocalWorkers, WorkerCallbacks
+from streamstyle.cli import batch
 from streamstyle.cli.main import main
 from streamstyle.cli.segments import settings_of
 from streamstyle.config import RunConfig
+from streamstyle.engines.machine import processors
 from streamstyle.errors import ConfigError
 
 PROGRAM = [sys.executable, "-m", "streamstyle"]
@@ -128,7 +132,7 @@ def test_killed_at_any_moment_and_resumed_the_film_is_the_same(
         left = [process.pid, *children(process.pid)]
         process.kill()
         process.wait()
-    deadline = time.monotonic() + WAIT
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while any(Path(f"/proc/{pid}").exists() for pid in left):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -146,7 +150,8 @@ def test_killed_at_any_moment_and_resumed_the_film_is_the_same(
 def test_a_worker_that_is_lost_when_the_film_is_whole_costs_nothing(
     film: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    """It is killed as soon as the film is there, and the folder of its segments takes long to remove."""
+    """The command is killed as soon as the film exists, while the folder of its segments takes long to
+    remove."""
     out = tmp_path / "out.mkv"
     folder = tmp_path / "out.mkv.parts"
     with subprocess.Popen([*PROGRAM, *in_segments(film, out)], stdout=subprocess.PIPE) as process:
@@ -158,7 +163,7 @@ def test_a_worker_that_is_lost_when_the_film_is_whole_costs_nothing(
             time.sleep(0.001)
         for worker in workers_of(process.pid):
             os.kill(worker, signal.SIGKILL)
-        summary = json.loads(process.communicate(timeout=WAIT)[0])
+        summary = json.loads(process.communicate(timeout=WAIT_TIMEOUT)[0])
     assert (process.returncode, summary["state"]) == (0, "done")
     assert pictures(out) == pictures(undisturbed)
     assert not folder.exists()
@@ -184,6 +189,34 @@ def test_a_film_that_is_done_is_not_made_again(film: Path, tmp_path: Path, secon
     assert len(pictures(out)) == SHOT * SHOTS
 
 
+def test_segments_are_counted_by_size_and_compared_when_they_are_joined(film: Path, tmp_path: Path) -> None:
+    """So that to go on with hours of film takes no longer than with minutes."""
+    folder, settings = tmp_path / "parts", settings_of(RunConfig(network="lite", codec="ffv1"))
+    request = FilmRequest(str(film), str(tmp_path / "out.mkv"), str(folder), None, settings, 1.6, True)
+    performer = Performer(lambda: None, lambda _: None)
+    planned = performer.perform(PlanTask(request))
+    assert isinstance(planned, PlanResult)
+    for number in planned.missing:
+        performer.perform(PaintTask(request, number))
+    changed, cut = folder / "0001.segment", folder / "0003.segment"
+    data = changed.read_bytes()
+    changed.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    cut.write_bytes(cut.read_bytes()[:-1])
+    again = performer.perform(PlanTask(request))
+    assert again == PlanResult(SHOT * SHOTS, {3: SHOT}, SHOTS - 1, "")
+    performer.perform(PaintTask(request, 3))
+    (folder / "0004.segment").unlink()
+    assert performer.perform(JoinTask(request)) == DamagedSegments({1: SHOT, 4: SHOT})
+    assert performer.perform(PlanTask(request)) == PlanResult(SHOT * SHOTS, {1: SHOT, 4: SHOT}, 3, "")
+
+
+def test_the_command_that_hands_out_the_work_imports_no_decoder() -> None:
+    """It begins sooner so, and opens no film."""
+    code = "import sys, streamstyle.cli.resume, streamstyle.batch.schedule, streamstyle.batch.workers"
+    code += "; print(sorted({'av', 'torch', 'openvino', 'streamstyle.pipeline.chain'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
+
+
 @linux
 def test_a_damaged_segment_is_painted_again_and_other_options_are_refused(
     film: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -193,7 +226,7 @@ def test_a_damaged_segment_is_painted_again_and_other_options_are_refused(
     with subprocess.Popen([*PROGRAM, *in_segments(film, out)], stdout=subprocess.PIPE) as process:
         assert wait_for(process, folder, 2)
         process.send_signal(signal.SIGINT)
-        stopped = json.loads(process.communicate(timeout=WAIT)[0])
+        stopped = json.loads(process.communicate(timeout=WAIT_TIMEOUT)[0])
     assert (process.returncode, stopped["state"], stopped["interrupted"]) == (130, "unfinished", True)
     assert main(in_segments(film, out, "--style", "udnie")) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -213,7 +246,7 @@ def test_a_damaged_segment_is_painted_again_and_other_options_are_refused(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--frames", "5"), "--frames cannot be had together with --resume"),
+        (("--frames", "5"), "--frames cannot be combined with --resume"),
         (("--size", "auto"), "name a size for segments"),
         (("--workers", "999"), "more than the"),
         (("null:",), "--resume writes one film"),
@@ -258,6 +291,29 @@ def test_a_batch_leaves_out_what_is_done_and_goes_on_after_damaged_films(
     assert "style was starry-night and is udnie" in capsys.readouterr().err
 
 
+def test_notes_of_films_are_told_once_each_when_done_and_from_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WebM holds neither AAC nor FLAC; one film has no sound, and no note."""
+    films = tmp_path / "films"
+    films.mkdir()
+    for name, sounds_ in {"a": ["aac"], "b": [], "c": ["flac"], "d": ["aac"]}.items():
+        make_video(films / f"{name}.mkv", frames=6, audio=sounds_)
+    command = ["batch", str(films), "-o", str(tmp_path / "out"), "--network", "lite", "--suffix", ".webm"]
+    told = [
+        "notes on films that are done:",
+        f"  {films / 'a.mkv'} and 1 more: The sound was re-encoded from aac: webm files cannot hold aac.",
+        f"  {films / 'c.mkv'}: The sound was re-encoded from flac: webm files cannot hold flac.",
+    ]
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == told
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == told
+    monkeypatch.setattr(batch, "_NOTES", 1)
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [*told[:2], "  1 more: --json has all"]
+
+
 def test_of_sixty_films_ten_are_damaged_and_each_is_listed_with_its_cause(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,7 +353,7 @@ def test_of_sixty_films_ten_are_damaged_and_each_is_listed_with_its_cause(
 def test_workers_are_replaced_and_errors_and_results_come_back(film: Path, tmp_path: Path) -> None:
     """The contract of `Workers`."""
     heard: list[int] = []
-    workers = LocalWorkers(1, Hearing(lambda _, frames: heard.append(frames), lambda _: None))
+    workers = LocalWorkers(1, WorkerCallbacks(lambda _, frames: heard.append(frames), lambda _: None))
     config = RunConfig(network="lite", codec="ffv1")
     request = FilmRequest(
         str(film), str(tmp_path / "out.mkv"), str(tmp_path / "parts"), None, settings_of(config), 1.6, True
@@ -335,6 +391,17 @@ def test_workers_are_replaced_and_errors_and_results_come_back(film: Path, tmp_p
         workers.close()
 
 
+@linux
+@pytest.mark.skipif(len(processors()) < 2, reason="needs two processors")
+def test_all_workers_start_before_there_is_a_plan() -> None:
+    workers = LocalWorkers(2, WorkerCallbacks(lambda *_: None, lambda _: None))
+    try:
+        peers.wait_for(lambda: len(workers_of(os.getpid())) == 2, "both workers")
+    finally:
+        workers.close()
+    assert not workers_of(os.getpid())
+
+
 def test_no_more_workers_than_processors() -> None:
     with pytest.raises(ConfigError, match="processors"):
-        LocalWorkers(10_000, Hearing(lambda *_: None, lambda _: None))
+        LocalWorkers(10_000, WorkerCallbacks(lambda *_: None, lambda _: None))

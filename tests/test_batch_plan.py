@@ -13,19 +13,28 @@ import pytest
 from media_files import info_of, make_video
 
 from streamstyle.batch.inputs import films_of
-from streamstyle.batch.lock import only_one
+from streamstyle.batch.lock import exclusive_lock
 from streamstyle.batch.manifest import (
     FilmRecord,
-    OtherOptionsError,
+    OptionsMismatchError,
     SegmentRecord,
     check_options,
     read,
     write,
 )
-from streamstyle.batch.messages import Ending, TaskDone, TaskFailed, TaskLost, failed
+from streamstyle.batch.messages import TaskDone, TaskFailed, TaskLost, TaskOutcome, failed
 from streamstyle.batch.planning import Split, plan_film
-from streamstyle.batch.schedule import TRIES, Schedule, run_films
-from streamstyle.batch.tasks import FilmRequest, JoinTask, PaintTask, PlanResult, PlanTask, Task, WholeTask
+from streamstyle.batch.schedule import MAX_ATTEMPTS, Schedule, run_films
+from streamstyle.batch.tasks import (
+    DamagedSegments,
+    FilmRequest,
+    JoinTask,
+    PaintTask,
+    PlanResult,
+    PlanTask,
+    Task,
+    WholeTask,
+)
 from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError, SinkError, SourceError
 from streamstyle.flow import StopRequest
@@ -99,40 +108,40 @@ def test_a_short_film_is_one_piece(tmp_path: Path) -> None:
 
 
 def record(number: int) -> SegmentRecord:
-    return SegmentRecord(number, "0" * 64, 10, 1, {"pop": 1}, "torch fp32", 1.0, ("a note",))
+    return SegmentRecord(number, 100, "0" * 64, 10, 1, {"pop": 1}, "torch fp32", 1.0, ("a note",))
 
 
 def test_files_come_back_as_they_were_and_damage_is_told(tmp_path: Path) -> None:
     path = tmp_path / "0003.json"
-    assert read(path, SegmentRecord) is None
-    write(path, record(3))
-    assert read(path, SegmentRecord) == record(3)
+    assert read(str(path), SegmentRecord) is None
+    write(str(path), record(3))
+    assert read(str(path), SegmentRecord) == record(3)
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(SinkError, match="begin again"):
-        read(path, SegmentRecord)
+    with pytest.raises(SinkError, match="start again"):
+        read(str(path), SegmentRecord)
     path.write_text('{"version": 99}')
-    with pytest.raises(OtherOptionsError, match="another version"):
-        read(path, SegmentRecord)
+    with pytest.raises(OptionsMismatchError, match="another version"):
+        read(str(path), SegmentRecord)
 
 
 def test_what_differs_is_named() -> None:
     before = {"style": "udnie", "size": None, "weights": "lite " + "a" * 64}
-    check_options(before, dict(before), Path("x"), "remedy")
+    check_options(before, dict(before), "x", "remedy")
     now = before | {"style": "wave", "weights": "lite " + "b" * 64}
     with pytest.raises(
-        OtherOptionsError, match=r"style was udnie and is wave; weights was lite a+\.\.\. and is"
+        OptionsMismatchError, match=r"style was udnie and is wave; weights was lite a+\.\.\. and is"
     ):
-        check_options(before, now, Path("x"), "remedy")
+        check_options(before, now, "x", "remedy")
 
 
 def test_two_runs_do_not_work_in_one_folder(tmp_path: Path) -> None:
     with (
-        only_one(tmp_path / "lock"),
+        exclusive_lock(tmp_path / "lock"),
         pytest.raises(ConfigError, match="another run"),
-        only_one(tmp_path / "lock"),
+        exclusive_lock(tmp_path / "lock"),
     ):
         pass
-    with only_one(tmp_path / "lock"):
+    with exclusive_lock(tmp_path / "lock"):
         pass
 
 
@@ -144,20 +153,22 @@ def test_inputs_are_files_folders_patterns_and_lists(tmp_path: Path) -> None:
     listed.write_text(f"# films\n\n{tmp_path}/a.mp4\n{tmp_path}/deep\n")
 
     def names(*inputs: str, lists: tuple[Path, ...] = (), suffix: str | None = None) -> dict[str, str]:
-        found = films_of([str(tmp_path / one) for one in inputs], lists, out, suffix)
-        return {str(k.relative_to(tmp_path)): str(v.relative_to(out)) for k, v in found.items()}
+        found = films_of([str(tmp_path / one) for one in inputs], lists, str(out), suffix)
+        return {str(k.relative_to(tmp_path)): v.removeprefix(f"{out}/") for k, v in found.items()}
 
     assert names(".") == {"a.mp4": "a.mp4", "b.avi": "b.mkv", "deep/er/c.webm": "deep/er/c.webm"}
     assert names("*.mp4", suffix=".mov") == {"a.mp4": "a.mov"}
     assert names(lists=(listed,)) == {"a.mp4": "a.mp4", "deep/er/c.webm": "er/c.webm"}
-    assert names("a.mp4", "a.mp4") == {"a.mp4": "a.mp4"}
+    assert names("a.mp4", "a.mp4", "deep/../a.mp4") == {"a.mp4": "a.mp4"}
     with pytest.raises(ConfigError, match="matches nothing"):
         names("*.mpeg")
     (tmp_path / "deep" / "a.mp4").write_bytes(b"-")
     with pytest.raises(ConfigError, match="both become"):
         names("a.mp4", "deep/a.mp4")
     with pytest.raises(ConfigError, match="replaced by its own painting"):
-        films_of([str(tmp_path / "a.mp4")], [], tmp_path, None)
+        films_of([str(tmp_path / "a.mp4")], [], str(tmp_path / "deep" / ".."), None)
+    bucket = films_of([str(tmp_path / "deep")], [], "s3://films/painted", None)
+    assert bucket[tmp_path / "deep" / "er" / "c.webm"] == "s3://films/painted/er/c.webm"
     with pytest.raises(ConfigError, match=r"not as '\.txt'"):
         names("a.mp4", suffix=".txt")
 
@@ -182,7 +193,7 @@ class StandInWorkers:
         self.begun.append(task)
         self.most = max(self.most, len(self._busy))
 
-    def wait(self, seconds: float) -> list[tuple[Task, Ending]]:
+    def wait(self, seconds: float) -> list[tuple[Task, TaskOutcome]]:
         if not self._busy:
             return []
         task = self._busy.pop(0)
@@ -200,7 +211,7 @@ def done_film(name: str, segments: int = 3) -> TaskDone:
     return TaskDone(film=FilmRecord(name, name, {}, "lite", 1, 30, segments, 0, {}, ()))
 
 
-def usual(task: Task) -> Ending:
+def usual(task: Task) -> TaskOutcome:
     match task:
         case PlanTask():
             return TaskDone(planned=PlanResult(30, {0: 10, 1: 10, 2: 10}, 0, ""))
@@ -226,9 +237,9 @@ def test_every_segment_is_painted_once_and_joined_at_the_end(workers: int) -> No
 
 
 def test_a_lost_worker_costs_the_segment_that_it_painted() -> None:
-    lost = iter([TaskLost("it was killed")] * (TRIES - 1))
+    lost = iter([TaskLost("it was killed")] * (MAX_ATTEMPTS - 1))
 
-    def play(task: Task) -> Ending:
+    def play(task: Task) -> TaskOutcome:
         killed = isinstance(task, PaintTask) and task.number == 1
         return next(lost, None) or usual(task) if killed else usual(task)
 
@@ -237,11 +248,37 @@ def test_a_lost_worker_costs_the_segment_that_it_painted() -> None:
     run_films(schedule, staff, StopRequest())
     assert schedule.states[0].record is not None
     painted = Counter(t.number for t in staff.begun if isinstance(t, PaintTask))
-    assert painted == {0: 1, 1: TRIES, 2: 1}
+    assert painted == {0: 1, 1: MAX_ATTEMPTS, 2: 1}
+
+
+@pytest.mark.parametrize("times", [1, MAX_ATTEMPTS])
+def test_a_segment_that_has_changed_is_painted_again_unless_that_never_helps(times: int) -> None:
+    """One of an earlier run, and one of this one."""
+    changed = iter([TaskDone(damaged=DamagedSegments({0: 10, 2: 10}))] * times)
+
+    def play(task: Task) -> TaskOutcome:
+        if isinstance(task, PlanTask):
+            return TaskDone(planned=PlanResult(30, {1: 10, 2: 10}, 1, ""))
+        return next(changed, None) or usual(task) if isinstance(task, JoinTask) else usual(task)
+
+    staff = StandInWorkers(2, play)
+    schedule = Schedule([film("a")])
+    run_films(schedule, staff, StopRequest())
+    (state,) = schedule.states
+    painted = Counter(t.number for t in staff.begun if isinstance(t, PaintTask))
+    assert state.planned is not None
+    assert state.planned.kept == 0
+    if times == 1:
+        assert state.record is not None
+        assert painted == {0: 1, 1: 1, 2: 2}
+    else:
+        assert state.failure is not None
+        assert "does not keep what is written" in state.failure.sentence
+        assert painted == {0: MAX_ATTEMPTS - 1, 1: 1, 2: MAX_ATTEMPTS}
 
 
 def test_a_film_that_always_takes_its_worker_along_is_given_up_and_the_rest_is_painted() -> None:
-    def play(task: Task) -> Ending:
+    def play(task: Task) -> TaskOutcome:
         return TaskLost("it crashed") if task.film.source == "a" else usual(task)
 
     staff = StandInWorkers(2, play)
@@ -251,11 +288,11 @@ def test_a_film_that_always_takes_its_worker_along_is_given_up_and_the_rest_is_p
     assert bad.failure is not None
     assert "it crashed" in bad.failure.sentence
     assert good.record is not None
-    assert sum(t.film.source == "a" for t in staff.begun) == TRIES
+    assert sum(t.film.source == "a" for t in staff.begun) == MAX_ATTEMPTS
 
 
 def test_a_damaged_film_fails_and_the_rest_is_painted() -> None:
-    def play(task: Task) -> Ending:
+    def play(task: Task) -> TaskOutcome:
         return failed(SourceError("a is damaged.")) if task.film.source == "a" else usual(task)
 
     schedule = Schedule([film("a"), film("b")])
@@ -273,7 +310,7 @@ def test_what_is_there_is_neither_painted_nor_planned_again() -> None:
         "before": PlanResult(30, {}, 0, "", FilmRecord("", "", {}, "", 1, 30, 0, 0, {}, ())),
     }
 
-    def play(task: Task) -> Ending:
+    def play(task: Task) -> TaskOutcome:
         return TaskDone(planned=plans[task.film.source]) if isinstance(task, PlanTask) else usual(task)
 
     staff = StandInWorkers(1, play)
@@ -285,11 +322,11 @@ def test_what_is_there_is_neither_painted_nor_planned_again() -> None:
 
 
 def test_other_options_end_all() -> None:
-    def play(task: Task) -> Ending:
-        return failed(OtherOptionsError("style was udnie"))
+    def play(task: Task) -> TaskOutcome:
+        return failed(OptionsMismatchError("style was udnie"))
 
     staff = StandInWorkers(2, play)
-    with pytest.raises(OtherOptionsError, match="udnie"):
+    with pytest.raises(OptionsMismatchError, match="udnie"):
         run_films(Schedule([film("a"), film("b"), film("c")]), staff, StopRequest())
     assert staff.closed
     assert len(staff.begun) == 2
@@ -298,7 +335,7 @@ def test_other_options_end_all() -> None:
 def test_a_stop_ends_the_workers_and_leaves_films_unfinished() -> None:
     stop = StopRequest()
 
-    def play(task: Task) -> Ending:
+    def play(task: Task) -> TaskOutcome:
         stop.request()
         return usual(task)
 

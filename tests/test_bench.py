@@ -24,24 +24,24 @@ from streamstyle.bench.figures import EVERY_FILM, UNSIGNED, figures
 from streamstyle.bench.films import tasks_of
 from streamstyle.bench.flashes import NewFlashes, failing, new_flashes
 from streamstyle.bench.ghosts import Uncovered, estimated_motion, ghost_leak
-from streamstyle.bench.goals import GOALS, Goal, Line, judged
+from streamstyle.bench.goals import GOALS, Goal, GoalResult, compare_to_goals
 from streamstyle.bench.injections import Film, bursts, gained
 from streamstyle.bench.measure import Plan, measure
 from streamstyle.bench.pool import each
 from streamstyle.bench.protocol import (
     COMPARED,
     EXPECTED,
-    FIRST,
+    FIRST_HIT_FRAME,
     QUICK,
     QUICK_SCENES,
     VALIDATION,
     chosen,
-    planted,
+    injections_for,
 )
 from streamstyle.bench.rendered import RenderedFilm, render
 from streamstyle.bench.report import part_of
 from streamstyle.bench.report_page import as_page
-from streamstyle.bench.runs import OURS, Method, judge
+from streamstyle.bench.runs import OURS, Method, run_method
 from streamstyle.bench.scenes import SCENES, Scene
 from streamstyle.bench.statistics import (
     auroc,
@@ -51,7 +51,7 @@ from streamstyle.bench.statistics import (
     rate_bound,
     rising_edges,
 )
-from streamstyle.bench.subjects import Painter, Subject
+from streamstyle.bench.subjects import StylePainter, Subject
 from streamstyle.cli.main import main
 from streamstyle.metrics.repaired_share import repaired_share
 from streamstyle.types import Kind
@@ -86,8 +86,8 @@ def modulate(film: Film, factors: Sequence[float]) -> Film:
     return [gained(x, factor) for x, factor in zip(paint(film), factors, strict=True)]
 
 
-PAINTER = Painter(paint, restyle, modulate)
-NAMES = [injection.name for injection in planted([], PAINTER)]
+PAINTER = StylePainter(paint, restyle, modulate)
+NAMES = [injection.name for injection in injections_for([], PAINTER)]
 
 
 def subject_of(film: Film) -> Subject:
@@ -121,19 +121,19 @@ def test_overlap_of_half_is_two_thirds_and_one_half() -> None:
 
 
 def test_bursts_leave_a_gap_and_stay_inside() -> None:
-    found = bursts(100, FIRST)
+    found = bursts(100, FIRST_HIT_FRAME)
     assert [len(burst) for burst in found[:3]] == [1, 2, 6]
-    assert found[0].start == FIRST
+    assert found[0].start == FIRST_HIT_FRAME
     assert found[-1].stop <= 100
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_injection_changes_what_it_says_and_nothing_else(name: str, film: Film, clean: Film) -> None:
-    (injection,) = chosen([name], planted(film, PAINTER))
-    first = injection.apply(clean, FIRST, np.random.default_rng(5))
-    again = injection.apply(clean, FIRST, np.random.default_rng(5))
+    (injection,) = chosen([name], injections_for(film, PAINTER))
+    first = injection.apply(clean, FIRST_HIT_FRAME, np.random.default_rng(5))
+    again = injection.apply(clean, FIRST_HIT_FRAME, np.random.default_rng(5))
     assert first.hit.any()
-    assert not first.hit[:FIRST].any()
+    assert not first.hit[:FIRST_HIT_FRAME].any()
     assert not (first.onset & ~first.hit).any()
     for index, (before, after) in enumerate(zip(clean, first.frames, strict=True)):
         assert np.array_equal(after, again.frames[index])
@@ -143,8 +143,8 @@ def test_an_injection_changes_what_it_says_and_nothing_else(name: str, film: Fil
 
 @pytest.mark.parametrize("name", [n for n in NAMES if "patch" in n or "other style" in n])
 def test_a_patch_stays_inside_its_mask(name: str, film: Film, clean: Film) -> None:
-    (injection,) = chosen([name], planted(film, PAINTER))
-    injected = injection.apply(clean, FIRST, np.random.default_rng(5))
+    (injection,) = chosen([name], injections_for(film, PAINTER))
+    injected = injection.apply(clean, FIRST_HIT_FRAME, np.random.default_rng(5))
     for index in np.flatnonzero(injected.hit):
         changed = (injected.frames[index] != clean[index]).any(axis=2)
         far = ~injected.masks[index]
@@ -154,7 +154,7 @@ def test_a_patch_stays_inside_its_mask(name: str, film: Film, clean: Film) -> No
 
 
 def test_a_painter_without_statistics_is_spared_their_injection(film: Film) -> None:
-    names = [injection.name for injection in planted(film, Painter(paint, restyle))]
+    names = [injection.name for injection in injections_for(film, StylePainter(paint, restyle))]
     assert "statistics 10%" in NAMES
     assert "statistics 10%" not in names
     assert set(EXPECTED) | set(QUICK) | set(COMPARED) <= set(names)
@@ -178,7 +178,7 @@ def test_a_baseline_leaves_a_still_film_as_it_is(name: str, film: Film) -> None:
 @pytest.mark.parametrize("name", ["flow running mean", "screened Poisson"])
 def test_a_baseline_that_follows_motion_takes_flicker_off_a_pan(name: str, film: Film, clean: Film) -> None:
     (injection,) = chosen(["gain 5%"])
-    injected = injection.apply(clean, FIRST, np.random.default_rng(0))
+    injected = injection.apply(clean, FIRST_HIT_FRAME, np.random.default_rng(0))
     hit = np.flatnonzero(injected.hit)
     left = baselines.REPAIRS[name](film, injected.frames)
     stacks = (np.stack([frames[i] for i in hit]) for frames in (left, injected.frames, clean))
@@ -204,7 +204,7 @@ def test_a_flash_that_only_the_painting_has_is_counted_and_held_back(film: Film)
     def strobes(frames: Film) -> Film:
         return [gained(x, 0.3 if i % 6 < 3 else 1.7) for i, x in enumerate(paint(frames))]
 
-    subject = replace(subject_of(film), painter=Painter(strobes, restyle))
+    subject = replace(subject_of(film), painter=StylePainter(strobes, restyle))
     measured = figures(measure(subject, Plan(["gain 3%"], ["clean"])))
     assert "flash" not in measured["false_alarms_everywhere"]["kinds"]
     found = measured["new_flashes"]
@@ -232,13 +232,13 @@ def test_stabilise_mode_is_scored_against_the_plain_painting(film: Film) -> None
     def restless(frames: Film) -> Film:
         return [np.rint(np.clip(x + n, 0, 255)).astype(np.uint8) for x, n in zip(frames, noise, strict=True)]
 
-    def steady(frames: Film, _fps: float, consistency: float) -> Film:
+    def stabilise(frames: Film, _fps: float, consistency: float) -> Film:
         return [
             np.rint(x + consistency * (y.astype(float) - x)).astype(np.uint8)
             for x, y in zip(restless(frames), frames, strict=True)
         ]
 
-    painter = Painter(restless, restyle, steady=steady)
+    painter = StylePainter(restless, restyle, stabilise=stabilise)
     subject = replace(subject_of(film), painter=painter, distance=lambda a, b: float(np.mean(a != b)))
     measured = measure(subject, Plan(["gain 3%"], ["clean"], consistencies=(0.0, 0.5)))
     found = figures(measured)["stabilise"]
@@ -253,7 +253,7 @@ def test_stabilise_mode_is_scored_against_the_plain_painting(film: Film) -> None
     assert errors["source"] < errors["left"] < errors["painted"]
 
 
-def steadied_figures(*settings: tuple[float, float, float]) -> dict[str, Any]:
+def stabilised_figures(*settings: tuple[float, float, float]) -> dict[str, Any]:
     keys = ("steadier", "distance", "sharpness")
     return {"stabilise": {str(i): dict(zip(keys, s, strict=True)) for i, s in enumerate(settings)}}
 
@@ -262,7 +262,7 @@ def test_the_goal_of_stabilise_mode_counts_settings_that_keep_the_painting() -> 
     goal = next(goal for goal in GOALS if goal.name.startswith("stabilise"))
 
     def told(*settings: tuple[float, float, float]) -> list[str]:
-        return Line(goal, goal.value(steadied_figures(*settings))).cells[3:]
+        return GoalResult(goal, goal.value(stabilised_figures(*settings))).cells[3:]
 
     assert told((0.4, 0.01, 0.99), (0.55, 0.04, 0.97), (0.9, 0.05, 0.99)) == ["0.55", "must"]
     assert told((0.9, 0.05, 0.99), (0.9, 0.01, 0.9)) == ["none meets both", "missed"]
@@ -270,16 +270,16 @@ def test_the_goal_of_stabilise_mode_counts_settings_that_keep_the_painting() -> 
 
 
 def test_another_style_in_a_region_is_scored_as_such(film: Film) -> None:
-    red = Painter(paint, lambda frames: [np.full_like(x, (200, 40, 40)) for x in frames])
+    red = StylePainter(paint, lambda frames: [np.full_like(x, (200, 40, 40)) for x in frames])
     subject = replace(subject_of([film[0]] * FRAMES), painter=red)
     (measured,) = measure(subject, Plan(["other style in 8.0%"], ["clean", "shadow"]))
     found = figures([measured])
     assert found["auroc"]["other style in 8.0%"]["clean"][0] == 1
     assert found["recall"]["other style in 8.0%"] == 1
-    (planted,) = measured.planted
+    (injected,) = measured.injections
     # A region in another style lasts: all of its frames count, not only those where it comes.
-    assert planted.hit.sum() > planted.onset.sum()
-    assert (planted.scores["style"][planted.hit] > 1).all()
+    assert injected.hit.sum() > injected.onset.sum()
+    assert (injected.scores["style"][injected.hit] > 1).all()
 
 
 def test_other_repairs_touch_clean_frames_and_the_ablations_have_their_rows(film: Film) -> None:
@@ -297,7 +297,7 @@ def test_other_repairs_touch_clean_frames_and_the_ablations_have_their_rows(film
 
 def test_an_ablation_lacks_what_it_says(film: Film) -> None:
     cut = [*film[:10], *(np.ascontiguousarray(255 - x[::-1]) for x in film[10:20])]
-    by_name = {method.name: judge(cut, paint(cut), method).maps for method in (Method(), *ABLATIONS)}
+    by_name = {method.name: run_method(cut, paint(cut), method).maps for method in (Method(), *ABLATIONS)}
     assert [i for i, m in enumerate(by_name[OURS]) if m.cut] == [10]
     assert not any(m.cut for m in by_name["no cut gate"])
     flows = [m.flow for m in by_name["no motion compensation"] if m.flow is not None]
@@ -308,7 +308,7 @@ def test_an_ablation_lacks_what_it_says(film: Film) -> None:
 
 def test_judging_changes_no_frame(film: Film, clean: Film) -> None:
     before = [x.copy() for x in clean]
-    judge(film, clean)
+    run_method(film, clean)
     assert all(np.array_equal(a, b) for a, b in zip(clean, before, strict=True))
 
 
@@ -405,12 +405,12 @@ def test_the_page_stands_alone_and_shows_the_worst(film: Film, tmp_path: Path) -
         # A painting that flickers by itself: alarms on a clean film, which are false ones here.
         return [gained(x, 1 + 0.2 * (i == 40)) for i, x in enumerate(paint(frames))]
 
-    subject = Subject("pan", "tone", film, film[::-1], 30.0, Painter(flickers, restyle))
+    subject = Subject("pan", "tone", film, film[::-1], 30.0, StylePainter(flickers, restyle))
     measured = measure(subject, Plan(["gain 3%", "patch 8.0% of 10%"], ["clean"]))
     found = figures(measured)
     text = as_page("Anomaly benchmark", ["A fact."], {"held out": found}, measured, None)
     parsed = Page(text)
-    assert [line.goal for line in judged(found)] == list(GOALS)
+    assert [line.goal for line in compare_to_goals(found)] == list(GOALS)
     assert any("clean on pan in tone, frame 40" in told for told in parsed.texts)
     assert all(link.startswith("data:image/jpeg") for link in parsed.fetched)
     assert len(text) < 400_000

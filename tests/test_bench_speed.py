@@ -79,7 +79,7 @@ def weights() -> dict[str, np.ndarray]:
 
 
 def test_peers_paint_what_torch_paints() -> None:
-    """They run the same network, so that their times can be compared."""
+    """The engines run the same network, so that their times can be compared."""
     given = weights()
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (40, 60, 3), np.uint8)
@@ -150,5 +150,8 @@ def test_engines_are_measured_beside_a_peer(capfd: pytest.CaptureFixture[str]) -
 def test_what_cannot_be_measured_is_refused_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "engine", "test:", "--peers", "onxruntime"]) == 2
     assert "did you mean 'onnxruntime'?" in capsys.readouterr().err
+    for arguments in (["engine", "--engines"], ["pipeline", "--engine"]):
+        assert main(["bench", *arguments, "openvin"]) == 2
+        assert "did you mean 'openvino'?" in capsys.readouterr().err
     assert main(["bench", "pipeline", "missing.mp4"]) == 1
     assert main(["bench", "pipeline", "--style", "udni"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import signal
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 import av
-import cv2  # noqa: F401 - before av, see docs/architecture.md
+import cv2
 import numpy as np
 import pytest
 
@@ -158,6 +159,7 @@ def test_the_event_log_has_a_line_per_flagged_frame(
         ([SCENE, "out.mp4", "--correct", "always"], 2, "correct"),
         ([SCENE, "out.mp4", "--strength", "2"], 2, "strength"),
         ([SCENE, "out.mp4", "--turn", "texture=9"], 2, "0 to 3"),
+        ([SCENE, "out.mp4", "--captures", "pictures"], 2, "add --control"),
         ([SCENE, "out.mp4", "--turn", "textur=1"], 2, "did you mean 'texture'"),
         ([SCENE, "out.mp4", "--network", "ful"], 2, "installed are"),
         ([SCENE, "out.mp4", "--region", "oval:1"], 2, "rect:"),
@@ -166,14 +168,14 @@ def test_the_event_log_has_a_line_per_flagged_frame(
         ([SCENE, "out.mp4", "--region-style", "udnie"], 2, "--region"),
         ([SCENE, "out.mp4", "--style", "none.safetensors"], 2, "unknown style"),
         ([SCENE, "out.mp4", "--set", "stlye=udnie"], 2, "did you mean 'style'"),
-        ([], 2, "nothing names a SOURCE"),
-        ([SCENE], 2, "nothing names a SINK"),
+        ([], 2, "a SOURCE is missing"),
+        ([SCENE], 2, "a SINK is missing"),
         ([SCENE, "out.mp4", "--config", "none.yaml"], 2, "none.yaml"),
         ([SCENE, "out.avi"], 2, ".avi"),
         ([SCENE, "no/such/folder/out.mp4"], 1, "folder"),
         ([SCENE, "."], 2, ""),
         (["rtsp://127.0.0.1:1/x", "out.mp4"], 1, "refuses the connection"),
-        (["rtps://127.0.0.1/x", "out.mp4"], 2, "Nothing here reads 'rtps:' (did you mean '"),
+        (["rtps://127.0.0.1/x", "out.mp4"], 2, "No source is called 'rtps:' (did you mean '"),
         ([SCENE, "ftp://127.0.0.1/x"], 2, "ftp"),
         ([SCENE, "rtmp:///live"], 2, "rtmp"),
         ([SCENE, "null:", "--events", "no/such/folder/e.jsonl"], 1, "e.jsonl"),
@@ -198,12 +200,75 @@ def test_mistakes_get_one_clear_line_and_leave_no_file(
     assert set(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("arguments", [[], ["paint"], ["run", "a", "b", "--frames", "0"]])
-def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["explain", "--image", "photo.png", "--style", "udnie", "-o"],
+        ["explain", "events.jsonl", "-o"],
+        ["styles", "gallery", "-o"],
+        ["styles", "swatch", "udnie", "-o"],
+        ["train", "--style", "photo.png", "--name", "mine", "-o"],
+    ],
+)
+def test_where_nothing_can_be_written_is_told_before_the_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    suffix = {"explain": "html", "train": "safetensors"}.get(arguments[0], "png")
+    _, line = refused(
+        capsys, *arguments, f"no/such/folder.{suffix}"
+    )  # before it is seen that nothing can be read
+    assert "there is no folder no/such" in line
+
+
+def test_a_picture_that_cannot_be_decoded_is_one_line_with_the_remedy(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """OpenCV warns of floats in TIFF, and tells nobody what to do."""
+    path = tmp_path / "floats.tif"
+    cv2.imwrite(str(path), np.full((80, 80, 3), 0.5, np.float32))
+    assert main(["eval", str(path), str(path)]) == 2
+    assert the_error(capfd.readouterr().err).endswith("convert it to PNG or JPEG")
+
+
+def test_a_file_whose_name_holds_a_bar_is_one_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Network outputs are joined by one."""
+    target = tmp_path / "a|b.mkv"
+    assert main(["repair", SCENE, SCENE, str(target), "--frames", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["output"] == [str(target)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "required"),
+        (["styles", "swatch", "udnie", "-o", "a.png", "--seed", "9" * 20], "a whole number of 0 to"),
+        (["styles", "swatch", "udnie", "-o", "a.png", "--seed", "-1"], "a whole number of 0 to"),
+        (["paint"], "invalid choice"),
+        (["run", "a", "b", "--frames", "0"], "a whole number above 0, not '0'"),
+        (["run", "a", "b", "--frames", "1.5"], "a whole number above 0, not '1.5'"),
+        (["run", "a", "b", "--frames", "9" * 20], "a whole number above 0"),
+        (["run", "a", "b", "--duration", "inf"], "a number above 0, not 'inf'"),
+        (["run", "a", "b", "--duration", "nan"], "a number above 0, not 'nan'"),
+        (["run", "a", "b", "--duration", "2s"], "a number above 0, not '2s'"),
+        (["run", "a", "b", "--resume", "--segment", "inf"], "a number above 0, not 'inf'"),
+        (["run", "a", "b", "--colour", "film"], "style, keep or a number in 0..1, not 'film'"),
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert "usage: streamstyle" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "usage: streamstyle" in told
+    assert said in told
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -243,3 +308,41 @@ def test_a_disk_that_fills_up_is_one_clear_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     the_error(done.stderr)
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory"),
+        (RuntimeError("can't start new thread"), "can't start new thread"),
+        (ImportError("libx.so: failed to map segment from shared object"), "failed to map segment"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Cannot allocate memory"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+    ],
+)
+def test_limits_of_the_system_are_told_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def starve(_arguments: object) -> int:
+        raise error
+
+    monkeypatch.setattr("streamstyle.cli.devices.command", starve)
+    code, line = refused(capsys, "devices")
+    assert code == 1
+    assert said in line
+    assert "ulimit -a" in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep to it")
+def test_too_little_memory_is_no_traceback(tmp_path: Path) -> None:
+    limited = "import resource, sys; from streamstyle.cli.main import program; limit = int(sys.argv.pop(1)); "
+    limited += "resource.setrlimit(resource.RLIMIT_AS, (limit, limit)); program()"
+    for megabytes in range(700, 200, -50):  # what is enough depends on the processors
+        command = [sys.executable, "-c", limited, f"{megabytes}000000", "repair", SCENE, SCENE]
+        command += [str(tmp_path / f"{megabytes}.mkv")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode:
+            break
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "the system gives no more memory" in done.stderr.splitlines()[-1]

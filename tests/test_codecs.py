@@ -32,11 +32,11 @@ from streamstyle.media.net.stream_sink import StreamSink
 from streamstyle.media.sounds import Silence
 
 SCENE = "test:?seconds=1&size=160x96&rate=15"
-MOST = {"film": None, "live": 3_000_000}
+MAX_BIT_RATES = {"film": None, "live": 3_000_000}
 
 
 def opens(name: str) -> bool:
-    """Whether FFmpeg's encoder opens here, with options of its own choice."""
+    """True if FFmpeg's encoder opens on this machine with its default options."""
     context = av.CodecContext.create(name, "w")
     context.width, context.height, context.pix_fmt = 640, 360, "nv12"
     context.time_base = Fraction(1, 30)
@@ -62,7 +62,7 @@ EACH_PRESENT = [
 ]
 
 
-@pytest.mark.parametrize("use", MOST)
+@pytest.mark.parametrize("use", MAX_BIT_RATES)
 @pytest.mark.parametrize("name", HARDWARE)
 @pytest.mark.parametrize("quality", [0, 18, 51])
 def test_every_option_that_is_set_is_one_of_the_encoder_s_with_a_value_that_it_knows(
@@ -71,7 +71,7 @@ def test_every_option_that_is_set_is_one_of_the_encoder_s_with_a_value_that_it_k
     hardware = HARDWARE[name]
     told = av.CodecContext.create(hardware.name, "w").supported_options
     options = {option.name: option for option in (*told.generic, *told.private)}
-    for key, value in hardware.options(quality, MOST[use]).items():
+    for key, value in hardware.options(quality, MAX_BIT_RATES[use]).items():
         assert key in options, f"{hardware.name} has no option {key}"
         option = options[key]
         if value not in {choice.name for choice in option.choices}:
@@ -100,7 +100,7 @@ def test_a_named_encoder_that_does_not_open_is_refused_with_what_it_needs(tmp_pa
 @pytest.mark.parametrize(
     ("output", "size", "said"),
     [
-        ("out.webm", (96, 64), "not what is asked for; name an .mp4"),
+        ("out.webm", (96, 64), "encodes only H.264; name an .mp4"),
         ("out.mp4", (95, 64), "even sizes only"),
     ],
 )
@@ -239,12 +239,14 @@ def test_auto_decodes_on_the_cpu_and_the_summary_says_why(
     summary = json.loads(capsys.readouterr().out)
     assert summary["frames_out"] == 12
     (note,) = summary["notes"]
-    assert note.startswith(f"{film} is decoded by the CPU: NVDEC does not, Operation not permitted; it needs")
+    assert note.startswith(
+        f"{film} is decoded by the CPU, because NVDEC cannot: Operation not permitted; it needs"
+    )
 
 
 def test_only_films_are_decoded_by_nvdec(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", SCENE, "null:", "--decoder", "cuda"]) == 2
-    assert "for films only, not for test" in capsys.readouterr().err
+    assert "only for films, not for test" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -269,7 +271,7 @@ def test_a_codec_that_the_device_does_not_decode_is_refused_or_left_to_the_cpu(t
     with source:
         assert_same([(frame.pts, frame.pixels) for frame in source], plain)
     assert source.report().notes == (
-        f"{film} is decoded by the CPU: NVDEC does not, h264 is decoded by h264 alone.",
+        f"{film} is decoded by the CPU, because NVDEC cannot: h264 is decoded by h264 alone.",
     )
 
 
@@ -314,7 +316,7 @@ def test_frames_that_the_device_does_not_take_are_right_and_counted(
         assert_same([(frame.pts, frame.pixels) for frame in source], plain)
     assert source.report().counters["software_frames"] == 12
     assert source.report().notes == (
-        f"{film} is decoded by NVDEC, but 12 frames by the CPU, as NVDEC does not take them.",
+        f"{film} is decoded by NVDEC, but 12 frames by the CPU, because NVDEC cannot decode them.",
     )
 
 

@@ -62,7 +62,7 @@ class Held:
 
     @property
     def gone(self) -> bool:
-        """Whether the child has ended; one that was not waited for has too."""
+        """True if the child has ended, even as a zombie."""
         state = subprocess.run(["ps", "-o", "stat=", "-p", str(self.pid)], capture_output=True, check=False)
         return not state.stdout.strip() or state.stdout.strip().startswith(b"Z")
 
@@ -190,10 +190,10 @@ def test_an_opening_that_nobody_wants_any_more_begins_no_child(held: Held) -> No
             EngineMemoryError,
             "^painting 96x64 takes about",
         ),
-        ("os.kill(os.getpid(), 9)", EngineMemoryError, "lite for 96x64 failed: it was killed"),
+        ("os.kill(os.getpid(), 9)", EngineMemoryError, "lite for 96x64 has failed: it was killed"),
         ("os.write(2, b'what(): bad_alloc\\n'); os.abort()", EngineMemoryError, "lite for 96x64 .*bad_alloc"),
         ("sys.exit('no such thing')", EngineError, "the process that compiles lite .* no such thing"),
-        ("os.abort()", EngineError, "the process that compiles lite for 96x64 failed: it ended with -6"),
+        ("os.abort()", EngineError, "the process that compiles lite for 96x64 has failed: it ended with -6"),
     ],
 )
 def test_what_fails_in_the_child_is_the_same_sentence(
@@ -208,7 +208,7 @@ def test_what_fails_in_the_child_is_the_same_sentence(
 def test_an_engine_that_is_not_compiled_is_opened_here_and_that_is_told(held: Held) -> None:
     told: list[str] = []
     opened(told, engine="torch").close()
-    assert told == ["the torch engine is made in this process, for which frames may stall"]
+    assert told == ["the torch engine is made in this process, so frames may stall"]
     assert not held.pid
     with pytest.raises(ConfigError, match="unknown engine"):
         opened([], engine="tensor")

@@ -42,9 +42,12 @@ def test_an_unknown_nested_key_is_named_with_its_path() -> None:
         ("decoder=qsv", "it is one of cpu, cuda, auto"),
         ("quality=99", "at quality"),
         ("queue=0", "at queue"),
-        ("quality", "name=value"),
+        ("quality", "NAME=VALUE, not 'quality'"),
         ("quality=[", "not YAML"),
         ("quality.x=1", "at quality"),
+        ("background='#ff0000'", "background is written as RRGGBB"),
+        ("preset=''", "at preset"),
+        ("pixel_format=''", "at pixel_format"),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_in_one_line(assignment: str, said: str) -> None:

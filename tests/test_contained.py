@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from media_files import make_video
-from peers import wait_for
+from peers import children, wait_for
 
 from streamstyle.cli import signals
 from streamstyle.flow import StopRequest
@@ -42,7 +42,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @posix
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("SIGSEGV", "crashed inside a media library"), ("SIGABRT", "crashed"), ("SIGKILL", "out of memory")],
+    [("SIGSEGV", "crashed inside a media library"), ("SIGABRT", "crashed"), ("SIGKILL", "memory ran out")],
 )
 def test_what_a_crashed_run_wrote_is_kept_and_named(tmp_path: Path, film: Path, name: str, said: str) -> None:
     """`repair` needs no engine: it is contained as `run` is."""
@@ -87,6 +87,34 @@ def test_signals_reach_the_run_once(tmp_path: Path, name: str, group: bool) -> N
         assert len(list(source)) > 5
 
 
+def state(pid: int) -> str:
+    """T of a process that is stopped; see proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("group", [False, True])
+def test_a_run_that_is_stopped_stands_still_until_it_is_continued(tmp_path: Path, group: bool) -> None:
+    """Ctrl-Z tells the whole group, `kill -TSTP` the command alone."""
+    out, part = tmp_path / "out.mkv", tmp_path / "out.partial.mkv"
+    scene = "test:?seconds=3000&size=96x64"
+    command = [sys.executable, "-c", FROM_A_TERMINAL, "repair", scene, scene, str(out)]
+    tell = os.killpg if group else os.kill
+    # In a session of its own the group would be orphaned, and systems do not stop those.
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0) as process:
+        wait_for(lambda: part.exists() and part.stat().st_size > 5_000, "frames")
+        (run,) = children(process.pid)
+        for _ in range(2):
+            tell(process.pid, signal.SIGTSTP)
+            wait_for(lambda: {state(process.pid), state(run)} == {"T"}, "both to stop")
+            before = part.stat().st_size
+            tell(process.pid, signal.SIGCONT)
+            wait_for(lambda least=before + 20_000: part.stat().st_size > least, "frames that go on")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "")
+
+
 UNDER_NOHUP = """
 import signal
 from streamstyle.cli.main import program
@@ -118,16 +146,16 @@ TOLD_LATE = """
 import atexit, os, signal, sys
 from streamstyle.cli import run
 from streamstyle.cli.main import program
-class Told:
+class SignalOnDelete:
     def __del__(self, kill=os.kill, pid=os.getpid, number=signal.{name}):
         kill(pid(), number)
 whole = run.summary_text
 def summary_text(summary):
-    Told()
+    SignalOnDelete()
     return whole(summary)
 run.summary_text = summary_text
-atexit.register(Told)
-at_the_very_end = Told()
+atexit.register(SignalOnDelete)
+at_the_very_end = SignalOnDelete()
 program()
 """
 
@@ -135,7 +163,8 @@ program()
 @posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_after_the_films_end_changes_nothing(tmp_path: Path, name: str) -> None:
-    """It comes before the summary, at the interpreter's end, and when that has given its handlers up."""
+    """The signal comes before the summary, at the interpreter's end, and after the interpreter removed its
+    handlers."""
     out, scene = tmp_path / "out.mkv", "test:?seconds=1&size=96x64"
     command = [sys.executable, "-c", TOLD_LATE.format(name=name), "repair", scene, scene, str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -168,6 +197,26 @@ def test_ctrl_c_before_the_first_frame_is_one_interruption(tmp_path: Path) -> No
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+INTERRUPTED_EARLIER = """
+import os, signal, sys
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == "streamstyle.cli.run":
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # these tests may run in the background
+sys.meta_path.insert(0, Pressed())
+from streamstyle.__main__ import start
+start()
+"""
+
+
+@posix
+def test_ctrl_c_while_modules_are_imported_is_no_traceback() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_EARLIER, "styles", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
 CRASHED_LATE = """
 import atexit, os, signal
 from streamstyle.cli.main import program
@@ -193,7 +242,8 @@ def test_a_signal_that_is_passed_on_late_is_no_second_request(monkeypatch: pytes
     stop = StopRequest()
 
     def receive() -> None:
-        """Not by a real signal: beside threads that other tests left, Python 3.11 may handle it late."""
+        """Calls the handler instead of sending a signal: with threads of other tests, Python 3.11 may handle
+        it late."""
         handler = signal.getsignal(signal.SIGINT)
         assert callable(handler)
         handler(signal.SIGINT, None)

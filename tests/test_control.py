@@ -27,6 +27,7 @@ from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.control.endpoint import reply
 from streamstyle.control.freeze_frame import FreezeFrame
+from streamstyle.control.recorder import Recorder
 from streamstyle.control.requests import VERBS, from_json, parse, to_json
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.request import SizeOpener
@@ -36,9 +37,8 @@ from streamstyle.live import Session
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.zmq_address import make_keys
 from streamstyle.media.zmq_control import ControlClient, ControlSocket, control_address
-from streamstyle.pipeline import controlled
+from streamstyle.pipeline import changeable_run, run_tap
 from streamstyle.pipeline import network as build_network
-from streamstyle.pipeline import watch as build_watch
 from streamstyle.pipeline.model import Model
 from streamstyle.pipeline.process import Process
 from streamstyle.types import Frame
@@ -63,7 +63,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> StandInSource:
     source = StandInSource()
     stand_in_sources(monkeypatch, camera=source)
     monkeypatch.setattr(build_network, "load_model", stand_in_model)
-    monkeypatch.setattr(controlled, "load_model", stand_in_model)
+    monkeypatch.setattr(changeable_run, "load_model", stand_in_model)
     return source
 
 
@@ -188,7 +188,7 @@ def test_regions_are_closed_once_when_no_frame_asks_for_them_any_more() -> None:
 
 def test_a_held_picture_keeps_count_and_time() -> None:
     freeze_frame = FreezeFrame(lambda frames: (frame for frame in frames if frame is not None))
-    with pytest.raises(ConfigError, match="no frame has left"):
+    with pytest.raises(ConfigError, match="has delivered no frame"):
         freeze_frame.hold()
     marked = (
         replace(f, pixels=np.full((2, 2, 3), f.index, np.uint8)) for f in stream(9, {3: freeze_frame.hold})
@@ -239,13 +239,13 @@ def test_a_bad_request_says_why_and_changes_nothing(tmp_path: Path) -> None:
         bad: list[tuple[Callable[[], object], str]] = [
             (lambda: run.set(style="inc"), "unknown style 'inc'"),
             (lambda: run.set(strength=1.5), "<= 1.0"),
-            (run.set, "nothing is to be set"),
+            (run.set, "set needs at least one setting"),
             (lambda: run.set(style="oil", region="circle:3"), "cannot read the region"),
             (lambda: run.set(style="oil", region="rect:9999,0,10,10"), "no pixel"),
             (lambda: run.set(region_style="oil"), "needs a region"),
             (lambda: run.set(style="oil", fade=-1), ">= 0"),
             (lambda: run.set(style="oil", consistency=0.5), "--correct off"),
-            (lambda: run.switch("nowhere:"), "Nothing here reads"),
+            (lambda: run.switch("nowhere:"), "No source is called"),
             (lambda: run.switch("missing.mp4", timeout=1000), "<= 120"),
             (run.snapshot, "--captures"),
             (run.record, "--captures"),
@@ -255,7 +255,7 @@ def test_a_bad_request_says_why_and_changes_nothing(tmp_path: Path) -> None:
             with pytest.raises(StreamStyleError, match=why):
                 ask()
             assert settings_of(run.status()) == before, why
-    with pytest.raises(ConfigError, match="the run is over"):
+    with pytest.raises(ConfigError, match="the run has ended"):
         run.set(style="oil")
 
 
@@ -281,7 +281,7 @@ def test_recordings_and_snapshots_are_whole_files(tmp_path: Path) -> None:
         begun = run.status()["frames_out"]
         until(lambda: run.status()["frames_out"] > begun + 30)
         assert run.stop_recording() == first
-        with pytest.raises(ConfigError, match="is there already"):
+        with pytest.raises(ConfigError, match="already exists"):
             run.record("take.mkv")
         second = run.record()
         begun = run.status()["frames_out"]
@@ -299,6 +299,22 @@ def test_recordings_and_snapshots_are_whole_files(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "captures").iterdir() if "partial" in path.name]
 
 
+def test_a_recording_is_told_until_its_file_is_whole(tmp_path: Path) -> None:
+    told: list[Path | None] = []
+
+    class Film(NullSink):
+        def close(self, *, complete: bool) -> None:
+            told.append(recorder.path)
+
+    recorder = Recorder(tmp_path, lambda _: Film())
+    path = recorder.start("take.mp4")
+    assert recorder.stop() == path
+    assert told == [path]
+    assert recorder.path is None
+    with pytest.raises(ConfigError, match="nothing is being recorded"):
+        recorder.stop()
+
+
 T = TypeVar("T")
 
 
@@ -314,7 +330,7 @@ def openings(monkeypatch: pytest.MonkeyPatch, of: Callable[[RunConfig], T]) -> l
         return Model(SizeOpener(open_engine), codes_of(config), codes_of)
 
     monkeypatch.setattr(build_network, "load_model", model)
-    monkeypatch.setattr(controlled, "load_model", model)
+    monkeypatch.setattr(changeable_run, "load_model", model)
     return opened
 
 
@@ -370,7 +386,7 @@ def test_another_source_takes_over_with_its_first_frame(
     with session(tmp_path, style="ink") as run:
         with pytest.raises(SourceError, match="nobody is there"):
             run.switch("broken:")
-        with pytest.raises(SourceError, match="no frame came"):
+        with pytest.raises(SourceError, match="no frame within"):
             run.switch("mute:", timeout=0.05)
         asked = threading.Thread(target=lambda: run.switch("other:"))
         asked.start()
@@ -413,7 +429,7 @@ def test_another_source_gets_the_time_out_of_the_run(
         asked.append(timeout)
         return sources[len(asked) - 1]
 
-    monkeypatch.setattr(build_watch, "open_source", open_next)
+    monkeypatch.setattr(run_tap, "open_source", open_next)
     with session(tmp_path, source_timeout=7.0) as run:
         run.switch("other:")
     assert asked == [7.0, 7.0]
@@ -566,6 +582,14 @@ def test_requests_look_the_same_on_both_sides(verb: str) -> None:
     request = parse({"do": verb, **needs.get(verb, {})})
     assert from_json(to_json(request)) == (request, None)
     assert msgspec.to_builtins(request)["do"] == verb
+
+
+@pytest.mark.parametrize(
+    ("verb", "field"), [("switch", "source"), ("add-sink", "sink"), ("remove-sink", "sink")]
+)
+def test_what_a_verb_lacks_is_named_as_the_user_would(verb: str, field: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{verb} needs the field {field}$"):
+        parse({"do": verb})
 
 
 def test_another_version_and_deep_nesting_are_answered() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,10 +31,10 @@ from streamstyle.errors import SinkError
 from streamstyle.media import open as media_open
 from streamstyle.media.null_sink import NullSink
 from streamstyle.media.paced_source import PacedSource
+from streamstyle.pipeline import changeable_run
 from streamstyle.pipeline import control_room as room_module
-from streamstyle.pipeline import controlled
 from streamstyle.pipeline import network as build_network
-from streamstyle.pipeline.control_room import Serving, control_room
+from streamstyle.pipeline.control_room import ControlRoomConfig, control_room
 from streamstyle.pipeline.model import Model
 from streamstyle.types import Frame, InferenceFuture, Kind, Picture, StyleCondition
 from streamstyle.web.app import KINDS, ControlRoom, application
@@ -40,7 +42,9 @@ from streamstyle.web.guard import Access, AccessGuard
 from streamstyle.web.openapi import document
 from streamstyle.web.pages import POLICY, open_paths
 from streamstyle.web.policy import Policy
+from streamstyle.web.room_state import RoomState, first_state
 from streamstyle.web.server import WebServer, listening
+from streamstyle.web.wall import HEIGHT, WIDTH
 
 LEVELS = {"starry-night": 60.0, "udnie": 120.0, "original": 200.0}
 
@@ -70,7 +74,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[type[CodeEngine]]:
     def model(config: RunConfig, tell: Callable[[str], None] = lambda _: None) -> Model:
         return Model(SizeOpener(lambda _height, _width: kinds[0]()), codes_of(config), codes_of)
 
-    for module in (build_network, controlled, room_module):
+    for module in (build_network, changeable_run, room_module):
         monkeypatch.setattr(module, "load_model", model)
     return kinds
 
@@ -101,9 +105,16 @@ class Room:
 @contextmanager
 def served(folder: Path, *sinks: str, source: str | None = "camera:", **settings: Any) -> Iterator[Room]:
     """A control room with this source and these sinks."""
-    config = RunConfig(network="lite", **settings)
-    policy = Policy(sources=["camera:", "other:"], sinks=sinks)
-    room = control_room(Serving(config, source, sinks, folder / "captures", policy), lambda _: None)
+    state = first_state(RunConfig(network="lite", source=source, sinks=sinks, **settings))
+    with served_with(folder, state, []) as room:
+        yield room
+
+
+@contextmanager
+def served_with(folder: Path, state: RoomState, told: list[RoomState]) -> Iterator[Room]:
+    """A control room that begins with a state and tells of changes."""
+    policy = Policy(sources=["camera:", "other:"], sinks=list(state.outputs))
+    room = control_room(ControlRoomConfig(state, folder / "captures", policy, told.append), lambda _: None)
     listener = listening("127.0.0.1", 0)
     access = Access(int(listener.getsockname()[1]), TOKEN, open=open_paths(), kinds=KINDS)
     with WebServer(listener, AccessGuard(application(room), access, POLICY)) as server:
@@ -168,6 +179,42 @@ def test_the_page_starts_changes_and_stops_what_is_shown(
         assert (room.status()["state"], room.status()["why"]) == ("failed", "nobody is there")
 
 
+def test_another_room_goes_on_with_what_was_set(
+    engine: list[type[CodeEngine]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each change is told before it is answered; the end of the room is none."""
+    stand_in_sources(monkeypatch, camera=StandInSource(), other=StandInSource(140))
+    told: list[RoomState] = []
+    film = str(tmp_path / "film.mkv")
+    state = first_state(RunConfig(network="lite", source="camera:", sinks=("null:", film)))
+    with served_with(tmp_path, state, told) as room:
+        room.do("set", style="udnie")
+        assert told[-1] == replace(state, config=replace(state.config, style="udnie"))
+        assert room.do("start")["state"] == "running"
+        room.do("set", strength=0.5)
+        assert (told[-1].config.style, told[-1].config.strength) == ("udnie", 0.5)
+        room.do("remove-sink", sink="null:")
+        assert told[-1].outputs == {"null:": False, film: True}
+        room.do("start", source="other:")
+        assert (told[-1].source, told[-1].running) == ("other:", True)
+        room.do("forget-sink", sink=film)
+        room.do("add-sink", sink=film)
+        heard = len(told)
+    assert len(told) == heard
+    left = told[-1]
+    with served_with(tmp_path, left, told) as room:
+        room.room.begin()
+        status = room.until(lambda s: s["state"] == "running" and s["outputs"][1]["state"] == "running")
+        assert [one["state"] for one in status["outputs"]] == ["stopped", "running"]
+        assert (status["source"], status["settings"]["style"], status["run"]["strength"]) == (
+            "other:",
+            "udnie",
+            0.5,
+        )
+        room.do("stop")
+    assert told[-1] == replace(left, running=False)
+
+
 def test_pictures_are_encoded_once_and_a_slow_viewer_gets_few(
     engine: list[type[CodeEngine]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -180,11 +227,13 @@ def test_pictures_are_encoded_once_and_a_slow_viewer_gets_few(
     ):
         room.do("start")
         slow.send('{"credit": 2}')
-        ages = []
         for _ in range(40):
             for viewer in (one, two):
                 viewer.send('{"credit": 2}')
-            ages += [shot(viewer)[0]["age_ms"] for viewer in (one, two)]
+            before = time.time()
+            for viewer in (one, two):
+                facts = shot(viewer)[0]
+                assert before - LONG < facts["captured_at"] <= time.time()
         counts = room.room.feed.report().counters
         assert counts["pictures"] <= counts["shown"] - 35
         assert counts["pictures"] <= counts["frames"]
@@ -218,6 +267,37 @@ def test_what_is_found_is_told_with_a_picture_and_scores(
             assert picture is not None
 
 
+def test_the_wall_opens_its_engine_once_the_run_paints(
+    engine: list[type[CodeEngine]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gate, opened = threading.Event(), list[tuple[int, int]]()
+
+    def model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
+        def open_engine(height: int, width: int) -> CodeEngine:
+            opened.append((height, width))
+            if (height, width) == (64, 96):
+                gate.wait(LONG)
+            return CodeEngine()
+
+        return Model(SizeOpener(open_engine), codes_of(config), codes_of)
+
+    for module in (build_network, changeable_run, room_module):
+        monkeypatch.setattr(module, "load_model", model)
+    stand_in_sources(monkeypatch, camera=StandInSource())
+    with served(tmp_path) as room, socketed(room.port) as viewer:
+        viewer.send('{"wall": true}')
+        room.do("start")
+        for _ in range(20):
+            viewer.send('{"credit": 1}')
+            facts, _, _ = shot(viewer)
+            assert not facts["style"], "frames pass"
+        assert opened == [(64, 96)]
+        gate.set()
+        while len(opened) < 2:
+            viewer.recv(timeout=LONG)
+        assert opened[1] == (HEIGHT, WIDTH)
+
+
 class Breaking(NullSink):
     def write(self, frame: Frame) -> None:
         raise SinkError("the line is cut")
@@ -233,7 +313,7 @@ def test_outputs_fail_alone_and_begin_again(
         room.do("start")
         status = room.until(lambda s: [o["state"] for o in s["outputs"]] == ["failed", "running", "failed"])
         assert status["outputs"][0]["why"] == "the line is cut"
-        assert "Nothing here writes" in status["outputs"][2]["why"]
+        assert "No output is called" in status["outputs"][2]["why"]
         monkeypatch.setitem(media_open._SINKS, "breaking", lambda *_: NullSink())
         assert room.do("add-sink", sink="breaking:")["outputs"][0]["state"] == "running"
         recording = room.do("record", name="take.mkv")["file"]

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from streamstyle.engines import cpu_plan
-from streamstyle.engines.cpu_plan import LEAST_PIXELS, MOST_PIXELS, CpuPlan, candidates, chosen, cpu_precision
+from streamstyle.engines.cpu_plan import (
+    MAX_PIXELS_IN_FLIGHT,
+    MIN_MEASURED_PIXELS,
+    CpuPlan,
+    candidates,
+    chosen,
+    cpu_precision,
+)
 from streamstyle.engines.open_engine import open_engine, paint_all
 from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.nets.generator import Generator
@@ -22,9 +29,9 @@ WEIGHTS = {name: tensor.numpy() for name, tensor in Generator(SMALL).state_dict(
 
 
 def test_few_processors_leave_few_plans() -> None:
-    assert candidates(1, LEAST_PIXELS, most=8) == [1]
-    assert candidates(2, LEAST_PIXELS, most=8) == [1, 2]
-    assert candidates(16, LEAST_PIXELS, most=8) == [1, 2, 4, 8]
+    assert candidates(1, MIN_MEASURED_PIXELS, most=8) == [1]
+    assert candidates(2, MIN_MEASURED_PIXELS, most=8) == [1, 2]
+    assert candidates(16, MIN_MEASURED_PIXELS, most=8) == [1, 2, 4, 8]
 
 
 @pytest.mark.parametrize(
@@ -42,12 +49,12 @@ def test_bf16_is_taken_where_it_is_faster(capabilities: list[str], instructions:
 
 
 def test_frames_that_need_the_one_before_have_one_stream() -> None:
-    assert candidates(16, LEAST_PIXELS, most=1) == [1]
+    assert candidates(16, MIN_MEASURED_PIXELS, most=1) == [1]
 
 
 def test_small_frames_are_not_worth_measuring_and_large_ones_not_the_memory() -> None:
-    assert candidates(16, LEAST_PIXELS - 1, most=8) == [2]
-    assert candidates(16, MOST_PIXELS // 2, most=8) == [1, 2]
+    assert candidates(16, MIN_MEASURED_PIXELS - 1, most=8) == [2]
+    assert candidates(16, MAX_PIXELS_IN_FLIGHT // 2, most=8) == [1, 2]
 
 
 def test_more_frames_in_flight_must_be_worth_their_delay() -> None:

@@ -13,13 +13,14 @@ import torch
 from clips import clip_named, needs_clips
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_engine_contract import Network, picture, soft_disc
 
 from streamstyle.engines.cuda_engine import open_cuda
-from streamstyle.engines.device import halved as halved_on_device
+from streamstyle.engines.device import halved_frames
 from streamstyle.media.open import open_source
+from streamstyle.pipeline.event_log import EventLog
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.repair_stage import RepairStage
-from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.temporal.flash_limiter import WcagFlashLimiter
@@ -34,7 +35,6 @@ from streamstyle.types import (
     Picture,
     StyleCondition,
 )
-from tests.test_engine_contract import Network, picture, soft_disc
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -56,7 +56,7 @@ def test_halving_on_a_device_is_what_opencv_does_to_the_bit(size: tuple[int, int
     pixels, times = picture(*size), halvings(*size)
     assert times == {640: 2, 1280: 3, 854: 1, 1920: 3, 1080: 3}[size[1]]
     frames = torch.from_numpy(pixels)[None].to(device)
-    analysis = halved_on_device(frames, times)[0].cpu().numpy()
+    analysis = halved_frames(frames, times)[0].cpu().numpy()
     np.testing.assert_array_equal(
         halved(analysis, analysis_size(*size)), halved(pixels, analysis_size(*size))
     )
@@ -75,7 +75,7 @@ def test_halvings_are_those_that_come_out_even_and_leave_enough(height: int, wid
 def test_halves_are_rounded_up_as_opencv_rounds_them(seed: int, times: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (48, 64, 3)).astype(np.uint8)
     expected = halved(pixels, (48 >> times, 64 >> times))
-    np.testing.assert_array_equal(halved_on_device(torch.from_numpy(pixels)[None], times)[0], expected)
+    np.testing.assert_array_equal(halved_frames(torch.from_numpy(pixels)[None], times)[0], expected)
 
 
 def test_small_pictures_are_of_the_frame_they_came_with(network: Network) -> None:

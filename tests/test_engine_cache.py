@@ -182,7 +182,7 @@ def test_a_wrong_entry_is_refused_and_made_anew(damage: Callable[[Path, Path], N
     told: list[str] = []
     np.testing.assert_array_equal(painted(told), right)
     assert any(sentence.startswith("compiling") for sentence in told)
-    assert damage is lose_the_engine or "refused and made anew" in told[0]
+    assert damage is lose_the_engine or "refused and compiled again" in told[0]
     again: list[str] = []
     np.testing.assert_array_equal(painted(again), right)
     assert not again
@@ -230,7 +230,7 @@ def test_a_folder_that_others_can_write_to_is_not_trusted(tmp_path: Path) -> Non
     for _ in range(2):
         EngineCache(tmp_path, told.append).get(recipe(compiled=compiled))
     assert compiled == ["a", "a"]
-    assert "other users can write there" in told[0]
+    assert "other users can write to it" in told[0]
     assert not list(tmp_path.iterdir())
 
 
@@ -260,7 +260,7 @@ def test_another_process_compiles_where_that_is_asked_for_and_the_folder_can_be_
         EngineCache(tmp_path / folder, told.append, compile_in_child=asked.append).get(recipe(compiled=here))
         assert asked == others
         assert [sentence for sentence in told if "frames may stall" in sentence] == [
-            "compiling a, in this process, for which frames may stall, once ..."
+            "compiling a, in this process, so frames may stall, once ..."
         ]
     assert here == ["a", "a"]
 
@@ -358,12 +358,12 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path: Path) -> None:
     assert told[0].startswith("compiling")
 
 
-def test_a_process_that_hangs_is_waited_for_no_longer_than_patience(tmp_path: Path) -> None:
+def test_a_process_that_hangs_is_waited_for_no_longer_than_the_lock_timeout(tmp_path: Path) -> None:
     with builder(tmp_path / "e", "yes") as hanging:
         assert hanging.stdout is not None
         assert hanging.stdout.readline() == "compiles\n"
         compiled: list[str] = []
-        EngineCache(tmp_path / "e", patience=0.0).get(recipe(compiled=compiled))
+        EngineCache(tmp_path / "e", lock_timeout=0.0).get(recipe(compiled=compiled))
         assert compiled == ["a"]
         hanging.communicate("go on\n")
 

@@ -145,7 +145,7 @@ def test_a_joined_film_is_that_of_one_run(
     parts = []
     for number, (first, end) in enumerate(((0, 30), (30, 31), (31, 90))):
         parts.append(tmp_path / f"{number}.segment")
-        part = PartSink(parts[-1], info, how, whole)
+        part = PartSink(parts[-1], info, how, str(whole))
         for frame in frames[first:end]:
             part.write(frame)
         part.close(complete=True)
@@ -170,16 +170,16 @@ def test_parts_of_two_encoders_are_not_joined(tmp_path: Path) -> None:
     paths = []
     for number, codec in enumerate(("h264", "hevc")):
         paths.append(tmp_path / f"{number}.segment")
-        part = PartSink(paths[-1], info, Encoding(codec=codec), film)
+        part = PartSink(paths[-1], info, Encoding(codec=codec), str(film))
         for frame in frames_at([512 * n + 5120 * number for n in range(10)]):
             part.write(frame)
         part.close(complete=True)
-    with pytest.raises(SinkError, match="encoded otherwise"):
+    with pytest.raises(SinkError, match="encoded differently"):
         join_parts(paths, film, info, Encoding(), 10_240)
 
 
 def test_a_part_takes_frames_of_one_size_only(tmp_path: Path) -> None:
-    part = PartSink(tmp_path / "0.segment", info_of(), Encoding(), tmp_path / "film.mp4")
+    part = PartSink(tmp_path / "0.segment", info_of(), Encoding(), str(tmp_path / "film.mp4"))
     with pytest.raises(SinkError, match="another size"):
         part.write(Frame(card(64, 64), 0, 0, Fraction(1, 30), 1, 0.0))
     part.close(complete=False)

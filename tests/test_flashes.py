@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streamstyle.files import read_picture
 from streamstyle.metrics.similarity import psnr
 from streamstyle.temporal.flash_limiter import (
-    AREA,
+    FLASH_AREA,
     FlashMeter,
     WcagFlashLimiter,
     failing_share,
@@ -53,7 +53,7 @@ def worst_share(frames: list[Picture]) -> float:
     ],
 )
 def test_the_meter_follows_the_standard(dark: int, bright: int, hertz: float, fails: bool) -> None:
-    assert (worst_share(strobe(dark, bright, hertz)) >= AREA) is fails
+    assert (worst_share(strobe(dark, bright, hertz)) >= FLASH_AREA) is fails
 
 
 def test_a_small_light_may_flash() -> None:
@@ -61,7 +61,7 @@ def test_a_small_light_may_flash() -> None:
     for frame in frames:
         frame[:, :] = np.where(np.arange(320)[None, :, None] < 30, frame, 20)[: frame.shape[0]]
         frame[40:] = 20
-    assert 0 < worst_share(frames) < AREA
+    assert 0 < worst_share(frames) < FLASH_AREA
 
 
 def test_a_slow_fade_is_no_flash() -> None:
@@ -81,7 +81,7 @@ def test_the_guard_keeps_a_flickering_painting_below_the_limit_and_a_calm_one_as
         still = photo.copy()
         assert calm.limit_pictures_(photo, still, index / FPS) == 0
         assert np.array_equal(still, photo)
-    assert worst_share(left) < AREA
+    assert worst_share(left) < FLASH_AREA
 
 
 def test_flashes_of_the_input_pass_unless_they_are_to_be_limited() -> None:
@@ -93,7 +93,7 @@ def test_flashes_of_the_input_pass_unless_they_are_to_be_limited() -> None:
             flash_limiter.limit_pictures_(frame, styled, index / FPS)
             left.append(styled)
         if limit_input:
-            assert worst_share(left) < AREA
+            assert worst_share(left) < FLASH_AREA
             assert psnr(left[0], frames[0]) == float("inf")
         else:
             assert all(np.array_equal(a, b) for a, b in zip(left, frames, strict=True))
@@ -105,12 +105,12 @@ def test_small_flashes_of_the_input_do_not_excuse_what_painting_adds_to_them() -
         return [np.where(lit, frame, 20).astype(np.uint8) for frame in frames]
 
     source, painted = wide(strobe(20, 220, 6), 50), wide(strobe(20, 220, 6), 100)
-    assert 0 < worst_share(source) < AREA < worst_share(painted) < AREA + worst_share(source)
+    assert 0 < worst_share(source) < FLASH_AREA < worst_share(painted) < FLASH_AREA + worst_share(source)
     flash_limiter, left = WcagFlashLimiter(), []
     for index, (before, frame) in enumerate(zip(source, painted, strict=True)):
         flash_limiter.limit_pictures_(before, frame, index / FPS)
         left.append(frame)
-    assert worst_share(left) < AREA
+    assert worst_share(left) < FLASH_AREA
 
 
 @given(
@@ -143,7 +143,7 @@ def test_the_output_never_fails_where_the_input_passes(
             luminance = relative_luminance(picture)
             shares.append(failing_share(meter.check(luminance, time)))
             meter.take(luminance, time)
-        assert shares[1] < AREA or shares[0] >= AREA
+        assert shares[1] < FLASH_AREA or shares[0] >= FLASH_AREA
 
 
 def test_a_frame_of_another_size_starts_anew() -> None:

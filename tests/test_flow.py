@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -87,7 +88,7 @@ def test_a_latest_channel_drops_the_oldest_and_counts_it() -> None:
 def test_a_reader_that_catches_up_takes_the_newest_if_one_was_dropped_lately(
     monkeypatch: pytest.MonkeyPatch, overflows: bool, lately: float, kept: list[int]
 ) -> None:
-    monkeypatch.setattr("streamstyle.flow.channel.LATELY", lately)
+    monkeypatch.setattr("streamstyle.flow.channel.OVERFLOW_SECONDS", lately)
     channel = Channel[int](2, "latest")
     for i in range(3 if overflows else 2):
         channel.put(i)
@@ -179,11 +180,27 @@ def test_stopping_ends_the_source_and_completes_the_sinks() -> None:
     assert len(sink.indices) < 20
 
 
+def test_a_stop_is_waited_for_and_may_be_requested_in_a_signal_handler() -> None:
+    stop = StopRequest()
+    assert not stop.wait(0.01)
+    before = signal.signal(signal.SIGINT, lambda *_: stop.request())
+    try:
+        interrupter = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
+        interrupter.start()
+        assert stop.wait(), "the waiting thread itself runs the handler"
+        interrupter.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    stop.request()
+    assert stop.wait(0), "it stays requested"
+    assert stop.wait()
+
+
 def test_a_sink_is_attended_while_no_frame_comes() -> None:
     attended = threading.Event()
 
-    class Attentive(Recorder):
-        def attend(self) -> None:
+    class IdleSink(Recorder):
+        def on_idle(self) -> None:
             attended.set()
 
     def source() -> Iterator[Frame]:
@@ -191,7 +208,7 @@ def test_a_sink_is_attended_while_no_frame_comes() -> None:
         assert attended.wait(60)
         yield from frames(1)
 
-    sink = Attentive()
+    sink = IdleSink()
     run(source(), unchanged, [sink])
     assert sink.indices == [0, 0]
     assert sink.complete

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_engine_contract import RICH, Network, picture, psnr, soft_disc, still
 
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
@@ -50,7 +51,6 @@ from streamstyle.pipeline.quality_levels import quality_levels
 from streamstyle.pipeline.sizing import open_for_run
 from streamstyle.styles.bundle import load_bundle, network_folder
 from streamstyle.types import Engine, StreamInfo, StyleCondition
-from tests.test_engine_contract import RICH, Network, picture, psnr, soft_disc, still
 
 CPU = torch.device("cpu")
 OPERATORS = Path(__file__).parent / "tensorrt_operators.json"
@@ -199,7 +199,7 @@ def test_every_size_from_16_to_4k_has_one_bucket_that_serves_its_padded_size() -
         assert bucket.height.low <= bucket.height.usual <= bucket.height.high
         assert all(edge % 8 == 0 for row in bucket.to_json() for edge in row)
     for side in (8, 8705):
-        with pytest.raises(EngineError, match="is not served"):
+        with pytest.raises(EngineError, match="is not supported"):
             Bucket.of(side, 720)
 
 
@@ -329,7 +329,7 @@ def test_a_damaged_engine_is_built_anew(network: Network, library: _Library, tmp
     kept.write_bytes(b"no engine at all")
     told: list[str] = []
     built(network, tmp_path / "e", told).close()
-    assert "refused and made anew: it is damaged" in told[0]
+    assert "refused and compiled again: it is damaged" in told[0]
     assert len(library.builds) == 2
 
 
@@ -374,7 +374,7 @@ def test_a_build_that_fails_leaves_nothing_and_one_sentence(
 def test_a_library_that_prints_and_raises_bare_exceptions_ends_in_one_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a driver, torch_tensorrt does so."""
+    """torch_tensorrt fails in this way without a driver."""
     (tmp_path / "torch_tensorrt.py").write_text("print('no driver')\nraise Exception('no libnvinfer')\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(EngineError, match=r"\(no libnvinfer\).*pip install streamstyle\[tensorrt\]"):
@@ -414,7 +414,7 @@ def test_auto_goes_on_from_what_cannot_be_had_and_says_why(
     engine = network.open("auto", 61, 90)
     assert (engine.spec.name, engine.spec.why) == ("cuda", "no TensorRT")
     monkeypatch.setattr(opening, "_OPENERS", dict.fromkeys(opening.ENGINES, refusing))
-    with pytest.raises(EngineError, match="no engine can be had: no TensorRT; no TensorRT"):
+    with pytest.raises(EngineError, match="no engine is available: no TensorRT; no TensorRT"):
         network.open("auto", 61, 90)
 
 
@@ -556,4 +556,4 @@ def test_engines_are_built_ahead_and_a_second_build_only_checks(capsys: pytest.C
 def test_a_size_that_is_none_is_refused(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["engines", "build", "--size", size])
-    assert "write it as 1920x1080" in capsys.readouterr().err
+    assert "write 1920x1080" in capsys.readouterr().err

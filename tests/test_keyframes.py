@@ -22,10 +22,10 @@ from streamstyle.engines.open_engine import open_engine, paint_all
 from streamstyle.engines.request import EngineRequest, NetworkWeights
 from streamstyle.engines.upsampling_engine import upsampled
 from streamstyle.media.open import open_source
+from streamstyle.pipeline.event_log import EventLog
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.repair_stage import RepairStage
 from streamstyle.styles.bundle import BUNDLED, load_bundle
-from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.temporal.fine_motion import FineMotion

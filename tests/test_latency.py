@@ -48,7 +48,7 @@ def test_one_rung_at_a_time_and_never_two_changes_at_once(ages: list[float]) -> 
     changes = [i for i, (a, b) in enumerate(pairwise(steps)) if a != b]
     assert all(abs(a - b) <= 1 for a, b in pairwise(steps))
     assert all(0 <= step <= CONFIG.steps for step in steps)
-    assert all(b - a > CONFIG.settle for a, b in pairwise(changes))
+    assert all(b - a > CONFIG.settle_frames for a, b in pairwise(changes))
 
 
 @settings(max_examples=40)
@@ -66,14 +66,14 @@ def test_between_room_to_spare_and_the_deadline_all_stays_as_it_is(ages: list[fl
 @settings(max_examples=40)
 @given(st.floats(0.1001, 10), st.integers(0, 4))
 def test_ages_that_stay_too_high_let_everything_give_way(age: float, step: int) -> None:
-    frames = CONFIG.steps * (CONFIG.late + CONFIG.settle + 1)
+    frames = CONFIG.steps * (CONFIG.late + CONFIG.settle_frames + 1)
     assert states_of([age] * frames, start=LadderState(step))[-1].step == CONFIG.steps
 
 
 @settings(max_examples=40)
 @given(st.floats(0, 0.0599), st.integers(0, 4))
 def test_room_to_spare_brings_everything_back(age: float, step: int) -> None:
-    frames = CONFIG.steps * (CONFIG.calm + CONFIG.settle + 1)
+    frames = CONFIG.steps * (CONFIG.recovery_frames + CONFIG.settle_frames + 1)
     assert states_of([age] * frames, start=LadderState(step))[-1].step == 0
 
 
@@ -92,9 +92,9 @@ def test_a_rung_that_cannot_come_back_is_tried_ever_more_rarely() -> None:
         if now.step != state.step:
             changes.append(i)
         state = now
-    waits = [b - a for a, b in pairwise(changes) if b - a > CONFIG.calm]
+    waits = [b - a for a, b in pairwise(changes) if b - a > CONFIG.recovery_frames]
     assert all(b >= a for a, b in pairwise(waits))
-    assert waits[-1] >= CONFIG.most_calm
+    assert waits[-1] >= CONFIG.max_recovery_frames
     assert len(changes) < 20
 
 

@@ -19,7 +19,7 @@ from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.run_job import run_job
 from streamstyle.types import Engine, InferenceFuture, Picture, StyleCondition
 
-REST = ("of the frames that wait only the newest is kept", "every second frame is searched")
+REST = ("only the newest waiting frame is kept", "every second frame is checked")
 
 
 class SlowEngine(CodeEngine):

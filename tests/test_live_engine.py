@@ -14,11 +14,12 @@ import pytest
 from streamstyle.engines import memory
 from streamstyle.engines.live_engine import PASSTHROUGH, LiveEngine, QualityLevel
 from streamstyle.engines.memory import check_memory, engine_error
+from streamstyle.engines.request import EngineRequest, SizeOpener
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.flow import Future
+from streamstyle.pipeline.event_log import EventLog
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.repair_stage import RepairStage
-from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import NullDetector, ResidualDetector
 from streamstyle.types import Detector, Engine, EngineSpec, Frame, InferenceFuture, Picture, StyleCondition
@@ -108,15 +109,19 @@ def painted(
         return list(process(stream()))
 
 
+def level_of(what: str, opened: Callable[[], Engine]) -> QualityLevel:
+    return QualityLevel(what, SizeOpener(lambda _height, _width: opened()), EngineRequest(0, 0))
+
+
 def level(engine: Engine, what: str = "an engine") -> QualityLevel:
-    return QualityLevel(what, lambda _compiler=None: engine)
+    return level_of(what, lambda: engine)
 
 
 def broken(error: Exception, what: str = "a broken one") -> QualityLevel:
-    def fail(_compiler: object = None) -> Engine:
+    def fail() -> Engine:
         raise error
 
-    return QualityLevel(what, fail)
+    return level_of(what, fail)
 
 
 def value(frame: Frame) -> int:
@@ -187,7 +192,7 @@ def test_an_engine_that_lacks_memory_at_the_opening_is_followed_by_a_smaller_one
     }
     left = painted(live, 8, at, None)
     assert [value(frame) for frame in left] == [100] * 4 + [103] * 4
-    assert told == ["4 GB are needed; going on with half the size"]
+    assert told == ["4 GB are needed; continuing with half the size"]
 
 
 def test_an_engine_that_lacks_memory_later_is_replaced_and_said_once() -> None:
@@ -198,7 +203,7 @@ def test_an_engine_that_lacks_memory_later_is_replaced_and_said_once() -> None:
     left = painted(live, 12, {9: lambda: setattr(begin.begun[1], "ready", True)}, None)
     assert [frame.index for frame in left] == list(range(12))
     assert [value(frame) for frame in left] == [101] * 3 + [100] * 6 + [103] * 3
-    assert told == ["out of memory; going on with half the size"]
+    assert told == ["out of memory; continuing with half the size"]
 
 
 def test_where_nothing_fits_frames_go_on_unpainted() -> None:
@@ -263,7 +268,7 @@ def test_a_region_waits_for_an_engine_that_is_ready_for_masks() -> None:
 def test_the_process_opens_on_a_thread_and_never_waits() -> None:
     gate, engine = threading.Event(), AddingEngine(5)
 
-    def open_slowly(_compiler: object = None) -> Engine:
+    def open_slowly() -> Engine:
         assert gate.wait(60)
         return engine
 
@@ -273,7 +278,7 @@ def test_the_process_opens_on_a_thread_and_never_waits() -> None:
         openings.append(Future(slow.open))
         return openings[-1]
 
-    live = LiveEngine([QualityLevel("slow", open_slowly)], begin)
+    live = LiveEngine([level_of("slow", open_slowly)], begin)
 
     def let_it() -> None:
         gate.set()

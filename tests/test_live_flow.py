@@ -40,7 +40,7 @@ def black(picture: Picture) -> Picture:
 
 
 def live(frame_time: float = 1e6, slate_after: float = 1e6, duration: float | None = None) -> Live:
-    """Without fillers, unless a frame time is given."""
+    """Has no fillers unless a frame time is given."""
     return Live(FillerConfig(frame_time, 1.5, slate_after, black), duration=duration)
 
 
@@ -52,7 +52,7 @@ class Watched:
     """A sink that keeps its frames, may wait for a gate, and lets a test wait for what it saw."""
 
     def __init__(self, gate: threading.Event | None = None) -> None:
-        self.patience = LONG if gate is None else 0.2
+        self.stop_timeout = LONG if gate is None else 0.2
         """Seconds after which a run that ends gives it up: none is waited for longer than a gate says."""
         self.frames: list[Frame] = []
         self.complete: bool | None = None
@@ -88,7 +88,9 @@ def drive(
     stop: StopRequest | None = None,
     **more: object,
 ) -> FlowStatus:
-    outlets = [Outlet(sink, str(i), capacity=2, patience=sink.patience) for i, sink in enumerate(sinks)]
+    outlets = [
+        Outlet(sink, str(i), capacity=2, stop_timeout=sink.stop_timeout) for i, sink in enumerate(sinks)
+    ]
     flow = Flow(Inlet(source, **more), outlets, stop=stop or StopRequest(), live=how)  # type: ignore[arg-type]
     return flow.run(process, lambda _: None)
 
@@ -114,7 +116,7 @@ def test_live_slow_sink_does_not_slow_the_other() -> None:
 def test_an_engine_three_times_too_slow_drops_exactly_and_stays_young(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("streamstyle.flow.channel.LATELY", LONG)
+    monkeypatch.setattr("streamstyle.flow.channel.OVERFLOW_SECONDS", LONG)
     captured, painting = 0, threading.Semaphore(0)
     sink = Watched()
     ages: list[int] = []
@@ -233,7 +235,7 @@ class CallingEngine(PairEngine):
 def test_an_engine_that_calls_back_ends_the_wait_and_is_not_asked_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("streamstyle.flow.flow._LOOK_RARELY", LONG)
+    monkeypatch.setattr("streamstyle.flow.flow._RARE_POLL_SECONDS", LONG)
     engine, wakeup, sink = CallingEngine(), Wakeup(), Watched()
 
     def source() -> Iterator[Frame]:
@@ -320,7 +322,7 @@ class Peer(Watched):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patience = 0.2
+        self.stop_timeout = 0.2
         self._freed = threading.Event()
 
     def write(self, frame: Frame) -> None:

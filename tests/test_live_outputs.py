@@ -17,7 +17,7 @@ from streamstyle.errors import ConfigError, SinkError
 from streamstyle.live import Session
 from streamstyle.media import open as media_open
 from streamstyle.media.null_sink import NullSink
-from streamstyle.pipeline import controlled
+from streamstyle.pipeline import changeable_run
 from streamstyle.pipeline import network as build_network
 from streamstyle.pipeline.model import Model
 from streamstyle.types import Frame, InferenceFuture, Picture, StyleCondition
@@ -46,7 +46,7 @@ def model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> 
 def camera(monkeypatch: pytest.MonkeyPatch) -> StandInSource:
     source = StandInSource()
     stand_in_sources(monkeypatch, camera=source)
-    for module in (build_network, controlled):
+    for module in (build_network, changeable_run):
         monkeypatch.setattr(module, "load_model", model)
     return source
 
@@ -70,7 +70,7 @@ def test_a_file_is_added_and_finished_while_the_run_goes_on(tmp_path: Path) -> N
         frames_more(run, 3)
         names = [output["name"] for output in run.add_sink(str(film))["outputs"]]
         assert names == ["null:", str(film)]
-        with pytest.raises(ConfigError, match="is written already"):
+        with pytest.raises(ConfigError, match="is already an output"):
             run.add_sink(str(film))
         frames_more(run, 30)
         assert [output["name"] for output in run.remove_sink(str(film))["outputs"]] == ["null:"]
@@ -81,7 +81,7 @@ def test_a_file_is_added_and_finished_while_the_run_goes_on(tmp_path: Path) -> N
         run.remove_sink("null:")
         assert run.status()["outputs"] == []
         frames_more(run, 3)
-    with pytest.raises(ConfigError, match="the run is over"):
+    with pytest.raises(ConfigError, match="the run has ended"):
         run.add_sink("null:")
 
 
@@ -100,7 +100,7 @@ class Breaking(NullSink):
 def test_an_added_output_that_fails_ends_alone_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(media_open._SINKS, "breaking", lambda *_: Breaking())
     with Session("camera:", ["null:"], correct="off") as run:
-        with pytest.raises(ConfigError, match="Nothing here writes"):
+        with pytest.raises(ConfigError, match="No output is called"):
             run.add_sink("nowhere:")
         run.add_sink("breaking:")
         until(lambda: run.status()["outputs"][1]["failed"] == "the line is cut")

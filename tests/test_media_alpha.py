@@ -84,7 +84,7 @@ def test_webm_whose_alpha_is_not_decoded_says_so(tmp_path: Path) -> None:
                 packet.stream = stream
                 target.mux(packet)
     with FileSource(str(tmp_path / "in.mkv")) as source:
-        assert "taken as opaque" in source.report().notes[0]
+        assert "read as opaque" in source.report().notes[0]
 
 
 def test_a_run_takes_the_background(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

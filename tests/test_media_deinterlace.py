@@ -119,6 +119,19 @@ def test_field_makes_a_picture_of_each_field_at_its_own_time(
     assert frames[0].time_base == source.info.time_base
 
 
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("libx264", ".mp4"), ("libx264", ".mkv"), ("mpeg2video", ".ts")]
+)
+def test_the_fields_of_a_single_frame_have_their_own_times_too(
+    tmp_path: Path, codec: str, suffix: str
+) -> None:
+    frames, source = read(interlaced(tmp_path / f"in{suffix}", codec, times=[0]), "field")
+    assert [error(frame.pixels, moment(i)) < 8 for i, frame in enumerate(frames)] == [True, True]
+    begin, second = seconds(frames)
+    assert second - begin == FRAME / 2
+    assert "repaired_pts" not in source.report().counters
+
+
 @pytest.mark.parametrize(("codec", "suffix"), [("mpeg2video", ".ts"), ("prores_ks", ".mov")])
 def test_other_codecs_of_broadcast_too(tmp_path: Path, codec: str, suffix: str) -> None:
     path = interlaced(tmp_path / f"in{suffix}", codec, top_first=False)

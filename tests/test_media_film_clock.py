@@ -18,7 +18,7 @@ from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.sounds import sound_of
 
 FRAMES = 30
-"""Of one second."""
+"""Units of one second."""
 STEP = Fraction(1, FRAMES)
 WRAP = 2**33 / 90_000
 """Seconds after which the clock of a broadcast begins anew."""

@@ -66,7 +66,7 @@ def hlg(light: Values) -> Values:
 
 
 SCREEN = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(40000000,50)"
-"""That shows 4000 cd/m2."""
+"""Metadata of a display of 4000 cd/m2."""
 
 CURVES = {PQ: pq, HLG: hlg}
 
@@ -224,7 +224,7 @@ def test_the_peak_is_the_one_that_the_film_tells(tmp_path: Path, told: str, peak
     params = {"x265-params": f"{told}:log-level=none", "preset": "ultrafast"}
     signal = pq(np.full((4, 3), 203.0))
     path = chart(
-        *(tmp_path / "in.mp4", signal, PQ), codec="libx265", pixel_format="yuv420p10le", options=params
+        *(tmp_path / "in.mkv", signal, PQ), codec="libx265", pixel_format="yuv420p10le", options=params
     )
     with FileSource(str(path)) as source:
         assert f"up to {peak} cd/m2" in source.report().notes[0]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from peers import (
-    PATIENCE,
+    WAIT_TIMEOUT,
     Peer,
     children,
     command_of,
@@ -86,7 +86,7 @@ def screen(folder: Path) -> Iterator[str]:
 def opened(url: str, limits: LiveLimits) -> Iterator[ReconnectingSource]:
     """A source with short limits, once the server is fast enough for them: on a busy machine it begins
     slowly."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while True:
         source = open_live(live_input_of(url), limits)
         try:
@@ -305,7 +305,7 @@ def test_interrupted_between_attempts_it_ends_at_once(tmp_path: Path) -> None:
 @needs_ffmpeg
 def test_a_mute_srt_child_is_killed_on_interrupt(tmp_path: Path) -> None:
     with srt(tmp_path) as url:
-        with open_live(live_input_of(url), LiveLimits(open=20, read=PATIENCE)) as source:
+        with open_live(live_input_of(url), LiveLimits(open=20, read=WAIT_TIMEOUT)) as source:
             stream = iter(source)
             next(stream)
             (child,) = _readers()

@@ -60,7 +60,7 @@ def test_a_wrong_path_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(404, "(404): check the path"), (401, "wants a user and a password"), (500, "cannot be")],
+    [(404, "(404): check the path"), (401, "needs a user name and a password"), (500, "cannot be")],
 )
 def test_what_a_web_server_refuses_is_told(status: int, words: str) -> None:
     class Refusing(http.server.BaseHTTPRequestHandler):

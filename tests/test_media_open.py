@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,12 @@ def test_names_find_their_source_and_sink(tmp_path: Path) -> None:
     assert isinstance(open_sink(str(tmp_path / "a.webm"), info_of()), FileSink)
 
 
+@pytest.mark.parametrize("url", ["clip.mp4", "-", "img%04d.png"])
+def test_only_a_film_on_the_web_is_asked_for_live(url: str) -> None:
+    with pytest.raises(ConfigError, match=f"--live .* {url} is not one: leave --live out"):
+        open_source(url, live=True)
+
+
 def test_an_unknown_scheme_says_what_this_version_reads() -> None:
     with pytest.raises(ConfigError, match=r"did you mean 'rtsp'.*reads video files and `test:`.*`webcam:`"):
         open_source("rstp://camera/1")
@@ -130,6 +137,30 @@ def test_an_unknown_output_scheme_says_what_this_version_writes() -> None:
         ConfigError, match=r"did you mean 'null'.*writes video files and `pipe:`, `null:`, .*`hls:`"
     ):
         open_sink("nul:", info_of())
+
+
+@pytest.mark.parametrize("url", ["file:///a%20b.mp4", "file:/a%20b.mp4", "FILE://localhost/a%20b.mp4"])
+def test_files_that_are_named_as_browsers_do_are_told_by_their_path(url: str) -> None:
+    for opened in (lambda: open_source(url), lambda: open_sink(url, info_of())):
+        with pytest.raises(ConfigError, match=r"by their path alone: /a b\.mp4, without file:"):
+            opened()
+
+
+def test_an_empty_name_is_told() -> None:
+    with pytest.raises(ConfigError, match="empty name"):
+        open_source("")
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs sockets with names")
+def test_a_socket_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "out.mkv"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        with pytest.raises(SourceError, match="is a socket or a device"):
+            open_source(str(path)).__enter__()
+        with pytest.raises(ConfigError, match="is a socket or a device"):
+            open_sink(str(path), info_of())
+        assert path.is_socket()
 
 
 def test_an_existing_file_with_a_colon_in_its_name_is_a_file(

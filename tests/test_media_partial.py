@@ -16,10 +16,13 @@ from media_files import frames_at, info_of, make_video
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.errors import SinkError
+from streamstyle.files import check_writable
 from streamstyle.media.av_sink import FileSink
 from streamstyle.media.av_source import FileSource
-from streamstyle.pipeline import outlook
-from streamstyle.pipeline.outlook import slow_film
+from streamstyle.media.open import check_sink, open_sink
+from streamstyle.pipeline import slow_film
+from streamstyle.pipeline.outputs import refuse_overlap
+from streamstyle.pipeline.slow_film import slow_film_warning
 
 OLD = b"what an earlier run made"
 
@@ -86,10 +89,37 @@ def as_somebody() -> Iterator[Path]:
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="Windows has other rights")
 def test_a_folder_that_may_not_be_written_is_named_with_the_remedy(as_somebody: Path) -> None:
     for name in ("new.mp4", "theirs.mp4"):
-        with pytest.raises(SinkError, match=r"may not be written.*permissions"):
+        with pytest.raises(SinkError, match=r"cannot be written.*permissions"):
             FileSink(str(as_somebody / name), info_of())
-    with pytest.raises(SinkError, match="may not be written"):
+    with pytest.raises(SinkError, match="cannot be written"):
         FileSink("/proc/1/root/film.mp4", info_of())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders in use cannot be deleted")
+def test_a_working_folder_that_was_deleted_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    scene = "test:?seconds=1&size=64x64"
+    for out in ("out.mp4", "out.png", "pictures/"):
+        assert main(["repair", scene, scene, out]) == 1
+        assert f"The folder of {out} does not exist: create it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.gif", "out.png"])
+def test_a_link_that_leads_in_a_circle_becomes_the_output(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.symlink_to(path)
+    refuse_overlap([str(path)], "in.mp4", str(path))
+    check_writable(path)
+    sink = open_sink(str(path), info_of())
+    sink.write(frames_at([0])[0])
+    sink.close(complete=True)
+    assert path.is_file()
+    assert not path.is_symlink()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +128,7 @@ def test_a_folder_that_may_not_be_written_is_named_with_the_remedy(as_somebody: 
         ("x" * 250 + ".mp4", "too long"),
         ("x" * 300 + ".mp4", "too long"),
         ("no/out.mp4", "does not exist: create it"),
-        ("file/out.mp4", "Not a directory"),
+        ("file/out.mp4", "is a file, or inside one"),
     ],
 )
 def test_names_that_cannot_be_are_told(tmp_path: Path, name: str, said: str) -> None:
@@ -114,7 +144,7 @@ def test_names_that_cannot_be_are_told(tmp_path: Path, name: str, said: str) -> 
         (["no/out.mp4"], "folder of"),
         (["null:", "--report", "no/page.html"], "no/page.html"),
         (["null:", "--events", "no/events.jsonl"], "no/events.jsonl"),
-        (["a.mkv", "b.mp4", "--codec", "ffv1"], "does not hold ffv1"),
+        (["a.mkv", "b.mp4", "--codec", "ffv1"], "cannot contain ffv1"),
         (["a.mkv", "nul:"], "did you mean 'null'"),
     ],
 )
@@ -158,23 +188,44 @@ def test_a_disk_without_room_is_told_before_anything_is_compiled(tmp_path: Path)
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "There is no room left to write" in line
+    assert "The disk is full" in line
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [OLD]
 
 
 def test_a_size_that_takes_hours_is_told_with_what_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outlook, "find_gpu", lambda: "there is none")
-    monkeypatch.setattr(outlook, "_multiply_adds_a_second", lambda: 5e10)
+    monkeypatch.setattr(slow_film, "find_gpu", lambda: "there is none")
+    monkeypatch.setattr(slow_film, "_multiply_adds_a_second", lambda: 5e10)
     huge, config = info_of(7680, 4320), RunConfig(network="lite")
-    told = slow_film(config, huge)
+    told = slow_film_warning(config, huge)
     assert told.startswith("painting 7680x4320 will take about ")
     assert "--size 1280x720" in told
-    assert slow_film(config, info_of(1920, 1080)) == ""
-    assert slow_film(RunConfig(network="lite", size="1280x720"), huge) == ""
-    monkeypatch.setattr(outlook, "_multiply_adds_a_second", lambda: 1e13)
-    assert slow_film(config, huge) == ""
+    assert slow_film_warning(config, info_of(1920, 1080)) == ""
+    assert slow_film_warning(RunConfig(network="lite", size="1280x720"), huge) == ""
+    monkeypatch.setattr(slow_film, "_multiply_adds_a_second", lambda: 1e13)
+    assert slow_film_warning(config, huge) == ""
 
 
 def test_the_processors_do_some_multiply_adds_a_second() -> None:
-    assert 1e8 < outlook._multiply_adds_a_second() < 1e15
-    assert np.isfinite(outlook._multiply_adds_a_second())
+    assert 1e8 < slow_film._multiply_adds_a_second() < 1e15
+    assert np.isfinite(slow_film._multiply_adds_a_second())
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("/proc/o.mkv", "the system keeps no files in /proc. Name an output in another folder"),
+        ("/proc/o/", "the system keeps no files in /proc"),
+        ("file.txt/o.mkv", "file.txt is a file, or inside one"),
+        ("file.txt/deeper/o.gif", "file.txt/deeper is a file, or inside one"),
+        ("file.txt/o%d.png", "file.txt is a file, or inside one"),
+        ("none/o.mkv", "The folder of .*o.mkv does not exist: create it first"),
+    ],
+)
+def test_an_output_that_cannot_be_made_is_told_with_the_true_cause(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / "file.txt").write_text("no folder")
+    if not (tmp_path / name).parent.exists() and name.startswith("/proc"):
+        pytest.skip("this system has no /proc")
+    with pytest.raises(SinkError, match=told):
+        check_sink(name if name.startswith("/") else f"{tmp_path}/{name}", info_of())

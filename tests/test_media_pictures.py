@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -25,6 +26,22 @@ def closed(sink: Sink, frames: list[Frame], *, complete: bool = True) -> str:
         sink.write(frame)
     sink.close(complete=complete)
     return " ".join(sink.report().notes)
+
+
+def test_pictures_that_are_known_by_their_suffix_are_read(tmp_path: Path) -> None:
+    """FFmpeg knows no TGA by its content, and no JPEG where EXIF follows JFIF, as programs write it."""
+    _, jpeg = cv2.imencode(".jpg", card()[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
+    data, exif = jpeg.tobytes(), b"\xff\xe1\x00\x10Exif\0\0II*\0\x08\0\0\0\0\0\0\0"
+    exif = b"\xff\xe1" + (2 + len(exif) - 4).to_bytes(2, "big") + exif[4:]
+    (tmp_path / "a%d.jpg").write_bytes(data[:20] + exif + data[20:])
+    with av.open(str(tmp_path / "a.tga"), "w", format="image2") as container:
+        stream = container.add_stream("targa", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "bgr24"
+        container.mux([*stream.encode(av.VideoFrame.from_ndarray(card())), *stream.encode(None)])
+    for name in ("a%d.jpg", "a.tga"):
+        with FileSource(str(tmp_path / name)) as source:
+            (frame,) = source
+        assert np.abs(patch_colours(frame.pixels) - PATCHES).max() <= 6, name
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
@@ -72,7 +89,7 @@ def test_sequences_without_a_picture_are_refused(tmp_path: Path, name: str, said
 
 
 def test_a_rate_is_for_sequences_only(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--rate is for"):
+    with pytest.raises(ConfigError, match="--rate is only for"):
         open_source(str(make_video(tmp_path / "a.mp4")), rate=10)
 
 
@@ -114,7 +131,7 @@ def test_a_single_picture_takes_one_frame(tmp_path: Path) -> None:
 
 
 def test_pictures_take_no_codec_and_say_that_they_are_mute(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds pictures"):
+    with pytest.raises(ConfigError, match="is written as pictures"):
         ImageSink(str(tmp_path / "x%d.png"), info_of(), Encoding(quality=3))
     film = make_video(tmp_path / "in.mkv", frames=3, audio=["libopus"])
     assert "sound was left out" in " ".join(passed_through(str(film), tmp_path / "x%d.png").notes)
@@ -132,6 +149,31 @@ def test_a_gif_keeps_times_and_colours(tmp_path: Path, size: tuple[int, int]) ->
     assert [frame.time for frame in got] == [round(i / 30, 2) for i in range(10)]
     for frame, wanted in zip(got, frames, strict=True):
         assert np.abs(patch_colours(frame.pixels) - patch_colours(wanted.pixels)).max() <= 6
+
+
+@pytest.mark.parametrize("times", [[0], [0, 1500, 1900, 3200], [0, 4]])
+@pytest.mark.parametrize("rate", [None, Fraction(1, 20), Fraction(25)])
+def test_a_gif_keeps_each_delay_whatever_the_rate(
+    tmp_path: Path, times: list[int], rate: Fraction | None
+) -> None:
+    path, tick = tmp_path / "out.gif", Fraction(1, 100)
+    frames = frames_at(times, time_base=tick, last=2000)
+    closed(FileSink(str(path), info_of(rate=rate, time_base=tick)), frames)
+    with FileSource(str(path)) as source:
+        assert [(frame.pts, frame.duration) for frame in source] == [(f.pts, f.duration) for f in frames]
+
+
+@pytest.mark.parametrize("name", ["out.gif", "out.webp", "new/", "x%d.png"])
+def test_a_pixel_aspect_that_pictures_lose_is_told(tmp_path: Path, name: str) -> None:
+    sink = open_sink(f"{tmp_path}/{name}", info_of(aspect=Fraction(4, 3)))
+    assert "pixel aspect 4:3 is lost" in closed(sink, frames_at([0, 512]))
+
+
+def test_a_webp_that_moves_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "moves.webp"
+    closed(FileSink(str(path), info_of()), frames_at([512 * i for i in range(10)]))
+    with pytest.raises(SourceError, match="convert it to GIF, APNG or AVIF first"):
+        FileSource(str(path)).__enter__()
 
 
 def test_a_gif_leaves_out_what_browsers_would_slow_down(tmp_path: Path) -> None:

@@ -72,6 +72,23 @@ def test_what_the_container_cannot_hold_is_encoded_and_said(
     assert abs(np.argmax(spectrum) / 0.6 - 300) < 5  # the tone of the source
 
 
+@pytest.mark.parametrize("rate", [4000, 5512, 10_000, 37_800, 44_056, 96_000])
+@pytest.mark.parametrize("output", [".mp4", ".webm"])
+def test_sound_of_any_rate_is_encoded(tmp_path: Path, rate: int, output: str) -> None:
+    """Encoders know some rates only."""
+    source = make_video(tmp_path / "in.mkv", frames=15, audio=["pcm_s16le"], rate=rate)
+    passed_through(str(source), tmp_path / f"out{output}")
+    with av.open(str(tmp_path / f"out{output}")) as container:
+        stream = container.streams.audio[0]
+        assert min(rate, 48_000) <= stream.rate <= 48_000
+        samples = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+        seconds = len(samples) / stream.rate
+        middle = samples[len(samples) // 4 : 3 * len(samples) // 4]
+        pitch = np.argmax(np.abs(np.fft.rfft(middle * np.hanning(len(middle))))) * stream.rate / len(middle)
+    assert abs(pitch - 300) < 5
+    assert abs(seconds - 0.7) < 0.15
+
+
 def test_a_run_that_is_cut_short_cuts_the_sound_too(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mkv", frames=90, audio=["libopus"])
     passed_through(str(source), tmp_path / "out.mkv", frames=30)

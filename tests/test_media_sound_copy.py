@@ -14,10 +14,10 @@ from media_files import audio_packets, make_video, passed_through
 from streamstyle.errors import SinkError
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.container import sink_error
-from streamstyle.media.steady_sound import SteadySound
+from streamstyle.media.continuous_sound import ContinuousSound
 
 SECONDS = 1.2
-"""Of sound in a film of 30 frames."""
+"""Seconds of sound in a film of 30 frames."""
 OUTPUTS = (".mp4", ".mov", ".mkv", ".webm")
 
 # Made in this container with this codec: what the outputs hold then, copied bit for bit, "+" for encoded.
@@ -105,7 +105,7 @@ def test_what_no_table_forbids_but_the_muxer_refuses_is_encoded_and_said(tmp_pat
         low.mux(sound.encode(frame))
         low.mux(sound.encode(None))
     report = passed_through(str(source), tmp_path / "out.mp4")
-    assert "re-encoded from mp3: mp4 files do not take it as it is in" in report.notes[0]
+    assert "re-encoded from mp3: mp4 files cannot hold it as it is in" in report.notes[0]
     codec, seconds, pitch = heard(tmp_path / "out.mp4")
     assert codec == "aac"
     assert seconds == pytest.approx(SECONDS, abs=0.3)  # a packet of 8 kHz is 0.13 s
@@ -127,7 +127,7 @@ def frame_at(seconds: float, count: int = 480) -> av.AudioFrame:
 
 
 def places(stamps: list[float]) -> list[int]:
-    steady = SteadySound(48_000)
+    steady = ContinuousSound(48_000)
     frames = [*(frame_at(stamp) for stamp in stamps), None]
     return [place // 480 for frame in frames for place, _ in steady.placed(frame)]
 

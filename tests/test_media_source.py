@@ -33,6 +33,39 @@ def test_constant_rate_keeps_time_stamps_and_durations(tmp_path: Path, suffix: s
     assert source.info.rate == 30
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pixel_format"),
+    [
+        (".swf", "flv", "yuv420p"),
+        (".wtv", "mpeg2video", "yuv420p"),
+        (".roq", "roqvideo", "yuvj444p"),
+        (".mjpeg", "mjpeg", "yuvj420p"),
+        (".apng", "apng", "rgb24"),
+        (".mpg", "mpeg1video", "yuv420p"),
+        (".vob", "mpeg2video", "yuv420p"),
+        (".m2ts", "libx264", "yuv420p"),
+        (".avif", "libsvtav1", "yuv420p"),
+    ],
+)
+def test_films_of_other_programs_are_read_whole(
+    tmp_path: Path, suffix: str, codec: str, pixel_format: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, pixel_format
+        for number in range(12):
+            frame = av.VideoFrame.from_ndarray(card()).reformat(format=pixel_format)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    frames, source = read(path)
+    assert len(frames) == 12
+    steps = np.diff([frame.time for frame in frames])
+    assert np.abs(steps - 1 / 25).max() < 0.002
+    assert source.report().counters["truncated"] == 0
+
+
 def test_variable_rate_and_a_late_start_are_kept(tmp_path: Path) -> None:
     times = [7001, 7500, 9000, 9100, 13000, 13512]
     options = {"movie_timescale": "15360", "video_track_timescale": "15360"}
@@ -67,6 +100,14 @@ def test_colours_come_out_as_they_went_in(
     assert np.abs(patch_colours(frames[0].pixels) - np.array(PATCHES)).max() <= 3
     expected = {1: "bt709", 9: "bt2020"}.get(matrix[0] if matrix else 5, "bt601")
     assert source.info.matrix == expected
+
+
+@pytest.mark.parametrize("pixel_format", ["rgb555be", "rgb555le", "rgb565le"])
+def test_colours_of_fifteen_bits_come_out_as_near_as_they_are(tmp_path: Path, pixel_format: str) -> None:
+    """The first is that of old QuickTime films."""
+    path = make_video(tmp_path / "c.mov", frames=2, pixel_format=pixel_format, codec="rawvideo")
+    frames, _ = read(path)
+    assert np.abs(patch_colours(frames[0].pixels) - np.array(PATCHES)).max() <= 9
 
 
 def test_gray_video_gives_equal_channels(tmp_path: Path) -> None:
@@ -191,7 +232,7 @@ def test_what_is_no_video_is_refused_with_one_clear_sentence(tmp_path: Path) -> 
         (text, "not a media file"),
         (playlist, "playlist of whole films"),
         (empty, "is empty"),
-        (song, "no video stream"),
+        (song, "contains no video"),
         (unfinished, "damaged or cut off"),
     ):
         with pytest.raises(SourceError, match=words), FileSource(str(path)):

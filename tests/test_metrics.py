@@ -356,9 +356,9 @@ def test_eval_against_itself_as_the_reference_is_no_steadier(capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("original", "styled", "said"),
     [
-        ("test:?seconds=1&size=96x64&rate=5", "test:?seconds=1&size=128x64&rate=5", "one size"),
+        ("test:?seconds=1&size=96x64&rate=5", "test:?seconds=1&size=128x64&rate=5", "the same size"),
         ("test:?seconds=1&size=96x64&rate=5", "test:?seconds=1&size=96x64&rate=3", "--frames 3"),
-        ("test:?seconds=1&size=96x64&rate=5", "picture.png", "all of one kind"),
+        ("test:?seconds=1&size=96x64&rate=5", "picture.png", "two pictures or two videos"),
         ("missing.png", "missing.png", "cannot read picture missing.png"),
     ],
 )

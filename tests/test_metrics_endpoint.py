@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamstyle.errors import ConfigError
 from streamstyle.flow import FlowStatus, metrics_text
-from streamstyle.telemetry import Ages, Histogram, StageTimer
+from streamstyle.flow.timing import Ages, Histogram, StageTimer
 from streamstyle.web.metrics_server import loopback_address, metrics_server
 
 

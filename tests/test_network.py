@@ -17,17 +17,17 @@ import torch
 from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.engines import machine, pace
-from streamstyle.engines.machine import Neighbours
-from streamstyle.engines.pace import DISTURBED, EnginePace, PaceCache, measured
-from streamstyle.engines.size import SPARE
+from streamstyle.engines.machine import OtherLoad
+from streamstyle.engines.pace import MAX_OTHER_LOAD, EnginePace, PaceCache, measured
+from streamstyle.engines.size import USABLE_CPU_SHARE
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, ModelError
 from streamstyle.nets.cost import multiply_adds
 from streamstyle.nets.generator import Generator
 from streamstyle.nets.layout import GeneratorConfig
 from streamstyle.nets.noise import CANVAS_CHANNELS
 from streamstyle.pipeline import network
-from streamstyle.pipeline.model import able_networks, load_model
-from streamstyle.pipeline.network import Tried, choose, decided, each_network, first_choice, rate_of
+from streamstyle.pipeline.model import load_model, networks_with_styles
+from streamstyle.pipeline.network import NetworkTrial, choose, decided, each_network, first_choice, rate_of
 from streamstyle.styles.bundle import StyleRecord, installed_networks, load_manifest
 from streamstyle.styles.code_file import save_code
 from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StreamInfo, StyleCondition
@@ -35,7 +35,7 @@ from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, Stre
 NAMES = ("lite", "medium", "full")
 FILM = StreamInfo("film.mp4", 320, 180, Fraction(24), Fraction(1, 24), 48, Fraction(1), "bt709", 0)
 LIVE = replace(FILM, url="webcam:0", live=True, frames=0)
-RICHEST = [manifest.name for manifest in able_networks(RunConfig())][-1]
+RICHEST = [manifest.name for manifest in networks_with_styles(RunConfig())][-1]
 
 
 def counted(config: GeneratorConfig, height: int, width: int) -> int:
@@ -75,10 +75,11 @@ def test_the_reckoned_cost_is_that_of_a_network_that_runs(config: GeneratorConfi
 
 
 def test_networks_come_by_cost_and_a_named_one_alone() -> None:
-    names = [manifest.name for manifest in able_networks(RunConfig())]
+    names = [manifest.name for manifest in networks_with_styles(RunConfig())]
     assert set(names) == set(installed_networks())
     costs = [
-        multiply_adds(GeneratorConfig.from_json(m.architecture), 360, 640) for m in able_networks(RunConfig())
+        multiply_adds(GeneratorConfig.from_json(m.architecture), 360, 640)
+        for m in networks_with_styles(RunConfig())
     ]
     assert costs == sorted(costs)
     assert [c.network for c in each_network(RunConfig())] == names
@@ -92,16 +93,16 @@ def test_networks_come_by_cost_and_a_named_one_alone() -> None:
         ((90, 60, 30), 30, "full", "about 30 fps"),
         ((90, 60, 29.9), 30, "medium", "full paints about 29.9 fps here, and the source has 30"),
         ((90, 20), 29.97, "lite", "medium paints about 20 fps here, and the source has 29.97"),
-        ((12,), 30, "lite", "lite paints about 12 fps here, and the source has 30, and it is the cheapest"),
+        ((12,), 30, "lite", "lite paints about 12 fps here, and the source has 30, and it is the fastest"),
         ((90, None), 30, "lite", "`streamstyle engines build --size 640x360`"),
-        ((None,), 30, "lite", "a live run takes no time to measure how fast lite is here"),
+        ((None,), 30, "lite", "a live run does not measure how fast lite is here"),
         ((), 30, "lite", "--engine torch"),
     ],
 )
 def test_the_richest_that_keeps_the_rate_is_taken(
     fps: tuple[float | None, ...], rate: float, taken: str, said: str
 ) -> None:
-    tried = [Tried(name, rate) for name, rate in zip(NAMES, fps, strict=False)]
+    tried = [NetworkTrial(name, rate) for name, rate in zip(NAMES, fps, strict=False)]
     name, why = decided(NAMES, tried, rate, "640x360")
     assert name == taken
     assert said in why
@@ -109,13 +110,13 @@ def test_the_richest_that_keeps_the_rate_is_taken(
 
 
 def test_the_reason_tells_of_busy_processors_trouble_and_styles() -> None:
-    busy = [Tried("lite", 90), Tried("full", 20, others=0.4)]
-    assert "others took 40% of the processors" in decided(("lite", "full"), busy, 30, "64x64")[1]
-    broken = [Tried("lite", 90), Tried("full", None, "no memory")]
+    busy = [NetworkTrial("lite", 90), NetworkTrial("full", 20, others=0.4)]
+    assert "other programs took 40% of the processors" in decided(("lite", "full"), busy, 30, "64x64")[1]
+    broken = [NetworkTrial("lite", 90), NetworkTrial("full", None, "no memory")]
     name, why = decided(("lite", "full"), broken, 30, "64x64")
     assert (name, "full cannot be opened: no memory" in why) == ("lite", True)
     name, why = decided(("lite",), [], 30, "64x64", ("full",))
-    assert (name, why) == ("lite", "the style is not there for full")
+    assert (name, why) == ("lite", "the style does not exist for full")
     assert decided(("lite",), [], 30, "64x64") == ("lite", "the only one")
 
 
@@ -131,12 +132,12 @@ def test_sources_without_a_rate_and_pictures_count_as_30(
 
 def test_an_engine_on_the_processor_shares_it_with_the_rest_and_one_on_a_gpu_does_not() -> None:
     on_cpu = EnginePace(painting=0.01, upsampling=0.0, rest=0.02, device="cpu", cpus=2, others=0.0)
-    assert on_cpu.fps == pytest.approx(SPARE * 2 / (0.01 * 2 + 0.02))
+    assert on_cpu.fps == pytest.approx(USABLE_CPU_SHARE * 2 / (0.01 * 2 + 0.02))
     brought_up = EnginePace(painting=0.01, upsampling=0.005, rest=0.02, device="cpu", cpus=2, others=0.0)
     assert brought_up.fps < on_cpu.fps
     on_gpu = EnginePace(painting=0.01, upsampling=0.0, rest=0.02, device="cuda:0", cpus=2, others=0.0)
-    assert on_gpu.fps == pytest.approx(SPARE / 0.01)
-    assert [msgspec.structs.replace(on_cpu, others=n).disturbed for n in (0.0, DISTURBED, 0.2)] == [
+    assert on_gpu.fps == pytest.approx(USABLE_CPU_SHARE / 0.01)
+    assert [msgspec.structs.replace(on_cpu, others=n).disturbed for n in (0.0, MAX_OTHER_LOAD, 0.2)] == [
         False,
         False,
         True,
@@ -145,7 +146,7 @@ def test_an_engine_on_the_processor_shares_it_with_the_rest_and_one_on_a_gpu_doe
 
 def at(fps: float, others: float = 0.0) -> EnginePace:
     """The measurement of a network that keeps so many frames a second."""
-    return EnginePace(SPARE / fps, 0.0, 0.0, "cpu", 1, others)
+    return EnginePace(USABLE_CPU_SHARE / fps, 0.0, 0.0, "cpu", 1, others)
 
 
 class Measuring:
@@ -251,7 +252,7 @@ def test_only_networks_that_have_the_style_are_chosen_from(
         chosen = choose(first_choice(RunConfig(style=style)), LIVE)
         assert chosen.network is not None
         assert chosen.network.name == name
-        assert "the style is not there for" in chosen.network.why
+        assert "the style does not exist for" in chosen.network.why
     assert not measuring.seen
     assert taken(style="for-both", region="rect:0,0,64,64", region_style="for-full") == "full"
     assert taken(style="for-both") == "full"
@@ -345,7 +346,7 @@ def test_what_others_take_is_what_the_processors_did_and_we_did_not(
     monkeypatch.setattr(machine.time, "monotonic", lambda: next(now))
     monkeypatch.setattr(machine.time, "process_time", lambda: next(used))
     stat.write_text(STAT.format(busy=1000, idle=0, steal=10))
-    neighbours = Neighbours()
+    neighbours = OtherLoad()
     stat.write_text(STAT.format(busy=1000 + round(busy * ticks), idle=7, steal=10 + round(steal * ticks)))
     assert neighbours.share() == pytest.approx(share)
 
@@ -355,9 +356,9 @@ def test_where_the_system_does_not_tell_the_load_counts(
 ) -> None:
     monkeypatch.setattr(machine, "_STAT", tmp_path / "none")
     monkeypatch.setattr(os, "getloadavg", lambda: (1e3, 0.0, 0.0), raising=False)
-    assert Neighbours().share() == 1
+    assert OtherLoad().share() == 1
     monkeypatch.delattr(os, "getloadavg")
-    assert Neighbours().share() == 0
+    assert OtherLoad().share() == 0
 
 
 @pytest.mark.usefixtures("unknown_paces")

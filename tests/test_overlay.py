@@ -22,12 +22,12 @@ from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.explain.tint import outline_, tint_
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import open_sink, open_source
+from streamstyle.pipeline.event_log import EventLog
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.repair_stage import RepairStage
-from streamstyle.telemetry import EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector, neutral
-from streamstyle.temporal.flash_limiter import AREA, CHANGE, WcagFlashLimiter, relative_luminance
+from streamstyle.temporal.flash_limiter import FLASH_AREA, FLASH_CHANGE, WcagFlashLimiter, relative_luminance
 from streamstyle.types import Action, AnomalyMap, Frame, InferenceFuture, Kind, Picture, StyleCondition
 
 HIT = 50
@@ -115,7 +115,7 @@ def test_the_overlay_of_a_flickering_film_is_no_flash() -> None:
     pulsing = {i: (1.04, 0.96)[i % 2] for i in range(90)}
     shown, events = painted(ToneEngine(pulsing), None, overlay=True, count=90)
     assert events.flagged_frames > 20
-    assert worst_share(shown) < AREA
+    assert worst_share(shown) < FLASH_AREA
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_a_tint_changes_the_colour_and_keeps_the_luminance(kind: Kind, excess: f
     tinted = picture.copy()
     tint_(tinted, found((kind,), (slice(None), slice(None)), excess))
     step = np.abs(relative_luminance(tinted) - relative_luminance(picture))
-    assert (step >= CHANGE).mean() < 0.01
-    assert np.quantile(step, 0.95) < CHANGE / 2
+    assert (step >= FLASH_CHANGE).mean() < 0.01
+    assert np.quantile(step, 0.95) < FLASH_CHANGE / 2
     red, _, blue = (tinted.astype(float) - picture).mean(axis=(0, 1))
     assert abs(red - blue) > 20
     assert (red > blue) == (excess > 0)

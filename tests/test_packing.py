@@ -25,7 +25,7 @@ HEIGHT, WIDTH = 48, 80
 
 
 def blocks_of(packer: FramePacker, height: int, width: int) -> np.ndarray:
-    """Without the ones around the picture: (1, h, w, 16)."""
+    """Blocks without the padding around the picture: (1, h, w, 16)."""
     framed = packer.blocks.reshape(height // 2 + 2, width // 2 + 2, 16)
     return np.ascontiguousarray(framed[1:-1, 1:-1])[None]
 

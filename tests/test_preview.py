@@ -21,7 +21,7 @@ from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.open import open_sink
 from streamstyle.types import FrameQuality, Kind
 from streamstyle.web.preview import PreviewSink
-from streamstyle.web.server import MOST_CONNECTIONS
+from streamstyle.web.server import MAX_CONNECTIONS
 
 
 @contextmanager
@@ -172,7 +172,7 @@ def test_what_is_no_request_is_let_go(said: bytes) -> None:
 def test_more_viewers_than_there_is_room_for_wait_outside() -> None:
     with shown() as (_, pump, port):
         crowd = [
-            socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(MOST_CONNECTIONS + 3)
+            socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(MAX_CONNECTIONS + 3)
         ]
         frames = pump.frames
         wait_for(lambda: pump.frames > frames + 5, "frames that go on")

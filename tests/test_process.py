@@ -14,13 +14,22 @@ import pytest
 from test_flashes import worst_share
 
 from streamstyle.errors import SinkError
+from streamstyle.pipeline.event_log import EventLog
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.repair_stage import RepairStage
-from streamstyle.telemetry import EVENT_SCHEMA, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import NullDetector, ResidualDetector
-from streamstyle.temporal.flash_limiter import AREA, WcagFlashLimiter
-from streamstyle.types import EngineSpec, Frame, InferenceFuture, Kind, Picture, Repaint, StyleCondition
+from streamstyle.temporal.flash_limiter import FLASH_AREA, WcagFlashLimiter
+from streamstyle.types import (
+    EVENT_SCHEMA,
+    EngineSpec,
+    Frame,
+    InferenceFuture,
+    Kind,
+    Picture,
+    Repaint,
+    StyleCondition,
+)
 
 SIZE = (180, 320)
 CONDITION = StyleCondition(np.zeros((2, 4), np.float32))
@@ -154,7 +163,7 @@ def test_what_the_guard_holds_back_is_no_past_to_find_the_next_frame_at_fault_ag
     stage = RepairStage(detector, RepairCorrector(), WcagFlashLimiter())
     process = Process(engine, lambda _: CONDITION, stage)
     left = list(process(panning_scene(90)))
-    assert worst_share([f.pixels for f in painted]) > AREA > worst_share([f.pixels for f in left])
+    assert worst_share([f.pixels for f in painted]) > FLASH_AREA > worst_share([f.pixels for f in left])
     assert all(np.array_equal(past, frame.pixels) for past, frame in zip(detector.past, painted, strict=True))
 
 
@@ -172,8 +181,8 @@ def test_flashes_that_painting_adds_are_held_back_and_logged(tmp_path: Path, rep
     log = tmp_path / "events.jsonl"
     held, events = run(ToneEngine(pulsing), 90, log, repair=repair, flash_limiter=WcagFlashLimiter())
     flashing, _ = run(ToneEngine(pulsing), 90, repair=False)
-    assert worst_share([frame.pixels for frame in flashing]) >= AREA
-    assert worst_share([frame.pixels for frame in held]) < AREA
+    assert worst_share([frame.pixels for frame in flashing]) >= FLASH_AREA
+    assert worst_share([frame.pixels for frame in held]) < FLASH_AREA
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     if not repair:  # with repair the gains are levelled before they can be flashes
         assert events.by_kind["flash"] == len(lines) > 0

@@ -22,13 +22,14 @@ from typing import Any
 import msgspec
 import pytest
 from peers import children, free_port
-from segmented import SHOT, SHOTS, WAIT, make_shots, pictures, sounds, wait_for, workers_of
+from segmented import SHOT, SHOTS, WAIT_TIMEOUT, make_shots, pictures, sounds, wait_for, workers_of
 
 from streamstyle.batch.messages import FramesPainted, Notice, TaskFailed, TaskLost
 from streamstyle.batch.ray_workers import Actor, RayWorkers, Share, claim, share_of
 from streamstyle.batch.tasks import FilmRequest, PaintTask, PlanTask
-from streamstyle.batch.workers import Hearing, processors
+from streamstyle.batch.workers import WorkerCallbacks
 from streamstyle.cli.main import main
+from streamstyle.engines.machine import processors
 from streamstyle.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +87,7 @@ def test_an_actor_performs_tasks_in_a_process_of_its_own(tmp_path: Path) -> None
         said = msgspec.json.decode(actor.perform(task), type=list[Notice | TaskFailed])
         assert isinstance(said[-1], TaskFailed)
         assert "no.mp4" in said[-1].sentence
-        assert actor.said() == b"[]"
+        assert actor.messages() == b"[]"
     finally:
         actor.__ray_shutdown__()
 
@@ -119,7 +120,7 @@ class Cluster:
         def call(name: str) -> Any:
             return SimpleNamespace(remote=lambda *arguments: (number, name, *arguments, object()))
 
-        calls = {name: call(name) for name in ("version", "perform", "said")}
+        calls = {name: call(name) for name in ("version", "perform", "messages")}
         return SimpleNamespace(number=number, **calls)
 
     def wait(self, calls: Sequence[Any], num_returns: int, timeout: float) -> Any:
@@ -152,11 +153,11 @@ def test_what_is_lost_comes_back_and_a_worker_without_a_machine_gets_no_task() -
             return None
         if name == "perform" and number == 1:
             return LostError("The actor died.\nIts node was lost.")
-        return {"version": HERE, "said": answers(FramesPainted(5)), "perform": done}[name]
+        return {"version": HERE, "messages": answers(FramesPainted(5)), "perform": done}[name]
 
     cluster = Cluster(play)
-    hearing = Hearing(lambda task, frames: heard.append((task, frames)), heard.append)
-    workers = RayWorkers(cluster, 2, hearing, gpu=True)  # type: ignore[arg-type]
+    callbacks = WorkerCallbacks(lambda task, frames: heard.append((task, frames)), heard.append)
+    workers = RayWorkers(cluster, 2, callbacks, gpu=True)  # type: ignore[arg-type]
     assert workers.free == 0
     while workers.free < 2:
         assert workers.wait(0.0) == []
@@ -188,8 +189,8 @@ def test_what_is_lost_comes_back_and_a_worker_without_a_machine_gets_no_task() -
     ],
 )
 def test_machines_without_this_version_are_refused(answer: Any, said: str) -> None:
-    hearing = Hearing(lambda *_: None, lambda _: None)
-    workers = RayWorkers(Cluster(lambda *_: answer), 1, hearing, gpu=False)  # type: ignore[arg-type]
+    callbacks = WorkerCallbacks(lambda *_: None, lambda _: None)
+    workers = RayWorkers(Cluster(lambda *_: answer), 1, callbacks, gpu=False)  # type: ignore[arg-type]
 
     def wait() -> None:
         for _ in range(9):
@@ -235,14 +236,14 @@ def started_ray(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """`ray start` when it says that it runs, or has ended."""
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
-        "RAY_worker_register_timeout_seconds": str(round(WAIT)),
+        "RAY_worker_register_timeout_seconds": str(round(WAIT_TIMEOUT)),
     }
     quiet = ("--include-log-monitor", "false", "--disable-usage-stats")
     small = ("--object-store-memory", "80000000", "--node-ip-address", "127.0.0.1")
     command = [Path(sys.executable).with_name("ray"), "start", "--block", *arguments, *quiet, *small]
     with log.open("wb") as file:
         process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + WAIT
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while b"Ray runtime started" not in log.read_bytes() and process.poll() is None:
         if time.monotonic() > deadline:
             process.kill()
@@ -263,7 +264,7 @@ def first_with_worker(
     nodes: Sequence[subprocess.Popen[bytes]], run: subprocess.Popen[bytes]
 ) -> subprocess.Popen[bytes]:
     """A node on which a worker of the run is, once there is one: those of an earlier run are gone."""
-    deadline = time.monotonic() + WAIT
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while True:
         for node in nodes:
             if workers_of(node.pid):
@@ -309,9 +310,9 @@ def test_a_cluster_that_loses_a_node_paints_the_same_film(
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert wait_for(process, parts, 1)
             process.send_signal(signal.SIGINT)
-            stopped = json.loads(process.communicate(timeout=WAIT)[0])
+            stopped = json.loads(process.communicate(timeout=WAIT_TIMEOUT)[0])
         assert (process.returncode, stopped["state"], stopped["interrupted"]) == (130, "unfinished", True)
-        deadline = time.monotonic() + WAIT
+        deadline = time.monotonic() + WAIT_TIMEOUT
         while any(workers_of(one.pid) for one in nodes):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -319,7 +320,7 @@ def test_a_cluster_that_loses_a_node_paints_the_same_film(
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert wait_for(process, parts, 2)
             kill_all(first_with_worker(nodes, process))
-            summary = json.loads(process.communicate(timeout=WAIT)[0])
+            summary = json.loads(process.communicate(timeout=WAIT_TIMEOUT)[0])
         assert (process.returncode, summary["frames"], summary["state"]) == (0, SHOT * SHOTS, "done")
         assert summary["segments_kept"] >= 1
         assert pictures(out) == pictures(alone)

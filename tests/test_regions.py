@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from streamstyle.cli.main import main
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.errors import ConfigError, EngineError, SourceError
@@ -231,16 +233,30 @@ def test_a_segmentation_network_of_any_usual_form_finds_the_red_half(
     [
         (None, "", "no such file"),
         (b"not a network", "", "ONNX"),
+        (b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41", "", "ONNX"),
+        (b"\x08\x08\x3a\xff\x7f", "", "ONNX"),
+        (b"", "", "0 inputs"),
         ((redness(), [0.0], {"shape": (1, 3, 32)}), "", "cannot be used"),
         ((redness(), [0.0], {"shape": (4, 3, 32, 64)}), "", "one picture"),
         ((np.zeros((5, 3, 1, 1), np.float32), [0.0] * 5, {}), "", "name one"),
         ((np.zeros((2, 3, 1, 1), np.float32), [0.0] * 2, {}), ",2", "no class 2"),
         ((redness(float("nan")), [0.0], {}), "", "not numbers"),
     ],
-    ids=["missing", "garbage", "rank", "batch", "class missing", "class unknown", "nan"],
+    ids=[
+        "missing",
+        "garbage",
+        "film",
+        "cut off",
+        "empty",
+        "rank",
+        "batch",
+        "class missing",
+        "class unknown",
+        "nan",
+    ],
 )
 def test_an_unusable_model_is_told_in_one_sentence(
-    tmp_path: Path, model: object, suffix: str, said: str
+    tmp_path: Path, model: object, suffix: str, said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "m.onnx"
     if isinstance(model, bytes):
@@ -250,6 +266,7 @@ def test_an_unusable_model_is_told_in_one_sentence(
     with pytest.raises(EngineError, match=said) as caught:
         opened(f"onnx:{path}{suffix}")
     assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", ""), "a library printed"
 
 
 @pytest.mark.parametrize(
@@ -291,6 +308,39 @@ def test_a_rectangle_outside_the_frame_and_a_style_without_region_are_refused() 
         opened("rect:128,0,5,5")
     with pytest.raises(ConfigError, match="--region"):
         region_opener(RunConfig(region_style="udnie"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("onnx:{}/none.onnx", "none.onnx cannot be used: there is no such file"),
+        ("onnx:{}/text.onnx", "text.onnx cannot be used: it is not an ONNX file"),
+        ("file:{}/none.mkv", "none.mkv does not exist"),
+        ("file:{}/none.png", "cannot read the mask .*none.png: No such file"),
+        ("file:{}/text.png", "text.png is not a picture that can be read"),
+        ("file:{}/text.onnx", "text.onnx is not a media file that can be read"),
+        ("rect:1000,0,5,5", "no pixel in frames of 64x48"),
+    ],
+)
+def test_a_region_that_cannot_be_opened_is_told_before_any_network_is_measured_or_compiled(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spec: str,
+    told: str,
+) -> None:
+    def compiled(*_: object, **__: object) -> None:
+        raise AssertionError("a network was opened")
+
+    for module, name in (("network", "_measured"), ("chain", "open_for_run")):
+        monkeypatch.setattr(f"streamstyle.pipeline.{module}.{name}", compiled)
+    for name in ("text.onnx", "text.png"):
+        (tmp_path / name).write_text("no model, no picture")
+    film = write_film(tmp_path / "in.mkv", [0, 255])
+    out = tmp_path / "out.mp4"
+    assert main(["run", str(film), str(out), "--region", spec.format(tmp_path)]) in {1, 2}
+    assert re.search(told, capsys.readouterr().err)
+    assert not out.exists()
 
 
 SPECS = st.one_of(

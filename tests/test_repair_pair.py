@@ -63,7 +63,7 @@ def test_an_input_is_never_overwritten(tmp_path: Path, out: str, capsys: pytest.
     for path in names.values():
         Path(path).write_bytes(b"precious")
     assert main(["repair", names["original"], names["styled"], out.format(**names)]) == 2
-    assert "would be destroyed" in capsys.readouterr().err
+    assert "would be overwritten" in capsys.readouterr().err
     assert all(Path(path).read_bytes() == b"precious" for path in names.values())
 
 
@@ -81,7 +81,7 @@ def test_a_log_or_page_never_takes_the_place_of_a_film(
     film, out = tmp_path / "film.mp4", tmp_path / "out.mp4"
     film.write_bytes(b"precious")
     assert main(["run", str(film), str(out), option, str(film)]) == 2
-    assert "would be destroyed" in capsys.readouterr().err
+    assert "would be overwritten" in capsys.readouterr().err
     assert main(["run", str(film), str(out), option, str(out)]) == 2
     assert "named twice" in capsys.readouterr().err
     assert film.read_bytes() == b"precious"

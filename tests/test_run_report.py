@@ -16,13 +16,13 @@ from streamstyle.cli.main import main
 from streamstyle.errors import ConfigError
 from streamstyle.explain.moments import read_events, words
 from streamstyle.explain.run_report import AnomalyReport, peaks
+from streamstyle.pipeline.event_log import EventLog
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.repair_stage import RepairStage
-from streamstyle.telemetry import EVENT_SCHEMA, AnomalyEvent, EventLog
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
 from streamstyle.temporal.flash_limiter import WcagFlashLimiter
-from streamstyle.types import Kind
+from streamstyle.types import EVENT_SCHEMA, AnomalyEvent, Kind
 
 PLANTED = {50: 1.06, 52: 0.94, 54: 1.06, 70: 0.94}
 

@@ -19,7 +19,7 @@ from streamstyle.cli.main import main
 from streamstyle.engines.norm_stats import FrozenRepainter, as_stateful
 from streamstyle.engines.open_engine import open_engine, paint_all
 from streamstyle.engines.request import EngineRequest, NetworkWeights, SizeOpener
-from streamstyle.engines.size import SHARES, SMALLEST, affordable, affordable_engine, fitted
+from streamstyle.engines.size import MIN_SIDE, SHARES, affordable, affordable_engine, fitted
 from streamstyle.engines.upsampling import GuidedUpsampling, reduced
 from streamstyle.engines.upsampling_engine import UpsamplingEngine, upsampled
 from streamstyle.media.open import open_source
@@ -90,7 +90,7 @@ def test_affordable_size_keeps_the_rate_or_is_the_least() -> None:
         for cost in (1e-9, 1e-7, 1e-5):
             up = height * width * 5e-9
             h, w = affordable(height, width, Fraction(30), cost, up, 2)
-            assert min(h, w) >= min(SMALLEST, height, width)
+            assert min(h, w) >= min(MIN_SIDE, height, width)
             slower = affordable(height, width, Fraction(60), cost, up, 2)
             assert slower[0] * slower[1] <= h * w
     assert affordable(720, 1280, Fraction(30), 1e-9, 0.001, 2) == (720, 1280)

@@ -22,7 +22,7 @@ from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, ResidualDetector
 from streamstyle.temporal.reference_frame import mean_detail
-from streamstyle.temporal.scene_smoothing import MOST, SceneSmoothing
+from streamstyle.temporal.scene_smoothing import MAX_SMOOTHING, SceneSmoothing
 from streamstyle.types import Frame, Picture
 
 FRAMES = 30
@@ -87,7 +87,12 @@ def frame(pixels: Picture) -> Frame:
 def test_the_past_holds_within_a_shot_and_not_over_a_cut() -> None:
     hold = SceneSmoothing(0.5)
     first, second = pan(4, seed=1), pan(4, seed=2)
-    assert [hold.of(frame(x)) for x in (*first, *second)] == [0, *[0.5 * MOST] * 3, 0, *[0.5 * MOST] * 3]
+    assert [hold.of(frame(x)) for x in (*first, *second)] == [
+        0,
+        *[0.5 * MAX_SMOOTHING] * 3,
+        0,
+        *[0.5 * MAX_SMOOTHING] * 3,
+    ]
 
 
 def run(consistency: float) -> RunSummary:

@@ -14,7 +14,7 @@ from streamstyle.types import AnalysisPair, AnomalyMap, Kind, Picture
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
 
-class Told:
+class RecordingDetector:
     """A detector that finds what it is told, and keeps which frames it saw."""
 
     def __init__(self, flagged: set[int], smoothing: float = 0.0) -> None:
@@ -36,7 +36,7 @@ class Told:
         pass
 
 
-def run(inner: Told, enabled: range) -> list[bool]:
+def run(inner: RecordingDetector, enabled: range) -> list[bool]:
     sparse, flagged = SparseDetector(inner), []
     for i in range(20):
         sparse.enabled = i in enabled
@@ -47,19 +47,19 @@ def run(inner: Told, enabled: range) -> list[bool]:
 
 
 def test_every_frame_is_searched_until_it_is_enabled_and_again_afterwards() -> None:
-    inner = Told(set())
+    inner = RecordingDetector(set())
     run(inner, range(6, 12))
     assert inner.seen == [0, 1, 2, 3, 4, 5, 7, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19]
     assert inner.committed == len(inner.seen)
 
 
 def test_no_frame_is_let_pass_after_a_flagged_one() -> None:
-    inner = Told({4, 5, 6})
+    inner = RecordingDetector({4, 5, 6})
     assert [i for i, flagged in enumerate(run(inner, range(20))) if flagged] == [4, 5, 6]
     assert inner.seen[:6] == [0, 2, 4, 5, 6, 7]
 
 
 def test_what_is_steadied_is_steadied_in_every_frame() -> None:
-    inner = Told(set(), smoothing=0.5)
+    inner = RecordingDetector(set(), smoothing=0.5)
     run(inner, range(20))
     assert inner.seen == list(range(20))

@@ -16,11 +16,14 @@ from test_control_room import engine, served  # noqa: F401 - a fixture
 from streamstyle.batch import workers
 from streamstyle.cli import serve
 from streamstyle.cli.main import main
-from streamstyle.flow import FlowStatus, metrics_text
+from streamstyle.config import RunConfig
+from streamstyle.flow import FlowStatus, Future, StopRequest, metrics_text
 from streamstyle.media import backoff
 from streamstyle.streams import supervisor
 from streamstyle.streams.stream_file import load_streams
+from streamstyle.streams.stream_messages import parse_state
 from streamstyle.streams.stream_process import StreamProcess, placings
+from streamstyle.web.room_state import RoomState
 from streamstyle.web.stream_metrics import merged
 
 
@@ -122,10 +125,15 @@ def test_a_stream_that_is_to_end_before_it_began_ends(tmp_path: Path) -> None:
 
 
 class EndsAtOnce:
-    """A process that cannot be started, and then ends as soon as it was."""
+    """A process that cannot be started, and then ends as soon as it was, with another style set."""
 
     def __init__(self) -> None:
         self.begun: list[float] = []
+        self.state = RoomState(RunConfig(style="udnie"))
+
+    def forget(self) -> bool:
+        before, self.state = self.state, RoomState(RunConfig())
+        return before != self.state
 
     def run(self, on_address: Callable[[str], None], on_said: Callable[[str], None]) -> str:
         self.begun.append(time.monotonic())
@@ -142,17 +150,21 @@ class EndsAtOnce:
 def test_what_keeps_dying_is_started_again_after_longer_and_longer_pauses(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """The last restart drops the changed settings, which may be the cause."""
     monkeypatch.setattr(supervisor, "RESTARTS", backoff.Backoff((0.1, 0.2, 0.4, 3600.0), (1.0, 1.0)))
     (stream,) = load_streams(file_of(tmp_path, "- {name: door, source: 'test:'}"))
     process, said = EndsAtOnce(), list[str]()
     kept = supervisor.KeptStream(stream, process, said.append)  # type: ignore[arg-type]
+    assert kept.facts.style == "udnie"
     kept.start()
-    wait_for(lambda: len(said) == 4, "the fourth end")
+    wait_for(lambda: len(said) == 5, "the fourth end")
+    assert kept.facts.style == "starry-night"
     assert "cannot be started (Resource temporarily unavailable)" in said[0]
     assert said[1:] == [
-        "its process ended with 3: it is started again in 0 s",
-        "its process ended with 3: it is started again in 0 s",
-        "its process ended with 3: it is started again in 3600 s",
+        "its process ended with 3: restarting it in 0 s",
+        "its process ended with 3: restarting it in 0 s",
+        "it ended soon after its start, repeatedly: it begins with the file's settings",
+        "its process ended with 3: restarting it in 3600 s",
     ]
     pauses = [later - sooner for sooner, later in pairwise(process.begun)]
     assert all(pause >= least for pause, least in zip(pauses, (0.1, 0.2, 0.4), strict=True))
@@ -172,14 +184,20 @@ def test_a_source_that_fails_is_begun_again_after_a_pause(
     stand_in_sources(monkeypatch, camera=StandInSource(fails=True))
     said: list[str] = []
     with served(tmp_path) as room:
-        restarts = serve._Restarts(room.room, said.append)
+        stop = StopRequest()
         room.room.begin()
-
-        def look(status: dict[str, object]) -> str:
-            restarts.look()
-            return str(status["state"])
-
-        room.until(lambda status: look(status) and len(said) == 3)
-        assert all("nobody is there" in sentence and "tried again in" in sentence for sentence in said)
+        keeping = Future(serve._Restarts(room.room, stop, said.append).keep)
+        room.until(lambda _: len(said) >= 3)
+        assert all("nobody is there" in sentence and "Trying again in" in sentence for sentence in said)
+        stop.request()
+        keeping.wait()
+        assert room.room.service.failed is not None, "the last pause was cut short"
+        Future(serve._Restarts(room.room, StopRequest(), said.append).keep)
         stand_in_sources(monkeypatch, camera=StandInSource())
-        room.until(lambda status: look(status) == "running")
+        room.until(lambda status: status["state"] == "running")
+
+
+def test_a_state_that_a_killed_process_left_unfinished_is_none() -> None:
+    whole = 'mark {"config": {}, "running": true}'
+    assert parse_state(whole, "mark ") == RoomState(RunConfig(), running=True)
+    assert parse_state('mark {"config": {}, "runn', "mark ") is None

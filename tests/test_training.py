@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -22,28 +23,43 @@ from streamstyle.nets.discriminator import PatchDiscriminator
 from streamstyle.nets.features import SqueezeNetFeatures
 from streamstyle.nets.generator import GeneratorConfig, restore_generator
 from streamstyle.nets.noise import CANVAS_CHANNELS, CELL_CHANNELS, canvas
+from streamstyle.nets.noise import fields as fields_of_canvas
 from streamstyle.styles.bundle import load_bundle, read_discriminator
 from streamstyle.train import losses
 from streamstyle.train.checkpoint import load_checkpoint, save_checkpoint
 from streamstyle.train.compute import Compute
 from streamstyle.train.data import (
     PictureFolder,
+    cells_of,
     draw_next_frame,
     hold_out,
     part_of,
+    patterns_of,
     read_folder,
 )
 from streamstyle.train.drawn import DRAWN, SIDE, read_style
 from streamstyle.train.grow import grow_
 from streamstyle.train.loop import CHECKPOINT_NAME, TrainProgress, learning_rate_share, train_base
-from streamstyle.train.options import BaseTraining, LossWeights, StylePicture, TrainConfig
+from streamstyle.train.options import BaseTraining, LossWeights, PatternKind, StylePicture, TrainConfig
 from streamstyle.train.publish import publish_bundle
-from streamstyle.train.step import GanState, StyleTargets
+from streamstyle.train.step import GanState
+from streamstyle.train.style_targets import StyleTargets
 from streamstyle.train.training_report import discriminator_map, read_log
 
 TINY = TrainConfig(
     generator=GeneratorConfig(widths=(8, 8, 16), blocks=1),
-    weights=LossWeights(neighbour=1.0, lattice=1.0, flatness=1.0, hue=1.0, facet=1.0, motion_blur=1.0),
+    weights=LossWeights(
+        neighbour=1.0,
+        lattice=1.0,
+        flatness=1.0,
+        hue=1.0,
+        facet=1.0,
+        tint=1.0,
+        halo=1.0,
+        pattern=1.0,
+        tone=1.0,
+        motion_blur=1.0,
+    ),
     steps=4,
     batch=3,
     crop=64,
@@ -52,6 +68,7 @@ TINY = TrainConfig(
     style_layers=("conv1", "fire2"),
     content_layer="fire3",
     octaves=2,
+    patterns_of={"one": {"fine_strokes": 0.1}, "two": {"dots": 0.1}},
 )
 
 
@@ -683,6 +700,26 @@ def test_tones_that_follow_the_photo_are_free_and_a_halo_on_a_plain_wall_is_not(
     assert losses.flatness_loss(0.5 + 6 * (grain - 0.5), grain, cells) > 5e-3
 
 
+@pytest.mark.parametrize("tint", [(0.1, 0.1, 0.1), (-0.1, 0.0, 0.1)], ids=["lighter", "of another colour"])
+def test_what_nearness_to_an_edge_explains_is_a_halo(tint: tuple[float, float, float]) -> None:
+    torch.manual_seed(0)
+    wall = torch.full((1, 3, 192, 192), 0.7)
+    wall[..., 64:128, 64:128] = 0.2  # somebody in front of it
+    wall = wall + 0.02 * torch.randn_like(wall)
+    cells = cells_of(torch.from_numpy(canvas(192, 192))[None])
+    recoloured = torch.stack([1 - wall[:, 0], 0.3 * wall[:, 1] + 0.5 * wall[:, 2], wall[:, 0] ** 2], dim=1)
+    facets = recoloured + 0.1 * functional.interpolate(cells[:, -2:-1], scale_factor=8)
+    stripes = recoloured.clone()
+    stripes[..., ::4] += 0.2
+    halo = recoloured.clone()
+    halo[..., 40:152, 40:152] += torch.tensor(tint)[None, :, None, None]
+    halo[..., 64:128, 64:128] = recoloured[..., 64:128, 64:128]
+    free = max(losses.halo_loss(x, wall, cells) for x in (wall, recoloured, facets, stripes))
+    assert losses.halo_loss(halo, wall, cells) > 20 * free
+    restless = torch.rand_like(wall)
+    assert losses.halo_loss(halo, restless, cells) < 1e-3, "where no place is flat there is no halo"
+
+
 def test_only_colours_far_from_the_photos_cost_by_how_strong_both_are() -> None:
     def plain(*rgb: float) -> torch.Tensor:
         return torch.tensor(rgb)[None, :, None, None].expand(1, 3, 8, 8)
@@ -706,12 +743,90 @@ def test_facets_count_as_far_as_they_are_fainter_than_asked() -> None:
     assert losses.facet_loss(photo, photo, facets, torch.tensor([0.0])) == 0
 
 
-def test_content_and_facets_are_a_styles_own(features: SqueezeNetFeatures) -> None:
-    config = replace(TINY, content_of={"two": 3.0}, facets_of={"one": 0.1})
+def test_cells_count_as_far_as_their_colours_are_more_alike_than_asked() -> None:
+    torch.manual_seed(0)
+    numbers = torch.randn(1, 4, 24, 24)
+    photo = functional.interpolate(torch.rand(1, 1, 24, 24), scale_factor=8).expand(-1, 3, -1, -1)
+    large = functional.interpolate(numbers[:, 2:3], scale_factor=8)
+    red = torch.tensor([1.0, -1.0, 0.0])[None, :, None, None] / 2  # red - green is 1, yellow - blue is 0
+    for strength, lost in ((0.1, 0.0), (-0.1, 0.0), (0.04, 0.06), (0.0, 0.1)):
+        tinted = 0.5 * photo + strength * red * large
+        loss = losses.tint_loss(tinted, photo, numbers, torch.tensor([0.1]))
+        assert float(loss) == pytest.approx(lost**2, abs=1e-4)
+    grey = 0.5 * photo + 0.1 * large
+    assert losses.tint_loss(grey, photo, numbers, torch.tensor([0.1])) > 0.09**2
+
+
+def test_patterns_count_as_far_as_they_are_fainter_than_asked_and_others_as_far_as_they_are_there() -> None:
+    torch.manual_seed(0)
+    strokes, cells = torch.randn(2, 1, 1, 96, 96).unbind()
+    bright = functional.interpolate(torch.rand(1, 1, 6, 6), scale_factor=32, mode="bilinear")
+    photo = 0.05 * bright.expand(-1, 3, -1, -1)
+    drawn, tiled = (functional.interpolate(kind, scale_factor=2) for kind in (strokes, cells))
+    for asked, painted, lost in (
+        (0.1, 0.1 * drawn, 0.0),
+        (0.1, -0.1 * drawn, 0.0),
+        (-0.1, -0.1 * drawn, 0.0),
+        (-0.1, 0.1 * drawn, 0.2**2),
+        (0.1, 0.04 * drawn, 0.06**2),
+        (0.1, 0.1 * drawn + 0.05 * tiled, 0.05**2),
+        (0.1, 0.1 * tiled, 0.1**2 + 0.1**2),
+    ):
+        strengths = torch.tensor([[asked, 0.0]])
+        loss = losses.pattern_loss(photo + painted, photo, [strokes, cells], strengths)
+        assert float(loss) == pytest.approx(lost, abs=3e-4)
+    detailed = torch.rand(1, 3, 192, 192)
+    for strength, lost in ((0.0, 0.0), (0.04, 0.0), (0.09, 0.05**2)):
+        painted = detailed + strength * drawn
+        loss = losses.pattern_loss(painted, detailed, [strokes, cells], torch.tensor([[0.1, 0.0]]))
+        assert float(loss) == pytest.approx(lost, abs=4e-4)
+
+
+def test_tones_count_as_far_as_they_are_flatter_than_asked() -> None:
+    photo = functional.interpolate(torch.rand(1, 1, 24, 24), scale_factor=8).expand(-1, 3, -1, -1)
+    share = float(photo.var() / (photo.var() + 0.1**2))
+    for slope, lost in ((0.7, 0.0), (0.5, 0.0), (0.3, 0.2), (0.0, 0.5), (-0.5, 1.0)):
+        loss = losses.tone_loss(0.3 + slope * photo, photo, torch.tensor([0.5]))
+        assert float(loss) == pytest.approx(share * lost**2, abs=1e-3)
+
+
+def test_patterns_of_a_canvas_are_found_by_their_kind() -> None:
+    kinds = patterns_of(torch.from_numpy(canvas(192, 256, 3))[None])
+    drawn = torch.from_numpy(fields_of_canvas(192, 256, 3).patterns)[None]
+    assert {kind: len(found[0]) for kind, found in kinds.items() if len(found[0]) > 1} == {"joints": 2}
+    assert tuple(kinds) == get_args(PatternKind)
+    assert torch.equal(torch.cat(list(kinds.values()), dim=1), drawn)
+
+
+def test_a_number_of_a_cell_is_constant_in_the_middle_of_it() -> None:
+    distance, *numbers = cells_of(torch.from_numpy(canvas(512, 512))[None])[0, 3:6]
+    inner = distance > 1
+    for field in numbers:
+        steps = (field[:, 1:] - field[:, :-1]).abs()[inner[:, 1:] & inner[:, :-1]]
+        assert steps.median() < 1e-3 < 0.5 < field.std()
+
+
+def test_what_is_asked_of_a_style_is_its_own(features: SqueezeNetFeatures) -> None:
+    config = replace(
+        TINY,
+        content_of={"two": 3.0},
+        still_of={"one": 4.0},
+        facets_of={"one": 0.1},
+        tints_of={"two": 0.2},
+        stroke_tints_of={"one": 0.3},
+        tones_of={"two": 0.6},
+        patterns_of={"two": {"joints": -0.1, "broad_strokes": 0.2}},
+    )
     paintings = [np.full((96, 96, 3), 99, np.uint8)] * 2
     targets = StyleTargets(features, paintings, config, ("one", "two"))
     assert targets.content_shares.tolist() == pytest.approx([1, 3])
+    assert targets.still_shares.tolist() == pytest.approx([4, 1, 1])
     assert targets.facets.tolist() == pytest.approx([0.1, 0])
+    assert targets.tints.tolist() == pytest.approx([0, 0.2])
+    assert targets.stroke_tints.tolist() == pytest.approx([0.3, 0])
+    assert targets.tones.tolist() == pytest.approx([0, 0.6])
+    assert targets.has_patterns.tolist() == [False, True]
+    assert targets.patterns[1].tolist() == pytest.approx([0, 0, -0.1, 0, 0, 0, 0.2])
 
 
 def test_a_part_of_a_painting_can_be_learnt_from() -> None:

@@ -27,14 +27,15 @@ from streamstyle.control.requests import AddSink, Set, Switch
 from streamstyle.errors import ConfigError
 from streamstyle.web import server as web_server
 from streamstyle.web.app import KINDS, UPLOADS, ControlRoom, application
-from streamstyle.web.guard import LARGEST_BODY, LARGEST_UPLOAD, Access, AccessGuard
+from streamstyle.web.guard import MAX_BODY, MAX_UPLOAD, Access, AccessGuard
 from streamstyle.web.pages import POLICY, open_paths
 from streamstyle.web.pictures import PictureFeed
 from streamstyle.web.policy import Policy
-from streamstyle.web.record import FindingsRecord
-from streamstyle.web.server import MOST_CONNECTIONS, WebServer, listening, parse_address
+from streamstyle.web.record import FindingsHistory
+from streamstyle.web.room_state import RoomState
+from streamstyle.web.server import MAX_CONNECTIONS, WebServer, listening, parse_address
 from streamstyle.web.service import Service
-from streamstyle.web.training import Training, decoded
+from streamstyle.web.training import Training, decode_upload
 from streamstyle.web.wall import StyleWall
 from streamstyle.web.webrtc import IncomingPictures
 
@@ -47,13 +48,13 @@ def nothing_starts(*_: object, **__: object) -> object:
 
 
 def room() -> ControlRoom:
-    service = Service(nothing_starts, RunConfig(), None, ())
+    service = Service(nothing_starts, RoomState(RunConfig()))
     feed = PictureFeed()
     wall = StyleWall(lambda: ["ink"], lambda: lambda picture, _: picture, lambda: feed.source)
     return ControlRoom(
         service=service,
         feed=feed,
-        record=FindingsRecord(lambda _: ""),
+        record=FindingsHistory(lambda _: ""),
         wall=wall,
         policy=Policy(sources=["film.mp4"]),
         training=Training(),
@@ -139,9 +140,9 @@ def test_another_host_is_refused(port: int, host: str) -> None:
 
 
 def test_two_hosts_are_refused(port: int) -> None:
-    said = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: evil.example\r\n\r\n"
+    sent = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: evil.example\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
-        client.sendall(said.encode())
+        client.sendall(sent.encode())
         assert client.recv(99).split()[1] in {b"400", b"421"}
 
 
@@ -170,11 +171,11 @@ def test_a_web_socket_needs_an_origin_and_the_word(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["no json", "[]", '{"credit": -1}', '{"credit": 99}', '{"more": 1}', '"' * 500, "{" * 9999]
+    "sent", ["no json", "[]", '{"credit": -1}', '{"credit": 99}', '{"more": 1}', '"' * 500, "{" * 9999]
 )
-def test_a_page_that_says_nonsense_is_left(port: int, said: str) -> None:
+def test_a_page_that_says_nonsense_is_left(port: int, sent: str) -> None:
     with socketed(port) as one:
-        one.send(said)
+        one.send(sent)
         with pytest.raises(ConnectionClosed):
             list(one)
     assert ask(port, "GET", "/healthz")[0] == 200
@@ -219,13 +220,13 @@ def test_ten_megabytes_are_not_read(port: int, path: str) -> None:
     kind = "image/png" if "train" in path else "application/json"
     with contextlib.suppress(ConnectionError):  # it may be gone before all is sent
         assert post(port, path, b"x" * 10_000_000, Content_Type=kind)[0] == 413
-    most = LARGEST_UPLOAD if "train" in path else LARGEST_BODY
+    limit = MAX_UPLOAD if "train" in path else MAX_BODY
     chunks = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {TOKEN}\r\n"
     chunks += f"Content-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(chunks.encode())
         with contextlib.suppress(ConnectionError):
-            for _ in range(most // 65_536 + 4):
+            for _ in range(limit // 65_536 + 4):
                 client.sendall(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
             assert client.recv(99).split()[1] == b"413"
     assert ask(port, "GET", "/healthz")[0] == 200
@@ -235,7 +236,7 @@ def test_ten_megabytes_are_not_read(port: int, path: str) -> None:
 def test_a_thousand_idle_sockets_keep_nobody_out_for_long(
     served: tuple[int, AccessGuard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web_server, "PATIENCE", 0.5)
+    monkeypatch.setattr(web_server, "REQUEST_TIMEOUT", 0.5)
     port, crowd = served[0], list[socket.socket]()
     for _ in range(1000):
         with contextlib.suppress(OSError):
@@ -243,7 +244,7 @@ def test_a_thousand_idle_sockets_keep_nobody_out_for_long(
             client.setblocking(False)
             crowd.append(client)
             client.connect_ex(("127.0.0.1", port))
-    held = len(crowd) + MOST_CONNECTIONS + 64
+    held = len(crowd) + MAX_CONNECTIONS + 64
     wait_for(lambda: len(list(Path("/proc/self/fd").iterdir())) < held, "it holds no more than it may")
     wait_for(lambda: answers(port), "those who come are let in again")
     for client in crowd:
@@ -299,7 +300,7 @@ def png_header(width: int, height: int) -> bytes:
 def test_an_upload_that_is_no_picture_is_refused(port: int, upload: bytes) -> None:
     status, _, body = post(port, "/api/train?name=mine", upload, Content_Type="image/png")
     assert status == 400
-    assert "no JPEG, PNG or WebP picture" in json.loads(body)["error"]
+    assert "not a JPEG, PNG or WebP picture" in json.loads(body)["error"]
     assert json.loads(post(port, "/api/train?name=..", upload, Content_Type="image/png")[2])[
         "error"
     ].startswith("a style is named")
@@ -309,7 +310,7 @@ def test_an_upload_that_is_no_picture_is_refused(port: int, upload: bytes) -> No
 def test_a_picture_is_decoded_and_made_smaller(suffix: str) -> None:
     picture = np.full((300, 2000, 3), (10, 120, 230), np.uint8)
     small = cv2.imdecode(
-        np.frombuffer(decoded(cv2.imencode(suffix, picture)[1].tobytes()), np.uint8), cv2.IMREAD_COLOR
+        np.frombuffer(decode_upload(cv2.imencode(suffix, picture)[1].tobytes()), np.uint8), cv2.IMREAD_COLOR
     )
     assert small.shape == (154, 1024, 3)
     assert np.abs(small.astype(int) - (10, 120, 230)).max() < 6
@@ -319,12 +320,12 @@ def test_bad_requests_get_one_sentence_and_change_nothing(port: int) -> None:
     before = ask(port, "GET", f"/status.json?token={TOKEN}")[2]
     for verb, values, why in [
         ("set", {"strength": 2}, "<= 1.0"),
-        ("set", [1], "no JSON object"),
-        ("set", b"{", "no JSON object"),
-        ("set", b"[" * 5000, "no JSON object"),
+        ("set", [1], "not a JSON object"),
+        ("set", b"{", "not a JSON object"),
+        ("set", b"[" * 5000, "not a JSON object"),
         ("sett", {}, "did you mean 'set'"),
-        ("snapshot", {}, "nothing runs"),
-        ("start", {}, "no source was named"),
+        ("snapshot", {}, "no run is going on"),
+        ("start", {}, "no source is chosen"),
         ("start", {"source": 3}, "cannot be done"),
         ("start", {"source": "film.mp4"}, "nothing starts here"),
         ("remove-sink", {"sink": "null:"}, "there is no output"),
@@ -362,7 +363,7 @@ def test_a_browser_names_no_file_and_no_address(port: int, path: str) -> None:
         ("set", {"region": f"person{path}"}),
     ]:
         status, _, body = post(port, f"/api/{verb}", values)
-        assert (status, "may not be named from a browser" in json.loads(body)["error"]) == (400, True), verb
+        assert (status, "cannot be chosen from a browser" in json.loads(body)["error"]) == (400, True), verb
 
 
 def test_what_a_browser_may_name(tmp_path: Path) -> None:
@@ -392,18 +393,18 @@ def test_what_a_browser_may_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError):
             policy.check(Switch(source=source))
-    replace(policy, anything=True).check(Switch(source="/etc/passwd"))
+    replace(policy, allow_any=True).check(Switch(source="/etc/passwd"))
 
 
 @given(st.binary(max_size=300))
 @settings(max_examples=60)
-def test_whatever_is_sent_the_server_stays(said: bytes) -> None:
+def test_whatever_is_sent_the_server_stays(sent: bytes) -> None:
     port = _fuzzed()
     with (
         socket.create_connection(("127.0.0.1", port), timeout=60) as client,
         contextlib.suppress(ConnectionError),
     ):
-        client.sendall(said + b"\r\n\r\n")
+        client.sendall(sent + b"\r\n\r\n")
         client.shutdown(socket.SHUT_WR)
         heard = client.recv(4096)
         assert not heard.startswith(b"HTTP/1.1 200")
@@ -425,9 +426,9 @@ def _fuzzed() -> int:
 def test_reachable_servers_take_addresses_but_no_foreign_names() -> None:
     open_to_all = Access(8040, TOKEN, hosts=["studio.example"], reachable=True)
     for host in ("192.168.1.9:8040", "[fe80::1]:8040", "studio.example:8040", "localhost:8040"):
-        assert open_to_all.knows(host)
+        assert open_to_all.accepts_host(host)
     for host in ("evil.example:8040", "192.168.1.9", "192.168.1.9:80", None, "", ":8040"):
-        assert not open_to_all.knows(host)
+        assert not open_to_all.accepts_host(host)
 
 
 @pytest.mark.parametrize("text", ["9100", "127.0.0.1:9100", "[::1]:9100", "localhost:9100"])
@@ -439,3 +440,9 @@ def test_addresses_are_read(text: str) -> None:
 def test_what_is_no_address_is_told(text: str) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         parse_address(text)
+
+
+def test_the_page_begins_with_the_lines_that_pages_share(port: int) -> None:
+    page = ask(port, "GET", f"/?token={TOKEN}")[2].decode()
+    assert '<meta charset="utf-8">' in page.partition("<title>")[0]
+    assert "#include" not in page

@@ -20,7 +20,7 @@ from streamstyle.cli import bench_zmq
 from streamstyle.cli.main import main
 from streamstyle.client import Event, Heat, Received, Stream, subscribe
 from streamstyle.errors import ConfigError, SinkError, SourceError
-from streamstyle.flow.worker import Attentive
+from streamstyle.flow.worker import IdleSink
 from streamstyle.media.ring import SLOTS, RingReader, RingWriter, ring_family, ring_folder
 from streamstyle.media.zmq_address import make_keys
 from streamstyle.media.zmq_sink import ZmqSink
@@ -28,7 +28,7 @@ from streamstyle.media.zmq_source import ZmqSource
 from streamstyle.media.zmq_subscription import Subscription
 from streamstyle.types import Frame, FrameQuality, Interruptible, Kind
 
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 LOOPBACK = "zmq+tcp://127.0.0.1:0"
 
 
@@ -40,10 +40,10 @@ def frame(index: int, *, kinds: tuple[Kind, ...] = (), pts: int | None = None) -
 
 def await_listeners(sink: ZmqSink, subscriptions: int) -> None:
     """Attend until so many topics have been asked for."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while sink.report().counters["subscriptions"] < subscriptions:
         assert time.monotonic() < deadline, "nobody subscribed"
-        sink.attend()
+        sink.on_idle()
         time.sleep(0.005)
 
 
@@ -78,7 +78,7 @@ def test_where_nobody_listens_nothing_is_published(sink: ZmqSink) -> None:
 
 
 def test_who_comes_late_sees_the_last_frame_at_once_and_only_they(sink: ZmqSink) -> None:
-    assert isinstance(sink, Attentive)
+    assert isinstance(sink, IdleSink)
     with subscribe(url_of(sink)) as early:
         await_listeners(sink, 2)
         sink.write(frame(0))
@@ -98,7 +98,7 @@ def test_who_has_left_costs_nothing(sink: ZmqSink) -> None:
     with subscribe(url_of(sink)):
         await_listeners(sink, 2)
         sink.write(frame(0))
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while sink.report().counters["published"] == sink.report().counters["frames"]:
         assert time.monotonic() < deadline
         sink.write(frame(1))
@@ -196,7 +196,7 @@ def test_a_ring_never_shows_a_mixed_picture(tmp_path: Path) -> None:
     with peer("flood", url) as child:
         told(child)
         with subscribe(f"{url}?timeout=60", latest=False) as stream:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + WAIT_TIMEOUT
             pictures = 0
             while stream.counters.skipped < 100 or pictures < 100:
                 assert time.monotonic() < deadline
@@ -340,7 +340,7 @@ def test_keys_let_in_who_is_on_the_list_and_nobody_else(tmp_path: Path) -> None:
         np.testing.assert_array_equal(next_picture(stream).rgb, picture(3))
     with Subscription(place + options(tmp_path / "stranger.key_secret")) as stranger:
         monitor = stranger._sockets._all[0].get_monitor_socket()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_TIMEOUT
         event = 0
         while event != zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             assert event != zmq.EVENT_HANDSHAKE_SUCCEEDED
@@ -355,7 +355,7 @@ def test_keys_are_for_their_owner_only(tmp_path: Path) -> None:
     public, secret = make_keys(tmp_path / "keys", "me")
     assert secret.stat().st_mode & 0o777 == 0o600
     assert b"secret" not in public.read_bytes().split(b"curve")[1]
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         make_keys(tmp_path / "keys", "me")
     secret.chmod(0o644)
     with pytest.raises(ConfigError, match="can be read by others"):
@@ -367,7 +367,7 @@ def test_the_command_makes_keys_that_work(tmp_path: Path, capsys: pytest.Capture
     assert str(tmp_path / "film.key_secret") in capsys.readouterr().out
     ZmqSink(f"{LOOPBACK}?key={tmp_path / 'film.key_secret'}&allow={tmp_path}").close(complete=True)
     assert main(["keys", "film", "-o", str(tmp_path)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -382,9 +382,9 @@ def test_the_command_makes_keys_that_work(tmp_path: Path, capsys: pytest.Capture
         (f"{LOOPBACK}?format=bgr", "did you mean 'bgr24'"),
         (f"{LOOPBACK}?quality=0", "no number from 1 to 100"),
         (f"{LOOPBACK}?topic=a b", "a topic has"),
-        (f"{LOOPBACK}?connect=yes", "neither 0 nor 1"),
+        (f"{LOOPBACK}?connect=yes", "must be 0 or 1"),
         (f"{LOOPBACK}?key=/nowhere", "it takes key and allow"),
-        (f"{LOOPBACK}?key=/nowhere&allow=/tmp", "is no key file"),
+        (f"{LOOPBACK}?key=/nowhere&allow=/tmp", "is not a key file"),
         ("zmq+shm:///tmp/none.sock?connect=1", "leave connect out"),
     ],
 )

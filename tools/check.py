@@ -5,6 +5,7 @@ python3 tools/check.py [PYTEST ARGUMENTS]
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -23,17 +24,20 @@ SKIP_REASON = "set STREAMSTYLE_DATA"
 def main() -> int:
     """Run every check; the first failure decides the exit code."""
     environment.enter(extra="dev")
-    chosen = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    chosen = parser.parse_known_args()[1]
     for command in (["ruff", "format", "--check"], ["ruff", "check"], ["mypy"]):
         print("$", *command, flush=True)
         done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False)
         if done.returncode:
             return done.returncode
     # One thread per worker: two workers that each start two threads only wait for each other.
-    threads = {"OMP_NUM_THREADS": "1"}
+    settings = os.environ | {"OMP_NUM_THREADS": "1"}
+    # Without bytecode every command that a test starts would compile the package again.
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)
     tests = ["pytest", "-n", "2", "--durations", "10", f"--junitxml={RESULTS}", *chosen]
     print("$", *tests, flush=True)
-    done = subprocess.run([sys.executable, "-m", *tests], cwd=ROOT, env=os.environ | threads, check=False)
+    done = subprocess.run([sys.executable, "-m", *tests], cwd=ROOT, env=settings, check=False)
     if done.returncode == 0 and not chosen and DATA.is_dir():
         return check_real_clips()
     return done.returncode

@@ -5,6 +5,7 @@ python3 tools/demo.py [OUT]      leaves OUT/streamstyle-demo.mp4 and OUT/streams
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,9 @@ SHEET_COLUMNS = 4
 def main() -> int:
     """Run the main job and make its contact sheet."""
     environment.enter()
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("out", nargs="?", type=Path, default=Path(), metavar="OUT")
+    folder: Path = parser.parse_args().out
     folder.mkdir(parents=True, exist_ok=True)
     video, sheet = folder / "streamstyle-demo.mp4", folder / "streamstyle-demo.png"
     run = [sys.executable, "-m", "streamstyle", "run", SOURCE, str(video), "--style", STYLE]

@@ -54,7 +54,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     teacher = load_features(arguments.teacher)
     if isinstance(teacher, SqueezeNetFeatures):
-        student, layers = fresh_squeezenet(teacher), _FIRES
+        student: PerceptualFeatures = fresh_squeezenet(teacher)
+        layers: Sequence[str] = _FIRES
     else:
         student, layers = fresh_vgg(), _RELUS
     pictures = [p for folder in arguments.pictures for p in read_folder(folder, min_side=_CROP).pictures]
@@ -70,7 +71,7 @@ def main() -> None:
     for step in range(1, arguments.steps + 1):
         terms = errors(teacher, student, layers, draw(pictures, arguments.batch, rng))
         optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
         torch.nn.utils.clip_grad_norm_(student.parameters(), 5.0)
         optimizer.step()
         schedule.step()

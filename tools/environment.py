@@ -35,6 +35,6 @@ def _install(target: str, stamp: Path) -> None:
     print(f"setting up {FOLDER} ...", flush=True)
     if not PYTHON.exists():
         venv.create(FOLDER, with_pip=True, clear=True)
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--editable", target], cwd=ROOT, check=True)
     stamp.write_text(wanted)

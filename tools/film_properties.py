@@ -1,4 +1,4 @@
-"""Measure what of a film beside its sound comes through: orientation, HDR, interlacing, and what it carries.
+"""Measure which properties of a film survive a run: orientation, HDR, interlacing and metadata.
 
 tools/films_page.py writes these rows. The films are those of the tests.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def rows(folder: Path, outputs: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def written(film: Path, out: Path) -> tuple[str, ...]:
-    """Pass the film from a source to a sink, as a run does; what both say."""
+    """Pass the film from a source to a sink, as a run does; return the reports of both."""
     from streamstyle.media.open import open_sink, open_source
 
     with open_source(str(film)) as source:
@@ -61,19 +62,22 @@ def first_picture(film: Path) -> Any:
 
 def orientations() -> Iterator[Property]:
     """The eight of EXIF."""
-    from test_media_upright import ORIENTATIONS, filmed, matrix_of
+    from test_media_orientation import ORIENTATIONS, filmed, matrix_of
 
-    for number, (matrix, seen) in ORIENTATIONS.items():
-        yield Property(
+    def oriented(number: int, matrix: tuple[int, ...], seen: Callable[[Any], Any]) -> Property:
+        return Property(
             "orientation",
             f"EXIF {number}",
-            lambda place, matrix=matrix: filmed(place / "in.mp4", matrix_of(*matrix)),
-            lambda out, _, seen=seen: upright(out, seen),
+            lambda place: filmed(place / "in.mp4", matrix_of(*matrix)),
+            lambda out, _: upright(out, seen),
         )
+
+    for number, (matrix, seen) in ORIENTATIONS.items():
+        yield oriented(number, matrix, seen)
 
 
 def upright(out: Path, seen: Callable[[Any], Any]) -> str:
-    """Whether the picture is as players show the film, with nothing left to turn."""
+    """Verdict on the picture: it must be as players show the film, with nothing left to turn."""
     import av
     import numpy as np
     from media_files import card
@@ -95,14 +99,17 @@ def hdr_charts() -> Iterator[Property]:
 
     white = [[255, 255, 255]]
     colours = np.concatenate([GRADED[np.ptp(GRADED, axis=1) <= 200], white])
-    for transfer, curve in CURVES.items():
-        signal = curve(light_of(colours))
-        yield Property(
+
+    def graded(transfer: int, signal: Any) -> Property:
+        return Property(
             "HDR",
             "PQ, BT.2020" if transfer == PQ else "HLG, BT.2020",
-            lambda place, signal=signal, transfer=transfer: chart(place / "in.mkv", signal, transfer),
+            lambda place: chart(place / "in.mkv", signal, transfer),
             lambda out, notes: tone_mapped(out, notes, colours),
         )
+
+    for transfer, curve in CURVES.items():
+        yield graded(transfer, curve(light_of(colours)))
 
 
 def tone_mapped(out: Path, notes: tuple[str, ...], colours: Any) -> str:
@@ -129,25 +136,30 @@ def interlaced_films() -> Iterator[Property]:
         ("MPEG-2, bottom first", "in.ts", "mpeg2video", False),
         ("ProRes, bottom first", "in.mov", "prores_ks", False),
     )
-    for name, file, codec, top_first in films:
-        yield Property(
+
+    def made(name: str, file: str, codec: str, top_first: bool) -> Property:
+        return Property(
             "interlaced",
             name,
-            lambda place, file=file, codec=codec, top=top_first: interlaced(
-                place / file, codec, top_first=top
-            ),
-            lambda out, notes, top=top_first: deinterlaced(out, notes, top_first=top),
+            lambda place: interlaced(place / file, codec, top_first=top_first),
+            lambda out, notes: deinterlaced(out, notes, top_first=top_first),
         )
+
+    yield from (made(*film) for film in films)
 
 
 def deinterlaced(out: Path, notes: tuple[str, ...], *, top_first: bool) -> str:
-    """Whether every frame is nearer to the moment of its first field than to the woven one, and tagged as
-    whole."""
+    """Verdict on the frames: each must be nearer to the moment of its first field than to the woven one, and
+    tagged as whole."""
     import av
+    import numpy as np
     from test_media_deinterlace import FRAMES, error, moment, woven
 
     with av.open(str(out)) as container:
-        frames = [(f.to_ndarray(format="rgb24"), f.interlaced_frame) for f in container.decode(video=0)]
+        frames = [
+            (f.to_ndarray(format="rgb24").astype(np.uint8, copy=False), f.interlaced_frame)
+            for f in container.decode(video=0)
+        ]
     off = [error(picture, moment(2 * at)) for at, (picture, _) in enumerate(frames)]
     combed = [error(picture, woven(at, top_first=top_first)) for at, (picture, _) in enumerate(frames)]
     faults = [
@@ -163,7 +175,7 @@ def deinterlaced(out: Path, notes: tuple[str, ...], *, top_first: bool) -> str:
 def carried_things() -> Iterator[Property]:
     """Dispositions, languages, tags, chapters, timecode, attachments."""
     from av.stream import Disposition
-    from test_media_carried import film
+    from test_media_metadata import film
     from test_media_subtitles import CHAPTERS, chapters_of, subtitled
 
     def plain(place: Path) -> Path:
@@ -185,7 +197,7 @@ def carried_things() -> Iterator[Property]:
     yield carried("languages", plain, lambda out: languages(out) == ["fra", "jpn"], "language")
     yield carried("default track", plain, lambda out: disposed(out, 1, "default"), "dispositions")
     for name in ("forced", "hearing_impaired", "comment"):
-        yield carried(f"{name} track", marked(name), lambda out, n=name: disposed(out, 0, n), name)
+        yield carried(f"{name} track", marked(name), partial(disposed, track=0, name=name), name)
     yield carried("tag title", tagged, lambda out: tag(out, "title") == "Rain", "TITLE")
     yield carried("tag director", tagged, lambda out: tag(out, "director") == "Bo", "DIRECTOR")
     yield carried(
@@ -200,7 +212,7 @@ def carried_things() -> Iterator[Property]:
 
 
 def carried(name: str, make: Callable[[Path], Path], kept: Callable[[Path], bool], word: str) -> Property:
-    """A row. kept: is it in the written film? word: what the notes say where it is not."""
+    """A row. kept: True if it is in the written film. word: part of the note where it is not."""
 
     def judge(out: Path, notes: tuple[str, ...]) -> str:
         if kept(out):
@@ -208,7 +220,7 @@ def carried(name: str, make: Callable[[Path], Path], kept: Callable[[Path], bool
         said = any(word in note for note in notes)
         return "left out, said" if said else "WRONG: lost, not said"
 
-    return Property("carried", name, make, judge)
+    return Property("metadata", name, make, judge)
 
 
 def languages(film: Path) -> list[str | None]:
@@ -220,7 +232,7 @@ def languages(film: Path) -> list[str | None]:
 
 
 def disposed(film: Path, track: int, name: str) -> bool:
-    """Whether this sound track has the disposition."""
+    """True if this sound track has the disposition."""
     import av
     from av.stream import Disposition
 
@@ -246,19 +258,19 @@ def timecode(film: Path) -> str | None:
 
 
 def has_font(film: Path) -> bool:
-    """Whether the attached font is there, byte for byte."""
+    """True if the attached font was kept, byte for byte."""
     import av
-    from test_media_carried import FONT
+    from test_media_metadata import FONT
 
     with av.open(str(film)) as container:
         return FONT in [bytes(one.data) for one in container.streams.attachments]
 
 
 def has_cover(film: Path) -> bool:
-    """Whether the cover picture is there, byte for byte."""
+    """True if the cover picture was kept, byte for byte."""
     import av
     from av.stream import Disposition
-    from test_media_carried import jpeg
+    from test_media_metadata import jpeg
 
     with av.open(str(film)) as container:
         covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]

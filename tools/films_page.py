@@ -1,9 +1,9 @@
-"""Pass films of every kind through sources and sinks, and write what became of them to docs/films.md.
+"""Pass films of every kind through sources and sinks, and write the results to docs/films.md.
 
 python3 tools/films_page.py [-o PAGE.md]    some minutes; no engine is needed
 
 The films of the first table, one for every container and sound, have 40 pictures and a click of sound at
-every tenth, which both are looked for in what is written. The second table is tools/film_properties.py.
+every tenth, and both are searched for in the output. The second table is tools/film_properties.py.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def clicking(path: Path, codec: str) -> Path:
     with av.open(str(path), "w") as film:
         video = film.add_stream("libvpx-vp9" if path.suffix == ".webm" else "libx264", rate=rate)
         video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
-        sound = film.add_stream(codec, rate=RATE)
-        sound.codec_context.layout = "stereo"
+        sound = film.add_stream(codec, rate=RATE, layout="stereo")
+        assert isinstance(sound, av.AudioStream)
         samples = np.zeros((PICTURES * RATE // 25, 2), np.float32)
         for number in CLICKS:
             at = number * RATE // 25
@@ -104,8 +104,8 @@ def clicking(path: Path, codec: str) -> Path:
 
 
 def passed(film: Path, before: tuple[list[float], list[float]], out: Path) -> str:
-    """The cell of a film that was painted: sound copied or encoded, and what is not as it was. before: when
-    its pictures and clicks are."""
+    """The cell of a film that was painted: sound copied or encoded, and every difference. before: times of
+    its pictures and clicks."""
     from media_files import audio_packets, passed_through
 
     report = passed_through(str(film), out)
@@ -143,7 +143,7 @@ def clicks(film: Path) -> list[float]:
     import numpy as np
 
     with av.open(str(film)) as container:
-        first = next(frame.time for frame in container.decode(video=0))
+        first = next(frame.time or 0.0 for frame in container.decode(video=0))
         if container.format.name == "avi":
             first = 0.0  # FFmpeg guesses the pictures' times there
     with av.open(str(film)) as container:
@@ -151,7 +151,7 @@ def clicks(film: Path) -> list[float]:
         heard = np.zeros((PICTURES + 30) * RATE // 25, np.float32)
         for frame in container.decode(audio=0):
             for part in packed.resample(frame):
-                at = round((frame.time - first) * RATE)
+                at = round(((frame.time or 0.0) - first) * RATE)
                 samples = part.to_ndarray()[0][max(-at, 0) :][: max(len(heard) - max(at, 0), 0)]
                 heard[max(at, 0) : max(at, 0) + len(samples)] = samples
     found = []

@@ -1,12 +1,12 @@
-"""Damaged films through the whole of `repair`, whose sources and sinks are those of `run`; JSON at the end.
+"""Pass damaged films through `repair`, whose sources and sinks are those of `run`; JSON at the end.
 
 python3 tools/fuzz.py [FILES] [--seed N] [--seconds S] [--keep FOLDER]    2000 files by default
 
-Small films in many containers and codecs are damaged (flipped bits, cut off, pieces shuffled or repeated,
-the head of another film) and read in a child each, which may take S seconds of processor time (2), however
-busy the machine is; one that waits for anything else is ended after S minutes. Counted is how the children
-end. What is wrong is printed, and kept in FOLDER: a crash, a hang, a traceback, more than one line, no line,
-or an output that does not play. Ctrl-C ends it, and what was counted is printed.
+Small films in many containers and codecs are damaged (flipped bits, cut off, pieces shuffled or repeated, the
+head of another film) and each is read in a child, which may take S seconds of processor time (2), on a busy
+machine too; a child that waits otherwise is ended after S minutes. The ends of the children are counted.
+Faults are printed, and kept in FOLDER: a crash, a hang, a traceback, more than one line, no line, or an
+output that does not play. Ctrl-C ends it, and prints the counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pathlib import Path
 
 import environment
 
-LOOK_AGAIN = 0.01
+POLL_SECONDS = 0.01
 SEEDS = (
     (".mp4", "libx264", "aac"),
     (".mov", "prores_ks", "pcm_s16le"),
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def reads(folder: Path, asked: argparse.Namespace) -> Iterator[tuple[int, float, str, str]]:
-    """The number of each damaged film, its seconds of processor time, how it ended, and what was wrong."""
+    """The number of each damaged film, its seconds of processor time, its end, and its fault."""
     random_ = random.Random(asked.seed)
     with quiet():  # x265 talks
         whole = seeds(folder)
@@ -181,7 +181,7 @@ def read_in_a_child(film: Path, folder: Path, seconds: float) -> tuple[str, str,
     deadline = time.monotonic() + 60 * seconds
     done = 0
     while not done and time.monotonic() < deadline:
-        time.sleep(LOOK_AGAIN)
+        time.sleep(POLL_SECONDS)
         done, status, used = os.wait4(child, os.WNOHANG)
     if not done:
         os.kill(child, signal.SIGKILL)
@@ -210,7 +210,7 @@ def work(film: Path, out: Path, errors: Path) -> None:
 
 
 def fault(code: str, said: str, out: Path) -> str:
-    """The fault of such an end; empty if there is none."""
+    """The fault of an end; empty if there is none."""
     lines = said.splitlines()
     if code not in {"exit 0", "exit 1", "exit 2"}:
         return code
@@ -222,7 +222,7 @@ def fault(code: str, said: str, out: Path) -> str:
 
 
 def plays(out: Path) -> bool:
-    """Whether an output that is called whole gives a picture."""
+    """True if an output that is called whole gives a picture."""
     from streamstyle.errors import SourceError
     from streamstyle.media.av_source import FileSource
 

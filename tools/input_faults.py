@@ -1,15 +1,16 @@
-"""Kill, freeze and cut off real RTSP and RTMP servers that a live run reads; what is seen is printed as JSON.
+"""Kill, freeze and cut off real RTSP and RTMP servers that a live run reads; print the measurements as JSON.
 
 python3 tools/input_faults.py [CYCLES]    for each server, 18 by default: every fault for 1, 5 and 30 s, twice
 
 GStreamer's RTSP server and nginx's RTMP module are the source of a run into a ZeroMQ socket and a file. In
 each cycle the server is killed and started again, frozen (SIGSTOP), or cut off: a TCP relay between the two
-forwards nothing. A subscriber in another process tells how long nothing left, whether time stamps fell back,
-and when a picture came that was captured after the server's return. tools/live_peers.py installs the servers.
+forwards nothing. A subscriber in another process measures the gaps, steps back of time stamps, and the time
+until the first picture that was captured after the server's return. tools/live_peers.py installs the servers.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import sys
@@ -31,15 +32,15 @@ SECONDS = (1, 5, 30)
 FAULTS = ("kill", "freeze", "cut")
 RATE = 25
 SIZE = "320x192"
-PATIENCE = 60.0
-AFTERWARDS = 2.0
+RETURN_TIMEOUT = 60.0
+AFTER_RETURN_SECONDS = 2.0
 """Seconds after a return that still count to its cycle."""
 
 
 @dataclass(frozen=True)
-class Served:
+class RelayedServer:
     """A server behind a relay. url: through the relay. back: after a start, returns once it serves again.
-    tend: to be called often; starts again what the server's fault has ended."""
+    tend: call it often; it restarts clients that the server's fault has ended."""
 
     server: Any
     relay: Any
@@ -59,16 +60,16 @@ class Served:
 
 
 @contextmanager
-def rtsp(folder: Path) -> Iterator[Served]:
+def rtsp(folder: Path) -> Iterator[RelayedServer]:
     """GStreamer's server; it makes the picture itself."""
     from peers import rtsp_server, tcp_relay
 
     with rtsp_server(folder, SIZE, RATE) as server, tcp_relay(_port(server.url), folder) as relay:
-        yield Served(server, relay, f"rtsp://{relay.url}/play")
+        yield RelayedServer(server, relay, f"rtsp://{relay.url}/play")
 
 
 @contextmanager
-def rtmp(folder: Path) -> Iterator[Served]:
+def rtmp(folder: Path) -> Iterator[RelayedServer]:
     """nginx, and `ffmpeg` that publishes to it."""
     from peers import ffmpeg, nginx_rtmp, tcp_relay, wait_for
 
@@ -96,7 +97,7 @@ def rtmp(folder: Path) -> Iterator[Served]:
 
             wait_for(lambda: published() > 0, "the publisher")
             with tcp_relay(_port(server.url), folder) as relay:
-                yield Served(server, relay, f"rtmp://{relay.url}/live/film", back, tend)
+                yield RelayedServer(server, relay, f"rtmp://{relay.url}/live/film", back, tend)
 
 
 def _port(url: str) -> int:
@@ -110,7 +111,10 @@ def main() -> int:
     """Run the cycles."""
     environment.enter(extra="dev")
     sys.path.insert(0, str(environment.ROOT / "tests"))
-    cycles = int(sys.argv[1]) if len(sys.argv) > 1 else 2 * len(SECONDS) * len(FAULTS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    every_fault_twice = 2 * len(SECONDS) * len(FAULTS)
+    parser.add_argument("cycles", nargs="?", type=int, default=every_fault_twice, metavar="CYCLES")
+    cycles: int = parser.parse_args().cycles
     results = {}
     with tempfile.TemporaryDirectory() as name:
         for kind, serving in SERVERS.items():
@@ -125,7 +129,7 @@ def main() -> int:
     return 0
 
 
-def read(served: Served, folder: Path, cycles: int) -> dict[str, Any]:
+def read(served: RelayedServer, folder: Path, cycles: int) -> dict[str, Any]:
     """A run that reads the server, through all its faults."""
     from peers import wait_for
 
@@ -158,18 +162,18 @@ def read(served: Served, folder: Path, cycles: int) -> dict[str, Any]:
     }
 
 
-def _cycle(served: Served, subscriber: Subscriber, fault: str, seconds: int) -> dict[str, Any]:
+def _cycle(served: RelayedServer, subscriber: Subscriber, fault: str, seconds: int) -> dict[str, Any]:
     begun = len(subscriber.look())
     served.take_away(fault)
     time.sleep(seconds)
     served.bring_back(fault)
     returned = time.monotonic()
     back = None
-    while back is None and time.monotonic() < returned + PATIENCE:
+    while back is None and time.monotonic() < returned + RETURN_TIMEOUT:
         served.tend()
         time.sleep(0.05)
         back = next((c.at for c in subscriber.look()[begun:] if c.captured > returned), None)
-    until = time.monotonic() + AFTERWARDS
+    until = time.monotonic() + AFTER_RETURN_SECONDS
     while time.monotonic() < until:
         served.tend()
         time.sleep(0.05)
@@ -191,7 +195,8 @@ def _film(path: Path) -> dict[str, Any]:
     import av
 
     with av.open(str(path)) as film:
-        times = [float(frame.pts * frame.time_base) for frame in film.decode(video=0)]
+        # One without a stamp stands out at 0.
+        times = [frame.time or 0.0 for frame in film.decode(video=0)]
     steps = [b - a for a, b in pairwise(times)]
     return {
         "frames": len(times),

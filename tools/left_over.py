@@ -1,4 +1,4 @@
-"""List what a process holds, to find out what something left behind in it (Linux)."""
+"""List the resources of a process, to find leaks (Linux)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Held(NamedTuple):
+class HeldResources(NamedTuple):
     """threads: of Python. native_threads: all. descriptors: open files. children: of the process."""
 
     threads: int
@@ -16,15 +16,15 @@ class Held(NamedTuple):
     descriptors: int
     children: int
 
-    def since(self, before: Held) -> dict[str, int]:
+    def since(self, before: HeldResources) -> dict[str, int]:
         """The increase of each since before."""
         return {name: now - then for name, now, then in zip(self._fields, self, before, strict=True)}
 
 
-def held() -> Held:
+def held() -> HeldResources:
     """Threads, descriptors and children of this process now, except those that nothing refers to any more."""
     gc.collect()
     tasks = list(Path("/proc/self/task").iterdir())
     children = sum(len((task / "children").read_text().split()) for task in tasks)
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
-    return Held(threading.active_count(), len(tasks), descriptors, children)
+    return HeldResources(threading.active_count(), len(tasks), descriptors, children)

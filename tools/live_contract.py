@@ -1,12 +1,12 @@
-"""Measure whether latency is kept live as docs/live.md promises, and print the figures as JSON.
+"""Measure the latency figures of docs/live.md, and print them as JSON.
 
 python3 tools/live_contract.py [--minutes 5] [--seconds 20] [--source URL] [--latency 60ms]
 
 First `streamstyle run` as users start it, with a subscriber in another process and another style every 10 s
 through the control endpoint: ages, drops, the longest gap, and whether a frame that was captured after the
-answer is painted in the old style. Then, for a tenth of the time, the same source with an engine that takes
-three times as long as there is: what waits, how old frames get, and whether every one is accounted for.
-With --latency both runs have that deadline, and what gave way for it is told.
+answer is painted in the old style. Then, for a tenth of the time, the same source with an engine that is
+three times too slow: waiting frames, ages, and unaccounted frames. With --latency both runs have that
+deadline, and the degradation steps are printed.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from pathlib import Path
 from typing import Any
 
 import environment
-from subscriber import Came, Subscriber, longest_gap, missed, went_back
+from subscriber import Arrival, Subscriber, longest_gap, missed, went_back
 
 RATE = 30
 SOURCE = f"test:?live=1&size=640x360&rate={RATE}"
 STYLES = ("starry-night", "great-wave")
-EVERY = 10.0
+SWITCH_SECONDS = 10.0
 """Seconds from switch to switch."""
 
 SLOWER = 3
-SETTLING = 3.0
+SETTLING_SECONDS = 3.0
 """Seconds after the first painted frame that do not count: engines are warmed up."""
 
-_PATIENCE = 600.0
+_WAIT_TIMEOUT = 600.0
 
 
 def main() -> int:
@@ -75,12 +75,12 @@ def as_users_do(source: str, folder: Path, seconds: float, latency: str | None) 
     try:
         with Subscriber(frames, folder / "came") as subscriber:
             until(lambda: painted(subscriber), "painted frames", run)
-            time.sleep(SETTLING)
+            time.sleep(SETTLING_SECONDS)
             before, cpu, began = ask(Status()), cpu_seconds(run.pid), time.monotonic()
             switches, styles = [], cycle(reversed(STYLES))
             while (left := began + seconds - time.monotonic()) > 0:
-                time.sleep(min(EVERY, left))
-                if left > EVERY:
+                time.sleep(min(SWITCH_SECONDS, left))
+                if left > SWITCH_SECONDS:
                     style = next(styles)
                     at = time.monotonic()
                     ask(Set(style=style))
@@ -122,7 +122,7 @@ def asked(client: Any, request: Any) -> dict[str, Any]:
 
 def until(condition: Callable[[], bool], what: str, run: subprocess.Popen[bytes]) -> None:
     """Wait; ends this program where the run ends first, or it takes too long."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _WAIT_TIMEOUT
     while not condition():
         if run.poll() is not None or time.monotonic() > deadline:
             sys.exit(f"no {what} came")
@@ -130,7 +130,7 @@ def until(condition: Callable[[], bool], what: str, run: subprocess.Popen[bytes]
 
 
 def painted(subscriber: Subscriber) -> bool:
-    """Whether the last picture that came has a style."""
+    """True if the last picture that came has a style."""
     came = subscriber.look()
     return bool(came) and bool(came[-1].style)
 
@@ -141,12 +141,12 @@ def cpu_seconds(pid: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def fresh(came: Sequence[Came]) -> list[Came]:
+def fresh(came: Sequence[Arrival]) -> list[Arrival]:
     """Without stand-ins, which repeat the frame before them."""
-    return [c for i, c in enumerate(came) if i == 0 or c.index != came[i - 1].index]
+    return [c for i, c in enumerate(came) if i == 0 or c.frame_index != came[i - 1].frame_index]
 
 
-def ages(came: Sequence[Came]) -> dict[str, float]:
+def ages(came: Sequence[Arrival]) -> dict[str, float]:
     """Ages from capture to subscriber, in milliseconds."""
     import numpy as np
 
@@ -155,12 +155,12 @@ def ages(came: Sequence[Came]) -> dict[str, float]:
     return {**marks, "most": round(max(real), 1), "frames": len(real)}
 
 
-def switched(came: Sequence[Came], switches: Sequence[tuple[float, float, str]]) -> dict[str, Any]:
+def switched(came: Sequence[Arrival], switches: Sequence[tuple[float, float, str]]) -> dict[str, Any]:
     """Frames in the old style though captured after the answer, and milliseconds from the request to the
     first picture in the new one at the subscriber, at most."""
     late, shown = 0, list[float]()
     for began, answered, style in switches:
-        late += sum(c.style != style for c in came if answered < c.captured < answered + EVERY / 2)
+        late += sum(c.style != style for c in came if answered < c.captured < answered + SWITCH_SECONDS / 2)
         shown += [1e3 * (c.at - began) for c in came if c.at > began and c.style == style][:1]
     return {"late_to_switch": late, "switch_shown_ms": round(max(shown), 1) if shown else None}
 

@@ -2,12 +2,13 @@
 
 python3 tools/live_peers.py
 
-Installs what is missing where it runs as root on a machine with apt-get; elsewhere it says how, and the tests
-that need it are skipped. tests/peers.py starts them.
+Installs missing packages if it runs as root on a machine with apt-get. Otherwise it prints the command, and
+the tests that need them are skipped. tests/peers.py starts them.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -24,11 +25,12 @@ PACKAGES = {
     "gstreamer1.0-plugins-ugly": "H.264",
     "xvfb": "a screen without a monitor",
     "chromium": "the browser of the control room's tests",
+    "obs-studio": "what streamers look at our streams with",
 }
 
 
 def missing() -> list[str]:
-    """Names of the packages that are not installed; all of them where this is no Debian."""
+    """Names of the packages that are not installed; all of them on systems other than Debian."""
     if shutil.which("dpkg-query") is None:
         return list(PACKAGES)
     listing = subprocess.run(
@@ -42,7 +44,9 @@ def missing() -> list[str]:
 
 
 def main() -> int:
-    """Install what is missing; returns 1 where something still is."""
+    """Install missing packages; returns 1 if some are still missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.parse_args()
     wanted = missing()
     if not wanted:
         print("everything that live tests talk to is installed")

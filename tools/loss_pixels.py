@@ -1,5 +1,5 @@
-"""Pictures whose pixels are optimised with the training's loss: what the loss wants, in minutes, before hours
-of training. A PICTURE is a file, or FILM@INDEX: a frame of a film.
+"""Pictures whose pixels are optimised with the training's loss: the target of the loss, in minutes, before
+hours of training. A PICTURE is a file, or FILM@INDEX: a frame of a film.
 
 python3 tools/loss_pixels.py PICTURE... --styles udnie great-wave -o look.png
 python3 tools/loss_pixels.py ... --set options.weights.content=0.1     another loss
@@ -16,7 +16,7 @@ import environment
 if TYPE_CHECKING:
     from streamstyle.nets.features import PerceptualFeatures
     from streamstyle.train.options import TrainConfig
-    from streamstyle.train.step import StyleTargets
+    from streamstyle.train.style_targets import StyleTargets
     from streamstyle.types import Picture
 
 SIDE = 256  # of the square that is cut from the middle of a picture
@@ -45,7 +45,7 @@ def main() -> None:
     from streamstyle.nets.features import load_features
     from streamstyle.train.drawn import read_style
     from streamstyle.train.options import BaseTraining
-    from streamstyle.train.step import StyleTargets, resize_paintings
+    from streamstyle.train.style_targets import StyleTargets, resize_paintings
 
     training = load_config(BaseTraining, arguments.config, arguments.set)
     features = load_features(arguments.features)
@@ -54,7 +54,8 @@ def main() -> None:
     pictures = {style.name: style.picture for style in training.styles}
     for name in arguments.styles:
         painting = read_style(arguments.paintings, pictures[name])
-        targets = StyleTargets(features, resize_paintings([painting], training.options), training.options)
+        scaled = resize_paintings([painting], training.options)
+        targets = StyleTargets(features, scaled, training.options, (name,))
         painted, terms = optimise(photos, features, targets, training.options, arguments.steps)
         print(name, " ".join(f"{term} {value:.4f}" for term, value in terms.items()))
         rows.append(np.hstack(list(painted)))
@@ -69,6 +70,7 @@ def optimise(
 
     import torch
 
+    from streamstyle.nets.noise import canvas
     from streamstyle.train.compute import Compute
     from streamstyle.train.data import Batch, to_tensor
     from streamstyle.train.losses import range_loss
@@ -77,12 +79,13 @@ def optimise(
     content = torch.stack([to_tensor(photo) for photo in photos])
     config = replace(config, fine_side=0)  # every pixel counts here
     count, weights = len(content), asdict(config.weights)
+    field = torch.from_numpy(canvas(*content.shape[2:]))
     everywhere = torch.ones(count, dtype=torch.bool)
     batch = Batch(
         content,
         content,  # for the painting: a pixel that is free draws no lattice
         torch.zeros(count, dtype=torch.long),
-        content[:, :0],
+        field.expand(count, -1, -1, -1),
         everywhere,
         torch.tensor([0.5, 0.5]),
     )
@@ -91,11 +94,12 @@ def optimise(
     terms: dict[str, torch.Tensor] = {}
     for _ in range(steps):
         terms = feature_losses(Compute(), out, batch, everywhere, features, targets, config)
-        terms |= pixel_losses(out, batch, everywhere, config.weights) | {"range": range_loss(out)}
+        terms |= pixel_losses(out, batch, everywhere, targets, config.weights)
+        terms["range"] = range_loss(out)
         terms.pop("grid")  # which the checkerboard of free pixels escapes
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         optimizer.zero_grad()
-        total.backward()
+        torch.autograd.backward(total)
         optimizer.step()
     painted = (out.detach().clamp(0, 1) * 255).round().byte().movedim(1, 3).numpy()
     return painted, {name: float(term.detach()) for name, term in terms.items()}

@@ -1,13 +1,12 @@
-"""Digests of what runs put out, to show that a change of the code leaves every frame and event as it was.
+"""Print digests of the output of runs, to show that a change of the code changes no frame and no event.
 
 python3 tools/output_digest.py [--frames 24] [--engine openvino] [--network lite] [--clips DIR] [--only TEXT]
 
-Paints three real clips in two styles each, and one of them once for every way that frames are painted in
-(consistency, keyframes, a smaller size, tiles, a region, the film's own colours, an overlay, the flash
-guard). Repairs a film that pulses, so that there is something to find. Prints one line a run: the digest of
-its frames (index, time stamp, every byte of the picture), that of its event log, and how many frames and
-events there were. Neither holds a clock time. Run it before and after a change, on the same machine, and
-compare the lines.
+Paints three real clips in two styles each, and one of them once in every way of painting frames (consistency,
+keyframes, a smaller size, tiles, a region, the film's own colours, an overlay, the flash guard). Repairs a
+film that pulses, so that there are events. Prints one line a run: the digest of its frames (index, time
+stamp, every byte of the picture), that of its event log, and how many frames and events there were. Neither
+holds a clock time. Run it before and after a change, on the same machine, and compare the lines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kill and freeze a real RTMP server under a live output, again and again; what it costs is printed as JSON.
+"""Kill and freeze a real RTMP server under a live output, repeatedly; print the effects as JSON.
 
 python3 tools/output_faults.py [CYCLES]
 
@@ -8,6 +8,7 @@ after its return a new player has its first picture, while an HLS output beside 
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import sys
@@ -26,13 +27,15 @@ def main() -> int:
     """Run the cycles."""
     environment.enter(extra="dev")
     sys.path.insert(0, str(environment.ROOT / "tests"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("cycles", nargs="?", type=int, default=20, metavar="CYCLES")
+    cycles: int = parser.parse_args().cycles
     import av
     from live_film import RATE, live_info, pumping
     from peers import nginx_rtmp
 
     from streamstyle.media.net.stream_sink import StreamSink
 
-    cycles = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     back: list[float] = []
 
     def first_picture(url: str) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import environment
 
@@ -20,8 +20,11 @@ ROOT = environment.ROOT
 CLIP = (
     Path(os.environ.get("STREAMSTYLE_DATA", ROOT.parent / "shared" / "data")) / "video/clips/sam2_02_cups.mp4"
 )
-FULL = (["--start", "--long", "5000"], [])
-QUICK = (
+Options: TypeAlias = tuple[list[str], list[str]]
+"""Results of `bench pipeline` and of `bench engine`."""
+
+FULL: Options = (["--start", "--long", "5000"], [])
+QUICK: Options = (
     ["--sizes", "64x48", "128x96", "--frames", "1", "--rounds", "1", "--start", "--long", "60"],
     ["--sizes", "64x48", "--frames", "1", "--rounds", "1", "--peers", "onnxruntime", "classic"],
 )
@@ -127,7 +130,7 @@ def goals(pipeline: Mapping[str, Any], engine: Mapping[str, Any]) -> list[tuple[
 
 
 def alone(engine: Mapping[str, Any]) -> list[str]:
-    """The reason why `auto` takes what it takes on a CPU."""
+    """The reason for the choice of `auto` on a CPU."""
     engines = next(iter(engine["sizes"].values()))["engines"]
     names = [
         name for name in ("aotinductor", "inductor", "onnxruntime", "torch") if f"peer:{name}" in engines

@@ -1,17 +1,18 @@
-"""Measure how well `--region person` finds people, how still its edge is, and what it costs; JSON at the end.
+"""Measure the accuracy, edge flicker and cost of `--region person`; JSON at the end.
 
 python3 tools/person_masks.py [--sheet SHEET.png] [--peer] [--record]    needs `streamstyle models get person`
 
-The clips are three of a webcam before a bright wall. Ten frames of each have a reference that no network
-made: whatever differs from the wall is the person. The wall is the brightest tenth of each pixel over all
-clips, interpolated along the row where it is always covered; a pixel differs by 22 of L or 7 of (a, b), in
-8-bit CIELAB of a picture blurred over 3x3; the largest connected part counts, with its holes filled but for
-those that show the wall. It was looked at on the thirty frames: --sheet draws it red, and the mask green.
+The clips are three of a webcam before a bright wall. Ten frames of each have a reference made without a
+network: everything that differs from the wall is the person. The wall is the brightest tenth of each pixel
+over all clips, interpolated along the row where it is always covered; a pixel differs by 22 of L or 7 of (a,
+b), in 8-bit CIELAB of a picture blurred over 3x3; the largest connected part counts, with its holes filled
+but for those that show the wall. It was looked at on the thirty frames: --sheet draws it red, and the mask
+green.
 
-The flicker is what the mask's edge moves away and back again within two frames, in pixels along the edge,
-where the picture stands still and everywhere. --peer runs the network in mediapipe's own runtime too, in an
-environment of its own (build/mediapipe, some minutes), and prints the largest difference; --record keeps
-its answer to a drawn figure for the tests.
+The flicker is the distance by which the mask's edge moves away and back again within two frames, in pixels
+along the edge, where the picture stands still and everywhere. --peer runs the network in mediapipe's own
+runtime too, in a separate environment (build/mediapipe, some minutes), and prints the largest difference;
+--record keeps its answer to a drawn figure for the tests.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def looked_at(frames: int) -> list[int]:
 
 
 def network() -> Any:
-    """The network as it was fetched."""
+    """The downloaded network."""
     from streamstyle.engines.person_network import PersonNetwork
     from streamstyle.styles.downloads import PERSON, model_file
 
@@ -159,7 +160,7 @@ def wall_of(frames: list[Picture]) -> NDArray[np.float32]:
 
     stack = np.stack([lab_of(frame) for frame in frames])
     order = np.argsort(stack[..., 0], axis=0)[round(0.9 * (len(stack) - 1))]
-    wall = np.take_along_axis(stack, order[None, ..., None], axis=0)[0]
+    wall: NDArray[np.float32] = np.take_along_axis(stack, order[None, ..., None], axis=0)[0]
     plain = np.median(wall[:6].reshape(-1, 3), axis=0)
     seen = (wall[..., 0] > 150) & (np.hypot(wall[..., 1] - plain[1], wall[..., 2] - plain[2]) < 8)
     covered = cv2.morphologyEx((~seen).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5)))
@@ -240,9 +241,10 @@ def flicker(found: list[Picture], frames: list[Picture]) -> dict[str, float]:
 def cost(pixels: Picture) -> dict[str, float]:
     """Milliseconds of one core for a mask at 640x360: the least and the median of 200."""
     import cv2
+    import numpy as np
 
     cv2.setNumThreads(1)
-    opened, picture = region((360, 640)), cv2.resize(pixels, (640, 360))
+    opened, picture = region((360, 640)), np.asarray(cv2.resize(pixels, (640, 360)), np.uint8)
     took = []
     for number in range(200):
         began = time.process_time()
@@ -284,18 +286,16 @@ def against_peer(films: dict[str, list[Picture]], *, record: bool) -> dict[str, 
     if not PEER.exists():
         venv.create(PEER, with_pip=True)
         subprocess.run([PEER / "bin" / "pip", "install", "--quiet", "mediapipe==0.10.14"], check=True)
-    given = {
-        name: np.stack(
-            [
-                cv2.resize(frames[at], SIZE[::-1], interpolation=cv2.INTER_AREA)
-                for at in looked_at(len(frames))
-            ]
-        )
-        for name, frames in films.items()
-    }
+
+    def resized(frames: list[Picture]) -> Picture:
+        chosen = (frames[at] for at in looked_at(len(frames)))
+        pictures = [cv2.resize(picture, SIZE[::-1], interpolation=cv2.INTER_AREA) for picture in chosen]
+        return np.stack(pictures).astype(np.uint8, copy=False)
+
+    given = {name: resized(frames) for name, frames in films.items()}
     given["figure"] = figure()[None]
     asked, answered = PEER / "pictures.npz", PEER / "masks.npz"
-    np.savez(asked, **given)
+    np.savez(asked, allow_pickle=False, **given)
     subprocess.run(
         [PEER / "bin" / "python", "-c", ASK_PEER, asked, answered], check=True, stderr=subprocess.DEVNULL
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import environment
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from streamstyle.metrics.perceptual import FeatureNetwork
     from streamstyle.types import Picture
 
@@ -25,6 +28,9 @@ BAR = (  # frames that no network was trained on: a face, a street, a table, a d
 FACE_CLIPS = ("webcam_asl_sister.mkv", "webcam_asl_night.mkv")
 FACE_FRAMES = range(0, 70, 10)
 FACE_SIDES = (40, 160)  # pixels at CLIP_SIZE
+NOISE_FRAMES = 3
+GRID_FRAMES = (0, 20, 40)  # of every clip
+WARP_CLIP = ("webcam_asl_sister.mkv", 24)  # and so many frames
 CLIP_SIZE = (640, 360)  # width, height
 
 
@@ -42,6 +48,7 @@ def bar_figures(
     """Means over the frames, each also of the frames themselves where that says something."""
     import numpy as np
 
+    from streamstyle.metrics.noise_gain import noise_gain
     from streamstyle.metrics.painting import PaintingError, content_error
     from streamstyle.metrics.similarity import local_contrast, sharpness_ratio
 
@@ -54,8 +61,32 @@ def bar_figures(
         "vgg_content": [content_error(vgg, picture, frame) for picture, frame in pairs],
         "detail": [sharpness_ratio(picture, frame) for picture, frame in pairs],
         "local_contrast": [local_contrast(picture, frame) for picture, frame in pairs],
+        "halo": [_halo(picture, frame) for picture, frame in pairs],
+        "noise_gain": [noise_gain(paint, frame, frames=NOISE_FRAMES) for frame in frames],
     }
     return {name: float(np.mean(values)) for name, values in figures.items()}
+
+
+@functools.cache
+def _cells(height: int, width: int) -> Tensor:
+    """`cells_of` the canvas of frames of this size, multiples of 8."""
+    import torch
+
+    from streamstyle.nets.noise import canvas
+    from streamstyle.train.data import cells_of
+
+    return cells_of(torch.from_numpy(canvas(height, width))[None])
+
+
+def _halo(painted: Picture, frame: Picture) -> float:
+    """Deviation of tones on plain places of a frame that the nearness of an edge explains, in 1/255; both
+    RGB uint8 with sides that are multiples of 8."""
+    from streamstyle.train.data import to_tensor
+    from streamstyle.train.losses import halo_loss
+
+    cells = _cells(*frame.shape[:2])
+    loss = halo_loss(to_tensor(painted)[None], to_tensor(frame)[None], cells)
+    return 255 * math.sqrt(float(loss))
 
 
 Rectangle = tuple[int, int, int, int]  # left, top, width, height
@@ -86,10 +117,11 @@ def faces_kept(
 
 @functools.cache
 def _face_detector() -> Any:
-    from skimage.data import lbp_frontal_face_cascade_filename
+    from skimage import data
     from skimage.feature import Cascade
 
-    return Cascade(lbp_frontal_face_cascade_filename())
+    path: Callable[[], str] = data.lbp_frontal_face_cascade_filename
+    return Cascade(path())
 
 
 def find_faces(picture: Picture) -> list[Rectangle]:
@@ -120,27 +152,58 @@ def resized_frames(clip: Path, count: int) -> Iterator[Picture]:
             yield np.asarray(cv2.resize(frame.pixels, CLIP_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def bar_table(styles: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The VGG columns, and a sentence."""
+def grid_excess(paints: Sequence[Callable[[Picture], Picture]]) -> list[float]:
+    """The largest excess of each one's grid contrast over the input's, on `GRID_FRAMES` of all clips."""
+    from streamstyle.metrics.grid import grid_contrast
+
+    excess = [float("-inf")] * len(paints)
+    for clip in sorted((DATA / "video" / "clips").iterdir()):
+        for index, pixels in enumerate(resized_frames(clip, GRID_FRAMES[-1] + 1)):
+            if index in GRID_FRAMES:
+                floor = grid_contrast(pixels)
+                over = [grid_contrast(paint(pixels)) - floor for paint in paints]
+                excess = [max(pair) for pair in zip(excess, over, strict=True)]
+    return excess
+
+
+def warp_errors(paints: Sequence[Callable[[Picture], Picture]]) -> tuple[float, ...]:
+    """The change along the motion of `WARP_CLIP`: the film's own, then that of each painting of it."""
+    from streamstyle.metrics.warp_error import WarpError
+
+    error = WarpError()
+    clip, count = WARP_CLIP
+    for pixels in resized_frames(DATA / "video" / "clips" / clip, count):
+        error.add(pixels, *(paint(pixels) for paint in paints))
+    return error.means()
+
+
+def bar_table(styles: Mapping[str, Mapping[str, float]], film_warp_error: float) -> list[str]:
+    """The figures of each style, and two sentences."""
     means = {
         key: sum(v[key] for v in styles.values()) / len(styles)
         for key in ("vgg_style", "vgg_style_photo", "vgg_content")
     }
     return [
-        "| style | VGG style | VGG content | detail | contrast | faces |",
-        "|---|---|---|---|---|---|",
+        "| style | VGG style | VGG content | detail | contrast | halo | faces | grid | E_warp | noise |",
+        "|---|---|---|---|---|---|---|---|---|---|",
         *(_bar_row(name, values) for name, values in styles.items()),
         "",
         f"Mean over the styles: style {means['vgg_style']:.3f}, which is "
         f"{means['vgg_style'] / means['vgg_style_photo']:.2f} of the unpainted frames' "
-        f"{means['vgg_style_photo']:.3f}; content {means['vgg_content']:.2f}.",
+        f"{means['vgg_style_photo']:.3f}; content {means['vgg_content']:.2f}. "
+        f"E_warp of the film itself: {1e3 * film_warp_error:.2f}.",
     ]
 
 
-def _bar_row(name: str, values: Mapping[str, Any]) -> str:
+def _bar_row(name: str, values: Mapping[str, float]) -> str:
     cells = [
         name,
         f"{values['vgg_style']:.3f} ({values['vgg_style_photo']:.2f})",
-        *(f"{values[key]:.2f}" for key in ("vgg_content", "detail", "local_contrast", "faces")),
+        *(f"{values[key]:.2f}" for key in ("vgg_content", "detail", "local_contrast")),
+        f"{values['halo']:.1f}",
+        f"{values['faces']:.2f}",
+        f"{values['grid_excess']:+.2f}",
+        f"{1e3 * values['warp_error']:.2f}",
+        f"{values['noise_gain']:.2f}",
     ]
     return f"| {' | '.join(cells)} |"

@@ -1,14 +1,19 @@
-"""Films in segments while workers and commands are killed, and many films of which some are damaged.
+"""Paint films in segments while workers and commands are killed, and many films of which some are damaged.
 
-python3 tools/segment_faults.py kills FILM [--kills N] [--seed N] [--workers N] [-- OPTIONS OF run]
+python3 tools/segment_faults.py kills [FILM] [--kills N] [--seed N] [--workers N] [-- OPTIONS OF run]
 python3 tools/segment_faults.py films [--films N] [--damaged N] [--workers N]
-python3 tools/segment_faults.py long [--hours H]
+python3 tools/segment_faults.py long [--hours H] [--rate FPS] [--workers N]
 
-kills: paints FILM undisturbed, then again, killing a worker or the command with SIGKILL at moments drawn by
-chance and going on each time. The film must be the same: frames, time stamps, packets of sound. films: a
-folder of short films, some damaged: `batch` must make all others, once, and give a reason for each damaged
-one. long: a film of hours of small frames; memory of the command and its workers, size of the manifest, and
-how long the plan takes to be read again. JSON at the end; exit code 1 where something was wrong.
+kills: paints FILM, by default one of five shots and segments, undisturbed, then again, killing a worker or
+the command with SIGKILL at random moments and resuming each time. The film must be the same: frames, time
+stamps, packets of sound; and no more segments may be painted again than workers were killed, alone or with
+the command.
+films: a folder of short films, some damaged: `batch` must make all others, once, and give a reason for each
+damaged one.
+long: a film of hours of small frames, whose command is killed after nine tenths; memory of the command and
+its workers, size of the plan, and the time, with the start of all processes, until the existing segments are
+checked and until the next one is painted.
+JSON at the end; exit code 1 after a fault.
 """
 
 from __future__ import annotations
@@ -26,7 +31,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,11 +38,12 @@ from typing import Any
 import environment
 
 PROGRAM = (sys.executable, "-m", "streamstyle")
-LOOK = 0.02
+POLL_SECONDS = 0.02
+VICTIMS = ("worker", "command")
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the test of the arguments."""
     environment.enter(extra="dev")
     sys.path.insert(0, str(environment.ROOT / "tests"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -50,6 +55,7 @@ def main() -> int:
     parser.add_argument("--films", type=int, default=1000)
     parser.add_argument("--damaged", type=int, default=50)
     parser.add_argument("--hours", type=float, default=3.0)
+    parser.add_argument("--rate", type=int, default=25, help="frames a second of that film")
     asked, options = parser.parse_known_args()
     run: dict[str, Callable[[Path, argparse.Namespace, list[str]], dict[str, Any]]] = {
         "kills": kills,
@@ -64,52 +70,73 @@ def main() -> int:
 
 def kills(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[str, Any]:
     """See above."""
-    from segmented import children
+    from segmented import make_shots
 
-    dice, film = random.Random(asked.seed), str(asked.film.absolute())
+    if asked.film is None:
+        options = ["--segment", "1.6", "--codec", "ffv1", "--network", "lite", *options]
+    dice = random.Random(asked.seed)
+    film = str(make_shots(folder / "film.mp4") if asked.film is None else asked.film.absolute())
     more = ["--resume", "--json", "--workers", str(asked.workers), *options]
     plain, out = folder / "plain.mkv", folder / "out.mkv"
     began = time.monotonic()
     subprocess.run([*PROGRAM, "run", film, str(plain), *more], check=True, stdout=subprocess.DEVNULL)
     whole = time.monotonic() - began
-    ends, wrong = Counter[str](), list[str]()
-    parts = folder / "out.mkv.parts"
-    while ends.total() < asked.kills:
-        process = subprocess.Popen([*PROGRAM, "run", film, str(out), *more], stdout=subprocess.DEVNULL)
-        due = time.monotonic() + dice.uniform(0.05, 0.5) * whole
-        while process.poll() is None and ends.total() < asked.kills:
-            time.sleep(LOOK)
-            if time.monotonic() < due:
-                continue
-            due += dice.uniform(0.05, 0.5) * whole
-            workers = [c for c in children(process.pid) if b"worker_child" in _command(c)]
-            before = _records(parts)
-            if workers and dice.random() < 0.5:
-                with suppress(ProcessLookupError):  # it ended by itself just now
-                    os.kill(dice.choice(workers), signal.SIGKILL)
-                    ends["worker"] += 1
-            else:
-                process.kill()
-                process.wait()
-                ends["command"] += 1
-            print(f"{ends.total()} of {asked.kills} kills", file=sys.stderr, flush=True)
-            # A film that is whole has its folder removed meanwhile.
-            if not out.exists() and not before <= _records(parts):
-                wrong.append("a segment that was done is gone")
+    expected, count = contents(plain), Counter[str]()
+    wrong: list[str] = []
+    victim = dice.choice(VICTIMS)
+    while count["kills of workers"] + count["kills of the command"] < asked.kills and not wrong:
+        begun, segments = set[str](), 0
+        while not out.exists() and not wrong:
+            process = subprocess.Popen([*PROGRAM, "run", film, str(out), *more], stdout=subprocess.DEVNULL)
+            due = time.monotonic() + dice.uniform(0.05, 0.5) * whole
+            while process.poll() is None:
+                time.sleep(POLL_SECONDS)
+                begun |= {path.name for path in out.with_name("out.mkv.parts").glob("[0-9]*.part")}
+                segments = _segments(out.with_name("out.mkv.parts")) or segments
+                if time.monotonic() > due and _killed(process, victim, count, asked.kills):
+                    victim = dice.choice(VICTIMS)
+                    due = time.monotonic() + dice.uniform(0.05, 0.5) * whole
+            if process.returncode not in {0, -signal.SIGKILL}:
+                wrong.append(f"it ended with {process.returncode}")
+        count["films"] += 1
+        count["segments painted again"] += len(begun) - segments
+        wrong += [] if wrong or contents(out) == expected else ["the film is another one"]
+        out.unlink(missing_ok=True)
+    if count["segments painted again"] > count["workers lost"]:
+        wrong.append("more segments were painted again than workers were lost")
+    return {**count, "undisturbed_s": round(whole, 1), "wrong": wrong}
+
+
+def _killed(process: subprocess.Popen[bytes], victim: str, count: Counter[str], most: int) -> bool:
+    """Kill a worker of the command, or the command, and count that; False if there is no worker yet, and
+    after enough kills."""
+    from peers import children
+
+    if count["kills of workers"] + count["kills of the command"] == most:
+        return False
+    workers = [pid for pid in children(process.pid) if b"worker_child" in _command(pid)]
+    if victim == "worker":
+        try:
+            os.kill(workers[-1], signal.SIGKILL)
+        except (IndexError, ProcessLookupError):  # it ended by itself just now
+            return False
+        count["kills of workers"] += 1
+        count["workers lost"] += 1
+    else:
+        process.kill()
         process.wait()
-        if out.exists():
-            wrong += [] if contents(out) == contents(plain) else ["the film is another one"]
-            out.unlink()
-    shown = subprocess.run(
-        [*PROGRAM, "run", film, str(out), *more], check=True, capture_output=True, text=True
-    )
-    wrong += [] if contents(out) == contents(plain) else ["the film is another one"]
-    return {
-        "kills": ends,
-        "undisturbed_s": round(whole, 1),
-        "painted_last": json.loads(shown.stdout)["frames_painted"],
-        "wrong": wrong,
-    }
+        count["kills of the command"] += 1
+        count["workers lost"] += len(workers)
+    print(dict(count), file=sys.stderr, flush=True)
+    return True
+
+
+def _segments(parts: Path) -> int:
+    """The number of segments of the plan; 0 without a plan."""
+    try:
+        return len(json.loads((parts / "manifest.json").read_bytes())["segments"])
+    except OSError:
+        return 0
 
 
 def films(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[str, Any]:
@@ -149,54 +176,58 @@ def films(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[s
 
 def long(folder: Path, asked: argparse.Namespace, options: list[str]) -> dict[str, Any]:
     """See above."""
-    from segmented import children
-
-    film, out = folder / "film.mkv", folder / "out.mkv"
-    make_long(film, asked.hours)
+    film, out, parts = folder / "film.mkv", folder / "out.mkv", folder / "out.mkv.parts"
+    make_long(film, asked.hours, asked.rate)
     command = [*PROGRAM, "run", str(film), str(out), "--resume", "--json", "--network", "lite"]
     command += ["--correct", "off", "--workers", str(asked.workers), *options]
-    most: list[int] = []
+    began, memory = time.monotonic(), list[int]()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        parts = folder / "out.mkv.parts"
-        while process.poll() is None and len(_records(parts)) < 0.9 * asked.hours * 60:
+        while process.poll() is None and len(_records(parts)) < int(0.9 * (_segments(parts) or 1e9)):
             time.sleep(1.0)
-            most.append(sum(map(_memory, [process.pid, *children(process.pid)])))
-        manifest = (parts / "manifest.json").stat().st_size
+            memory.append(_memory_of_all(process.pid))
         process.kill()
-    began, kept = time.monotonic(), len(_records(parts))
-    resumed = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while not list(parts.glob("*.part")) and resumed.poll() is None:
-        time.sleep(LOOK)
-    seconds = time.monotonic() - began
-    resumed.wait()
-    tenth = max(len(most) // 10, 1)
-    early, late = max(most[tenth : 3 * tenth]), max(most[-2 * tenth :])
-    wrong = [] if late < 1.1 * early else ["memory grows"]
-    wrong += [] if resumed.returncode == 0 else ["it did not end well"]
+    painted, kept = time.monotonic() - began, len(_records(parts))
+    manifest, segments = (parts / "manifest.json").stat().st_size, _segments(parts)
+    left = parts / "left.part"  # what is not of the plan goes when that is read and all segments are checked
+    left.touch()
+    began, checked, begun = time.monotonic(), 0.0, 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as resumed:
+        while resumed.poll() is None and not begun:
+            time.sleep(POLL_SECONDS)
+            checked = checked or (0.0 if left.exists() else time.monotonic() - began)
+            begun = time.monotonic() - began if checked and list(parts.glob("[0-9]*.part")) else 0.0
+        summary = json.loads(resumed.communicate()[0])
+    early, late = memory[len(memory) // 4 : len(memory) // 2], memory[3 * len(memory) // 4 :]
+    wrong = [] if max(late) < 1.1 * max(early) else ["memory grows"]
+    wrong += [] if resumed.returncode == 0 and summary["segments_kept"] >= kept else ["it did not go on well"]
     return {
-        "memory_mb": [round(early / 1e6), round(late / 1e6)],
-        "manifest_kb": round(manifest / 1e3, 1),
+        "frames": summary["frames"],
+        "segments": segments,
         "segments_kept": kept,
-        "resumed_after_s": round(seconds, 2),
+        "painted_s": round(painted),
+        "memory_mb": [round(max(early) / 1e6), round(max(late) / 1e6)],
+        "manifest_kb": round(manifest / 1e3, 1),
+        "checked_after_s": round(checked, 2),
+        "painting_after_s": round(begun, 2),
         "wrong": wrong,
     }
 
 
-def make_long(path: Path, hours: float) -> None:
-    """A film of small frames, 25 a second, whose picture changes every second."""
+def make_long(path: Path, hours: float, rate: int) -> None:
+    """A film of small frames, whose picture changes every four seconds, and moves."""
     import av
     import numpy as np
 
     with av.open(str(path), "w") as container:
         options = {"preset": "ultrafast", "g": "100", "bf": "0"}
-        stream = container.add_stream("libx264", rate=25, options=options)
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for number in range(round(hours * 3600 * 25)):
-            if number % 25 == 0:
-                noise = np.random.default_rng(number // 100).integers(0, 255, (8, 12, 3)).astype(np.uint8)
+        for number in range(round(hours * 3600 * rate)):
+            if number % (4 * rate) == 0:
+                noise = np.random.default_rng(number).integers(0, 255, (8, 12, 3)).astype(np.uint8)
                 picture = np.kron(noise, np.ones((8, 8, 1), np.uint8))
-            frame = av.VideoFrame.from_ndarray(np.roll(picture, number % 25, axis=1), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame = av.VideoFrame.from_ndarray(np.roll(picture, number % 96, axis=1), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
@@ -221,6 +252,13 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def _memory_of_all(pid: int) -> int:
+    """Bytes of a process and of all that it started."""
+    from peers import children
+
+    return sum(map(_memory, [pid, *children(pid)]))
 
 
 def _memory(pid: int) -> int:

@@ -1,9 +1,9 @@
-"""Simulates films in segments on many workers: stragglers, failures, shared storage, one process that hands
-out the work. JSON at the end.
+"""Simulates films in segments on many workers: stragglers, failures, shared storage, one scheduling process.
+JSON at the end.
 
 python3 tools/segment_simulation.py [--workers 1,8,1000] [--hours H] [--fps F] [--segment S] [--films N] ...
 
-Give the figures of your machines: --fps is what one worker paints, measured by `streamstyle run`. Everything
+Give the figures of your machines: --fps is the rate of one worker, measured by `streamstyle run`. Everything
 is drawn from --seed, so a run can be repeated. Needs nothing but Python.
 """
 
@@ -33,7 +33,7 @@ class Machines:
     mtbf: float
     """Hours between two failures of one worker; 0 for none."""
     hand_out: float
-    """Seconds for which the one who hands out is busy with a task."""
+    """Seconds for which the scheduling process is busy with a task."""
     storage: float
     """Bytes a second that all workers together read and write."""
     join: float
@@ -48,9 +48,9 @@ class Work:
 
     films: int
     frames: int
-    """Of each film."""
+    """Number of frames of each film."""
     segment: int
-    """Frames of a segment."""
+    """Number of frames of a segment."""
     warm_up: int
     """Frames that are painted before a segment and left out."""
     bytes_a_frame: float

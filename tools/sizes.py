@@ -1,11 +1,10 @@
-"""Show what is left of a painting made at half size: ways to bring it up, in figures and a picture.
+"""Compare ways to upsample a painting made at half size, in figures and a picture.
 
     python3 tools/sizes.py [FILM...] [--picture docs/sizes.jpg]
     python3 tools/sizes.py --every 3 FILM...
 
-Films are read at their own size, three frames of each; without one the rendered scene is. --every tells how
-near carried paintings (`run --every`) come to what would have been painted. The last line is one
-JSON document.
+Films are read at their own size, three frames of each; without one the rendered scene is. --every measures
+how near propagated paintings (`run --every`) come to painted frames. The last line is one JSON document.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from streamstyle.engines.open_engine import paint_all
 from streamstyle.engines.upsampling import EPSILON, WINDOW, GuidedUpsampling, reduced
 from streamstyle.media.open import open_source
 from streamstyle.metrics.similarity import edge_similarity, psnr, sharpness_ratio
-from streamstyle.pipeline.model import load_model
+from streamstyle.pipeline.model import Model, load_model
 from streamstyle.temporal.fine_motion import FineMotion
 from streamstyle.temporal.motion import FINE_SIDE, LONG_SIDE
 from streamstyle.types import Picture, StyleCondition
@@ -41,7 +40,7 @@ FRAMES = (2, 12, 22)
 
 
 def enlarged(how: int) -> Callable[[Picture, Picture, Picture], Picture]:
-    """Without the input's help."""
+    """Upsample by one of OpenCV's interpolations, without the input."""
 
     def up(painted: Picture, _small: Picture, picture: Picture) -> Picture:
         return np.asarray(cv2.resize(painted, picture.shape[1::-1], interpolation=how), np.uint8)
@@ -50,7 +49,8 @@ def enlarged(how: int) -> Callable[[Picture, Picture, Picture], Picture]:
 
 
 def guided_filter(painted: Picture, small: Picture, picture: Picture) -> Picture:
-    """He and Sun 2015 as it stands: a and b averaged, of each channel against the luma."""
+    """The fast guided filter of He and Sun 2015, unchanged: a and b averaged, of each channel against the
+    luma."""
     luma, full = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).astype(np.float32) for x in (small, picture))
     values = painted.astype(np.float32)
 
@@ -88,8 +88,8 @@ def joint_bilateral(painted: Picture, small: Picture, picture: Picture) -> Pictu
 
 def guided(painted: Picture, small: Picture, picture: Picture) -> Picture:
     """Ours."""
-    up = GuidedUpsampling(*picture.shape[:2], (small.shape[0], small.shape[1]))
-    return up(painted, small, picture)
+    (height, width), (h, w) = picture.shape[:2], small.shape[:2]
+    return GuidedUpsampling(height, width, (h, w))(painted, small, picture)
 
 
 WAYS = {
@@ -140,7 +140,7 @@ def labelled(picture: Picture, text: str) -> Picture:
 
 
 def draw(path: Path, style: str) -> None:
-    """One painting of the scene, brought up in every way."""
+    """One painting of the scene, upsampled in every way."""
     pixels = chosen_frames(SCENE)[1]
     height, width = pixels.shape[:2]
     model = load_model(RunConfig(style=style, network="lite"))
@@ -153,16 +153,16 @@ def draw(path: Path, style: str) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
 
 
-def painted_whole(model: object, pixels: Picture) -> Picture:
+def painted_whole(model: Model, pixels: Picture) -> Picture:
     """A picture painted at its own size."""
-    engine = model.open_engine(*pixels.shape[:2])  # type: ignore[attr-defined]
-    return engine.start(pixels, StyleCondition(model.codes)).result()  # type: ignore[attr-defined]
+    engine = model.open_engine(*pixels.shape[:2])
+    return engine.start(pixels, StyleCondition(model.codes)).result()
 
 
 def carried(url: str, every: int) -> dict[str, float]:
-    """PSNR in dB to what would have been painted, of 24 frames from the second second on, painted at 640x360
-    or the film's own size: of the last painting as it was, carried along flow at the detector's size and
-    at ours; sharpness of ours."""
+    """PSNR in dB to the painted frames, of 24 frames from the second second on, at 640x360 or the film's own
+    size: of the last painting unchanged, propagated along flow at the detector's size, and at ours; sharpness
+    of ours."""
     with open_source(url) as source:
         frames = [frame.pixels for i, frame in zip(range(54), source, strict=False) if i >= 30]
     frames = [reduced(x, min(360, x.shape[0]), min(640, x.shape[1])) for x in frames]

@@ -23,7 +23,7 @@ from pathlib import Path
 import environment
 
 SOURCE = "test:?live=1&size=640x360&rate=30"
-PATIENCE = 600.0
+WAIT_TIMEOUT = 600.0
 """Seconds: an engine may be compiled."""
 
 
@@ -75,7 +75,7 @@ def started(package: Path, source: str, bytecode: str) -> tuple[float, float]:
         began, passed = time.monotonic(), None
         run = subprocess.Popen(command, env=environ, cwd=folder, stdout=subprocess.DEVNULL)
         try:
-            while time.monotonic() < began + PATIENCE and run.poll() is None:
+            while time.monotonic() < began + WAIT_TIMEOUT and run.poll() is None:
                 if socket.poll(100):
                     header = json.loads(socket.recv_multipart()[0])
                     at = time.monotonic() - began

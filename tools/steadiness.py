@@ -1,12 +1,11 @@
-"""Measure what `--consistency 1` makes of a network that flickers, by the scores of Lai et al. 2018.
+"""Measure the effect of `--consistency 1` on a network that flickers, by the scores of Lai et al. 2018.
 
 python3 tools/steadiness.py CLIP... [--bundle DIR] [--styles NAME...] [--frames N] [--consistency C]
 
-Paints each clip at 640x360 frame by frame, and again steadied; prints D_t = 1 - E_warp / E_warp of the plain
-film, the perceptual distance between the two, and the ratios of sharpness and contrast. --bundle names the
-network, by default the bundled one; docs/training.md says how to train one without the temporal losses. The
-last line is one JSON document.
-"""
+Paints each clip at 640x360 frame by frame, and again stabilised; prints D_t = 1 - E_warp / E_warp of the
+plain film, the perceptual distance between the two, and the ratios of sharpness and contrast. --bundle names
+the network, by default the bundled one; docs/training.md says how to train one without the temporal losses.
+The last line is one JSON document."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ def measure(
     clip: Path, bundle: StyleBundle, styles: list[str], frames: int, consistency: float
 ) -> dict[str, dict[str, float]]:
     """Figures of one clip by style."""
-    from streamstyle.bench.films import read_film, steadied
+    from streamstyle.bench.films import read_film, stabilised
     from streamstyle.engines.open_engine import NetworkOpener, open_engine, paint_all
     from streamstyle.engines.request import EngineRequest, NetworkWeights
     from streamstyle.metrics.comparison import Comparison
@@ -46,7 +45,7 @@ def measure(
         model = Model(NetworkOpener(), codes, asked=replace(asked, stateful=True), normalises=True)
         height, width = film[0].shape[:2]
         plain = list(paint_all(open_engine(asked), film, StyleCondition(codes)))
-        steady = steadied(film, fps, model.open_engine(height, width), model, consistency)
+        steady = stabilised(film, fps, model.open_engine(height, width), model, consistency)
         comparison = Comparison(load_features())
         for original, reference, styled in zip(film, plain, steady, strict=True):
             comparison.add(original, styled, reference)

@@ -140,20 +140,23 @@ def names_above(names: Sequence[str], width: int) -> Picture:
 def small(picture: Picture, size: tuple[int, int]) -> Picture:
     """Shrunk to a cell."""
     import cv2
+    import numpy as np
 
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def cover(picture: Picture, size: tuple[int, int]) -> Picture:
     """The middle of `size`'s aspect, resized to it."""
     import cv2
+    import numpy as np
 
     height, width = picture.shape[:2]
     scale = min(width / size[0], height / size[1])
     w, h = int(size[0] * scale), int(size[1] * scale)
     top, left = (height - h) // 2, (width - w) // 2
     cut = picture[top : top + h, left : left + w]
-    return cv2.resize(cut, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)
+    how = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(cut, size, interpolation=how), np.uint8)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""List the operators that TensorRT gets to see of our network, and torch-tensorrt's converter for each.
+"""List the operators of our network that reach TensorRT, and torch-tensorrt's converter for each.
 
     pip download --no-deps torch-tensorrt==2.13.0
     python3 tools/tensorrt_operators.py torch_tensorrt-2.13.0-*.whl
 
 Runs our own build with the wheel's own lowering, decompositions and converter registry, each node with its
-validator and its support of dynamic shapes, up to where TensorRT itself would begin: names without a body
-stand in its place, so that no GPU, driver or TensorRT is needed. Writes tests/tensorrt_operators.json.
+validator and its support of dynamic shapes, up to where TensorRT itself would begin: it is replaced by empty
+stubs, so that no GPU, driver or TensorRT is needed. Writes tests/tensorrt_operators.json.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.machinery
 import inspect
 import json
@@ -22,7 +23,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
-ROOT = Path(__file__).parents[1]
+import environment
+
+ROOT = environment.ROOT
 RESULT = ROOT / "tests" / "tensorrt_operators.json"
 CLASSES = ("DataType", "TensorFormat", "EngineCapability", "DeviceType")
 ABSENT = ("tensorrt", "dllist", "psutil")
@@ -70,7 +73,7 @@ def import_wheel(wheel: Path, folder: Path) -> Any:
     sys.modules[proxy.__name__] = proxy
     torch.cuda.get_device_capability = lambda *_: (9, 0)
     torch.cuda.current_device = lambda: 0
-    torch._C._CudaDeviceProperties = object  # type: ignore[attr-defined]
+    setattr(torch._C, "_CudaDeviceProperties", object)  # noqa: B010 - a type, which nothing may assign to
     sys.path.insert(0, str(folder))
     import torch_tensorrt
 
@@ -78,7 +81,8 @@ def import_wheel(wheel: Path, folder: Path) -> Any:
 
 
 def operators(library: Any, *, stateful: bool) -> dict[str, list[str]]:
-    """Operators that we export, those that reach the converters, and those of the latter that none takes."""
+    """Operators that we export, those that reach the converters, and those of the latter without a
+    converter."""
     import torch
     from torch_tensorrt.dynamo._settings import CompilationSettings
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
@@ -106,9 +110,8 @@ def operators(library: Any, *, stateful: bool) -> dict[str, list[str]]:
         inspect.signature(library.save).bind(compiled, path, **options)
         Path(path).write_bytes(b"")
 
-    checking = types.SimpleNamespace(
-        dynamo=types.SimpleNamespace(compile=compile_), Input=library.Input, save=save
-    )
+    checking = types.ModuleType("torch_tensorrt")
+    vars(checking).update(dynamo=types.SimpleNamespace(compile=compile_), Input=library.Input, save=save)
     bundle = load_bundle()
     network = deployed_network(
         bundle.manifest.architecture, bundle.weights, "fp16", torch.device("cpu"), stateful=stateful
@@ -118,8 +121,12 @@ def operators(library: Any, *, stateful: bool) -> dict[str, list[str]]:
     return {name: sorted(targets) for name, targets in found.items()}
 
 
-def main(wheel: Path) -> int:
+def main() -> int:
     """Write the result; 1 where an operator has no converter."""
+    environment.enter()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("wheel", type=Path, metavar="WHEEL")
+    wheel: Path = parser.parse_args().wheel
     import torch
 
     warnings.simplefilter("ignore")
@@ -134,4 +141,4 @@ def main(wheel: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main())

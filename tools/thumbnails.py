@@ -11,7 +11,7 @@ import environment
 
 SIDE = 192
 WORK = 384  # strokes are made for frames, not for thumbnails
-LARGEST = 8 * 1024  # bytes
+MAX_BYTES = 8 * 1024  # bytes
 
 
 def main() -> None:
@@ -21,6 +21,7 @@ def main() -> None:
     parser.parse_args()
 
     import cv2
+    import numpy as np
 
     from streamstyle.explain.swatch import swatch
     from streamstyle.files import encode
@@ -36,9 +37,9 @@ def main() -> None:
             path.unlink()
     for style in bundle.styles:
         picture = swatch(generator, style.code, WORK, WORK)
-        small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
         files = (encode(small, ".jpg", quality=quality) for quality in range(85, 10, -5))
-        data = next(data for data in files if len(data) <= LARGEST)
+        data = next(data for data in files if len(data) <= MAX_BYTES)
         (THUMBNAILS / f"{style.name}.jpg").write_bytes(data)
         print(f"{style.name:20} {len(data)} bytes")
 

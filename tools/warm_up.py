@@ -1,9 +1,9 @@
-"""Measure how many frames a part of a film has to be painted before it begins to join the part before it.
+"""Measure how many warm-up frames a segment needs to join the previous one.
 
 python3 tools/warm_up.py CLIPS... [--consistency 0..1] [--frames N] [--side PIXELS] [--every N]
 
-Paints each clip once as a whole, and then from its middle on after so many frames that are left out. Prints,
-for each number of them, the share of frames that are the same bit for bit, and the least PSNR of the others.
+Paints each clip once as a whole, and then from its middle on after a number of warm-up frames. Prints, for
+each number, the share of frames that are equal bit for bit, and the least PSNR of the others.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import environment
+
+if TYPE_CHECKING:
+    from streamstyle.types import Picture
 
 TRIED = (0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96)
 CAP = 99.0
@@ -48,6 +52,7 @@ def measured(clip: str, asked: argparse.Namespace) -> dict[str, object]:
     from streamstyle.pipeline.chain import chain_opener
     from streamstyle.pipeline.job import Job
     from streamstyle.pipeline.model import load_model
+    from streamstyle.pipeline.run_hooks import RunHooks
     from streamstyle.types import Frame
 
     with open_source(clip) as source:
@@ -55,16 +60,16 @@ def measured(clip: str, asked: argparse.Namespace) -> dict[str, object]:
         scale = asked.side / max(info.width, info.height)
         size = round(info.width * scale / 2) * 2, round(info.height * scale / 2) * 2
         frames = [
-            replace(f, pixels=cv2.resize(f.pixels, size, interpolation=cv2.INTER_AREA))
+            replace(f, pixels=np.asarray(cv2.resize(f.pixels, size, interpolation=cv2.INTER_AREA), np.uint8))
             for f in islice(source, asked.frames)
         ]
     info = replace(info, width=size[0], height=size[1])
     config = RunConfig(network="lite", consistency=asked.consistency, every=asked.every)
     model = load_model(config)
 
-    def painted(part: Sequence[Frame]) -> list[np.ndarray]:
+    def painted(part: Sequence[Frame]) -> list[Picture]:
         with ExitStack() as stack:
-            chain = chain_opener(Job(clip, ("null:",)), config, model, lambda _: None)(stack, info)
+            chain = chain_opener(Job(clip, ("null:",)), config, model, RunHooks())(stack, info, None)
             return [frame.pixels.copy() for frame in chain.process(part)]
 
     whole, middle = painted(frames), len(frames) // 2
@@ -79,7 +84,7 @@ def measured(clip: str, asked: argparse.Namespace) -> dict[str, object]:
     return {"frames": len(frames), "warm_up": found}
 
 
-def psnr(one, other) -> float:  # type: ignore[no-untyped-def]
+def psnr(one: Picture, other: Picture) -> float:
     """PSNR in dB; CAP where both are equal."""
     import numpy as np
 

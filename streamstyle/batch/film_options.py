@@ -1,4 +1,4 @@
-"""All that the pictures of a film depend on, so that only what belongs together is joined."""
+"""Everything that the pictures of a film depend on, so that only segments with equal options are joined."""
 
 from __future__ import annotations
 

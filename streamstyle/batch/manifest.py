@@ -1,13 +1,13 @@
-"""Files on disk of a film that is painted in segments.
+"""Files of a film that is painted in segments, on a disk or in a bucket.
 
 FOLDER/manifest.json    the plan: the film, the settings, the segments; written once
 FOLDER/0003.segment     the pictures of a segment, encoded
-FOLDER/0003.json        its record: digest, number of frames, what was found in them
-FOLDER/film.json        the record of the film that is done, where no other file is named for it
-FOLDER/*.part           what is being written
+FOLDER/0003.json        its record: size, digest, number of frames, findings
+FOLDER/film.json        the record of the finished film, unless another file is named for it
+FOLDER/*.part           files that are being written
 
-The folder lies beside the output. Whoever handed out the work removes it once it knows that the film is
-whole: of a worker that was lost while it did that, nobody could tell whether the film is.
+The folder is beside the output. The scheduling process removes it when it knows that the film is whole: if a
+worker did so and was lost, it would be unknown whether the film is whole.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from streamstyle.batch.storage import parted, storage_of
 from streamstyle.errors import ConfigError, SinkError
-from streamstyle.files import write_whole
 
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 FILM = "film.json"
 _BLOCK = 1 << 20
@@ -29,7 +29,7 @@ _BLOCK = 1 << 20
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class OtherOptionsError(ConfigError):
+class OptionsMismatchError(ConfigError):
     """The segments were painted with other settings or weights, or from another film."""
 
 
@@ -37,7 +37,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A run of frames that is painted at once. Time stamps in units of the film's time base."""
 
     number: int
-    """From 0."""
+    """Number of the segment, from 0."""
     first: int
     """Time stamp of its first frame."""
     end: int
@@ -53,7 +53,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: int | None
     """See `FilmRange`."""
     cut: bool
-    """True if a shot begins here, so that nothing of the past is kept but what was learnt of the style."""
+    """True if a shot begins here, so that no history is kept except what was learnt of the style."""
 
 
 class FilmManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,38 +64,40 @@ class FilmManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     """Absolute path of the film."""
     output: str
-    """Absolute path of what is made of it."""
+    """Absolute path, or URL, of the output."""
     options: dict[str, Any]
     """All that the pictures depend on, see `options_of`."""
     network: str
-    """The network that paints; empty where none of ours does."""
+    """The bundled network that paints; empty for other painters."""
     frames: int
-    """Of the film; 0 if unknown."""
+    """Number of frames of the film; 0 if unknown."""
     end: int
     """Time stamp of the end of the last one; 0 if unknown."""
     segments: tuple[Segment, ...]
     """Empty for a film that is painted in one piece."""
     whole: str
-    """Why it is painted in one piece; empty for a film in segments."""
+    """The reason for painting it in one piece; empty for a film in segments."""
 
 
 class SegmentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A segment that is done."""
 
     number: int
-    """Of the segment."""
+    """Its place among the segments of the film, from 0."""
+    size: int
+    """Bytes of its file."""
     sha256: str
-    """Of its file."""
+    """Digest of its file, in hexadecimal."""
     frames: int
-    """In the file."""
+    """Number of frames in the file."""
     flagged: int
-    """Frames in which something was found."""
+    """Number of flagged frames."""
     anomalies: dict[str, int]
     """Flagged frames by kind."""
     engine: str
     """The engine that painted it: name and precision."""
     seconds: float
-    """From the first frame to the closed file."""
+    """Seconds from the first frame to the closed file."""
     notes: tuple[str, ...]
     """Sentences for the user."""
 
@@ -106,11 +108,11 @@ class FilmRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     """Absolute path."""
     output: str
-    """Absolute path."""
+    """Absolute path, or URL."""
     options: dict[str, Any]
-    """As in `FilmManifest`."""
+    """See `FilmManifest`."""
     network: str
-    """As in `FilmManifest`."""
+    """See `FilmManifest`."""
     size: int
     """Bytes of the output."""
     frames: int
@@ -118,37 +120,36 @@ class FilmRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segments: int
     """Into how many it was split; 0 for a film in one piece."""
     flagged: int
-    """Frames in which something was found."""
+    """Number of flagged frames."""
     anomalies: dict[str, int]
     """Flagged frames by kind."""
     notes: tuple[str, ...]
     """Sentences for the user."""
 
 
-def read(path: Path, kind: type[S]) -> S | None:
-    """The content of a file; None where there is no such file. Raises OtherOptionsError for another version,
+def read(address: str, kind: type[S]) -> S | None:
+    """The content of a file; None if it does not exist. Raises OptionsMismatchError for another version,
     SinkError for a file that cannot be read."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    data = storage_of(address).read(address)
+    if data is None:
         return None
-    except OSError as error:
-        raise SinkError(f"cannot read {path}: {error.strerror}") from error
+    folder, _ = parted(address)
     try:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("version", VERSION)
         if version != VERSION:
-            raise OtherOptionsError(
-                f"{path} was written by another version of this program ({version}, this one writes "
-                f"{VERSION}): remove {path.parent} and begin again"
+            raise OptionsMismatchError(
+                f"{address} was written by another version of this program ({version}, this one writes "
+                f"{VERSION}): remove {folder} and start again"
             )
         return msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as error:
-        raise SinkError(f"{path} is damaged: remove {path.parent} and begin again") from error
+        raise SinkError(f"{address} is damaged: remove {folder} and start again") from error
 
 
-def write(path: Path, value: msgspec.Struct) -> None:
+def write(address: str, value: msgspec.Struct) -> None:
     """Write a file whole or not at all. Raises SinkError."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+    data = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+    storage_of(address).write(address, data)
 
 
 def digest(path: Path) -> str:
@@ -160,14 +161,14 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def check_options(before: dict[str, Any], now: dict[str, Any], where: Path, remedy: str) -> None:
-    """Raise OtherOptionsError that names what differs between what was painted and what is to be."""
+def check_options(before: dict[str, Any], now: dict[str, Any], where: str, remedy: str) -> None:
+    """Raise OptionsMismatchError with the differences between the painted options and the new ones."""
     differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     if differing:
         told = "; ".join(
             f"{name} was {_shown(before, name)} and is {_shown(now, name)}" for name in differing
         )
-        raise OtherOptionsError(f"{where} was painted otherwise: {told}. {remedy}")
+        raise OptionsMismatchError(f"{where} was painted with other settings: {told}. {remedy}")
 
 
 def _shown(options: dict[str, Any], name: str) -> str:

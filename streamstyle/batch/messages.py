@@ -8,8 +8,8 @@ from typing import TypeAlias
 import msgspec
 
 from streamstyle import errors
-from streamstyle.batch.manifest import FilmRecord, OtherOptionsError, SegmentRecord
-from streamstyle.batch.tasks import PlanResult
+from streamstyle.batch.manifest import FilmRecord, OptionsMismatchError, SegmentRecord
+from streamstyle.batch.tasks import DamagedSegments, PlanResult, Result
 from streamstyle.errors import StreamStyleError
 
 
@@ -17,7 +17,7 @@ class FramesPainted(msgspec.Struct, frozen=True, tag="painted"):
     """More frames are painted."""
 
     frames: int
-    """Of this task, so far."""
+    """Number of frames of this task, so far."""
 
 
 class Notice(msgspec.Struct, frozen=True, tag="told"):
@@ -44,19 +44,21 @@ class TaskDone(msgspec.Struct, frozen=True, tag="done"):
     planned: PlanResult | None = None
     segment: SegmentRecord | None = None
     film: FilmRecord | None = None
+    damaged: DamagedSegments | None = None
 
 
 class TaskLost(msgspec.Struct, frozen=True, tag="lost"):
-    """The worker ended with its task. why: in a few words."""
+    """The worker ended with its task."""
 
     why: str
+    """The reason, in a few words."""
 
 
 Message: TypeAlias = FramesPainted | Notice | TaskFailed | TaskDone
-Ending: TypeAlias = TaskDone | TaskFailed | TaskLost
+TaskOutcome: TypeAlias = TaskDone | TaskFailed | TaskLost
 
 
-def done(result: PlanResult | SegmentRecord | FilmRecord) -> TaskDone:
+def done(result: Result) -> TaskDone:
     """The message for a result."""
     match result:
         case PlanResult():
@@ -65,6 +67,8 @@ def done(result: PlanResult | SegmentRecord | FilmRecord) -> TaskDone:
             return TaskDone(segment=result)
         case FilmRecord():
             return TaskDone(film=result)
+        case DamagedSegments():
+            return TaskDone(damaged=result)
 
 
 def failed(error: StreamStyleError) -> TaskFailed:
@@ -81,5 +85,5 @@ def _all(kind: type[StreamStyleError]) -> Iterator[type[StreamStyleError]]:
 _KINDS = {
     kind.__name__: kind
     for kind in _all(StreamStyleError)
-    if kind.__module__ == errors.__name__ or kind is OtherOptionsError
+    if kind.__module__ == errors.__name__ or kind is OptionsMismatchError
 }

@@ -19,8 +19,8 @@ from streamstyle.temporal.scene_cuts import scene_cuts
 from streamstyle.types import StreamInfo
 
 WARM_UP = 48
-"""Frames that are painted before a segment and left out. Even at full consistency a segment then begins as
-the whole film would have gone on, to 50 dB and more: see docs/scale.md and tools/warm_up.py."""
+"""Warm-up frames, painted before a segment and not written. Even at full consistency the segment's first
+frames then equal those of the whole film to 50 dB and more: see docs/scale.md and tools/warm_up.py."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Split:
     seconds: float = 60.0
     """Length of a segment, about."""
     window: float = 5.0
-    """Seconds around where a segment should end, at most a quarter of its length: the next cut there is
-    taken, else the longest gap between two frames."""
+    """Seconds around the ideal end of a segment, at most a quarter of its length, in which it ends at the
+    nearest cut or, without one, at the longest gap between two frames."""
     warm_up: int = WARM_UP
     """See WARM_UP."""
 
@@ -55,17 +55,17 @@ def plan_film(source: str, info: StreamInfo, output: Path, config: RunConfig, sp
     try:
         segments = _segments(source, index, info.time_base, config, split)
     except SourceError:
-        return FilmPlan(info.frames, 0, (), "it cannot be read from its middle on")
+        return FilmPlan(info.frames, 0, (), "it cannot be read from its middle")
     if len(segments) < 2:
         return FilmPlan(len(index.pts), index.end, (), "it is short")
     return FilmPlan(len(index.pts), index.end, segments)
 
 
 def _whole_for_settings(output: Path, config: RunConfig) -> str:
-    """The setting that keeps a film in one piece, in a few words; empty if none does."""
+    """The setting that keeps a film in one piece, in a few words; empty if there is none."""
     region = None if config.region is None else parse_region(config.region)
     if output.suffix.lower() not in FORMATS:
-        return f"{output.suffix} is no film"
+        return f"{output.suffix} is not a film"
     if config.deinterlace == "field":
         return "fields become pictures"
     if isinstance(region, MaskFile) and not region.is_picture:

@@ -22,24 +22,25 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
-from streamstyle.batch.messages import Ending, FramesPainted, Notice, TaskLost
+from streamstyle.batch.messages import FramesPainted, Notice, TaskLost, TaskOutcome
 from streamstyle.batch.tasks import Task
-from streamstyle.batch.workers import Hearing, WorkerProcess, processors
+from streamstyle.batch.workers import WorkerCallbacks, WorkerProcess
+from streamstyle.engines.machine import processors
 from streamstyle.errors import ConfigError
 
 ADDRESS = "ray://"
 """Beginning of the address of a cluster."""
 
-_LOOK = 0.5
+_POLL_SECONDS = 0.5
 """Seconds between two questions to an actor how far it is."""
 
-_PATIENCE = 60.0
-"""Seconds without any actor after which the user is told."""
+_START_NOTICE_SECONDS = 60.0
+"""Seconds without any actor after which the user gets a message."""
 
-_REFUSALS = 3
-"""The number of actors, one after the other, that could not be started, after which none is tried."""
+_MAX_FAILED_STARTS = 3
+"""Number of consecutive failures to start an actor after which no more are started."""
 
-_said_or_ended = msgspec.json.Decoder(list[FramesPainted | Notice | Ending])
+_message_decoder = msgspec.json.Decoder(list[FramesPainted | Notice | TaskOutcome])
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Share:
 def share_of(machines: Sequence[dict[str, float]], count: int, *, gpu: bool) -> Share:
     """Largest share that each of `count` workers can have.
 
-    machines: the resources of each, by Ray's names. gpu: give each a GPU where there are any. Raises
-    ConfigError for more workers than GPUs, or than processors where there is no GPU.
+    machines: the resources of each, by Ray's names. gpu: give each a GPU if there are any. Raises ConfigError
+    for more workers than GPUs, or than processors without GPUs.
     """
     cpus = [int(one.get("CPU", 0)) for one in machines]
     gpus = [int(one.get("GPU", 0)) if gpu else 0 for one in machines]
@@ -75,7 +76,7 @@ class Actor:
     def __init__(self, cpus: int) -> None:
         """cpus: processors that it may use."""
         self._lock, places = claim(cpus)
-        self._said: deque[FramesPainted | Notice] = deque()
+        self._messages: deque[FramesPainted | Notice] = deque()
         self._process = WorkerProcess(places)
 
     def version(self) -> str:
@@ -83,18 +84,18 @@ class Actor:
         return version("streamstyle")
 
     def perform(self, task: bytes) -> bytes:
-        """Do a task: what is left to be said of it, and how it ended."""
-        hearing = Hearing(
-            on_frames=lambda _, frames: self._said.append(FramesPainted(frames)),
-            notify=lambda sentence: self._said.append(Notice(sentence)),
+        """Do a task. Return its remaining messages, and its outcome."""
+        callbacks = WorkerCallbacks(
+            on_frames=lambda _, frames: self._messages.append(FramesPainted(frames)),
+            notify=lambda sentence: self._messages.append(Notice(sentence)),
         )
         self._process.start()
-        ending = self._process.perform(msgspec.json.decode(task, type=Task), hearing)
-        return msgspec.json.encode([*self._taken(), ending])
+        outcome = self._process.perform(msgspec.json.decode(task, type=Task), callbacks)
+        return msgspec.json.encode([*self._drain_messages(), outcome])
 
-    def said(self) -> bytes:
+    def messages(self) -> bytes:
         """Messages since the last call, as JSON; a second thread of the actor answers."""
-        return msgspec.json.encode(self._taken())
+        return msgspec.json.encode(self._drain_messages())
 
     def __ray_shutdown__(self) -> None:
         """Called by Ray where the actor ends in order: end the process."""
@@ -103,17 +104,17 @@ class Actor:
         if self._lock is not None:
             self._lock.release()
 
-    def _taken(self) -> list[FramesPainted | Notice]:
+    def _drain_messages(self) -> list[FramesPainted | Notice]:
         found = []
         with suppress(IndexError):  # empty; the other thread may add to it meanwhile
             while True:
-                found.append(self._said.popleft())
+                found.append(self._messages.popleft())
         return found
 
 
 def claim(count: int) -> tuple[FileLock | None, list[int]]:
-    """`count` processors of this machine that no other actor has, for as long as the lock lives; none, which
-    stands for all, where others have them."""
+    """Reserve `count` processors of this machine that no other actor has, while the lock lives. Empty, which
+    means all, if others have them."""
     places = processors()
     for first in range(0, len(places) - count + 1, count):
         lock = FileLock(Path(tempfile.gettempdir()) / f"streamstyle-processors-{count}-{first}.lock")
@@ -126,11 +127,11 @@ def claim(count: int) -> tuple[FileLock | None, list[int]]:
 class RayWorkers:
     """Implements `Workers` by actors. An actor that is lost is replaced as soon as a machine has room."""
 
-    def __init__(self, ray: ModuleType, count: int, hearing: Hearing, *, gpu: bool) -> None:
+    def __init__(self, ray: ModuleType, count: int, callbacks: WorkerCallbacks, *, gpu: bool) -> None:
         """ray: connected, see `connected`. count: actors. gpu: see `share_of`, as for the errors."""
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         share = share_of(machines, count, gpu=gpu)
-        self._ray, self._hearing, self._share = ray, hearing, share
+        self._ray, self._callbacks, self._share = ray, callbacks, share
         # Two threads: one performs, one says how far it is.
         options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_concurrency": 2}
         self._kind = ray.remote(Actor).options(**options)
@@ -154,7 +155,7 @@ class RayWorkers:
         actor = self._idle.pop()
         self._busy[actor.perform.remote(msgspec.json.encode(task))] = actor, task
 
-    def wait(self, seconds: float) -> list[tuple[Task, Ending]]:
+    def wait(self, seconds: float) -> list[tuple[Task, TaskOutcome]]:
         """See `Workers`. Raises ConfigError where actors cannot be started."""
         under_way = [*self._busy, *self._starting]
         if not under_way:
@@ -165,10 +166,10 @@ class RayWorkers:
         for one in over:
             if one in self._starting:
                 self._started(one)
-        self._tell_of_waiting()
+        self._notify_waiting()
         if time.monotonic() >= self._due:
-            self._hear()
-            self._due = time.monotonic() + _LOOK
+            self._collect_messages()
+            self._due = time.monotonic() + _POLL_SECONDS
         return ended
 
     def close(self) -> None:
@@ -188,7 +189,7 @@ class RayWorkers:
             there, here = self._ray.get(answer), version("streamstyle")
         except self._ray.exceptions.RayError as error:
             self._refused += 1
-            if self._refused >= _REFUSALS:
+            if self._refused >= _MAX_FAILED_STARTS:
                 raise ConfigError(
                     f"no worker can be started on the cluster ({_cause(error)}): install streamstyle and Ray "
                     f"in the same versions on all its machines"
@@ -202,54 +203,55 @@ class RayWorkers:
         self._refused, self._waiting_since = 0, None
         self._idle.append(actor)
 
-    def _ended(self, result: Any) -> tuple[Task, Ending]:
+    def _ended(self, result: Any) -> tuple[Task, TaskOutcome]:
         actor, task = self._busy.pop(result)
         try:
-            messages = _said_or_ended.decode(self._ray.get(result))
+            messages = _message_decoder.decode(self._ray.get(result))
         except self._ray.exceptions.RayError as error:
             with suppress(self._ray.exceptions.RayError):
-                self._ray.kill(actor)  # where its machine lives and only the task is lost
+                self._ray.kill(actor)  # if its machine is alive and only the task is lost
             if not self._busy and not self._idle:
                 self._waiting_since = time.monotonic()
             self._start()
             return task, TaskLost(f"its worker was lost ({_cause(error)})")
         self._idle.append(actor)
-        ending = messages[-1]
-        assert not isinstance(ending, FramesPainted | Notice)
+        outcome = messages[-1]
+        assert not isinstance(outcome, FramesPainted | Notice)
         self._pass_on(task, messages[:-1])
-        return task, ending
+        return task, outcome
 
-    def _hear(self) -> None:
-        """Take the answers of actors, and ask those that owe none."""
+    def _collect_messages(self) -> None:
+        """Take the actors' answers, and send requests to idle actors."""
         if self._asked:
             answers, _ = self._ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
             for answer in answers:
                 task = self._asked.pop(answer)
-                with suppress(self._ray.exceptions.RayError):  # the task itself finds out who is lost
-                    self._pass_on(task, _said_or_ended.decode(self._ray.get(answer)))
+                with suppress(self._ray.exceptions.RayError):  # the task itself finds the lost actors
+                    self._pass_on(task, _message_decoder.decode(self._ray.get(answer)))
         asked = {id(task) for task in self._asked.values()}
         for actor, task in self._busy.values():
             if id(task) not in asked:
-                self._asked[actor.said.remote()] = task
+                self._asked[actor.messages.remote()] = task
 
-    def _pass_on(self, task: Task, messages: Sequence[FramesPainted | Notice | Ending]) -> None:
+    def _pass_on(self, task: Task, messages: Sequence[FramesPainted | Notice | TaskOutcome]) -> None:
         for message in messages:
             if isinstance(message, FramesPainted):
-                self._hearing.on_frames(task, message.frames)
+                self._callbacks.on_frames(task, message.frames)
             elif isinstance(message, Notice):
-                self._hearing.notify(message.sentence)
+                self._callbacks.notify(message.sentence)
 
-    def _tell_of_waiting(self) -> None:
-        if self._waiting_since is not None and time.monotonic() > self._waiting_since + _PATIENCE:
+    def _notify_waiting(self) -> None:
+        if self._waiting_since is not None and time.monotonic() > self._waiting_since + _START_NOTICE_SECONDS:
             self._waiting_since = None
-            self._hearing.notify(
-                f"no worker has begun for {_PATIENCE:.0f} s: the cluster may have no {self._share.cpus} "
+            self._callbacks.notify(
+                f"no worker has started for {_START_NOTICE_SECONDS:.0f} s: "
+                f"the cluster may have no {self._share.cpus} "
                 f"processors{' and a GPU' if self._share.gpus else ''} free on one machine"
             )
 
 
 def _cause(error: Exception) -> str:
-    """An error of Ray in a few words: its kind, and what it says last of all."""
+    """An error of Ray in a few words: its kind, and the last line of its message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
 
@@ -264,7 +266,7 @@ def connected(address: str) -> Iterator[ModuleType]:
         raise ConfigError("--cluster needs Ray: pip install 'streamstyle[ray]'") from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what cannot be reached is said once, by the error
+            warnings.simplefilter("ignore")  # the error is reported once, not by warnings as well
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"there is no Ray cluster at {address}: {_cause(error)}") from error

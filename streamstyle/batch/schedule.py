@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
-from streamstyle.batch.manifest import FilmRecord, OtherOptionsError
-from streamstyle.batch.messages import Ending, TaskDone, TaskFailed, TaskLost
+from streamstyle.batch.manifest import FilmRecord, OptionsMismatchError
+from streamstyle.batch.messages import TaskDone, TaskFailed, TaskLost, TaskOutcome
+from streamstyle.batch.storage import storage_of
 from streamstyle.batch.tasks import FilmRequest, JoinTask, PaintTask, PlanResult, PlanTask, Task, WholeTask
 from streamstyle.batch.workers import Workers
 from streamstyle.flow import StopRequest
 
-TRIES = 3
-"""The number of times that a task is begun whose workers are lost."""
+MAX_ATTEMPTS = 3
+"""Number of attempts at a task whose workers are lost."""
 
-TICK = 0.1
+TICK_SECONDS = 0.1
 """Seconds between two calls of `on_tick`, at most."""
 
 
@@ -28,31 +28,31 @@ class FilmState:
 
     film: FilmRequest
     planned: PlanResult | None = None
-    """None before it is planned."""
+    """The plan; None before it is made."""
     waiting: deque[int] = field(default_factory=deque)
-    """Segments that nobody paints yet."""
+    """Segments that no worker paints yet."""
     running: set[int] = field(default_factory=set)
-    """Segments that somebody paints; 0 of a film in one piece."""
+    """Number of segments in work; 0 for a film in one piece."""
     unfinished: int = 0
     """Segments that are not painted."""
     painted: int = 0
     """Frames in segments that are done, of this run."""
     record: FilmRecord | None = None
-    """Of a film that is done."""
+    """The record of a finished film, otherwise None."""
     failure: TaskFailed | None = None
-    """Why it will not be done."""
+    """The error of a failed film, otherwise None."""
     before: bool = False
-    """It was done before."""
+    """True if an earlier run did the film."""
 
     @property
     def over(self) -> bool:
-        """Whether it is done or given up."""
+        """True if it is finished or has failed."""
         return self.record is not None or self.failure is not None
 
 
 class Schedule:
-    """Hands out the tasks of films, the first ones first: what ends a film comes before what goes on with it,
-    and that before what begins another one."""
+    """Hands out the tasks of films, the first ones first: tasks that finish a film come first, then those
+    that continue one, then those that begin one."""
 
     def __init__(self, films: Sequence[FilmRequest]) -> None:
         self.states = [FilmState(film) for film in films]
@@ -63,16 +63,16 @@ class Schedule:
         self._tries: Counter[bytes] = Counter()
 
     def is_done(self, film: FilmRequest) -> bool:
-        """Whether the film is whole."""
+        """True if the film is whole."""
         return self._of[film.output].record is not None
 
     @property
     def over(self) -> bool:
-        """Whether every film has ended."""
+        """True if every film is finished or has failed."""
         return all(state.over for state in self._open) and not self._unplanned
 
     def next(self) -> Task | None:
-        """The next task; None where none can be begun now."""
+        """The next task; None if none can begin now."""
         while self._urgent:
             task = self._urgent.popleft()
             if not self._of[task.film.output].over:
@@ -92,38 +92,40 @@ class Schedule:
             self._of[task.film.output].running.add(_number(task))
         return task
 
-    def ended(self, task: Task, ending: Ending) -> None:
-        """Take in how a task ended. Raises OtherOptionsError: it holds for all films."""
+    def ended(self, task: Task, outcome: TaskOutcome) -> None:
+        """Take in how a task ended. Raises OptionsMismatchError: it holds for all films."""
         state = self._of[task.film.output]
         state.running.discard(_number(task))
         if state.over:
             return
-        match ending:
+        match outcome:
             case TaskLost():
-                self._lost(state, task, ending)
+                self._lost(state, task, outcome)
             case TaskFailed():
-                state.failure = ending
-                if ending.kind == OtherOptionsError.__name__:
-                    raise ending.error()
+                state.failure = outcome
+                if outcome.kind == OptionsMismatchError.__name__:
+                    raise outcome.error()
             case TaskDone():
-                self._done(state, task, ending)
+                self._done(state, task, outcome)
 
-    def _lost(self, state: FilmState, task: Task, ending: TaskLost) -> None:
+    def _lost(self, state: FilmState, task: Task, outcome: TaskLost) -> None:
         key = msgspec.json.encode(task)
         self._tries[key] += 1
-        if self._tries[key] < TRIES:
+        if self._tries[key] < MAX_ATTEMPTS:
             self._urgent.append(task)
         else:
-            told = f"{task.film.source} was given up after {TRIES} attempts: {ending.why}."
+            told = f"{task.film.source} was abandoned after {MAX_ATTEMPTS} attempts: {outcome.why}."
             state.failure = TaskFailed("SourceError", told)
 
-    def _done(self, state: FilmState, task: Task, ending: TaskDone) -> None:
-        if ending.film is not None:
-            state.record = ending.film
-        elif ending.planned is not None:
-            self._planned(state, ending.planned)
-        elif ending.segment is not None:
-            state.painted += ending.segment.frames
+    def _done(self, state: FilmState, task: Task, outcome: TaskDone) -> None:
+        if outcome.film is not None:
+            state.record = outcome.film
+        elif outcome.planned is not None:
+            self._planned(state, outcome.planned)
+        elif outcome.damaged is not None:
+            self._damaged(state, task, outcome.damaged.missing)
+        elif outcome.segment is not None:
+            state.painted += outcome.segment.frames
             state.unfinished -= 1
             if not state.unfinished:
                 self._urgent.append(JoinTask(task.film))
@@ -133,6 +135,19 @@ class Schedule:
         state.waiting, state.unfinished = deque(planned.missing), len(planned.missing)
         if planned.done is None and not planned.missing:
             self._urgent.append(WholeTask(state.film) if planned.whole else JoinTask(state.film))
+
+    def _damaged(self, state: FilmState, task: Task, missing: dict[int, int]) -> None:
+        """Let segments be painted again that have changed since."""
+        key, planned = msgspec.json.encode(task), state.planned
+        assert planned is not None
+        self._tries[key] += 1
+        if self._tries[key] == MAX_ATTEMPTS:
+            told = f"{task.film.folder} does not keep what is written there: name another place for the film."
+            state.failure = TaskFailed("SinkError", told)
+            return
+        kept = planned.kept - sum(number not in planned.missing for number in missing)
+        state.planned = msgspec.structs.replace(planned, missing={**planned.missing, **missing}, kept=kept)
+        state.waiting, state.unfinished = deque(missing), len(missing)
 
 
 def _number(task: Task) -> int:
@@ -145,17 +160,17 @@ def run_films(
     stop: StopRequest,
     on_tick: Callable[[Sequence[FilmState]], None] = lambda _: None,
 ) -> None:
-    """Let the workers do all tasks of a schedule, whose states say afterwards how each film ended; removes
-    the folders of films that are done, and closes the workers. on_tick: called now and then. Raises
-    ConfigError for what no film can be painted with."""
+    """Let the workers do all tasks of a schedule; its states then hold the outcome of each film. Removes the
+    folders of finished films, and closes the workers. on_tick: called regularly. Raises ConfigError for
+    options that no film can be painted with."""
     try:
         while not schedule.over and not stop.requested:
             while workers.free and (task := schedule.next()) is not None:
                 workers.submit(task)
-            for task, ending in workers.wait(TICK):
-                schedule.ended(task, ending)
+            for task, outcome in workers.wait(TICK_SECONDS):
+                schedule.ended(task, outcome)
                 if schedule.is_done(task.film):
-                    shutil.rmtree(task.film.folder, ignore_errors=True)
+                    storage_of(task.film.folder).remove_folder(task.film.folder)
             on_tick(schedule.states)
     finally:
         workers.close()

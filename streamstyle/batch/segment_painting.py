@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import fields
 from functools import partial
 from itertools import islice
@@ -25,6 +24,8 @@ from streamstyle.batch.manifest import (
     read,
     write,
 )
+from streamstyle.batch.storage import parted, storage_of
+from streamstyle.batch.tasks import DamagedSegments
 from streamstyle.config import RunConfig
 from streamstyle.errors import SinkError
 from streamstyle.flow import Flow, Inlet, Outlet, StopRequest
@@ -32,36 +33,37 @@ from streamstyle.media.film_part import FilmPart, FilmRange
 from streamstyle.media.join import join_parts
 from streamstyle.media.part_sink import PartSink
 from streamstyle.pipeline.chain import ProcessingChain, chain_opener
+from streamstyle.pipeline.conditions import region_of
 from streamstyle.pipeline.job import Job
 from streamstyle.pipeline.opencv_threads import single_threaded_opencv
 from streamstyle.pipeline.outputs import encoding_of
 from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.run_job import run_job
-from streamstyle.pipeline.watch import opened
+from streamstyle.pipeline.run_tap import open_configured
 from streamstyle.types import Frame
 
-_PATIENCE = 60.0
+_SINK_TIMEOUT = 60.0
 """Seconds that an encoder may take to finish."""
 
 OnFrame = Callable[[], None]
 Notify = Callable[[str], None]
 
 
-def segment_path(folder: Path, number: int) -> Path:
-    """The pictures of a segment."""
-    return folder / f"{number:04}.segment"
+def segment_path(folder: str, number: int) -> str:
+    """The address of the pictures of a segment."""
+    return f"{folder}/{number:04}.segment"
 
 
-def record_path(folder: Path, number: int) -> Path:
-    """The record of a segment."""
-    return folder / f"{number:04}.json"
+def record_path(folder: str, number: int) -> str:
+    """The address of the record of a segment."""
+    return f"{folder}/{number:04}.json"
 
 
-def manifest_of(folder: Path) -> FilmManifest:
-    """The plan of a film. Raises SinkError, OtherOptionsError."""
-    manifest = read(folder / MANIFEST, FilmManifest)
+def manifest_of(folder: str) -> FilmManifest:
+    """The plan of a film. Raises SinkError, OptionsMismatchError."""
+    manifest = read(f"{folder}/{MANIFEST}", FilmManifest)
     if manifest is None:
-        raise SinkError(f"{folder} holds no {MANIFEST} any more: begin again")
+        raise SinkError(f"{folder} no longer contains {MANIFEST}: start again")
     return manifest
 
 
@@ -72,12 +74,11 @@ def config_of(manifest: FilmManifest) -> RunConfig:
     return RunConfig(**kept, network=manifest.network or "auto")
 
 
-def paint_segment(folder: Path, number: int, on_frame: OnFrame, notify: Notify) -> SegmentRecord:
+def paint_segment(folder: str, number: int, on_frame: OnFrame, notify: Notify) -> SegmentRecord:
     """Paint a segment and record it; on_frame: called after each of its frames. Raises the first
     StreamStyleError of any stage."""
     manifest = manifest_of(folder)
-    segment = manifest.segments[number]
-    path, part = segment_path(folder, number), folder / f"{number:04}.{node()}.{os.getpid()}.part"
+    segment, storage = manifest.segments[number], storage_of(folder)
     kinds = Counter[str]()
     flagged = 0
 
@@ -90,10 +91,12 @@ def paint_segment(folder: Path, number: int, on_frame: OnFrame, notify: Notify) 
 
     started = time.monotonic()
     with ExitStack() as stack:
+        part = stack.enter_context(storage.scratch(folder)) / f"{number:04}.{node()}.{os.getpid()}.part"
         stack.callback(part.unlink, missing_ok=True)
         frames, chain, notes = _painted(manifest, segment, part, on_painted, notify)
         record = SegmentRecord(
             number=number,
+            size=part.stat().st_size,
             sha256=digest(part),
             frames=frames,
             flagged=flagged,
@@ -102,7 +105,7 @@ def paint_segment(folder: Path, number: int, on_frame: OnFrame, notify: Notify) 
             seconds=round(time.monotonic() - started, 3),
             notes=notes,
         )
-        part.replace(path)
+        storage.publish(part, segment_path(folder, number))
     write(record_path(folder, number), record)
     return record
 
@@ -110,7 +113,7 @@ def paint_segment(folder: Path, number: int, on_frame: OnFrame, notify: Notify) 
 def _painted(
     manifest: FilmManifest, segment: Segment, part: Path, on_frame: Callable[[Frame], None], notify: Notify
 ) -> tuple[int, ProcessingChain, tuple[str, ...]]:
-    """Paint a segment into the file `part`. Frames in it, what painted, notes."""
+    """Paint a segment into the file `part`. Returns its frames, the engine, and notes."""
     config = config_of(manifest)
     range_ = FilmRange(segment.begin, segment.end, segment.index - segment.warm_up, segment.key)
     film = FilmPart(
@@ -124,11 +127,11 @@ def _painted(
         info = reading.enter_context(film).info
         chain = chain_opener(
             Job(manifest.source, (str(part),)), config, model_of(config), RunHooks(notify=notify)
-        )(stack, info)
-        sink = PartSink(part, info, encoding_of(config), Path(manifest.output))
+        )(stack, info, region_of(config, info))
+        sink = PartSink(part, info, encoding_of(config), manifest.output)
         flow = Flow(
             Inlet(film, reading.pop_all().close),
-            [Outlet(sink, part.name, config.queue, _PATIENCE)],
+            [Outlet(sink, part.name, config.queue, _SINK_TIMEOUT)],
             stop=StopRequest(),
             capacity=config.queue,
         )
@@ -143,24 +146,28 @@ def _without_warm_up(
     return islice(process(frames), count, None)
 
 
-def done_segments(folder: Path, manifest: FilmManifest) -> list[SegmentRecord]:
-    """The segments that are whole, by their digests; all else but the plan is removed. Raises SinkError."""
-    found = []
-    kept = {MANIFEST, "lock"}
+def done_segments(folder: str, manifest: FilmManifest) -> list[SegmentRecord]:
+    """The finished segments, by their sizes; `join_film` compares digests. Removes all other files except the
+    plan. Raises SinkError."""
+    storage = storage_of(folder)
+    there = {*storage.names(folder)}
+    found, kept = [], {MANIFEST, "lock"}
     for segment in manifest.segments:
         path, beside = segment_path(folder, segment.number), record_path(folder, segment.number)
-        record = read(beside, SegmentRecord)
-        if record is not None and path.is_file() and digest(path) == record.sha256:
+        names = {parted(path)[1], parted(beside)[1]}
+        record = read(beside, SegmentRecord) if names <= there else None
+        if record is not None and storage.size(path) == record.size:
             found.append(record)
-            kept |= {path.name, beside.name}
-    for other in folder.iterdir():
-        if other.name not in kept:
-            other.unlink()
+            kept |= names
+    for name in there:
+        if name not in kept:
+            storage.remove(f"{folder}/{name}")
     return found
 
 
-def join_film(folder: Path, record: Path) -> FilmRecord:
-    """Join all segments to the film. record: where that is remembered. Raises SourceError, SinkError."""
+def join_film(folder: str, record: str) -> FilmRecord | DamagedSegments:
+    """Join all segments to the film, or find out which of them have changed since, and forget those. record:
+    where the film is remembered. Raises SourceError, SinkError."""
     manifest = manifest_of(folder)
     if (before := _done_before(manifest, record)) is not None:
         return before
@@ -169,69 +176,78 @@ def join_film(folder: Path, record: Path) -> FilmRecord:
     engines = sorted({one.engine for one in done})
     if len(done) != len(records) or len(engines) != 1:
         raise SinkError(
-            f"{folder} cannot be joined: its segments are not all there, or were painted by "
+            f"{folder} cannot be joined: segments are missing, or were painted by "
             f"{' and '.join(engines)}. Remove it and begin again."
         )
-    config, output = config_of(manifest), Path(manifest.output)
-    with opened(manifest.source, config) as source:
+    config, storage = config_of(manifest), storage_of(folder)
+    with open_configured(manifest.source, config) as source:
         info = source.info
-    paths = [segment_path(folder, segment.number) for segment in manifest.segments]
-    joined = folder / f"joined{output.suffix}"
-    report = join_parts(paths, joined, info, encoding_of(config), manifest.end)
-    frames = report.counters["frames"]
-    if frames != sum(one.frames for one in done):
-        raise SinkError(f"{folder} cannot be joined: a segment was changed. Remove it and begin again.")
     anomalies = Counter[str]()
     for one in done:
         anomalies.update(one.anomalies)
-    notes = tuple(dict.fromkeys([note for one in done for note in one.notes] + list(report.notes)))
     flagged = sum(one.flagged for one in done)
-    return _finished(manifest, joined, record, (frames, flagged), dict(anomalies), notes)
+    with ExitStack() as stack:
+        addresses = (segment_path(folder, segment.number) for segment in manifest.segments)
+        paths = [stack.enter_context(storage.local(address)) for address in addresses]
+        changed = [one for one, path in zip(done, paths, strict=True) if not _is_whole(path, one)]
+        if changed:
+            for one in changed:
+                storage.remove(record_path(folder, one.number))
+            return DamagedSegments({one.number: one.frames for one in changed})
+        joined = stack.enter_context(storage.scratch(folder)) / f"joined{Path(manifest.output).suffix}"
+        report = join_parts(paths, joined, info, encoding_of(config), manifest.end)
+        frames = report.counters["frames"]
+        if frames != sum(one.frames for one in done):
+            raise SinkError(f"{folder} cannot be joined: a segment was changed. Remove it and begin again.")
+        notes = tuple(dict.fromkeys([note for one in done for note in one.notes] + list(report.notes)))
+        return _finished(manifest, joined, record, (frames, flagged), dict(anomalies), notes)
 
 
-def paint_whole(folder: Path, record: Path, on_frame: OnFrame, notify: Notify) -> FilmRecord:
+def _is_whole(path: Path, record: SegmentRecord) -> bool:
+    try:
+        return digest(path) == record.sha256
+    except OSError:  # it is gone, or the disk cannot read it any more
+        return False
+
+
+def paint_whole(folder: str, record: str, on_frame: OnFrame, notify: Notify) -> FilmRecord:
     """Paint a film in one piece, as `streamstyle run` does. record: where that is remembered. Raises the
     first StreamStyleError of any stage."""
     manifest = manifest_of(folder)
     if (before := _done_before(manifest, record)) is not None:
         return before
-    config, joined = config_of(manifest), folder / f"joined{Path(manifest.output).suffix}"
-    summary = run_job(
-        *(Job(manifest.source, (str(joined),)), config),
-        stop=StopRequest(),
-        hooks=RunHooks(on_progress=lambda _: on_frame(), notify=notify),
-        model=model_of(config),
-    )
-    counts = summary.frames_out, summary.flagged_frames
-    return _finished(manifest, joined, record, counts, summary.anomalies, summary.notes)
+    config = config_of(manifest)
+    with storage_of(folder).scratch(folder) as scratch:
+        joined = scratch / f"joined{Path(manifest.output).suffix}"
+        summary = run_job(
+            *(Job(manifest.source, (str(joined),)), config),
+            stop=StopRequest(),
+            hooks=RunHooks(on_progress=lambda _: on_frame(), notify=notify),
+            model=model_of(config),
+        )
+        counts = summary.frames_out, summary.flagged_frames
+        return _finished(manifest, joined, record, counts, summary.anomalies, summary.notes)
 
 
-def _done_before(manifest: FilmManifest, record: Path) -> FilmRecord | None:
-    """The record of this film, where a worker finished it and was lost before it could say so."""
-    done, output = read(record, FilmRecord), Path(manifest.output)
+def _done_before(manifest: FilmManifest, record: str) -> FilmRecord | None:
+    """The record of this film, if a worker finished it and was lost before it could report that."""
+    done = read(record, FilmRecord)
     if done is None or done.options != manifest.options:
         return None
-    return done if output.is_file() and output.stat().st_size == done.size else None
+    return done if storage_of(manifest.output).size(manifest.output) == done.size else None
 
 
 def _finished(
     manifest: FilmManifest,
     joined: Path,
-    record: Path,
+    record: str,
     counts: tuple[int, int],
     anomalies: dict[str, int],
     notes: tuple[str, ...],
 ) -> FilmRecord:
     """Give the film its name and remember it. counts: frames, flagged frames."""
-    output = Path(os.path.realpath(manifest.output))
-    try:
-        size = joined.stat().st_size
-        if output.exists():
-            with suppress(OSError):
-                shutil.copymode(output, joined)
-        joined.replace(output)
-    except OSError as error:
-        raise SinkError(f"cannot write {manifest.output}: {error.strerror}") from error
+    size = joined.stat().st_size
+    storage_of(manifest.output).publish(joined, manifest.output)
     done = FilmRecord(
         source=manifest.source,
         output=manifest.output,

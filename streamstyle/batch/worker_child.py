@@ -14,16 +14,17 @@ import time
 import msgspec
 
 from streamstyle.batch.messages import FramesPainted, Message, Notice, done, failed
-from streamstyle.batch.tasks import Performer, Task
+from streamstyle.batch.performer import Performer
+from streamstyle.batch.tasks import Task
+from streamstyle.children import end_with
 from streamstyle.errors import StreamStyleError
-from streamstyle.flow.parent import end_with
 
-_EVERY = 0.1
+_REPORT_SECONDS = 0.1
 """Seconds between two messages on painted frames."""
 
 
 def main() -> int:
-    """Do tasks until there are no more."""
+    """Do tasks until the input ends."""
     end_with(int(sys.argv[1]))
     keep_to(sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C; the parent ends us if it wants to
@@ -31,7 +32,7 @@ def main() -> int:
     os.dup2(2, 1)  # libraries print there
     encoder = msgspec.json.Encoder()
 
-    def say(message: Message) -> None:
+    def send(message: Message) -> None:
         lines.write(encoder.encode(message) + b"\n")
 
     for line in sys.stdin.buffer:
@@ -41,20 +42,20 @@ def main() -> int:
             nonlocal frames, due
             frames += 1
             if time.monotonic() >= due:
-                due = time.monotonic() + _EVERY
-                say(FramesPainted(frames))
+                due = time.monotonic() + _REPORT_SECONDS
+                send(FramesPainted(frames))
 
-        performer = Performer(on_frame, lambda sentence: say(Notice(sentence)))
+        performer = Performer(on_frame, lambda sentence: send(Notice(sentence)))
         try:
-            say(done(performer.perform(msgspec.json.decode(line, type=Task))))
+            send(done(performer.perform(msgspec.json.decode(line, type=Task))))
         except StreamStyleError as error:
-            say(failed(error))
+            send(failed(error))
     return 0
 
 
 def keep_to(places: str) -> None:
-    """Use these processors only, where the system can do that; all where none is named. places: numbers with
-    commas between. To be called before the engines' libraries are imported, which count what they may use."""
+    """Use only these processors, if the system supports that; all if none is named. places: numbers separated
+    by commas. Call it before the engines' libraries are imported, because they count the processors."""
     if places and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(place) for place in places.split(",")})
 

@@ -6,60 +6,58 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 from typing import Protocol
 
 import msgspec
 
-from streamstyle.batch.messages import Ending, FramesPainted, Message, Notice, TaskDone, TaskFailed, TaskLost
+from streamstyle.batch.messages import (
+    FramesPainted,
+    Message,
+    Notice,
+    TaskDone,
+    TaskFailed,
+    TaskLost,
+    TaskOutcome,
+)
 from streamstyle.batch.tasks import Task
+from streamstyle.children import package_environment
+from streamstyle.engines.machine import processors
 from streamstyle.errors import ConfigError
-from streamstyle.flow import Future
-
-_LOOK = 0.02
-"""Seconds between two looks whether a task has ended."""
+from streamstyle.flow import Channel, Future
 
 _COMMAND = (sys.executable, "-P", "-m", "streamstyle.batch.worker_child")
-_PACKAGES = Path(__file__).parents[2]
 
 
 class Workers(Protocol):
-    """Several workers, each of which does one task at a time. For one thread."""
+    """Several workers, each of which does one task at a time. Not thread-safe."""
 
     @property
     def free(self) -> int:
-        """The number of tasks that can be begun now."""
+        """Number of free workers."""
 
     def submit(self, task: Task) -> None:
-        """Begin a task; there must be a free worker. Raises ConfigError where none can be started."""
+        """Begin a task; there must be a free worker. Raises ConfigError if no process can be started."""
 
-    def wait(self, seconds: float) -> list[tuple[Task, Ending]]:
+    def wait(self, seconds: float) -> list[tuple[Task, TaskOutcome]]:
         """The tasks that have ended since the last call; waits up to `seconds` for the first of them. A
         worker that was lost is replaced by a new one."""
 
     def close(self) -> None:
-        """End all workers at once, with what they do."""
+        """End all workers at once, without finishing their tasks."""
 
 
 @dataclass(frozen=True)
-class Hearing:
+class WorkerCallbacks:
     """Callbacks for tasks under way, called from any thread."""
 
     on_frames: Callable[[Task, int], None]
     """Gets how many frames of a task are painted."""
     notify: Callable[[str], None]
-    """Gets what the user should know at once."""
-
-
-def processors() -> list[int]:
-    """The numbers of the processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+    """Gets messages for the user."""
 
 
 def shares(count: int) -> list[list[int]]:
@@ -72,13 +70,16 @@ def shares(count: int) -> list[list[int]]:
 class LocalWorkers:
     """Implements `Workers` by child processes, each on its share of the processors."""
 
-    def __init__(self, count: int, hearing: Hearing) -> None:
-        """Raises ConfigError for more workers than processors."""
+    def __init__(self, count: int, callbacks: WorkerCallbacks) -> None:
+        """Raises ConfigError for more workers than processors, and where none can be started."""
         if count > len(processors()):
             raise ConfigError(f"--workers {count} is more than the {len(processors())} processors here")
-        self._hearing = hearing
+        self._callbacks = callbacks
         self._idle = [WorkerProcess(share if count > 1 else ()) for share in shares(count)]
-        self._busy: list[tuple[WorkerProcess, Task, Future[Ending]]] = []
+        for child in self._idle:
+            child.start()  # all at once, so that those who wait for the first plan are ready by then
+        self._busy: dict[WorkerProcess, tuple[Task, Future[TaskOutcome]]] = {}
+        self._ended: Channel[WorkerProcess] = Channel(count, "lossless")
 
     @property
     def free(self) -> int:
@@ -88,30 +89,33 @@ class LocalWorkers:
     def submit(self, task: Task) -> None:
         """See `Workers`."""
         child = self._idle.pop()
-        child.start()  # on this thread: where it ends, Linux kills what it started
-        self._busy.append((child, task, Future(lambda: child.perform(task, self._hearing), "worker")))
+        child.start()  # on this thread: when it ends, Linux kills its children
+        self._busy[child] = task, Future(lambda: self._perform(child, task), "worker")
 
-    def wait(self, seconds: float) -> list[tuple[Task, Ending]]:
+    def wait(self, seconds: float) -> list[tuple[Task, TaskOutcome]]:
         """See `Workers`."""
-        until = time.monotonic() + seconds
-        while True:
-            over = [one for one in self._busy if one[2].ready]
-            if over or time.monotonic() >= until:
-                break
-            time.sleep(_LOOK)
-        self._busy = [one for one in self._busy if one not in over]
-        self._idle += [child for child, _, _ in over]
-        return [(task, ending.result()) for _, task, ending in over]
+        self._ended.wait_ready(seconds)
+        over = []
+        for child in islice(self._ended, self._ended.depth):
+            task, outcome = self._busy.pop(child)
+            self._idle.append(child)
+            over.append((task, outcome.result()))
+        return over
 
     def close(self) -> None:
         """See `Workers`."""
-        for child in (*self._idle, *(child for child, _, _ in self._busy)):
+        for child in (*self._idle, *self._busy):
             child.kill()
-        for child, _, ending in self._busy:
-            ending.result()
+        for _, outcome in self._busy.values():
+            outcome.result()
+        for child in (*self._idle, *self._busy):
             child.close()
-        for child in self._idle:
-            child.close()
+
+    def _perform(self, child: WorkerProcess, task: Task) -> TaskOutcome:
+        try:
+            return child.perform(task, self._callbacks)
+        finally:
+            self._ended.put(child)
 
 
 class WorkerProcess:
@@ -137,8 +141,8 @@ class WorkerProcess:
         except OSError as error:
             raise ConfigError(f"no worker can be started: {error.strerror}") from error
 
-    def perform(self, task: Task, hearing: Hearing) -> Ending:
-        """Hand the task over, and return how it ended; called on a thread of its own."""
+    def perform(self, task: Task, callbacks: WorkerCallbacks) -> TaskOutcome:
+        """Hand the task over, and return its outcome; called on a separate thread."""
         process = self._process
         assert process is not None
         assert process.stdin is not None
@@ -151,10 +155,10 @@ class WorkerProcess:
                 if isinstance(message, TaskDone | TaskFailed):
                     return message
                 if isinstance(message, FramesPainted):
-                    hearing.on_frames(task, message.frames)
+                    callbacks.on_frames(task, message.frames)
                 else:
                     assert isinstance(message, Notice)
-                    hearing.notify(message.sentence)
+                    callbacks.notify(message.sentence)
         except (OSError, ValueError, msgspec.DecodeError):
             process.kill()  # it is gone, or said half a line when it went
         return TaskLost(f"its worker {why_ended(process.wait())}")
@@ -168,24 +172,23 @@ class WorkerProcess:
     def close(self) -> None:
         """Close the pipes to a process that has ended."""
         if self._process is not None and self._process.stdin and self._process.stdout:
-            with suppress(OSError):  # what was still to be said to it
+            with suppress(OSError):  # unsent messages
                 self._process.stdin.close()
             self._process.stdout.close()
 
 
 def environment(places: Sequence[int]) -> dict[str, str]:
     """The environment of a process of ours that keeps to these processors, all where empty."""
-    paths = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
-    return os.environ | {"PYTHONPATH": paths} | ({"OMP_NUM_THREADS": str(len(places))} if places else {})
+    return package_environment() | ({"OMP_NUM_THREADS": str(len(places))} if places else {})
 
 
 def why_ended(code: int) -> str:
-    """End of a sentence that tells what an exit code says of a process."""
+    """End of a sentence that explains the exit code of a process."""
     if code < 0 and sys.platform != "win32":
         name = signal.Signals(-code).name
         crashed = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP"}
         if name in crashed:
-            return f"crashed inside a media library ({name}), as damaged films can make it"
-        memory = ", as systems do that are out of memory" if name == "SIGKILL" else ""
+            return f"crashed inside a media library ({name}), perhaps because of a damaged film"
+        memory = ", probably because memory ran out" if name == "SIGKILL" else ""
         return f"was ended by {name}{memory}"
     return f"ended with {code}"

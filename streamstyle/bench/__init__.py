@@ -1,1 +1,1 @@
-"""The anomaly benchmark: what is found and repaired on real clips, against baselines."""
+"""The anomaly benchmark: detection and repair on real clips, compared with baselines."""

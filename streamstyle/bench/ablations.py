@@ -1,6 +1,6 @@
-"""The product with one of its ideas taken out, to see what that idea is worth.
+"""The product without one of its ideas, to measure the idea's value.
 
-The unsigned score needs no run of its own: it is the texture score, asked for steps (`figures`).
+The unsigned score needs no separate run: it is the texture score, evaluated for steps (`figures`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streamstyle.types import AnalysisPair, AnomalyMap, Kind, Picture
 
 ALWAYS_ON = "always on"
 
-_LEAST_GAIN, _MOST_GAIN = 0.6, 1.6
+_MIN_GAIN, _MAX_GAIN = 0.6, 1.6
 _DARK = 4 / 255
 
 
@@ -35,8 +35,8 @@ class NoFlow(BackwardFlow):
 
 
 class AlwaysOn:
-    """Implements `Detector`: what the detector inside says, but every tile is given the gain that undoes its
-    excess in every frame, flagged or not."""
+    """Implements `Detector`: the findings of the inner detector, but with the gain that removes the excess of
+    every tile in every frame, flagged or not."""
 
     def __init__(self) -> None:
         self._inside = ResidualDetector()
@@ -47,7 +47,7 @@ class AlwaysOn:
         rows, columns = found.tiles.shape
         grey = cv2.cvtColor(styled, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
         luma = np.maximum(cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA), _DARK)
-        gain = np.clip(1 - found.tile_score / luma, _LEAST_GAIN, _MOST_GAIN).astype(np.float32)
+        gain = np.clip(1 - found.tile_score / luma, _MIN_GAIN, _MAX_GAIN).astype(np.float32)
         kinds = found.kinds if Kind.FLICKER in found.kinds else (*found.kinds, Kind.FLICKER)
         gain = np.where(found.tiles, found.luma_gain, gain)
         return replace(found, kinds=kinds, tiles=np.ones_like(found.tiles), luma_gain=gain)

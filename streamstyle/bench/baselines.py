@@ -29,7 +29,7 @@ FilmRepair = Callable[[Film, Film], Film]
 
 
 def mean_luma_difference(_source: Film, styled: Film) -> NDArray[np.float64]:
-    """|mean Y_t - mean Y_t-1| of the styled film alone: what deflickering filters look at."""
+    """|mean Y_t - mean Y_t-1| of the styled film alone, the measure of deflickering filters."""
     means = [float(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).mean()) for x in styled]
     return np.abs(np.diff(means, prepend=means[0])) / 255
 

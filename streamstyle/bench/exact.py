@@ -1,4 +1,4 @@
-"""The cost of estimated flow: the same film judged and scored with the motion that it was drawn with."""
+"""The cost of estimated flow: the same film tested and scored with the motion that it was drawn with."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class ExactFlow(BackwardFlow):
         height, width = positions.shape[:2]
         rows, columns = np.mgrid[:height, :width].astype(np.float32)
         flow = positions - np.stack([columns, rows], axis=-1)
-        # Nearest: the mean of two motions is neither of them.
+        # Nearest: the mean of two motions belongs to neither pixel.
         small = cv2.resize(flow, (self._size[1], self._size[0]), interpolation=cv2.INTER_NEAREST)
         return np.asarray(small * np.float32(self._size[1] / width), np.float32)
 
 
 def exact_method(film: RenderedFilm) -> Method:
-    """The product with exact flow instead of its own."""
+    """The product with exact flow instead of estimated flow."""
     return Method(EXACT, lambda: ResidualDetector(flow=lambda size: ExactFlow(size, film)))
 
 

@@ -9,25 +9,29 @@ import cv2
 import numpy as np
 
 from streamstyle.explain.tint import COOL, WARM, outline_, tint_
+from streamstyle.files.page import small_picture
 from streamstyle.types import AnomalyMap, Picture
 
 MISSED, FALSE_ALARM = "missed", "false alarm"
-_WIDTH = 320
 
 
 @dataclass(frozen=True)
 class Example:
-    """what: MISSED or FALSE_ALARM. name: the injection or scene. score: over its threshold. words: which
-    kinds were found, if any. pictures: (caption, RGB uint8 about 320 wide)."""
+    """A frame of the benchmark that shows a miss or a false alarm."""
 
     what: str
+    """MISSED or FALSE_ALARM."""
     name: str
+    """Name of the injection or scene."""
     clip: str
     style: str
     frame: int
     score: float
+    """Score over its threshold."""
     words: str
+    """Names of the kinds that were found; empty without findings."""
     pictures: tuple[tuple[str, Picture], ...]
+    """(caption, RGB uint8 about 320 pixels wide) of each picture."""
 
 
 def worst(examples: Iterable[Example], what: str, count: int) -> list[Example]:
@@ -47,7 +51,7 @@ def pictures(
     before: tuple[tuple[str, Picture], ...], anomaly: AnomalyMap, after: Picture | None
 ) -> tuple[tuple[str, Picture], ...]:
     """Pictures of an example. before: with captions, the last as the detector saw it. after: as it left."""
-    shown = [(caption, _small(picture)) for caption, picture in before]
+    shown = [(caption, small_picture(picture)) for caption, picture in before]
     heat = shown[-1][1].copy()
     if anomaly.flagged:
         tint_(heat, anomaly)
@@ -56,7 +60,7 @@ def pictures(
     else:
         shown.append(("excess, not flagged", _excess(heat, anomaly)))
     if after is not None:
-        shown.append(("after", _small(after)))
+        shown.append(("after", small_picture(after)))
     return tuple(shown)
 
 
@@ -70,9 +74,3 @@ def _excess(picture: Picture, anomaly: AnomalyMap) -> Picture:
     tint = cv2.resize(colour, size, interpolation=cv2.INTER_NEAREST)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
     return np.rint(grey + opacity * (tint - grey)).astype(np.uint8)
-
-
-def _small(picture: Picture) -> Picture:
-    height, width = picture.shape[:2]
-    size = (min(width, _WIDTH), max(1, round(height * min(width, _WIDTH) / width)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""Measurements to plain numbers; docs/anomaly-benchmark.md says what each of them means."""
+"""Measurements to plain numbers; docs/anomaly-benchmark.md explains each of them."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from numpy.typing import NDArray
 
 from streamstyle.bench.ablations import ALWAYS_ON
 from streamstyle.bench.baselines import SCORES
-from streamstyle.bench.protocol import ALARMS_A_MINUTE, COMPARED, COMPARED_SCENES, LATEST
+from streamstyle.bench.protocol import ALARMS_A_MINUTE, COMPARED, COMPARED_SCENES, MAX_LATENCY_FRAMES
 from streamstyle.bench.runs import FAMILIES, OURS
 from streamstyle.bench.statistics import auroc, auroc_interval, operating_point, rate_bound, rising_edges
-from streamstyle.bench.subjects import Measured, Negative, Planted, Steadied
+from streamstyle.bench.subjects import InjectionResult, SceneResult, StabiliseResult, SubjectResult
 
 UNSIGNED = "unsigned"
-"""The ablation in which the texture score is asked for steps."""
+"""The ablation that uses the texture score for steps."""
 
 STATES = ("style",)
-"""Families of what is wrong as long as it lasts: each of its frames is asked, not only the one where it
-comes."""
+"""Families of lasting faults: all of their frames count, not only the first."""
 
 EVERY_FILM = "every film"
 
 
-def figures(measured: Sequence[Measured]) -> dict[str, Any]:
+def figures(measured: Sequence[SubjectResult]) -> dict[str, Any]:
     """All that is known of these subjects. measured: at least one of the product's own."""
     ours = [m for m in measured if m.method == OURS]
-    films, negatives = [p for m in ours for p in m.planted], [n for m in ours for n in m.negatives]
+    films, negatives = [p for m in ours for p in m.injections], [n for m in ours for n in m.negatives]
     names, scenes = _unique(p.name for p in films), _unique(n.scene for n in negatives)
     points = _operating_points(negatives)
     by_name = {name: [p for p in films if p.name == name] for name in names}
@@ -73,20 +72,20 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def _pooled(found: Sequence[Planted], score: str) -> NDArray[np.float64]:
+def _pooled(found: Sequence[InjectionResult], score: str) -> NDArray[np.float64]:
     """Scores at the onsets, of states on all frames hit."""
     return np.concatenate([p.scores[score][p.hit if p.family in STATES else p.onset] for p in found])
 
 
-def _everything(found: Sequence[Negative], score: str) -> NDArray[np.float64]:
+def _everything(found: Sequence[SceneResult], score: str) -> NDArray[np.float64]:
     return np.concatenate([n.scores[score] for n in found])
 
 
-def _cell(ours: Sequence[Measured], name: str, scene: str) -> list[float]:
-    """[AUROC, low, high]; the styles of a clip are one group, they are no independent draws."""
+def _cell(ours: Sequence[SubjectResult], name: str, scene: str) -> list[float]:
+    """[AUROC, low, high]; the styles of a clip are one group, because they are not independent draws."""
     positive, negative = [], []
     for clip in _unique(m.clip for m in ours):
-        films = [p for m in ours if m.clip == clip for p in m.planted if p.name == name]
+        films = [p for m in ours if m.clip == clip for p in m.injections if p.name == name]
         scenes = [n for m in ours if m.clip == clip for n in m.negatives if n.scene == scene]
         if films and scenes:
             positive.append(_pooled(films, films[0].family))
@@ -95,7 +94,7 @@ def _cell(ours: Sequence[Measured], name: str, scene: str) -> list[float]:
 
 
 def _baseline_cells(
-    by_name: dict[str, list[Planted]], negatives: Sequence[Negative], scenes: Sequence[str]
+    by_name: dict[str, list[InjectionResult]], negatives: Sequence[SceneResult], scenes: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     return {
         f"{name} by {score}": {
@@ -111,20 +110,20 @@ def _baseline_cells(
     }
 
 
-def _shuffled(films: Sequence[Planted], negatives: Sequence[Negative]) -> float:
+def _shuffled(films: Sequence[InjectionResult], negatives: Sequence[SceneResult]) -> float:
     """Mean AUROC when positives and negatives are mixed up: a protocol without a leak gives 0.5."""
     rng = np.random.default_rng(0)
     found = []
     for name in _unique(p.name for p in films):
-        planted = [p for p in films if p.name == name]
-        positive = _pooled(planted, planted[0].family)
-        negative = _everything([n for n in negatives if n.scene == "clean"], planted[0].family)
+        injected = [p for p in films if p.name == name]
+        positive = _pooled(injected, injected[0].family)
+        negative = _everything([n for n in negatives if n.scene == "clean"], injected[0].family)
         mixed = rng.permutation(np.concatenate([positive, negative]))
         found.append(auroc(mixed[: len(positive)], mixed[len(positive) :]))
     return round(_mean(found), 3)
 
 
-def _operating_points(negatives: Sequence[Negative]) -> dict[str, dict[str, float]]:
+def _operating_points(negatives: Sequence[SceneResult]) -> dict[str, dict[str, float]]:
     """Per family the threshold, as a multiple of the shipped one, that costs ALARMS_A_MINUTE."""
     minutes = sum(n.minutes for n in negatives)
     limit = ALARMS_A_MINUTE * minutes
@@ -142,27 +141,27 @@ def _operating_points(negatives: Sequence[Negative]) -> dict[str, dict[str, floa
     return found
 
 
-def _found(planted: Planted, threshold: float | None) -> list[int | None]:
-    """Frames until the alarm, for each onset; None where none came in time. A drift has one onset, and its
+def _found(injected: InjectionResult, threshold: float | None) -> list[int | None]:
+    """Frames until the alarm, for each onset; None without an alarm in time. A drift has one onset, and its
     alarm may come at any time."""
-    flagged = planted.flagged if threshold is None else planted.scores[planted.family] > threshold
-    onsets = np.flatnonzero(planted.onset)
-    latest = LATEST
-    if planted.family == "drift":
+    flagged = injected.flagged if threshold is None else injected.scores[injected.family] > threshold
+    onsets = np.flatnonzero(injected.onset)
+    latest = MAX_LATENCY_FRAMES
+    if injected.family == "drift":
         onsets, latest = onsets[:1], len(flagged)
     ages = (np.flatnonzero(flagged[at : at + latest]) for at in onsets)
     return [int(found[0]) if len(found) else None for found in ages]
 
 
-def _recall(found: Sequence[Planted], threshold: float | None = None) -> float:
+def _recall(found: Sequence[InjectionResult], threshold: float | None = None) -> float:
     return round(_mean(age is not None for p in found for age in _found(p, threshold)), 4)
 
 
-def _ages(found: Sequence[Planted]) -> list[int]:
+def _ages(found: Sequence[InjectionResult]) -> list[int]:
     return [age for p in found for age in _found(p, None) if age is not None]
 
 
-def _latency(found: Sequence[Planted]) -> dict[str, float]:
+def _latency(found: Sequence[InjectionResult]) -> dict[str, float]:
     ages = _ages(found)
     told = {"median": float(np.median(ages)), "p95": float(np.quantile(ages, 0.95)), "found": len(ages)}
     if found[0].family == "drift":
@@ -172,12 +171,12 @@ def _latency(found: Sequence[Planted]) -> dict[str, float]:
     return told
 
 
-def _tiles(found: Sequence[Planted]) -> dict[str, float]:
+def _tiles(found: Sequence[InjectionResult]) -> dict[str, float]:
     f1, iou = np.mean([o for p in found for o in p.overlaps], axis=0).tolist()
     return {"f1": round(f1, 3), "iou": round(iou, 3)}
 
 
-def _ghosts(found: Sequence[Planted]) -> dict[str, float]:
+def _ghosts(found: Sequence[InjectionResult]) -> dict[str, float]:
     leaks = [leak for p in found for leak in p.ghosts]
     return {
         "mean": round(_mean(leaks), 4),
@@ -186,7 +185,7 @@ def _ghosts(found: Sequence[Planted]) -> dict[str, float]:
     }
 
 
-def _alarms(found: Sequence[Negative]) -> dict[str, Any]:
+def _alarms(found: Sequence[SceneResult]) -> dict[str, Any]:
     minutes = sum(n.minutes for n in found)
     alarms = sum(rising_edges(n.alarms) for n in found)
     kinds: Counter[str] = Counter()
@@ -211,13 +210,13 @@ def _median_ms(seconds: Sequence[float]) -> float | None:
     return round(1e3 * float(np.median(seconds)), 2) if seconds else None
 
 
-def _stabilise(ours: Sequence[Measured]) -> dict[str, dict[str, Any]]:
+def _stabilise(ours: Sequence[SubjectResult]) -> dict[str, dict[str, Any]]:
     """Means over all subjects by consistency, and over its styles by clip."""
-    settings = sorted({s.consistency for m in ours for s in m.steadied})
+    settings = sorted({s.consistency for m in ours for s in m.stabilised})
     found: dict[str, dict[str, Any]] = {}
     for consistency in settings:
         by_clip = {
-            clip: [s for m in ours if m.clip == clip for s in m.steadied if s.consistency == consistency]
+            clip: [s for m in ours if m.clip == clip for s in m.stabilised if s.consistency == consistency]
             for clip in _unique(m.clip for m in ours)
         }
         by_clip = {clip: films for clip, films in by_clip.items() if films}
@@ -228,7 +227,7 @@ def _stabilise(ours: Sequence[Measured]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _steadiness(films: Sequence[Steadied]) -> dict[str, Any]:
+def _steadiness(films: Sequence[StabiliseResult]) -> dict[str, Any]:
     source, painted, left = np.mean([s.warp_errors for s in films], axis=0).tolist()
     return {
         "films": len(films),
@@ -241,11 +240,11 @@ def _steadiness(films: Sequence[Steadied]) -> dict[str, Any]:
     }
 
 
-def _flashes(ours: Sequence[Measured]) -> dict[str, dict[str, int]]:
+def _flashes(ours: Sequence[SubjectResult]) -> dict[str, dict[str, int]]:
     """Frames that fail the general-flash test where the input passes, by the name of the film."""
     films = [(n.scene, n.flashes) for m in ours for n in m.negatives]
-    films += [(p.name, p.flashes) for m in ours for p in m.planted]
-    films += [(f"consistency {s.consistency:g}", s.flashes) for m in ours for s in m.steadied]
+    films += [(p.name, p.flashes) for m in ours for p in m.injections]
+    films += [(f"consistency {s.consistency:g}", s.flashes) for m in ours for s in m.stabilised]
     told = {}
     for name in (EVERY_FILM, *_unique(name for name, _ in films)):
         found = [flashes for of, flashes in films if flashes is not None and name in {of, EVERY_FILM}]
@@ -253,7 +252,7 @@ def _flashes(ours: Sequence[Measured]) -> dict[str, dict[str, int]]:
     return told
 
 
-def _methods(measured: Sequence[Measured]) -> dict[str, Any]:
+def _methods(measured: Sequence[SubjectResult]) -> dict[str, Any]:
     """Every method on the subjects, injections and scenes that all of them ran on."""
     subjects = {(m.clip, m.style) for m in measured if m.method != OURS}
     alike = [m for m in measured if (m.clip, m.style) in subjects]
@@ -261,7 +260,7 @@ def _methods(measured: Sequence[Measured]) -> dict[str, Any]:
     for method in _unique(m.method for m in alike):
         mine = [m for m in alike if m.method == method]
         negatives = [n for m in mine for n in m.negatives if n.scene in COMPARED_SCENES]
-        films = [p for m in mine for p in m.planted if p.name in COMPARED]
+        films = [p for m in mine for p in m.injections if p.name in COMPARED]
         rows[method] = _method(films, negatives, None)
         if method == ALWAYS_ON:
             rows[method] |= {"auroc": {}, "false_alarms": None}
@@ -271,7 +270,9 @@ def _methods(measured: Sequence[Measured]) -> dict[str, Any]:
     return {"subjects": len(subjects), "rows": rows}
 
 
-def _method(films: Sequence[Planted], negatives: Sequence[Negative], score: str | None) -> dict[str, Any]:
+def _method(
+    films: Sequence[InjectionResult], negatives: Sequence[SceneResult], score: str | None
+) -> dict[str, Any]:
     """score: which score stands for the family's own."""
     cells: dict[str, dict[str, float]] = {}
     for name in _unique(p.name for p in films):

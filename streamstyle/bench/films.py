@@ -26,7 +26,7 @@ from streamstyle.bench.protocol import (
 )
 from streamstyle.bench.rendered import RenderedFilm, render
 from streamstyle.bench.runs import timed
-from streamstyle.bench.subjects import Distance, Measured, Painter, Subject
+from streamstyle.bench.subjects import Distance, StylePainter, Subject, SubjectResult
 from streamstyle.config import RunConfig
 from streamstyle.control.style_scheduler import StyleScheduler, StyleTarget
 from streamstyle.engines.norm_stats import paint_modulated, repainter_of
@@ -48,7 +48,7 @@ from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.types import Engine, Frame, StyleCondition
 
 SIZE = (640, 360)  # width, height
-LEAST_FRAMES = 48
+MIN_FRAMES = 48
 NETWORK = "lite"
 RENDERED = "rendered"
 _FPS = 30.0
@@ -56,16 +56,22 @@ _FPS = 30.0
 
 @dataclass(frozen=True)
 class FilmTask:
-    """clip, other: what to open, RENDERED for the film that is drawn; style, other_style: names. compared:
-    run the repairs of others and the ablations too."""
+    """A film and its styles, to be measured in a separate process."""
 
     clip: str
+    """Path of the film, or RENDERED for the one that is drawn."""
     other: str
+    """The same of another film, for the scenes that need two."""
     style: str
+    """Name of the style."""
     other_style: str
+    """Name of the style that restyled patches take."""
     frames: int
+    """Number of frames to measure."""
     quick: bool
+    """Take fewer injections and scenes."""
     compared: bool
+    """Run the repairs of other methods and the ablations too."""
 
     @property
     def name(self) -> str:
@@ -75,22 +81,23 @@ class FilmTask:
 
 @dataclass(frozen=True)
 class Done:
-    """The result of a task. exact: the change by exact flow, where the motion is known."""
+    """The result of a task."""
 
-    measured: Sequence[Measured]
+    measured: Sequence[SubjectResult]
     exact: Mapping[str, Any] | None = None
+    """The change by exact flow, where the motion is known."""
 
 
 def check(clips: Sequence[str], styles: Sequence[str], frames: int) -> None:
-    """Raises ConfigError, SourceError, ModelError for what cannot be measured, before hours of work."""
-    if frames < LEAST_FRAMES:
-        raise ConfigError(f"--frames must be {LEAST_FRAMES} or more: a shot's colours are learnt from 24")
+    """Raises ConfigError, SourceError, ModelError if something cannot be measured, before hours of work."""
+    if frames < MIN_FRAMES:
+        raise ConfigError(f"--frames must be {MIN_FRAMES} or more: a shot's colours are learnt from 24")
     names = [Path(clip).name for clip in clips]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two clips are named {name}; the tables could not tell them apart")
     for clip in clips:
-        read_film(clip, LEAST_FRAMES)
+        read_film(clip, MIN_FRAMES)
     for style in styles:
         load_model(RunConfig(style=style, network=NETWORK))
 
@@ -125,7 +132,7 @@ def run(task: FilmTask) -> Done:
     other, _ = read_film(task.other, task.frames)
     if task.other == task.clip:
         other = other[::-1]
-    # There and back again, as often as it takes: no cut of its own.
+    # Played forwards and backwards, as often as needed, so that no cut is added.
     other = [*other, *other[-2:0:-1]]
     other = [other[i % len(other)] for i in range(len(film))]
     painter = open_painter(task.style, task.other_style)
@@ -158,8 +165,8 @@ def read_film(url: str, frames: int) -> tuple[Film, float]:
             np.asarray(cv2.resize(frame.pixels, SIZE, interpolation=cv2.INTER_AREA), np.uint8)
             for frame in islice(source, frames)
         ]
-    if len(film) < LEAST_FRAMES:
-        raise ConfigError(f"{url} has {len(film)} frames, and {LEAST_FRAMES} are needed")
+    if len(film) < MIN_FRAMES:
+        raise ConfigError(f"{url} has {len(film)} frames, and {MIN_FRAMES} are needed")
     return film, fps
 
 
@@ -187,11 +194,11 @@ def open_style(style: str) -> Callable[[Film], Film]:
 
 
 def style_scheduler(model: Model, ema_decay: Callable[[Frame], float] | None = None) -> StyleScheduler:
-    """The style scheduler of a run with this model. hold: see `StyleTarget`."""
+    """The style scheduler of a run with this model. ema_decay: see `StyleTarget`."""
     return StyleScheduler(StyleTarget(model.codes, None, ema_decay, ""), model.plain)
 
 
-def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: float) -> Film:
+def stabilised(film: Film, fps: float, engine: Engine, model: Model, consistency: float) -> Film:
     """A film as a run with this consistency leaves it. engine: one of the model's for the film's size, with
     statistics if it can have them."""
     config = RunConfig(consistency=consistency)
@@ -202,7 +209,7 @@ def steadied(film: Film, fps: float, engine: Engine, model: Model, consistency: 
     return [frame.pixels for frame in process(timed(film, fps))]
 
 
-def open_painter(style: str, other_style: str) -> Painter:
+def open_painter(style: str, other_style: str) -> StylePainter:
     """A style with everything that the benchmark does to it; engines open when they are needed."""
     model = load_model(RunConfig(style=style, network=NETWORK))
     imported = asked_model(style, model_names()) is not None
@@ -216,8 +223,8 @@ def open_painter(style: str, other_style: str) -> Painter:
     def modulate(film: Film, factors: Sequence[float]) -> Film:
         return list(paint_modulated(_network(stateful=True), film, conditions(film), factors))
 
-    def steady(film: Film, fps: float, consistency: float) -> Film:
+    def stabilise(film: Film, fps: float, consistency: float) -> Film:
         engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(stateful=True)
-        return steadied(film, fps, engine, model, consistency)
+        return stabilised(film, fps, engine, model, consistency)
 
-    return Painter(open_style(style), restyle, None if imported else modulate, steady, conditions)
+    return StylePainter(open_style(style), restyle, None if imported else modulate, stabilise, conditions)

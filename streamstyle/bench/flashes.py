@@ -8,17 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.bench.injections import Film
-from streamstyle.temporal.flash_limiter import AREA, FlashMeter, failing_share, relative_luminance
+from streamstyle.temporal.flash_limiter import FLASH_AREA, FlashMeter, failing_share, relative_luminance
 
 
 @dataclass(frozen=True)
 class NewFlashes:
-    """Counts of frames that fail the general-flash test where those of the input pass. frames: of the film.
-    painted: as they were painted or injected. left: as they left."""
+    """Counts of frames that fail the general-flash test where those of the input pass."""
 
     frames: int
+    """Number of frames of the film."""
     painted: int
+    """Number of failing frames as they were painted or injected."""
     left: int
+    """Number of failing frames as they left."""
 
 
 def failing(film: Film, fps: float) -> NDArray[np.bool_]:
@@ -27,7 +29,7 @@ def failing(film: Film, fps: float) -> NDArray[np.bool_]:
     found = np.zeros(len(film), np.bool_)
     for index, picture in enumerate(film):
         luminance = relative_luminance(picture)
-        found[index] = failing_share(meter.check(luminance, index / fps)) >= AREA
+        found[index] = failing_share(meter.check(luminance, index / fps)) >= FLASH_AREA
         meter.take(luminance, index / fps)
     return found
 

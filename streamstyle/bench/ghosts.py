@@ -16,18 +16,19 @@ from streamstyle.types import Picture
 UNLIKE = 20.0
 """Levels by which a pixel must differ from its warped past to count as uncovered by an estimated flow."""
 
-LEAST_PIXELS = 200
-LEAST_CONTRAST = 25.0
+MIN_PIXELS = 200
+MIN_CONTRAST = 25.0
 """Mean square in levels between past and present, below which no ghost would show."""
 
 
 @dataclass(frozen=True)
 class Uncovered:
-    """positions: float32 (H, W, 2), where each pixel of a frame was in the frame before. hidden: bool
-    (H, W), it could not be seen there."""
+    """The pixels that a frame uncovers: those that could not be seen in the frame before."""
 
     positions: NDArray[np.float32]
+    """float32 (H, W, 2), the place of each pixel of the frame in the frame before."""
     hidden: NDArray[np.bool_]
+    """bool (H, W), True where the pixel could not be seen there."""
 
 
 Motion = Callable[[int], Uncovered]
@@ -35,8 +36,9 @@ Motion = Callable[[int], Uncovered]
 
 
 def estimated_motion(film: Film) -> Motion:
-    """Motion by flow at full size (`metrics.warp_error.correspondence`). What the flow does not explain but
-    the past looks like all the same was seen: a ghost there could not be told from the truth."""
+    """Motion by flow at full size (`metrics.warp_error.correspondence`). Pixels that the flow does not
+    explain, but that equal the past anyway, do not count as uncovered: a ghost there would look like the
+    truth."""
     known: dict[int, Uncovered] = {}
 
     def of(index: int) -> Uncovered:
@@ -59,16 +61,16 @@ def brought(past: Picture, positions: NDArray[np.float32]) -> Picture:
 def ghost_leak(corrected: Picture, injected: Picture, past: Picture, new: Uncovered) -> float | None:
     """`clip(<C - X, W_prev - X> / |W_prev - X|^2, 0, 1)` over the uncovered pixels.
 
-    C `corrected`, X `injected` as it was painted, W_prev the frame `past` that left before, along the motion;
-    RGB uint8 (H, W, 3). 0: nothing of the past; 1: the past itself. None where too little was uncovered.
+    C `corrected`, X `injected` as painted, W_prev the previous output `past`, warped along the motion; RGB
+    uint8 (H, W, 3). 0: nothing of the past; 1: the past itself. None if too little was uncovered.
     """
     hidden = new.hidden
-    if int(hidden.sum()) < LEAST_PIXELS:
+    if int(hidden.sum()) < MIN_PIXELS:
         return None
     here = injected[hidden].astype(np.float64)
     way = brought(past, new.positions)[hidden] - here
     power = float((way * way).mean())
-    if power < LEAST_CONTRAST:
+    if power < MIN_CONTRAST:
         return None
     product: NDArray[np.float64] = (corrected[hidden] - here) * way
     return float(np.clip(product.mean() / power, 0, 1))

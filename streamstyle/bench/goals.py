@@ -1,4 +1,4 @@
-"""The goals that were set before, beside what was measured."""
+"""The goals, which were set before measuring, and the measured values."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ Figures = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Goal:
-    """must, stretch: None where there is none. value: of the figures, None where they do not hold it, nan
-    where nothing that was measured meets the goal's conditions. least: a larger value is a better one. unit:
-    for the table."""
+    """A goal of the benchmark."""
 
     name: str
+    """Name for the table."""
     must: float | None
+    """Value that must be reached; None without one."""
     stretch: float | None
+    """Stricter value that would be better; None without one."""
     value: Callable[[Figures], float | None]
+    """The figure, None where the figures do not hold it, nan where nothing that was measured meets the goal's
+    conditions."""
     least: bool = True
+    """True where larger values are better."""
     unit: str = ""
+    """Unit for the table."""
 
     def verdict(self, value: float | None) -> str:
         """ "stretch", "must", "missed", "stretch missed" where nothing must be, or "not measured"."""
@@ -65,7 +70,7 @@ def _drift_alarms(figures: Figures) -> float | None:
     """False alarms of drift in 30 minutes; None where too little film was seen to count them."""
     alarms = figures["false_alarms_everywhere"]
     minutes = float(alarms["minutes"])
-    return 30 * float(alarms["kinds"].get("drift", 0)) / minutes if minutes >= _ENOUGH else None
+    return 30 * float(alarms["kinds"].get("drift", 0)) / minutes if minutes >= _MIN_ALARM_MINUTES else None
 
 
 def _latency(which: str) -> Callable[[Figures], float | None]:
@@ -86,7 +91,7 @@ def _ghosts(figures: Figures) -> float | None:
 def _steadiest(figures: Figures) -> float | None:
     """The best D_t of the settings that leave enough of the painting."""
     settings = figures["stabilise"].values()
-    kept = [s for s in settings if s["distance"] <= MOST_DISTANCE and s["sharpness"] >= LEAST_SHARPNESS]
+    kept = [s for s in settings if s["distance"] <= MAX_DISTANCE and s["sharpness"] >= MIN_SHARPNESS]
     return max((s["steadier"] for s in kept), default=math.nan) if settings else None
 
 
@@ -98,8 +103,8 @@ def _percent(value: Callable[[Figures], float | None]) -> Callable[[Figures], fl
     return of
 
 
-_ENOUGH = 15.0  # minutes, 3 / r: no alarm in them says less than r = 0.2 a minute
-MOST_DISTANCE, LEAST_SHARPNESS = 0.040, 0.97
+_MIN_ALARM_MINUTES = 15.0  # minutes, 3 / r: no alarm in them says less than r = 0.2 a minute
+MAX_DISTANCE, MIN_SHARPNESS = 0.040, 0.97
 """Limits of the cost of stabilise mode: perceptual distance to the plain painting, sharpness over it."""
 
 _POINT = "recall_at_operating_point"
@@ -107,7 +112,7 @@ _PATCH, _LARGE = "patch 8.0% of 10%", "patch 25.0% of 10%"
 
 GOALS: tuple[Goal, ...] = (
     Goal(
-        f"stabilise: D_t at distance <= {MOST_DISTANCE:.3f}, sharpness >= {LEAST_SHARPNESS:g}",
+        f"stabilise: D_t at distance <= {MAX_DISTANCE:.3f}, sharpness >= {MIN_SHARPNESS:g}",
         0.50,
         0.60,
         _steadiest,
@@ -152,8 +157,8 @@ GOALS: tuple[Goal, ...] = (
 
 
 @dataclass(frozen=True)
-class Line:
-    """A goal, what was measured and what comes of it."""
+class GoalResult:
+    """A goal, the measured value, and the verdict."""
 
     goal: Goal
     value: float | None
@@ -173,6 +178,6 @@ class Line:
         return [goal.name, *limits, told(self.value), goal.verdict(self.value)]
 
 
-def judged(figures: Figures) -> Sequence[Line]:
+def compare_to_goals(figures: Figures) -> Sequence[GoalResult]:
     """Every goal against these figures."""
-    return [Line(goal, goal.value(figures)) for goal in GOALS]
+    return [GoalResult(goal, goal.value(figures)) for goal in GOALS]

@@ -19,32 +19,38 @@ Mask = NDArray[np.bool_]
 Paint = Callable[[Film], Film]
 PaintModulated = Callable[[Film, Sequence[float]], Film]
 BURSTS = (1, 2, 6, 12)
-LONG = 60  # frames of a burst that outlasts what a repair may hold
-GAP = 14  # frames between bursts: longer than what tells flicker from a pop has to be remembered
+LONG_BURST = 60  # frames of a burst that outlasts what a repair may hold
+BURST_GAP = 14  # frames between bursts: more than the detector's memory for flicker
 
 
 @dataclass(frozen=True)
 class Injected:
-    """frames: the film with what was done to it. hit: bool (n,), frames that differ from the clean film.
-    onset: bool (n,), frames on which an alarm is due. masks: bool (H, W) of each frame."""
+    """A film with an injected anomaly."""
 
     frames: Film
+    """The film after the injection."""
     hit: NDArray[np.bool_]
+    """bool (n,), frames that differ from the clean film."""
     onset: NDArray[np.bool_]
+    """bool (n,), frames on which an alarm is due."""
     masks: list[Mask]
+    """bool (H, W) for each frame."""
 
 
 @dataclass(frozen=True)
 class Injection:
-    """name: for the tables. family: what should notice it, one of `runs.FAMILIES`.
-    apply: film, first frame that may be hit and a generator to the injected film. amplitude: in the unit of
-    its kind. series: which injections differ in their amplitude alone; empty where no other does."""
+    """An anomaly that is injected into painted films."""
 
     name: str
+    """Name for the tables."""
     family: str
+    """The family that should notice it, one of `runs.FAMILIES`."""
     apply: Callable[[Film, int, np.random.Generator], Injected]
+    """Makes the injected film of a film, the first frame that may be hit and a generator."""
     amplitude: float = 0.0
+    """Amplitude in the unit of its kind."""
     series: str = ""
+    """Name shared by injections that differ in their amplitude alone; empty where no other does."""
 
 
 def bursts(frames: int, first: int, lengths: Sequence[int] = BURSTS) -> list[range]:
@@ -56,7 +62,7 @@ def bursts(frames: int, first: int, lengths: Sequence[int] = BURSTS) -> list[ran
         if at + length > frames:
             break
         found.append(range(at, at + length))
-        at += length + GAP
+        at += length + BURST_GAP
     return found
 
 
@@ -66,14 +72,14 @@ def gained(picture: Picture, gain: float | NDArray[np.float32]) -> Picture:
 
 
 def alternating_gain(amplitude: float, *, long: bool = False) -> Injection:
-    """The whole frame brighter and darker in turn. long: in one burst of LONG frames."""
+    """The whole frame brighter and darker in turn. long: in one burst of LONG_BURST frames."""
 
     def apply(film: Film, first: int, _rng: np.random.Generator) -> Injected:
-        signs = _signs(len(film), first, (LONG,) if long else BURSTS)
+        signs = _signs(len(film), first, (LONG_BURST,) if long else BURSTS)
         return _changed(film, signs != 0, lambda i, x: gained(x, 1 + amplitude * signs[i]))
 
     if long:
-        return Injection(f"gain {amplitude:.0%} for {LONG} frames", "frame", apply)
+        return Injection(f"gain {amplitude:.0%} for {LONG_BURST} frames", "frame", apply)
     return Injection(f"gain {amplitude:.0%}", "frame", apply, amplitude, "gain")
 
 
@@ -105,14 +111,14 @@ def gamma(amplitude: float) -> Injection:
 
 
 def window_gain(amplitude: float, *, long: bool = False) -> Injection:
-    """Brighter for the length of a burst; alarms are due where it comes. long: one burst of LONG frames."""
+    """Brighter for the length of a burst; alarms are due where it comes. long: one of LONG_BURST frames."""
 
     def apply(film: Film, first: int, _rng: np.random.Generator) -> Injected:
-        hit, onset = _windows(len(film), first, (LONG,) if long else BURSTS)
+        hit, onset = _windows(len(film), first, (LONG_BURST,) if long else BURSTS)
         return _changed(film, hit, lambda _i, x: gained(x, 1 + amplitude), onset=onset)
 
     name = f"window {amplitude:.0%}"
-    return Injection(f"{name} for {LONG} frames" if long else name, "frame", apply)
+    return Injection(f"{name} for {LONG_BURST} frames" if long else name, "frame", apply)
 
 
 def window_offset(amplitude: float) -> Injection:
@@ -186,7 +192,7 @@ def patch_gain(area: float, amplitude: float, *, moving: bool = False) -> Inject
 
 
 def texture(rms: float) -> Injection:
-    """Strokes drawn anew in every frame: noise of 2 to 8 pixels, of this RMS."""
+    """Strokes drawn again in every frame: noise of 2 to 8 pixels, of this RMS."""
 
     def apply(film: Film, first: int, rng: np.random.Generator) -> Injected:
         hit, _ = _windows(len(film), first, BURSTS)
@@ -222,11 +228,11 @@ def chroma_ramp(rate: float) -> Injection:
 
 def damage(name: str) -> Injection:
     """A frame that is a `duplicate` of the one before, `black`, `blocks` of another place, `blur`red or
-    bent (`elastic`); one every GAP frames."""
+    bent (`elastic`); one every BURST_GAP frames."""
 
     def apply(film: Film, first: int, rng: np.random.Generator) -> Injected:
         hit = np.zeros(len(film), np.bool_)
-        hit[first :: GAP + 1] = True
+        hit[first :: BURST_GAP + 1] = True
 
         def harm(index: int, x: Picture) -> Picture:
             return _DAMAGE[name](film, index, x, rng)

@@ -1,4 +1,4 @@
-"""Tasks on several processes, each on a processor of its own: timings stay per core, memory per process."""
+"""Tasks on several processes, each on its own processor: timings stay per core, memory per process."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import ExitStack
 from typing import TypeVar
 
+from streamstyle.engines.machine import processors
+
 T = TypeVar("T")
 R = TypeVar("R")
 
-_TASKS_A_CHILD = 16  # then a fresh process takes over: what libraries hold on to does not pile up
-
-
-def processors() -> list[int]:
-    """The numbers of the processors that this process may run on; systems without affinity: all of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+_TASKS_A_CHILD = 16  # then a fresh process takes over, so that memory of libraries does not pile up
 
 
 def each(call: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[tuple[T, R]]:

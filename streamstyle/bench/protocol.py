@@ -20,12 +20,12 @@ from streamstyle.bench.injections import (
     window_offset,
 )
 from streamstyle.bench.scenes import SCENES, Scene
-from streamstyle.bench.subjects import Painter
+from streamstyle.bench.subjects import StylePainter
 
-FIRST = 26
+FIRST_HIT_FRAME = 26
 """First frame that may be hit: the colour map of a shot is fitted to the 24 before."""
 
-LATEST = 6
+MAX_LATENCY_FRAMES = 6
 """Frames after an onset within which an alarm still counts as its own."""
 
 ALARMS_A_MINUTE = 0.2
@@ -58,7 +58,7 @@ INJECTIONS: tuple[Injection, ...] = (
     *(chroma_ramp(rate) for rate in (0.02, 0.05, 0.1, 0.3, 0.5)),
     *(damage(name) for name in ("duplicate", "black", "blocks", "blur", "elastic")),
 )
-"""All that need nothing but the painted film; `planted` adds those that need the painter."""
+"""All that need nothing but the painted film; `injections_for` adds those that need the painter."""
 
 EXPECTED = (
     *("gain 3%", "gain 5%", "gain 10%", "gamma 10%", "window 5%", "offset 4%"),
@@ -75,11 +75,11 @@ COMPARED_SCENES = QUICK_SCENES
 
 CONSISTENCIES = (0.5, 1.0)
 QUICK_CONSISTENCIES = (1.0,)
-"""Of stabilise mode, which every clean film is painted in once more."""
+"""Values of --consistency with which every clean film is painted again (stabilise mode)."""
 
 
-def planted(film: Film, painter: Painter) -> tuple[Injection, ...]:
-    """Everything that is planted in a film (the input) painted by this painter."""
+def injections_for(film: Film, painter: StylePainter) -> tuple[Injection, ...]:
+    """All injections for a film (the input) that this painter paints."""
     made = [*INJECTIONS, restyled_patch(0.08, film, painter.restyle)]
     if painter.modulate is not None:
         made += [modulated_statistics(a, film, painter.modulate) for a in (0.05, 0.1)]

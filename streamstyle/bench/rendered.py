@@ -1,7 +1,7 @@
-"""A film that was drawn, so that its motion is known and not estimated: cut-outs over a wide view.
+"""A rendered film, whose motion is known and not estimated: cut-outs over a wide view.
 
-Every layer moves by an affine map of its own. A pixel belongs to the topmost layer there, and its past is
-where that layer had it; it was uncovered if another layer lay there then.
+Every layer moves by its own affine map. A pixel belongs to the topmost layer at its place. Its past position
+follows from that layer's map; it was uncovered if another layer was on top there.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ _EDGE = np.ones((3, 3), np.uint8)
 
 @dataclass(frozen=True)
 class RenderedFilm:
-    """frames: RGB uint8 (H, W, 3). matches: for each frame, the way back to the one before; of the first,
-    to itself. A pixel at an edge is a mix of two layers: it is not visible, and not uncovered either."""
+    """A drawn film with the true motion of its pixels."""
 
     frames: Film
+    """RGB uint8 (H, W, 3)."""
     matches: list[FlowMatch]
+    """The match of each frame with the previous one; of the first with itself. A pixel at an edge is a
+    mix of two layers: it counts neither as visible nor as uncovered."""
     uncovered: list[Uncovered]
+    """The pixels that each frame uncovers."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _positions(
 def _seen(
     positions: NDArray[np.float32], owner: NDArray[np.uint8], owner_before: NDArray[np.uint8]
 ) -> NDArray[np.bool_]:
-    """Did the pixel's own layer lie on top where it was, inside the picture? bool (H, W)."""
+    """Mask of the pixels whose own layer lay on top where it was before, inside the picture; bool (H, W)."""
     height, width = owner.shape
     inside = ((positions >= 0) & (positions <= (width - 1, height - 1))).all(axis=-1)
     columns, rows = np.moveaxis(np.rint(positions).astype(np.int64), -1, 0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamstyle.bench.figures import EVERY_FILM
-from streamstyle.bench.goals import judged
+from streamstyle.bench.goals import compare_to_goals
 from streamstyle.bench.protocol import ALARMS_A_MINUTE, COMPARED, VALIDATION
 from streamstyle.metrics.comparison import LONG_GAP
 
@@ -27,8 +27,8 @@ NOTES = {
     STABILISE: "D_t is the share of the plain painting's warping error that is gone. Distance (unweighted "
     "SqueezeNet features, no LPIPS), sharpness and contrast are against the plain painting as well. The "
     "shipped network was trained to be steady, so that there is less to gain than on one that was not.",
-    NEW_FLASHES: "By WCAG 2.2, 2.3.1, of every film that the product ran over: scenes, planted films and "
-    "stabilise mode. Kinds of films that have none, neither before nor after, are left out.",
+    NEW_FLASHES: "By WCAG 2.2, 2.3.1, of every film that the product ran over: scenes, films with anomalies "
+    "and stabilise mode. Kinds of films that have none, neither before nor after, are left out.",
 }
 """Notes beside the tables of the page, by title."""
 
@@ -42,7 +42,7 @@ def part_of(clip: str, rendered: str) -> str:
 
 def goal_table(parts: Parts) -> Table:
     """Every goal against the figures of each part; the verdict is that of the first."""
-    verdicts = {name: judged(figures) for name, figures in parts.items()}
+    verdicts = {name: compare_to_goals(figures) for name, figures in parts.items()}
     first, *others = verdicts
     rows: list[list[str | float]] = [
         [*line.cells, *(verdicts[name][number].cells[3] for name in others)]
@@ -168,9 +168,9 @@ def method_table(methods: Mapping[str, Any]) -> Table:
                 *aurocs,
                 f"{alarms['per_minute']:.1f}" if alarms else "-",
                 *repaired,
-                _told(row["ghost_leak"], ".3f"),
-                _told(clean[0], ".1%"),
-                _told(clean[1], ".1f"),
+                _cell_text(row["ghost_leak"], ".3f"),
+                _cell_text(clean[0], ".1%"),
+                _cell_text(clean[1], ".1f"),
             ]
         )
     columns = [
@@ -184,7 +184,7 @@ def method_table(methods: Mapping[str, Any]) -> Table:
     return f"Other repairs, and ours without one of its ideas ({subjects} painted films)", columns, rows
 
 
-def _told(value: float | None, form: str) -> str:
+def _cell_text(value: float | None, form: str) -> str:
     return "-" if value is None else f"{value:{form}}"
 
 
@@ -220,7 +220,7 @@ def _markdown(table: Table) -> str:
 
 
 def alone(figures: Mapping[str, Any]) -> str:
-    """The figures that stand in no table."""
+    """The figures outside the tables."""
     touched = figures["touched_psnr_median"]
     others = "" if touched is None else f"; the others differ by a PSNR of {touched} dB (median)"
     return (

@@ -11,7 +11,7 @@ from streamstyle.bench.examples import FALSE_ALARM, MISSED, Example, worst
 from streamstyle.bench.protocol import ALARMS_A_MINUTE, COMPARED
 from streamstyle.bench.report import NOTES, PARTS, Parts, Table, alone, exact_tables, goal_table, tables
 from streamstyle.bench.runs import OURS
-from streamstyle.bench.subjects import Measured
+from streamstyle.bench.subjects import SubjectResult
 from streamstyle.files import page
 
 _EXAMPLES = 5
@@ -30,7 +30,7 @@ def as_page(
     title: str,
     facts: Sequence[str],
     parts: Parts,
-    measured: Sequence[Measured],
+    measured: Sequence[SubjectResult],
     exact: Mapping[str, Any] | None,
 ) -> str:
     """One self-contained page. facts: sentences for its top. measured: of the first of the parts."""
@@ -81,10 +81,10 @@ def _table(table: Table) -> list[str]:
     return [page.heading(title), *notes, page.wide(page.table(columns, rows))]
 
 
-def _recall_plots(figures: Mapping[str, Any], ours: Sequence[Measured]) -> list[str]:
+def _recall_plots(figures: Mapping[str, Any], ours: Sequence[SubjectResult]) -> list[str]:
     series: dict[str, dict[float, str]] = {}
-    for planted in (p for m in ours for p in m.planted if p.series):
-        series.setdefault(planted.series, {})[planted.amplitude] = planted.name
+    for injected in (p for m in ours for p in m.injections if p.series):
+        series.setdefault(injected.series, {})[injected.amplitude] = injected.name
     plots = []
     for name, members in series.items():
         label, factor = _AMPLITUDES[name]
@@ -100,8 +100,8 @@ def _recall_plots(figures: Mapping[str, Any], ours: Sequence[Measured]) -> list[
     return plots
 
 
-def _score_plot(name: str, ours: Sequence[Measured]) -> str:
-    found = [p for m in ours for p in m.planted if p.name == name]
+def _score_plot(name: str, ours: Sequence[SubjectResult]) -> str:
+    found = [p for m in ours for p in m.injections if p.name == name]
     if not found:
         return ""
     family = found[0].family
@@ -111,18 +111,18 @@ def _score_plot(name: str, ours: Sequence[Measured]) -> str:
     return page.bars(groups, x_label=f"{name}: score", level=1.0)
 
 
-def _timeline(ours: Sequence[Measured]) -> list[str]:
-    """The first film of a middling result: neither the best nor the worst of its kind."""
+def _timeline(ours: Sequence[SubjectResult]) -> list[str]:
+    """The first film with a medium result: neither the best nor the worst of its kind."""
     found = [
-        (p.repaired, number) for number, m in enumerate(ours) for p in m.planted if p.name == COMPARED[0]
+        (p.repaired, number) for number, m in enumerate(ours) for p in m.injections if p.name == COMPARED[0]
     ]
     if not found:
         return []
     chosen = ours[sorted(found)[len(found) // 2][1]]
-    planted = next(p for p in chosen.planted if p.name == COMPARED[0])
-    points = [(float(i), float(s)) for i, s in enumerate(planted.scores[planted.family])]
-    hit = np.flatnonzero(planted.hit).tolist()
-    told = f"{planted.name} on {chosen.clip} in {chosen.style}; grey lines are the frames hit."
+    injected = next(p for p in chosen.injections if p.name == COMPARED[0])
+    points = [(float(i), float(s)) for i, s in enumerate(injected.scores[injected.family])]
+    hit = np.flatnonzero(injected.hit).tolist()
+    told = f"{injected.name} on {chosen.clip} in {chosen.style}; grey lines are the frames hit."
     curve = page.curves({"score": points}, x_label="frame", level=1.0, marks=hit)
     return [page.paragraph(told), curve]
 

@@ -1,4 +1,4 @@
-"""Processes that measure, asked in turn: what disturbs the machine for a while disturbs all of them."""
+"""Measuring processes that take turns, so that a disturbance of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -74,9 +74,10 @@ class Child:
 
 @dataclass(frozen=True)
 class MeasuredTask:
-    """The findings of one process. spec: of its engine."""
+    """The results of one process."""
 
     spec: Mapping[str, Any]
+    """Properties of its engine."""
     open_seconds: float
     rounds: tuple[Round, ...]
 
@@ -84,9 +85,9 @@ class MeasuredTask:
 def measured(
     tasks: Mapping[str, Task], rounds: int, notify: Callable[[str], None]
 ) -> tuple[dict[str, MeasuredTask], dict[str, str]]:
-    """Measure all tasks in turn, `rounds` times; what was found by name, and of the rest why it was not.
+    """Measure all tasks in turn, `rounds` times; results by name, and reasons for missing ones by name.
 
-    notify: told how far it is. Raises BenchError where a process breaks off.
+    notify: called with the progress. Raises BenchError if a process breaks off.
     """
     with ExitStack() as stack:
         ready: dict[str, tuple[Child, Ready]] = {}

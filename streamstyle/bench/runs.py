@@ -1,4 +1,4 @@
-"""The detector, the corrector and the flash guard over a whole film, and what they said of each frame."""
+"""The detector, the corrector and the flash guard over a whole film, and their results for each frame."""
 
 from __future__ import annotations
 
@@ -45,18 +45,22 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
 
 
 @dataclass(frozen=True)
-class Judged:
-    """scores: per family, float (n,), score over threshold: above 1 is flagged; of "frame" the part of the
-    step's score that speaks of the whole frame. maps: what the detector said. corrected: the frames as the
-    corrector left them. left: as they left, after the flash guard.
-    seconds: of detection, and of correction and guard, (n,) each."""
+class MethodResult:
+    """Result of a method on a film."""
 
     scores: dict[str, NDArray[np.float64]]
+    """float (n,) for each family: score over threshold, above 1 is flagged. "frame" is the part of the step's
+    score that concerns the whole frame."""
     maps: list[AnomalyMap]
+    """Findings of the detector."""
     corrected: Film
+    """The frames as the corrector left them."""
     left: Film
+    """The frames as they left, after the flash guard."""
     detect_seconds: NDArray[np.float64]
+    """Seconds of detection, (n,)."""
     correct_seconds: NDArray[np.float64]
+    """Seconds of correction and flash guard, (n,)."""
 
     def flagged(self, family: str) -> NDArray[np.bool_]:
         """bool (n,): some kind of the family was flagged."""
@@ -70,15 +74,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to repair a film, by default the product's. name: for the tables."""
+    """A way to repair a film, by default the product's."""
 
     name: str = OURS
+    """Name for the tables."""
     detector: Callable[[], Detector] = ResidualDetector
     corrector: Callable[[], Corrector] = RepairCorrector
 
     @property
     def ours(self) -> bool:
-        """Whether it is the product as it is."""
+        """True for the product itself."""
         return self.name == OURS
 
 
@@ -89,8 +94,8 @@ def timed(film: Film, fps: float) -> Iterator[Frame]:
 
 
 class _BeforeLimiting:
-    """Implements `FlashLimiter`: notes what was found and corrected before another one limits flashes; a
-    flash that is held back is no alarm of the detector's, true or false."""
+    """Implements `FlashLimiter`: records findings and repairs before another limiter acts, because a limited
+    flash is not an alarm of the detector, true or false."""
 
     def __init__(self, inner: FlashLimiter, watch: Stopwatch) -> None:
         self._inner = inner
@@ -109,25 +114,25 @@ class _BeforeLimiting:
         return self._inner.limit_(frame, styled, anomaly, action)
 
 
-def judge(
+def run_method(
     source: Film,
     styled: Film,
     method: Method = Method(),
     *,
     fps: float = 30.0,
     conditions: Sequence[StyleCondition] | None = None,
-) -> Judged:
+) -> MethodResult:
     """Detect and repair frame by frame, by the stage of a run. Pictures RGB uint8 (H, W, 3); none is changed.
-    conditions: how each frame was painted; None for all alike. Nothing is painted again: planted errors are
-    not the engine's, so that a second painting would merely take them out."""
-    detecting, apart = Stopwatch(), Stopwatch()
-    noted = _BeforeLimiting(WcagFlashLimiter(), apart)
+    conditions: how each frame was painted; None for all alike. Nothing is painted again, because a second
+    painting would simply lack the injected errors."""
+    detecting, untimed = Stopwatch(), Stopwatch()
+    noted = _BeforeLimiting(WcagFlashLimiter(), untimed)
     seconds, left = list[tuple[float, float]](), list[Picture]()
     repair = TimedRepair(
         RepairStage(TimedDetector(method.detector(), detecting), method.corrector(), noted),
         detecting,
         lambda *spent: seconds.append(spent),
-        apart,
+        untimed,
     )
     alike = StyleCondition(np.zeros((2, 0), np.float32))
     for before, after, condition in zip(
@@ -144,4 +149,4 @@ def judge(
     }
     scores["frame"] = np.array([m.frame_step for m in maps])
     detect_seconds, correct_seconds = np.array(seconds).reshape(-1, 2).T
-    return Judged(scores, maps, corrected, left, detect_seconds, correct_seconds)
+    return MethodResult(scores, maps, corrected, left, detect_seconds, correct_seconds)

@@ -14,10 +14,12 @@ from streamstyle.types import Picture
 
 @dataclass(frozen=True)
 class Scene:
-    """name: for the tables. apply: a film, another of the same size and a generator to the changed film."""
+    """A change of the input that is not an anomaly."""
 
     name: str
+    """Name for the tables."""
     apply: Callable[[Film, Film, np.random.Generator], Film]
+    """Makes the changed film of a film, another one of the same size and a generator."""
 
 
 def _each(change: Callable[[int, Picture], Picture]) -> Callable[[Film, Film, np.random.Generator], Film]:

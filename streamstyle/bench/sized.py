@@ -12,9 +12,9 @@ from streamstyle.media.open import open_sink, open_source
 
 
 def sized_film(source: str, out: Path, size: tuple[int, int], frames: int) -> Path:
-    """Write the first `frames` frames of a source at (width, height), begun again where it ends before.
+    """Write the first `frames` frames of a source at (width, height), repeated if it is shorter.
 
-    The sound is the source's own, once. Raises SourceError, SinkError.
+    The sound is the source's, not repeated. Raises SourceError, SinkError.
     """
     width, height = size
     with open_source(source) as opened:

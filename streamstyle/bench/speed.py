@@ -1,4 +1,4 @@
-"""Speed: what one measured round says, and what several say together."""
+"""Speed: the result of one measured round, and of several."""
 
 from __future__ import annotations
 
@@ -11,49 +11,55 @@ import numpy as np
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A measurement that a process of its own repeats.
-
-    what: "engine" (alone, on pictures in memory), "decode", "judge" (detect, correct and guard alone),
-    "write" (encoding alone) or "run" (a whole job). clip: the film. engine: a name of `open_engine`, or
-    peer:NAME. sink: of "write" and "run". correct: off or repair. frames: of a round; the first `warm` of a
-    run are not measured. size: to paint at, as `run --size`. watch: note the resident memory every so many
-    frames, 0 never.
-    """
+    """A measurement that a separate process repeats."""
 
     what: str
+    """The part to measure: "engine" (alone, on pictures in memory), "decode", "judge" (detection, correction
+    and flash guard alone), "write" (encoding alone) or "run" (a whole job)."""
     clip: str
+    """The film."""
     style: str
     network: str
     engine: str = "auto"
+    """Name of the engine as for `open_engine`, or peer:NAME."""
     sink: str = "null:"
+    """Sink of "write" and "run"."""
     correct: str = "repair"
+    """`off` or `repair`."""
     frames: int = 100
+    """Number of frames of a round; the first `warm` of a run are not measured."""
     warm: int = 10
     size: str = ""
+    """Size to paint at, as for `run --size`."""
     watch: int = 0
+    """Number of frames between two measurements of the resident memory; 0 measures none."""
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The process has warmed up. spec: of the engine. open_seconds: until the engine was there."""
+    """The process has warmed up."""
 
     spec: dict[str, Any]
+    """Properties of the engine."""
     open_seconds: float
+    """Seconds until the engine was open."""
 
 
 class Round(msgspec.Struct, frozen=True):
-    """One measurement, warm-up left out.
-
-    cpu_seconds: of all threads. frame_ms: per frame; of an engine from start to result, of the rest from one
-    frame to the next. peak_mib: of the process, so far. memory: (frame, MiB). summary: of a run.
-    """
+    """One measurement, warm-up left out."""
 
     frames: int
     seconds: float
     cpu_seconds: float
+    """Processor time of all threads in seconds."""
     frame_ms: list[float]
+    """Milliseconds of each frame: for an engine from start to result, otherwise from one frame to the
+    next."""
     peak_mib: float
+    """Highest memory of the process so far."""
     memory: list[tuple[int, float]] = []
+    """Resident memory: (frame, MiB)."""
     summary: dict[str, Any] = {}
+    """Summary of a run."""
 
 
 class Failure(msgspec.Struct, frozen=True):

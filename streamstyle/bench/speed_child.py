@@ -1,7 +1,7 @@
-"""A process that measures one thing, round by round: memory, threads and libraries are its alone.
+"""A process that measures one thing, round by round: with its own memory, threads and libraries.
 
-`python -m streamstyle.bench.speed_child TASK` with a `Task` as JSON. Each line on stdin asks for a round;
-stdout answers in JSON lines: `Ready` or `Failure` first, then a `Round` each time.
+`python -m streamstyle.bench.speed_child TASK` with a `Task` as JSON. Each line on stdin requests a round; the
+answers on stdout are JSON lines: `Ready` or `Failure` first, then a `Round` each time.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from streamstyle.flow import StopRequest
 from streamstyle.media.open import open_sink, open_source
 from streamstyle.media.pair import PaintedEngine
 from streamstyle.pipeline.chain import chain_opener
+from streamstyle.pipeline.conditions import region_of
 from streamstyle.pipeline.job import Job, Progress
 from streamstyle.pipeline.model import Model, load_model
 from streamstyle.pipeline.opencv_threads import single_threaded_opencv
@@ -67,9 +68,9 @@ class _Watch:
 
 
 def main(arguments: list[str], requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the input ends."""
 
-    def say(value: msgspec.Struct) -> None:
+    def send(value: msgspec.Struct) -> None:
         answers.write(msgspec.json.encode({type(value).__name__: value}) + b"\n")
         answers.flush()
 
@@ -78,11 +79,11 @@ def main(arguments: list[str], requests: BinaryIO, answers: BinaryIO) -> None:
         try:
             ready, measure = _PREPARED[task.what](task, stack)
         except StreamStyleError as error:
-            say(Failure(str(error)))
+            send(Failure(str(error)))
             return
-        say(ready)
+        send(ready)
         for _ in requests:
-            say(measure())
+            send(measure())
 
 
 def _config(task: Task) -> RunConfig:
@@ -111,7 +112,7 @@ def _frames(task: Task, stack: ExitStack, count: int) -> tuple[list[Frame], Any]
 
 
 def _engine(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
-    """The engine alone, as many frames in flight as it asks for: nothing is read or written."""
+    """The engine alone, with its number of frames in flight: nothing is read or written."""
     frames, info = _frames(task, stack, _PICTURES)
     model = _model(task)
     started = time.perf_counter()
@@ -159,8 +160,8 @@ def _decode(task: Task, _stack: ExitStack) -> tuple[Ready, Measure]:
 
 
 def _painted(task: Task, stack: ExitStack) -> tuple[list[Frame], list[Picture], Any]:
-    """The frames that a run passes, and how they are painted: what a stage costs depends on the pictures,
-    and an encoder makes short work of any that come twice."""
+    """The frames that a run passes, and how they are painted: the cost of a stage depends on the pictures,
+    and an encoder is fast on repeated ones."""
     frames, info = _frames(task, stack, task.warm + task.frames)
     model = _model(task)
     engine = model.open_engine(info.height, info.width)
@@ -183,7 +184,9 @@ def _judge(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
 
     def measure() -> Round:
         with ExitStack() as opened:
-            process = chain_opener(job, _config(task), model, RunHooks())(opened, info).process
+            config = _config(task)
+            region = region_of(config, info)
+            process = chain_opener(job, config, model, RunHooks())(opened, info, region).process
             styled = process(fed())
             deque(islice(styled, task.warm), maxlen=0)
             watch = _Watch()
@@ -244,14 +247,14 @@ def _run(task: Task, stack: ExitStack) -> tuple[Ready, Measure]:
         job = Job(task.clip, (task.sink,), frames=task.warm + task.frames)
         told = run(job, on_progress)
         Path(task.sink).unlink(missing_ok=True)
-        return watch.round(memory=memory, summary={name: told[name] for name in _TOLD})
+        return watch.round(memory=memory, summary={name: told[name] for name in _SUMMARY_KEYS})
 
     started = time.perf_counter()
     first = run(Job(task.clip, ("null:",), frames=1), lambda _: None)
     return Ready(first["engine"], round(time.perf_counter() - started, 3)), measure
 
 
-_TOLD = ("stages", "queues", "flagged_frames", "frames_in", "frames_out")
+_SUMMARY_KEYS = ("stages", "queues", "flagged_frames", "frames_in", "frames_out")
 
 
 class _Open:

@@ -19,7 +19,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 
 
 def engine_report(document: Mapping[str, Any]) -> str:
-    """Report of `bench engine`: a table of each size, what was skipped, and whether the cost is linear."""
+    """Report of `bench engine`: a table for each size, the skipped engines, and the linearity of the cost."""
     lines = [machine_line(document["machine"]), ""]
     for size, found in document["sizes"].items():
         rows = [
@@ -157,5 +157,5 @@ def _engine_name(name: str, spec: Mapping[str, Any]) -> str:
 
 
 def _bare(name: str) -> str:
-    """`write` of `write /tmp/x.mp4`: where the bench wrote is nobody's business."""
+    """`write` of `write /tmp/x.mp4`, without the bench's temporary path."""
     return name.split(" ", 1)[0]

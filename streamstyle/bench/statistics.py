@@ -1,4 +1,4 @@
-"""AUROC and its confidence interval, what a count of alarms proves, and the overlap of tiles."""
+"""AUROC and its confidence interval, bounds from a count of alarms, and the overlap of tiles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def auroc(positive: Scores, negative: Scores) -> float:
 
 
 def _wins(positive: Scores, ordered: Scores) -> float:
-    """Pairs in which the positive is the larger, ties count half."""
+    """Number of pairs in which the positive is larger; ties count half."""
     below = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
     return float(below.sum()) / 2
 
@@ -42,7 +42,7 @@ class Interval:
 def auroc_interval(
     positive: Sequence[Scores], negative: Sequence[Scores], *, rounds: int = 1000, seed: int = 0
 ) -> Interval:
-    """AUROC of pooled scores; the interval resamples whole groups (clips), whose frames are no independent
+    """AUROC of pooled scores; the interval resamples whole groups (clips), whose frames are not independent
     draws (Efron and Tibshirani 1993, chapter 13). positive, negative: one array per group, in the same order.
     """
     ordered = [np.sort(scores) for scores in negative]
@@ -70,7 +70,7 @@ def rising_edges(above: NDArray[np.bool_]) -> int:
 
 
 def operating_point(scores: Sequence[Scores], limit: float) -> float:
-    """The lowest threshold from which on upwards no more than `limit` alarms sound in all films together.
+    """The lowest threshold at and above which all films together have at most `limit` alarms.
 
     scores: one array per film; an alarm is a rising edge of `score > threshold`.
     """

@@ -1,4 +1,4 @@
-"""A subscriber of `bench zmq` in a process of its own: writes one byte for each picture that it has.
+"""A subscriber of `bench zmq` in its own process: writes one byte for each picture that it receives.
 
 `python -m streamstyle.bench.zmq_child ours|slow|imagezmq|imagezmq-reply ADDRESS`
 """

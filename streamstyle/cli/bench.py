@@ -17,35 +17,33 @@ if TYPE_CHECKING:
     from streamstyle.bench.films import Done, FilmTask
 
 STYLES = ("starry-night", "great-wave", "udnie", "composition-vii")
-_MOST_JOBS = 4  # each takes about 1.5 GB
+_MAX_JOBS = 4  # each takes about 1.5 GB
 
 
 def add_command(commands: Any) -> None:
     """Declare `bench` and its sub-commands."""
-    parser = commands.add_parser(
-        "bench", help="measure detection, repair and speed on your own clips, and publishing"
-    )
+    parser = commands.add_parser("bench", help="measure detection, repair, speed and publishing over ZeroMQ")
     actions = parser.add_subparsers(metavar="WHAT", required=True)
     anomaly = actions.add_parser(
         "anomaly",
-        help="plant anomalies in painted clips, and see what is found and repaired",
+        help="inject anomalies into painted clips, and measure what is found and repaired",
         description="Paints each clip in each style at 640x360, as it is and with everything a camera or an "
-        "editor may do to it; plants anomalies in the painted clip; prints what the detector found, what the "
-        "corrector repaired and what others would have. The last line is one JSON document.",
+        "editor may do to it; injects anomalies into the painted clip; prints what the detector found and "
+        "what the corrector and other methods repaired. The last line is one JSON document.",
     )
     anomaly.add_argument("clips", nargs="+", metavar="CLIP")
     anomaly.add_argument(
         "--styles", nargs="+", default=STYLES, metavar="NAME", help=f"default: {' '.join(STYLES)}"
     )
     anomaly.add_argument(
-        "--frames", type=positive_int, default=100, metavar="N", help="of each clip, default 100"
+        "--frames", type=positive_int, default=100, metavar="N", help="frames of each clip (default: 100)"
     )
-    anomaly.add_argument("--quick", action="store_true", help="four anomalies and five scenes")
+    anomaly.add_argument("--quick", action="store_true", help="run four anomalies and five scenes only")
     anomaly.add_argument(
         "--jobs",
         type=positive_int,
         metavar="N",
-        help=f"films at once, each on a processor of its own; default: one for each, at most {_MOST_JOBS}",
+        help=f"films at once, each on a processor of its own; default: one for each, at most {_MAX_JOBS}",
     )
     anomaly.add_argument("-o", "--out", type=Path, metavar="PAGE.html", help="write a page as well")
     anomaly.set_defaults(command=command)
@@ -58,13 +56,13 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.bench import report, report_page
     from streamstyle.bench.figures import figures
     from streamstyle.bench.films import RENDERED, check, tasks_of
-    from streamstyle.bench.goals import judged
-    from streamstyle.bench.pool import processors
+    from streamstyle.bench.goals import compare_to_goals
+    from streamstyle.engines.machine import processors
     from streamstyle.files.page import write_page
 
     check(arguments.clips, arguments.styles, arguments.frames)
     tasks = tasks_of(arguments.clips, arguments.styles, arguments.frames, quick=arguments.quick)
-    jobs = arguments.jobs or min(len(processors()), _MOST_JOBS)
+    jobs = arguments.jobs or min(len(processors()), _MAX_JOBS)
     done = _measured(tasks, jobs)
     measured = [m for found in done for m in found.measured]
     exact = next((found.exact for found in done if found.exact is not None), None)
@@ -79,7 +77,10 @@ def command(arguments: argparse.Namespace) -> int:
         first = next(iter(of_parts.values()))
         write_page(arguments.out, report_page.as_page("Anomaly benchmark", facts, parts, first, exact))
         print(f"wrote {arguments.out}", file=sys.stderr)
-    goals = [dict(zip(_GOAL_KEYS, line.cells, strict=True)) for line in judged(next(iter(parts.values())))]
+    goals = [
+        dict(zip(_GOAL_KEYS, line.cells, strict=True))
+        for line in compare_to_goals(next(iter(parts.values())))
+    ]
     clips = [Path(clip).name for clip in arguments.clips]
     said = {"clips": clips, "styles": list(arguments.styles), "frames": arguments.frames}
     print(json.dumps({**said, "goals": goals, "parts": parts, "exact_flow": exact}))

@@ -1,4 +1,4 @@
-"""`streamstyle bench engine | pipeline`: how fast, against what could be, and against others."""
+"""`streamstyle bench engine | pipeline`: speed, the theoretical bound, and other engines."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 SIZES: tuple[Size, ...] = ((640, 360), (960, 540), (1280, 720), (1920, 1080))
 STYLE = "starry-night"
-_WARM = 10
-_LEAST = 16  # frames of a round
+_WARM_UP_FRAMES = 10
+_MIN_FRAMES = 16  # frames of a round
 _LONG_SIZE = (320, 180)
 _STARTS = 5
 _HALVED_LINES = 720  # from here on painting at half the size is measured too
@@ -36,31 +36,31 @@ def add_commands(actions: Any) -> None:
     """Declare `bench engine` and `bench pipeline`."""
     engine = actions.add_parser(
         "engine",
-        help="the network alone in every engine, nothing read or written",
+        help="measure the network alone, in every engine",
         description="Measures the network on pictures in memory, each engine in a process of its own, in "
         "turn. Peers: torch eager, inductor, AOTInductor and ONNX Runtime on the same network, and the "
         "classic style network. The last line is one JSON document.",
     )
     engine.add_argument("--engines", nargs="+", default=("auto",), metavar="NAME", help="default: auto")
-    engine.add_argument(
-        "--layers", action="store_true", help="where the network's time goes in OpenVINO, as well"
-    )
+    engine.add_argument("--layers", action="store_true", help="measure each layer in OpenVINO as well")
     _add_options(engine)
     engine.set_defaults(command=bench_engine)
     pipeline = actions.add_parser(
         "pipeline",
-        help="film to film, stage by stage, against the theoretical bound",
-        description="Measures decoding, the network, judging and encoding alone, the bound that follows, and "
-        "the whole: without an output, film to film, with and without repair. The last line is one JSON "
-        "document.",
+        help="measure a whole run, stage by stage, against the theoretical bound",
+        description="Measures decoding, the network, detection and encoding alone, the bound that follows, "
+        "and whole runs: without an output and film to film, with and without repair. The last line is "
+        "one JSON document.",
     )
     _add_options(pipeline)
     pipeline.add_argument("--engine", default="auto", metavar="NAME", help="default: auto")
     pipeline.add_argument(
-        "--long", type=positive_int, metavar="N", help="memory over N frames at 320x180 as well"
+        "--long", type=positive_int, metavar="N", help="measure memory over N frames at 320x180 as well"
     )
     pipeline.add_argument(
-        "--start", action="store_true", help="how long a run of one frame takes, compiling and not, as well"
+        "--start",
+        action="store_true",
+        help="measure a start as well, with and without compiling",
     )
     pipeline.set_defaults(command=bench_pipeline)
 
@@ -79,17 +79,22 @@ def _add_options(parser: Any) -> None:
         type=positive_int,
         default=150,
         metavar="N",
-        help="of a round at 640x360, fewer of larger pictures; default 150",
+        help="pictures of a round at 640x360, fewer at larger sizes (default: 150)",
     )
-    parser.add_argument("--rounds", type=positive_int, default=3, metavar="N", help="default 3")
     parser.add_argument(
-        "--peers", nargs="*", metavar="NAME", help="to measure at the first size; none: leave them out"
+        "--rounds", type=positive_int, default=3, metavar="N", help="number of rounds (default: 3)"
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        metavar="NAME",
+        help="other engines to measure at the first size; without names none",
     )
 
 
 def _size(text: str) -> Size:
     if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
-        raise argparse.ArgumentTypeError("must be as in 640x360")
+        raise argparse.ArgumentTypeError("must be written as 640x360")
     width, height = map(int, text.split("x"))
     return width, height
 
@@ -107,7 +112,7 @@ def bench_engine(arguments: argparse.Namespace) -> int:
     with TemporaryDirectory() as folder:
         for size in arguments.sizes:
             name, frames = _named(size), _frames(arguments, size)
-            clip = _film(arguments, Path(folder), size, _LEAST)
+            clip = _film(arguments, Path(folder), size, _MIN_FRAMES)
             tasks = {e: _task(arguments, "engine", clip, frames, engine=e) for e in arguments.engines}
             if size == arguments.sizes[0]:
                 tasks |= {
@@ -175,7 +180,7 @@ def _pipeline_at(arguments: argparse.Namespace, folder: Path, size: Size, peers:
     from streamstyle.engines.machine import usable_cpus
 
     frames = _frames(arguments, size)
-    clip = _film(arguments, folder, size, frames + _WARM)
+    clip = _film(arguments, folder, size, frames + _WARM_UP_FRAMES)
 
     def task(what: str, count: int = frames, **options: Any) -> Task:
         return _task(arguments, what, clip, count, **{"engine": arguments.engine, **options})
@@ -229,7 +234,7 @@ def _long_run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     count = arguments.long
     clip = _film(arguments, folder, _LONG_SIZE, count)
     options = {"engine": arguments.engine, "sink": str(folder / "long.mp4"), "watch": max(1, count // 100)}
-    task = _task(arguments, "run", clip, count - _WARM, **options)
+    task = _task(arguments, "run", clip, count - _WARM_UP_FRAMES, **options)
     found, skipped = _measured({"long run": task}, 1, "")
     _insist(skipped, ["long run"])
     memory = found["long run"].rounds[0].memory
@@ -239,7 +244,7 @@ def _long_run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def _start_times(arguments: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Median seconds of whole processes: `--help`; one frame at the first size, with an engine that is kept;
     the same where it must be compiled."""
-    clip = _film(arguments, folder, arguments.sizes[0], _LEAST)
+    clip = _film(arguments, folder, arguments.sizes[0], _MIN_FRAMES)
     environ = {**os.environ, "STREAMSTYLE_CACHE": str(folder / "cache")}
 
     def seconds(*command: str) -> float:
@@ -261,7 +266,7 @@ def _start_times(arguments: argparse.Namespace, folder: Path) -> dict[str, float
 def _task(arguments: argparse.Namespace, what: str, clip: str, frames: int, **options: Any) -> Task:
     from streamstyle.bench.speed import Task
 
-    named = {"style": arguments.style, "network": arguments.network, "warm": _WARM}
+    named = {"style": arguments.style, "network": arguments.network, "warm": _WARM_UP_FRAMES}
     return Task(what, clip, frames=frames, **{**named, **options})
 
 
@@ -270,10 +275,10 @@ def _measured(
 ) -> tuple[dict[str, MeasuredTask], dict[str, str]]:
     from streamstyle.bench.rounds import measured
 
-    return measured(tasks, rounds, _teller(where))
+    return measured(tasks, rounds, _notify_of(where))
 
 
-def _teller(where: str) -> Callable[[str], None]:
+def _notify_of(where: str) -> Callable[[str], None]:
     def notify(sentence: str) -> None:
         print(f"{where}{sentence}", file=sys.stderr, flush=True)
 
@@ -281,9 +286,10 @@ def _teller(where: str) -> Callable[[str], None]:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Raises ConfigError, SourceError, ModelError for what cannot be measured, before the work."""
+    """Raises ConfigError, SourceError, ModelError before the work, if something cannot be measured."""
     from streamstyle.bench.baseline_engines import PEERS
     from streamstyle.config import RunConfig
+    from streamstyle.engines.open_engine import ENGINES
     from streamstyle.errors import ConfigError, nearest
     from streamstyle.media.open import open_source
     from streamstyle.pipeline.model import load_model
@@ -291,13 +297,16 @@ def _check(arguments: argparse.Namespace) -> None:
     load_model(RunConfig(style=arguments.style, network=arguments.network))
     with open_source(arguments.clip):
         pass
+    for name in arguments.engines if hasattr(arguments, "engines") else (arguments.engine,):
+        if name not in (known := ("auto", *ENGINES)):
+            raise ConfigError(f"unknown engine '{name}'{nearest(name, known)}; known are {', '.join(known)}")
     for name in arguments.peers or ():
         if name not in PEERS:
             raise ConfigError(f"unknown peer '{name}'{nearest(name, PEERS)}; known are {', '.join(PEERS)}")
 
 
 def _insist(skipped: Mapping[str, str], names: Any) -> None:
-    """A peer may be missing; what the figures are about may not."""
+    """A peer may be missing, an engine under test may not."""
     from streamstyle.errors import EngineError
 
     for name in names:
@@ -308,14 +317,14 @@ def _insist(skipped: Mapping[str, str], names: Any) -> None:
 def _film(arguments: argparse.Namespace, folder: Path, size: Size, frames: int) -> str:
     from streamstyle.bench.sized import sized_film
 
-    _teller(f"{_named(size)}, ")(f"writing {frames} frames of {arguments.clip}")
+    _notify_of(f"{_named(size)}, ")(f"writing {frames} frames of {arguments.clip}")
     return str(sized_film(arguments.clip, folder / f"clip-{_named(size)}.mp4", size, frames))
 
 
 def _frames(arguments: argparse.Namespace, size: Size) -> int:
     """Number of frames, so that every size has as many pixels."""
     (width, height), (w, h) = size, SIZES[0]
-    return max(_LEAST, round(int(arguments.frames) * w * h / (width * height)))
+    return max(_MIN_FRAMES, round(int(arguments.frames) * w * h / (width * height)))
 
 
 def _named(size: Size) -> str:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from streamstyle.types import Frame
 
 SIZE = (1920, 1080)
-_WINDOW = 2  # pictures on their way: as many as the publisher keeps, so that none is dropped
-_PATIENCE = 20.0
+_WINDOW = 2  # pictures in transit: as many as the publisher keeps, so that none is dropped
+_SUBSCRIBER_TIMEOUT = 20.0
 _TRANSPORTS = ("tcp", "ipc", "shm")
 _RIVALS = ("imagezmq tcp", "imagezmq ipc", "imagezmq tcp, request and reply")
 _WORKS = ("everybody converts RGB to BGR", "nobody converts")
@@ -39,18 +39,24 @@ def add_commands(actions: Any) -> None:
     """Declare `bench zmq`."""
     parser = actions.add_parser(
         "zmq",
-        help="publish over ZeroMQ, against imagezmq",
+        help="measure publishing over ZeroMQ, against imagezmq",
         description="Publishes 1080p pictures to one subscriber in another process over tcp, ipc and shared "
         "memory, and with imagezmq, in turn. Once everybody has an RGB frame and delivers BGR, so that all "
         "convert; once nobody converts. Then to a subscriber of one frame a second beside a fast one. The "
         "last line is one JSON document. Needs imagezmq (pip install imagezmq).",
     )
     parser.add_argument(
-        "--frames", type=positive_int, default=200, metavar="N", help="of a round, default 200"
+        "--frames", type=positive_int, default=200, metavar="N", help="frames of a round (default: 200)"
     )
-    parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="default 5")
     parser.add_argument(
-        "--seconds", type=positive_int, default=10, metavar="S", help="with a slow subscriber, default 10"
+        "--rounds", type=positive_int, default=5, metavar="N", help="number of rounds (default: 5)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=positive_int,
+        default=10,
+        metavar="S",
+        help="seconds with a slow subscriber (default: 10)",
     )
     parser.set_defaults(command=bench_zmq)
 
@@ -205,7 +211,7 @@ def _acknowledged(child: Subscriber, seconds: float) -> int:
 
 def _meet(publish: Publish, child: Subscriber) -> None:
     """Publish until the subscriber has its first picture, and then all that are on their way."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _SUBSCRIBER_TIMEOUT
     publish()
     while not _acknowledged(child, 0.1):
         _insist(deadline)
@@ -218,11 +224,13 @@ def _insist(deadline: float) -> None:
     from streamstyle.errors import SinkError
 
     if time.monotonic() > deadline:
-        raise SinkError(f"a subscriber got nothing for {_PATIENCE:g} s: measure again on an idle machine.")
+        raise SinkError(
+            f"a subscriber got nothing for {_SUBSCRIBER_TIMEOUT:g} s: measure again on an idle machine."
+        )
 
 
 def _throughput(publish: Publish, child: Subscriber, frames: int) -> float:
-    """Pictures a second, with never more than the window on their way: what is dropped does not count."""
+    """Pictures a second, with at most a window of them in transit; dropped ones do not count."""
     _meet(publish, child)
     started = time.perf_counter()
     sent = received = 0
@@ -231,7 +239,7 @@ def _throughput(publish: Publish, child: Subscriber, frames: int) -> float:
             publish()
             sent += 1
             continue
-        got = _acknowledged(child, _PATIENCE)
+        got = _acknowledged(child, _SUBSCRIBER_TIMEOUT)
         received += got
         if not got:
             _insist(0.0)
@@ -239,7 +247,7 @@ def _throughput(publish: Publish, child: Subscriber, frames: int) -> float:
 
 
 def _in_a_fresh_process(folder: str, transport: str, seconds: int) -> dict[str, float]:
-    """`_beside_a_slow_one` where no memory is left over from what was measured before."""
+    """`_beside_a_slow_one` in a new process, without memory of earlier measurements."""
     command = [
         sys.executable,
         "-m",
@@ -254,9 +262,9 @@ def _in_a_fresh_process(folder: str, transport: str, seconds: int) -> dict[str, 
 
 
 def _beside_a_slow_one(folder: Path, transport: str, seconds: int) -> dict[str, float]:
-    """30 pictures a second to a fast subscriber and one of a picture a second: by how many
-    pictures the publisher's memory grows once the slow one is there (held: since nobody was), and what share
-    the fast one gets."""
+    """Publish 30 pictures a second to a fast subscriber and to one of a picture a second. Return by how many
+    pictures the publisher's memory grows with the slow one (held: since there was no subscriber), and the
+    share that the fast one gets."""
     from streamstyle.engines.machine import resident_memory
 
     frame, rate = _frames()[0], 30
@@ -296,7 +304,7 @@ def _beside_a_slow_one(folder: Path, transport: str, seconds: int) -> dict[str, 
 
 
 def _meet_slowly(sink: ZmqSink, frame: Frame, slow: Subscriber) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _SUBSCRIBER_TIMEOUT
     while not _acknowledged(slow, 0.1):
         _insist(deadline)
         sink.write(frame)

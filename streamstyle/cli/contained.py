@@ -1,8 +1,8 @@
-"""A crash inside a media library ends a child, and the command with a sentence.
+"""Run the work in a child, so that a crash inside a media library ends the command with one sentence.
 
-FFmpeg is C, and hostile or damaged films find its faults. The pictures of a run stay in one process, since
-nothing is as fast; but the command that the user started is not that process. It waits, passes signals on,
-and has the last word where the child has none.
+FFmpeg is C, and hostile or damaged films find its faults. The pictures of a run stay in one process, which is
+fastest, but the command that the user started is another one. It waits, forwards signals, and reports the end
+if the child cannot.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 COMMANDS = {"run", "repair"}
-"""Those that read and write films for long."""
+"""Commands that read and write films for long, and so run in a child process."""
 
 _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 _CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP"}
@@ -38,7 +38,7 @@ def contained(work: Callable[[], int], arguments: Sequence[str], complain: Calla
     _memory = memory = mmap.mmap(-1, 2)
     child = os.fork()
     if child == 0:
-        from streamstyle.flow.parent import end_with  # the command itself needs none of it
+        from streamstyle.children import end_with  # the command itself does not need it
 
         end_with(parent)
         code = work()
@@ -50,6 +50,15 @@ def contained(work: Callable[[], int], arguments: Sequence[str], complain: Calla
         with suppress(ProcessLookupError):  # it has just ended
             os.kill(child, number)
 
+    def stop_too(_number: int, _frame: object) -> None:
+        os.kill(child, signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)  # it returns when this process is continued
+        signal.signal(signal.SIGTSTP, stop_too)
+        os.kill(child, signal.SIGCONT)
+
+    if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
+        signal.signal(signal.SIGTSTP, stop_too)
     for number in (getattr(signal, name) for name in _PASSED_ON):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as under `nohup`
             signal.signal(number, pass_on)
@@ -70,10 +79,10 @@ def passed_on() -> int:
 
 def _last_word(cause: signal.Signals, arguments: Sequence[str], began: float) -> str:
     if cause.name in _CRASHES:
-        told = f"the run crashed inside a media library ({cause.name}), as damaged films can make it"
+        told = f"the run crashed inside a media library ({cause.name}), perhaps because of a damaged film"
     else:
         told = f"the run was ended by {cause.name}"
-        told += ", as systems do that are out of memory" if cause == signal.SIGKILL else ""
+        told += ", probably because memory ran out" if cause == signal.SIGKILL else ""
     kept = [str(path) for name in arguments[1:] for path in _parts(Path(name), began)]
     if kept:
         return f"{told}: what was written is kept as {' and '.join(kept)}."
@@ -86,7 +95,7 @@ def _parts(output: Path, began: float) -> list[Path]:
         pattern = f"{glob.escape(output.stem)}.partial*{glob.escape(output.suffix)}"
         return [
             part
-            for part in sorted(output.resolve().parent.glob(pattern))
+            for part in sorted(Path(os.path.realpath(output)).parent.glob(pattern))
             if output.suffix and part.stat().st_size and part.stat().st_mtime >= began - 1
         ]
     except (OSError, ValueError):

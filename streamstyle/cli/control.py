@@ -12,7 +12,7 @@ from streamstyle.config import LIVE, settings
 from streamstyle.errors import ConfigError, SinkError
 
 _OWN_NUMBERS = ("fade", "timeout")
-"""Numbers of requests that are no settings."""
+"""Numeric fields of requests that are not settings."""
 
 
 def add_command(commands: Any) -> None:
@@ -27,7 +27,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument("endpoint", metavar="ENDPOINT", help="zmq+ipc://PATH or zmq+tcp://127.0.0.1:PORT")
     parser.add_argument("verb", metavar="VERB")
     parser.add_argument("values", metavar="NAME=VALUE", nargs="*")
-    parser.add_argument("--timeout", type=positive_float, default=30.0, metavar="S", help="for the answer")
+    parser.add_argument(
+        "--timeout", type=positive_float, default=30.0, metavar="S", help="seconds to wait (default: 30)"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as one JSON document")
     parser.set_defaults(command=command)
 
@@ -47,7 +49,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(answer))
     elif answer["ok"]:
-        print(_told(answer))
+        print(_answer_text(answer))
     if not answer["ok"]:
         print(f"streamstyle: {answer.get('error', 'the run refuses')}", file=sys.stderr)
     return 0 if answer["ok"] else 1
@@ -77,7 +79,7 @@ def _value(name: str, text: str) -> str | float | bool:
     setting = settings().get(name)
     if setting is not None and setting.is_flag:
         if text not in {"true", "false"}:
-            raise ConfigError(f"{name} wants true or false, not '{text}'")
+            raise ConfigError(f"{name} must be true or false, not '{text}'")
         return text == "true"
     if name in _OWN_NUMBERS or (setting is not None and setting.number is not None):
         return _number(name, text)
@@ -88,7 +90,7 @@ def _number(name: str, text: str) -> float:
     try:
         return COLOURS[text] if name == "colour" and text in COLOURS else float(text)
     except ValueError as error:
-        raise ConfigError(f"{name} wants a number, not '{text}'") from error
+        raise ConfigError(f"{name} must be a number, not '{text}'") from error
 
 
 def _read(data: bytes) -> dict[str, Any]:
@@ -97,11 +99,11 @@ def _read(data: bytes) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
-        raise SinkError("what answers there is no run of this program: its answer cannot be read")
+        raise SinkError("the answer cannot be read: the endpoint does not belong to a run of streamstyle")
     return answer
 
 
-def _told(answer: dict[str, Any]) -> str:
+def _answer_text(answer: dict[str, Any]) -> str:
     """The written file, or the status, one line each."""
     if "file" in answer:
         return str(answer["file"])

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 def add_command(commands: Any) -> None:
     """Declare `devices`."""
-    parser = commands.add_parser("devices", help="cameras with their formats, and screens")
+    parser = commands.add_parser("devices", help="list cameras with their formats, and screens")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """List cameras and screens. Finding none is no failure."""
+    """List cameras and screens. Finding none is not an error."""
     from streamstyle.media.cameras import cameras
     from streamstyle.media.screens import screens
 
@@ -35,7 +35,7 @@ def command(arguments: argparse.Namespace) -> int:
         size = f", {screen.width}x{screen.height}" if screen.width else ""
         print(f"{screen.url:12} {screen.name}{size}{f': {screen.problem}' if screen.problem else ''}")
     if not found:
-        print("no camera found; `streamstyle doctor` tells what may be missing")
+        print("no camera found; `streamstyle doctor` lists what may be missing")
     if not shown:
         print("no screen found: DISPLAY is not set")
     return 0

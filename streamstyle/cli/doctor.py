@@ -31,13 +31,13 @@ class Finding:
 
 def add_command(commands: Any) -> None:
     """Declare `doctor`."""
-    parser = commands.add_parser("doctor", help="what is missing on this machine, and how to get it")
+    parser = commands.add_parser("doctor", help="list what is missing on this machine, and how to get it")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Check everything. A missing part is no failure."""
+    """Check everything. A missing part is not an error."""
     findings = [finding for check in _CHECKS for finding in check()]
     if arguments.json:
         print(json.dumps([_plain(finding) for finding in findings]))

@@ -10,12 +10,14 @@ from streamstyle.cli import engines_build
 
 def add_command(commands: Any) -> None:
     """Declare `engines` and its sub-commands."""
-    parser = commands.add_parser("engines", help="compiled engines that are kept: list, build, clear")
+    parser = commands.add_parser("engines", help="list, build and clear compiled engines")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="what is kept, and where; the last used first")
+    listing = actions.add_parser(
+        "list", help="list compiled engines, and where they are; the last used first"
+    )
     listing.set_defaults(command=list_engines)
     engines_build.add_command(actions)
-    clearing = actions.add_parser("clear", help="remove all; the next run compiles anew")
+    clearing = actions.add_parser("clear", help="remove all; the next run compiles again")
     clearing.set_defaults(command=clear_engines)
 
 

@@ -13,20 +13,31 @@ def add_command(actions: Any) -> None:
     """Declare `build` and its options."""
     parser = actions.add_parser(
         "build",
-        help="compile an engine now, so that a run need not",
-        description="Compile what `run` would with the same options, and keep it. What is kept already is "
-        "only checked. How fast each network is here is measured and kept too, for --network auto.",
+        help="compile an engine now, so that a run starts at once",
+        description="Compiles the engine that `run` would with the same options, and keeps it. One that is "
+        "kept already is only checked. The speed of each network is measured too, for --network auto.",
     )
     parser.add_argument(
-        "--size", action="append", required=True, type=size, metavar="WxH", help="of the frames; repeatable"
+        "--size",
+        action="append",
+        required=True,
+        type=size,
+        metavar="WxH",
+        help="size of the frames; repeatable",
     )
     parser.add_argument("--engine", metavar="NAME", help="auto, tensorrt, cuda, openvino or torch")
     parser.add_argument("--network", metavar="NAME", help="auto (the default, all of them), lite or full")
     parser.add_argument(
-        "--style", metavar="NAME", help="an imported model; the network has one for all styles"
+        "--style",
+        metavar="NAME",
+        help="only for an imported model; the network's engine paints all its styles",
     )
-    parser.add_argument("--consistency", type=float, metavar="0..1", help="above 0: the one that steadies")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as precision=bf16")
+    parser.add_argument(
+        "--consistency", type=float, metavar="0..1", help="above 0: build for runs with --consistency"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, such as precision=bf16"
+    )
     parser.set_defaults(command=command)
 
 
@@ -34,7 +45,7 @@ def size(text: str) -> tuple[int, int]:
     """(width, height) of WxH."""
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"'{text}' is no size; write it as 1920x1080")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size: write 1920x1080")
     return int(width), int(height)
 
 
@@ -69,7 +80,11 @@ def command(arguments: argparse.Namespace) -> int:
     sizes = [(height, width) for width, height in arguments.size]
     with single_threaded_opencv():  # as in a run
         for (height, width), pace in measured_paces(config, sizes, notify):
-            fast = f"about {pace.fps:.3g} fps in a run" if pace.fps else f"cannot be opened: {pace.trouble}"
-            busy = f", measured while others took {pace.others:.0%} of the processors" if pace.others else ""
+            fast = f"about {pace.fps:.3g} fps in a run" if pace.fps else f"cannot be opened: {pace.error}"
+            busy = (
+                f", measured while other programs took {pace.others:.0%} of the processors"
+                if pace.others
+                else ""
+            )
             print(f"{width}x{height}: {pace.name}, {fast}{busy}")
     return 0

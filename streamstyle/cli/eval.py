@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamstyle.types import Picture
 
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-_LEAST_SIDE = 64
+_MIN_SIDE = 64
 # Strokes are compared at the size at which the bundled network learnt them.
 _PAINTING_SIDE = 512
 
@@ -59,7 +59,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--reference",
         metavar="FILE",
-        help="what STYLED was repaired from: how much steadier is it, and at what price",
+        help="film that STYLED was repaired from: measures the gain in stability and its price",
     )
     parser.add_argument(
         "--features",
@@ -102,7 +102,7 @@ def frame_sets(*urls: str, limit: int | None) -> Iterator[tuple[Picture, ...]]:
     from streamstyle.errors import ConfigError
 
     if len({_is_picture(url) for url in urls}) > 1:
-        raise ConfigError("one is a picture and another a video: give all of one kind.")
+        raise ConfigError("one input is a picture and another a video: give two pictures or two videos.")
     for index, found in enumerate(zip_longest(*(_frames_of(url, limit) for url in urls))):
         pictures = {url: picture for url, picture in zip(urls, found, strict=True) if picture is not None}
         for url in urls:
@@ -115,13 +115,11 @@ def frame_sets(*urls: str, limit: int | None) -> Iterator[tuple[Picture, ...]]:
         for url, other_height, other_width in rest:
             if (other_height, other_width) != (height, width):
                 raise ConfigError(
-                    f"{first} is {width}x{height} and {url} is {other_width}x{other_height}: figures need "
-                    f"both in one size."
+                    f"{first} is {width}x{height} and {url} is {other_width}x{other_height}: both "
+                    f"must have the same size."
                 )
-        if min(height, width) < _LEAST_SIDE:
-            raise ConfigError(
-                f"{first} is {width}x{height}: figures need {_LEAST_SIDE} pixels a side or more."
-            )
+        if min(height, width) < _MIN_SIDE:
+            raise ConfigError(f"{first} is {width}x{height}: the measures need {_MIN_SIDE} pixels a side.")
         yield tuple(pictures[url] for url in urls)
 
 

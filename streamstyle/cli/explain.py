@@ -14,11 +14,10 @@ def add_command(commands: Any) -> None:
     """Declare `explain` and its options."""
     parser = commands.add_parser(
         "explain",
-        help="show why a picture came out so, or what was repaired in a film",
-        description="With --image and --style: paints one picture and writes an HTML page: what is the "
-        "photo's and what the style's, what the discriminator says, which numbers of the style matter and "
-        "where, what the layers see. With an event log: a page on what was found in the film, why, and what "
-        "was done.",
+        help="explain a painted picture, or what was repaired in a film",
+        description="With --image and --style: paints one picture and writes an HTML page on the shares of "
+        "photo and style, the discriminator's verdict, the numbers of the style that matter, and the "
+        "layers. With an event log: writes a page on what was found in the film, why, and what was done.",
     )
     parser.add_argument("events", type=Path, nargs="?", metavar="EVENTS.jsonl", help="the log of a run")
     parser.add_argument("--image", type=Path, metavar="FILE", help="the photo")
@@ -36,10 +35,13 @@ def add_command(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Write the page, and print the figures or the totals."""
+    from streamstyle.files import check_writable
+
+    check_writable(arguments.out)
     if arguments.events is not None:
         return explain_events(arguments)
     if arguments.image is None or arguments.style is None:
-        raise ConfigError("say what to explain: an event log, or --image FILE and --style NAME")
+        raise ConfigError("nothing to explain: name an event log, or give --image FILE and --style NAME")
     from streamstyle.explain.adjust import adjuster, parse_adjustments
     from streamstyle.explain.critic import load_critic
     from streamstyle.explain.explanation import AdjustedStyle, explain, explanation_page

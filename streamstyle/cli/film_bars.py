@@ -37,7 +37,7 @@ class FilmBars:
                 bar.close()
 
     def on_frames(self, task: Task, frames: int) -> None:
-        """See `Hearing`."""
+        """See `WorkerCallbacks`."""
         self._painting[task.film.output, getattr(task, "number", 0)] = frames
 
     def on_tick(self, states: Sequence[FilmState]) -> None:
@@ -85,7 +85,7 @@ def _bar(name: str, unit: str, total: int, initial: int = 0) -> Any:
 
 
 def _size(path: str) -> int:
-    """Bytes of a file; 0 of one that is gone, of which its own task says that."""
+    """Bytes of a file; 0 if it is gone, which its own task reports."""
     try:
         return Path(path).stat().st_size
     except OSError:

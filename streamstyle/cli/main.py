@@ -37,10 +37,13 @@ from streamstyle.errors import ConfigError, StreamStyleError
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
+_NO_MORE = ("can't start new thread", "cannot allocate memory", "failed to map segment", "bad allocation")
+"""Words of Python, the loader and libraries where the system refuses memory or threads."""
+
 
 class IntermixedParser(argparse.ArgumentParser):
     """Takes options before, between and after the other arguments, as `run in.mp4 a.mp4 --style udnie b.mp4`.
-    After `--` nothing is an option: a name that begins with a dash is a file's."""
+    After `--` there are no options, so a file's name may begin with a dash."""
 
     _inside = False
 
@@ -106,13 +109,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has gone (`| head`): nothing is left to say to it.
         _silence(1)
         return EXIT_FAILED
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}:
+    except Exception as error:
+        fault = _system_fault(error)
+        if not fault:
             raise
-        complain(f"the standard output could not be written: {error.strerror}. All else is written whole.")
+        complain(fault)
         _silence(1)
         return EXIT_FAILED
     return code
+
+
+def _system_fault(error: Exception) -> str:
+    """The sentence on an error of the system, or of a limit that it was given; empty for any other."""
+    number = error.errno if isinstance(error, OSError) else None
+    told = str(error).strip().splitlines()[-1:]
+    if number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}:
+        why = os.strerror(number or 0)
+        return f"the standard output could not be written: {why}. All else is written whole."
+    if (
+        isinstance(error, MemoryError)
+        or number in {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
+        or any(words in line.lower() for line in told for words in _NO_MORE)
+    ):
+        why = "".join(told).rstrip(".") or "out of memory"
+        return (
+            f"the system gives no more memory, threads or files ({why}): close other programs, or raise its "
+            f"limits, which `ulimit -a` shows."
+        )
+    return ""
 
 
 def complain(sentence: str) -> None:
@@ -122,7 +146,7 @@ def complain(sentence: str) -> None:
 
 
 def _silence(stream: int) -> None:
-    """Let what is still to be written go nowhere, so that the interpreter's end does not fail with it."""
+    """Discard the rest of the output, so that the interpreter's end does not fail on it."""
     with contextlib.suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream)
@@ -130,8 +154,8 @@ def _silence(stream: int) -> None:
 
 
 def _standard_streams() -> None:
-    """Open the null device where a standard stream is closed: else the next file would get its number, and
-    what is meant for the stream."""
+    """Open the null device in place of a closed standard stream. Otherwise the next file would get its
+    number, and the stream's output."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -156,9 +180,9 @@ def program() -> NoReturn:
     _standard_streams()
     code = contained(_only_command, sys.argv[1:], complain)
     if "streamstyle.flow" in sys.modules:
-        from streamstyle.flow import anyone_left_behind
+        from streamstyle.flow import has_abandoned_threads
 
-        if anyone_left_behind():
+        if has_abandoned_threads():
             # Taking the interpreter down around a thread inside a media library can crash it.
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError):

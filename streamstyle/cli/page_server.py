@@ -14,7 +14,7 @@ from streamstyle.web.guard import LOOPBACK, Access, AccessGuard
 from streamstyle.web.pages import POLICY
 from streamstyle.web.server import ADDRESS_LINE, App, WebServer, listening, parse_address
 
-SHORTEST_TOKEN = 16
+MIN_TOKEN_LENGTH = 16
 """Letters of a token where other machines can ask."""
 
 
@@ -23,9 +23,9 @@ class Paths:
     """Paths of an application that are treated otherwise than most: see `Access`."""
 
     open: Collection[str]
-    """Need no token."""
+    """Paths that need no token."""
     uploads: Collection[str]
-    """Have bodies that may be large."""
+    """Paths whose bodies may be large."""
     kinds: Mapping[str, Collection[str]]
     """The media types of bodies that are not JSON."""
 
@@ -36,9 +36,9 @@ def page_server(arguments: argparse.Namespace, app: App, paths: Paths) -> tuple[
     shown = f"[{host}]" if ":" in host else host
     reachable = shown not in LOOPBACK
     token = arguments.token or secrets.token_urlsafe(16)
-    if reachable and len(arguments.token or "") < SHORTEST_TOKEN:
+    if reachable and len(arguments.token or "") < MIN_TOKEN_LENGTH:
         raise ConfigError(
-            f"{host} can be reached by other machines: give --token a word of at least {SHORTEST_TOKEN} "
+            f"{host} can be reached by other machines: give --token a word of at least {MIN_TOKEN_LENGTH} "
             f"letters, or serve at 127.0.0.1:{port}"
         )
     try:
@@ -50,7 +50,8 @@ def page_server(arguments: argparse.Namespace, app: App, paths: Paths) -> tuple[
         ) from error
     if reachable:
         print(
-            "other machines can reach this server, and nothing is encrypted: put a server with TLS before it",
+            "other machines can reach this server, and nothing is encrypted: put a server with TLS in "
+            "front of it",
             file=sys.stderr,
         )
     access = Access(
@@ -79,7 +80,7 @@ def announce(address: str, *, opens: bool) -> None:
 
 
 def films_folder(path: Path | None) -> Path | None:
-    """The folder of --films. Raises ConfigError where there is none."""
+    """The folder of --films. Raises ConfigError if it does not exist."""
     if path is not None and not path.is_dir():
         raise ConfigError(f"there is no folder {path}: name one with films, or leave --films out")
     return path

@@ -14,27 +14,27 @@ def add_command(commands: Any) -> None:
     """Declare `repair`."""
     parser = commands.add_parser(
         "repair",
-        help="detect and repair flicker in what any other program painted",
-        description="ORIGINAL is the film, STYLED what another program made of it, frame by frame; OUT gets "
-        "STYLED with its flicker, pops, drift and flashes repaired, in its size and timing, with its sound "
-        "or else that of ORIGINAL.",
+        help="detect and repair flicker in films that other programs painted",
+        description="ORIGINAL is the film, and STYLED another program's painting of it, frame by frame. OUT "
+        "is STYLED with its flicker, pops, drift and flashes repaired, in its size and timing, with its "
+        "sound or else that of ORIGINAL.",
     )
     parser.add_argument("original", metavar="ORIGINAL")
     parser.add_argument("styled", metavar="STYLED")
     parser.add_argument("sinks", metavar="OUT", nargs="+")
-    parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write a line per flagged frame")
-    parser.add_argument("--report", type=Path, metavar="PAGE.html", help="what was found, why, what was done")
+    parser.add_argument("--events", type=Path, metavar="FILE.jsonl", help="write one line per flagged frame")
     parser.add_argument(
-        "--overlay", action="store_true", help="draw over OUT what is found and repaired, for a look at it"
+        "--report", type=Path, metavar="PAGE.html", help="write a page on findings and repairs"
     )
+    parser.add_argument("--overlay", action="store_true", help="draw findings and repairs over OUT")
     parser.add_argument(
         "--consistency",
         type=float,
         default=0.0,
         metavar="0..1",
-        help="steady every frame, where everything flickers; 0, the default, repairs what is flagged",
+        help="smooth every frame, for films that flicker everywhere; 0 repairs flagged ones only (default)",
     )
-    parser.add_argument("--flash-guard", action="store_true", help="hold back flashes of ORIGINAL as well")
+    parser.add_argument("--flash-guard", action="store_true", help="limit flashes of ORIGINAL as well")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
     parser.set_defaults(command=command)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def resume(job: Job, config: RunConfig, arguments: argparse.Namespace) -> int:
-    """Paint a film in segments, from the first one on that is not done, and print the summary. Raises
-    ConfigError for options that do not work with segments, and what the film's tasks raise."""
-    from streamstyle.batch.lock import only_one
+    """Paint a film in segments, from the first unfinished one on, and print the summary. Raises ConfigError
+    for options that do not work with segments, and the errors of the film's tasks."""
+    from streamstyle.batch.lock import exclusive_lock
     from streamstyle.batch.manifest import MANIFEST
     from streamstyle.batch.tasks import FilmRequest
     from streamstyle.files import make_folder
@@ -40,7 +40,7 @@ def resume(job: Job, config: RunConfig, arguments: argparse.Namespace) -> int:
     )
     make_folder(folder)
     try:
-        with only_one(folder / "lock"):
+        with exclusive_lock(folder / "lock"):
             ended = run_segments([film], arguments, config)
     finally:
         if folder.is_dir() and not (folder / MANIFEST).exists():
@@ -54,7 +54,7 @@ def resume(job: Job, config: RunConfig, arguments: argparse.Namespace) -> int:
 
 
 def _one_film(job: Job) -> str:
-    """The only output. Raises ConfigError for what a film in segments does not have."""
+    """The only output. Raises ConfigError for options that do not work with segments."""
     from streamstyle.errors import ConfigError
     from streamstyle.media.open import is_file
     from streamstyle.media.paths import is_regular, is_standard_output
@@ -68,12 +68,12 @@ def _one_film(job: Job) -> str:
         "--captures": job.captures,
     }
     if named := [option for option, value in asked.items() if value is not None]:
-        raise ConfigError(f"{' and '.join(named)} cannot be had together with --resume: leave one out")
+        raise ConfigError(f"{' and '.join(named)} cannot be combined with --resume: leave one out")
     if not is_regular(job.source):
-        raise ConfigError(f"--resume is for films in files, and {job.source} is none: leave it out")
+        raise ConfigError(f"--resume needs a film in a file, and {job.source} is not one: leave --resume out")
     (output, *others) = job.sinks
     if others or not is_file(output) or is_standard_output(output):
-        raise ConfigError("--resume writes one film: name one file, or leave it out")
+        raise ConfigError("--resume writes one film: name one output file, or leave --resume out")
     return output
 
 

@@ -31,7 +31,7 @@ def add_command(commands: Any) -> None:
     """Declare `run` and its options."""
     parser = commands.add_parser(
         "run",
-        help="stylize a video, repair it on the way, write it with its sound",
+        help="stylize a video, repair it, and write it with its sound",
         description="SOURCE is a file, webcam:0, screen:, rtsp://, rtmp://, http://, udp://, srt://, "
         "zmq+tcp:// or test: (a rendered scene with sound). SINK is a file (.mp4, .mkv, "
         ".webm, .mov), an rtmp, rtsp, srt or udp address, hls:DIR, zmq+tcp://, preview:, virtualcam: or "
@@ -49,7 +49,7 @@ def add_command(commands: Any) -> None:
         metavar="URL",
         help="zmq+ipc://PATH: change the run while it runs, see `streamstyle control`",
     )
-    parser.add_argument("--captures", type=Path, metavar="FOLDER", help="for snapshots and recordings")
+    parser.add_argument("--captures", type=Path, metavar="FOLDER", help="folder of snapshots and recordings")
     parser.add_argument("--duration", type=positive_float, metavar="S", help="stop after S seconds of source")
     parser.add_argument("--frames", type=positive_int, metavar="N", help="stop after N frames")
     parser.add_argument(
@@ -65,7 +65,7 @@ def add_command(commands: Any) -> None:
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Declare what `run --resume` and `batch` have in common."""
+    """Declare the options of `run --resume` and `batch`."""
     parser.add_argument(
         "--workers", type=positive_int, metavar="N", help="processes that paint segments (default: 1)"
     )
@@ -82,7 +82,6 @@ def command(arguments: argparse.Namespace) -> int:
     from streamstyle.config import RunConfig, load_config
     from streamstyle.errors import ConfigError
     from streamstyle.pipeline.job import Job
-    from streamstyle.pipeline.run_job import run_job
 
     config = load_config(RunConfig, arguments.config, [*arguments.set, *assignments(arguments)])
     job = Job(
@@ -99,18 +98,23 @@ def command(arguments: argparse.Namespace) -> int:
         from streamstyle.cli.resume import resume
 
         return resume(job, config, arguments)
+    if job.captures is not None and job.control is None:
+        raise ConfigError(
+            "--captures is the folder for requests of --control: add --control, or leave --captures out"
+        )
     if arguments.workers or arguments.segment or arguments.cluster:
         raise ConfigError("--workers, --segment and --cluster are for films in segments: add --resume")
+    from streamstyle.pipeline.run_job import run_job  # what --resume leaves to its workers
+
     return run_and_report(partial(run_job, job, config), job, as_json=arguments.json)
 
 
 def _named(value: T | None, what: str) -> T:
-    """Sources and sinks of the command line, or else of the preset. Raises ConfigError if neither names
-    any."""
+    """Source and sinks of the command line, or of the preset. Raises ConfigError if neither names any."""
     from streamstyle.errors import ConfigError
 
     if not value:
-        raise ConfigError(f"nothing names {what}: name it, or use --config with a preset that does")
+        raise ConfigError(f"{what} is missing: name it, or use --config with a preset that names it")
     return value
 
 
@@ -143,7 +147,7 @@ def progress_bar() -> Iterator[Any]:
         def on_progress(progress: Progress) -> None:
             nonlocal due
             if progress.frames == 1:
-                bar.reset(progress.total or None)  # loading is no part of the pace
+                bar.reset(progress.total or None)  # loading does not count
             shown = f"{progress.flagged} flagged"
             if progress.live is not None:
                 if time.monotonic() < due:
@@ -187,7 +191,7 @@ def _live_lines(summary: RunSummary) -> list[str]:
 
 
 def _eased(latency: dict[str, Any]) -> str:
-    return "; ".join(latency["active"]) or "nothing gives way at the end"
+    return "; ".join(latency["active"]) or "no degradation at the end"
 
 
 def _network_line(summary: RunSummary) -> list[str]:

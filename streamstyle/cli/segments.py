@@ -1,4 +1,4 @@
-"""Films in segments: what `run --resume` and `batch` share."""
+"""Films in segments: the common part of `run --resume` and `batch`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamstyle.batch.schedule import FilmState
     from streamstyle.batch.tasks import FilmRequest
-    from streamstyle.batch.workers import Hearing, Workers
+    from streamstyle.batch.workers import WorkerCallbacks, Workers
     from streamstyle.config import RunConfig
 
 SEGMENT = 60.0
@@ -25,11 +25,13 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class Ended:
-    """Films by their end. seconds: in all. interrupted: by Ctrl-C, so that some may not have ended."""
+    """Films by their end."""
 
     states: Sequence[FilmState]
     seconds: float
+    """Seconds of the whole."""
     interrupted: bool
+    """True after Ctrl-C; some films may not have ended then."""
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
@@ -38,10 +40,10 @@ def settings_of(config: RunConfig) -> dict[str, Any]:
 
 
 def run_segments(films: Sequence[FilmRequest], arguments: argparse.Namespace, config: RunConfig) -> Ended:
-    """Paint films by the workers that are asked for, with a progress display that Ctrl-C ends. Raises
-    ConfigError for what no film can be painted with."""
+    """Paint films by the workers of the options, with a progress display; Ctrl-C ends both. Raises
+    ConfigError for options that no film can be painted with."""
     from streamstyle.batch.schedule import Schedule, run_films
-    from streamstyle.batch.workers import Hearing
+    from streamstyle.batch.workers import WorkerCallbacks
     from streamstyle.cli.film_bars import FilmBars
     from streamstyle.cli.signals import stopping_on_signals
     from streamstyle.cli.terminal import notify
@@ -49,28 +51,30 @@ def run_segments(films: Sequence[FilmRequest], arguments: argparse.Namespace, co
 
     stop, began = StopRequest(), time.monotonic()
     bars, schedule = FilmBars([film.source for film in films]), Schedule(films)
-    hearing = Hearing(bars.on_frames, notify)
-    with stopping_on_signals(stop), _workers(arguments, config, hearing) as workers, bars.shown():
+    callbacks = WorkerCallbacks(bars.on_frames, notify)
+    with stopping_on_signals(stop), _workers(arguments, config, callbacks) as workers, bars.shown():
         run_films(schedule, workers, stop, bars.on_tick)
     return Ended(schedule.states, time.monotonic() - began, stop.requested and not schedule.over)
 
 
 @contextmanager
-def _workers(arguments: argparse.Namespace, config: RunConfig, hearing: Hearing) -> Iterator[Workers]:
-    """As --workers and --cluster say; whoever gets them closes them."""
+def _workers(
+    arguments: argparse.Namespace, config: RunConfig, callbacks: WorkerCallbacks
+) -> Iterator[Workers]:
+    """Yield the workers of --workers and --cluster, and close them in the end."""
     from streamstyle.batch.workers import LocalWorkers
     from streamstyle.errors import ConfigError
 
     count, cluster = arguments.workers or 1, arguments.cluster or LOCAL
     if cluster == LOCAL:
-        yield LocalWorkers(count, hearing)
+        yield LocalWorkers(count, callbacks)
         return
     from streamstyle.batch.ray_workers import ADDRESS, RayWorkers, connected
 
     if not cluster.startswith(ADDRESS):
         raise ConfigError(f"--cluster is {LOCAL} or {ADDRESS}HOST:PORT, not {cluster}")
     with connected(cluster) as ray:
-        yield RayWorkers(ray, count, hearing, gpu=config.engine in {"auto", "tensorrt", "cuda"})
+        yield RayWorkers(ray, count, callbacks, gpu=config.engine in {"auto", "tensorrt", "cuda"})
 
 
 def film_json(state: FilmState) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 from streamstyle.cli.page_server import Paths, announce, page_server
@@ -14,8 +13,6 @@ from streamstyle.flow import StopRequest
 from streamstyle.streams.stream_file import StreamEntry, load_streams
 from streamstyle.streams.supervisor import Supervisor
 from streamstyle.web.streams_app import StreamsRoom, open_stream_paths, stream_kinds, stream_uploads
-
-_LOOK = 0.1
 
 
 def serve_streams(arguments: argparse.Namespace) -> int:
@@ -28,7 +25,7 @@ def serve_streams(arguments: argparse.Namespace) -> int:
     }
     if given := [name for name, value in named.items() if value is not None]:
         raise ConfigError(
-            f"--streams names sources and settings in its file: leave out {' and '.join(given)}"
+            f"the file of --streams names sources and settings: leave out {' and '.join(given)}"
         )
     streams = load_streams(arguments.streams)
     names = [stream.name for stream in streams]
@@ -39,8 +36,7 @@ def serve_streams(arguments: argparse.Namespace) -> int:
     server, address = page_server(arguments, room.application(), paths)
     with stopping_on_signals(stop), supervisor, server:
         announce(address, opens=arguments.open)
-        while not stop.requested:
-            time.sleep(_LOOK)
+        stop.wait()
     return 0
 
 

@@ -64,7 +64,7 @@ def _argument(setting: Setting) -> dict[str, Any]:
 
 
 def _default(setting: Setting) -> str:
-    """The default for people; empty where the help says it, or there is none."""
+    """The default as text; empty if the help states it, or there is none."""
     if setting.is_flag or setting.default in (None, ()):
         return ""
     number = setting.number is not None

@@ -1,7 +1,7 @@
 """Signals that ask a command to end: SIGINT, SIGTERM and SIGHUP, each request counted once.
 
-A terminal and `timeout` tell a whole group: the run, and the command that waits for it and passes signals on
-to it (`contained`). The run then gets two signals for one request, and the second may come late.
+A terminal and `timeout` signal a whole process group: the run, and the command that waits for it and forwards
+signals to it (`contained`). The run then gets two signals for one request, and the second may come late.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from streamstyle.flow import StopRequest
 
 _ONE_PRESS = 0.2
-"""Seconds within which requests are one: `timeout` tells the command twice."""
+"""Seconds within which signals count as one request: `timeout` signals the command twice."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Requests:
-    """Counts requests to end, whoever passes them on."""
+    """Counts requests to end, once each, whether they are signals or forwarded."""
 
     def __init__(self) -> None:
         self.known = 0
@@ -36,7 +36,7 @@ class Requests:
         """Count a signal that this process has just received. False where it repeats a known request."""
         self._received += 1
         passed = passed_on()
-        # What came from elsewhere told the command too, unless it was meant for this process alone.
+        # A signal from elsewhere reached the command too, unless it was for this process alone.
         count = max(passed, self._received - passed)
         new, self.known = count > self.known, max(count, self.known)
         return new
@@ -56,7 +56,7 @@ def take_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """Nothing is left that a request could end. The interpreter's end keeps this, unlike other handlers."""
+    """Ignore requests, since the run has ended. The interpreter's end keeps this, unlike other handlers."""
     for number in _asking():
         signal.signal(number, signal.SIG_IGN)
 
@@ -87,7 +87,7 @@ def stopping_on_signals(stop: StopRequest) -> Iterator[None]:
 
 
 def _asking() -> list[signal.Signals]:
-    """Signals that ask for the end here: under `nohup` the loss of the terminal does not."""
+    """Signals that end this command: not the loss of the terminal under `nohup`."""
     known = [signal.Signals[name] for name in _NAMES if hasattr(signal, name)]
     return [
         number for number in known if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN

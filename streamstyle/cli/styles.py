@@ -14,30 +14,33 @@ if TYPE_CHECKING:
     from streamstyle.styles.bundle import StyleRecord
     from streamstyle.types import Picture
 
-_LARGEST_SIDE = 4096
+_MAX_SIDE = 4096
+_MAX_SEED = 2**63 - 1
 
 
 def add_command(commands: Any) -> None:
     """Declare `styles` and its sub-commands."""
-    parser = commands.add_parser("styles", help="list, show and paint the bundled styles")
+    parser = commands.add_parser("styles", help="list and show styles, and import others")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="all styles, a line each")
+    listing = actions.add_parser("list", help="list all styles")
     listing.add_argument("--json", action="store_true", help="print an array of objects")
     listing.set_defaults(command=list_styles)
-    showing = actions.add_parser("show", help="all that is known of one style")
+    showing = actions.add_parser("show", help="show everything known of one style")
     showing.add_argument("name", metavar="NAME")
     showing.add_argument("--json", action="store_true", help="print one object")
     showing.set_defaults(command=show_style)
-    painting = actions.add_parser("swatch", help="a style's own texture, painted from noise")
+    painting = actions.add_parser("swatch", help="paint a style's own texture from noise")
     painting.add_argument("style", metavar="STYLE", help="NAME, or a mix: NAME:0.7,OTHER:0.3")
     painting.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.png")
-    painting.add_argument("--mix", metavar="OTHER[:SHARE]", help="mixed with another style, by half")
-    painting.add_argument("--seed", type=_seed, default=0, metavar="N", help="one seed, one picture")
+    painting.add_argument("--mix", metavar="OTHER[:SHARE]", help="mix with another style (default: by half)")
+    painting.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the noise")
     painting.add_argument("--size", type=_size, default=(512, 512), metavar="WxH", help="default 512x512")
     painting.set_defaults(command=write_swatch)
-    showing_all = actions.add_parser("gallery", help="an HTML page of all styles")
+    showing_all = actions.add_parser("gallery", help="write an HTML page of all styles")
     showing_all.add_argument("-o", "--out", type=Path, required=True, metavar="PAGE.html")
-    showing_all.add_argument("--photo", type=Path, metavar="FILE", help="paint this, not the rendered scene")
+    showing_all.add_argument(
+        "--photo", type=Path, metavar="FILE", help="photo to paint instead of the rendered scene"
+    )
     showing_all.set_defaults(command=write_gallery)
     for reading in (listing, showing, painting, showing_all):
         reading.add_argument("--network", default="lite", metavar="NAME", help="lite (default) or full")
@@ -93,11 +96,12 @@ def show_style(arguments: argparse.Namespace) -> int:
 def write_swatch(arguments: argparse.Namespace) -> int:
     """Paint a style or a mix from noise into a picture file."""
     from streamstyle.explain.swatch import swatch
-    from streamstyle.files import write_picture
+    from streamstyle.files import check_format, write_picture
     from streamstyle.nets.generator import restore_generator
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.styles.mix import style_code
 
+    check_format(arguments.out)
     bundle = load_bundle(network_folder(arguments.network))
     code = style_code(bundle, _mixed(arguments.style, arguments.mix))
     generator = restore_generator(bundle.manifest.architecture, bundle.weights)
@@ -125,12 +129,13 @@ def _mixed(style: str, other: str | None) -> str:
 def write_gallery(arguments: argparse.Namespace) -> int:
     """Write the page of all styles."""
     from streamstyle.explain.gallery import gallery_page
-    from streamstyle.files import read_picture
+    from streamstyle.files import check_writable, read_picture
     from streamstyle.files.page import write_page
     from streamstyle.nets.generator import restore_generator
     from streamstyle.styles.bundle import load_bundle, network_folder
     from streamstyle.styles.code_file import own_entries
 
+    check_writable(arguments.out)
     bundle = load_bundle(network_folder(arguments.network))
     if arguments.photo is None:
         sample, name = _rendered_scene(), "a rendered scene"
@@ -152,15 +157,14 @@ def _rendered_scene() -> Picture:
 
 
 def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must be 0 or above")
-    return value
+    if not (text.isdecimal() and int(text) <= _MAX_SEED):
+        raise argparse.ArgumentTypeError(f"must be a whole number of 0 to {_MAX_SEED}, not '{text}'")
+    return int(text)
 
 
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
     width, height = (int(part) for part in match.groups()) if match else (0, 0)
-    if not (0 < width <= _LARGEST_SIDE and 0 < height <= _LARGEST_SIDE):
-        raise argparse.ArgumentTypeError(f"write WIDTHxHEIGHT, each 1 to {_LARGEST_SIDE}")
+    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
+        raise argparse.ArgumentTypeError(f"write WIDTHxHEIGHT, each 1 to {_MAX_SIDE}")
     return width, height

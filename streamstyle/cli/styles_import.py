@@ -17,21 +17,21 @@ def add_import(actions: Any) -> None:
     """Declare `styles import` and its options."""
     parser = actions.add_parser(
         "import",
-        help="make a style of an ONNX or PyTorch style network",
+        help="import an ONNX or PyTorch style network as a style",
         description="FILE is an ONNX network from one RGB picture to one, or a PyTorch state_dict of the "
         "classic TransformerNet. It is examined in a process of its own; PyTorch files are read without "
         "running anything in them. Import only what you may use: nothing checks a licence.",
     )
     parser.add_argument("file", metavar="FILE", type=Path)
-    parser.add_argument("--name", help="what --style will call it (default: from the name of FILE)")
+    parser.add_argument("--name", help="name of the style (default: from the name of FILE)")
     parser.add_argument(
         "--range",
         metavar="IN[,OUT]",
         type=_ranges,
         help="values of black and white: unit (0, 1), signed (-1, 1) or bytes (0, 255); OUT if it differs "
-        "from IN (default: found out with a test picture)",
+        "from IN (default: detected with a test picture)",
     )
-    parser.add_argument("--layout", choices=["nchw", "nhwc"], help="order of the axes (default: found out)")
+    parser.add_argument("--layout", choices=["nchw", "nhwc"], help="order of the axes (default: detected)")
     parser.add_argument("--replace", action="store_true", help="replace an imported model of that name")
     parser.add_argument("--json", action="store_true", help="print one object")
     parser.set_defaults(command=import_style)
@@ -62,7 +62,7 @@ def import_style(arguments: argparse.Namespace) -> int:
         found = {"name": name, "kind": examined.kind, "folder": str(folder), "contract": contract.to_json()}
         print(json.dumps(found))
         return 0
-    print(f"imported '{name}': {_told(contract)}")
+    print(f"imported '{name}': {_contract_text(contract)}")
     if contract.size:
         height, width = contract.size
         print(f"note: it runs at {width}x{height} only; every frame is resized to that size and back")
@@ -70,7 +70,7 @@ def import_style(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _told(contract: Contract) -> str:
+def _contract_text(contract: Contract) -> str:
     multiple = f", sides padded to multiples of {contract.multiple}" if contract.multiple > 1 else ""
     return (
         f"{contract.layout_in.upper()} {contract.range_in} to "
@@ -83,6 +83,6 @@ def _ranges(text: str) -> tuple[str, str]:
     found = (first, second or first)
     if not set(found) <= set(RANGES):
         raise argparse.ArgumentTypeError(
-            f"wants unit, signed or bytes, or two of them as IN,OUT, not '{text}'"
+            f"must be unit, signed or bytes, or two of them as IN,OUT, not '{text}'"
         )
     return found

@@ -12,6 +12,6 @@ def notify(sentence: str) -> None:
     """Print a message on stderr, beside the progress bar."""
     from tqdm import tqdm
 
-    with suppress(OSError):  # a full disk behind stderr is no reason to end a run
+    with suppress(OSError):  # a full disk behind stderr must not end a run
         tqdm.write(sentence, file=sys.stderr)
         sys.stderr.flush()

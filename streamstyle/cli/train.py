@@ -28,15 +28,15 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="learn a style from a picture, or the whole network",
-        description="Learns the style of a picture in minutes: a file of some KB that --style NAME takes at "
-        "once. `streamstyle train base` trains a network from scratch.",
+        description="Learns the style of a picture in minutes. The result is a file of some KB for "
+        "--style NAME. `streamstyle train base` trains a network from scratch.",
     )
     parser.add_argument("--style", type=Path, metavar="PICTURE", help="the picture to learn from")
-    parser.add_argument("--name", metavar="NAME", help="what to call the style: a-z, 0-9 and -")
-    parser.add_argument("--title", default="", help="of the picture, for the gallery")
-    parser.add_argument("--artist", default="", help="who made it")
-    parser.add_argument("--year", default="", help="when")
-    parser.add_argument("--licence", default="", help="of the picture")
+    parser.add_argument("--name", metavar="NAME", help="name of the style: a-z, 0-9 and -")
+    parser.add_argument("--title", default="", help="title of the picture, for the gallery")
+    parser.add_argument("--artist", default="", help="its artist")
+    parser.add_argument("--year", default="", help="its year")
+    parser.add_argument("--licence", default="", help="licence of the picture")
     parser.add_argument("--network", default="lite", help="lite (default) or full")
     parser.add_argument("--content", type=Path, metavar="DIR", help="photos; default: synthetic pictures")
     parser.add_argument("--features", type=Path, metavar="FILE", help="safetensors of SqueezeNet or VGG")
@@ -49,8 +49,8 @@ def add_command(commands: Any) -> None:
     actions = parser.add_subparsers(metavar="WHAT")
     base = actions.add_parser(
         "base",
-        help="the whole GAN, from a folder of photos and a folder of paintings",
-        description="Resumes where OUT holds a checkpoint. Leaves OUT/bundle, OUT/sheet.png and "
+        help="learn the whole network, from a folder of photos and a folder of paintings",
+        description="Resumes where OUT holds a checkpoint. Writes OUT/bundle, OUT/sheet.png and "
         "OUT/report.html. Under torchrun every process trains on other photos.",
     )
     base.add_argument("--config", type=Path, required=True, metavar="FILE", help="see configs/train.yaml")
@@ -101,7 +101,7 @@ def train_own(arguments: argparse.Namespace) -> int:
 
     if arguments.style is None or arguments.name is None:
         raise ConfigError(
-            "say what to learn: streamstyle train --style PICTURE --name NAME, or streamstyle train base"
+            "nothing to learn: write streamstyle train --style PICTURE --name NAME, or streamstyle train base"
         )
     bundle = load_bundle(network_folder(arguments.network))
     taken = (*bundle.names, ORIGINAL)
@@ -203,7 +203,8 @@ def train_base(arguments: argparse.Namespace) -> int:
 def _first_reporter(
     arguments: argparse.Namespace, skipped: dict[str, str]
 ) -> Callable[[TrainProgress], None]:
-    """List what was skipped; returns what prints progress, and writes it for TensorBoard where asked."""
+    """List skipped files; return a function that prints progress, and writes it for TensorBoard with
+    --tensorboard."""
     for name, reason in skipped.items():
         print(f"skipped {name}: {reason}", file=sys.stderr)
     if not arguments.tensorboard:

@@ -9,7 +9,7 @@ from streamstyle.control.requests import VERSION, from_json
 from streamstyle.control.run_controller import RunController
 from streamstyle.errors import StreamStyleError
 
-_PATIENCE = 0.1
+_RECEIVE_TIMEOUT = 0.1
 """Seconds between two checks whether the run has ended."""
 
 
@@ -30,7 +30,7 @@ def serve(wire: Wire, controller: RunController) -> None:
     """Answer requests, one after another, until the controller is closed."""
     try:
         while not controller.closed:
-            message = wire.receive(_PATIENCE)
+            message = wire.receive(_RECEIVE_TIMEOUT)
             if message is not None:
                 wire.send(message[0], reply(controller, message[1]))
     finally:
@@ -38,7 +38,7 @@ def serve(wire: Wire, controller: RunController) -> None:
 
 
 def reply(controller: RunController, data: bytes) -> bytes:
-    """The answer to one request as JSON, whatever the request is."""
+    """The answer to one request, valid or not, as JSON."""
     request, mark = from_json(data)
     answer: dict[str, Any] = {"version": VERSION, "ok": False}
     if mark is not None:

@@ -27,7 +27,7 @@ class FreezeFrame:
         """Show the last picture until `release`; time goes on. Raises ConfigError if no frame has left
         yet."""
         if self.last is None:
-            raise ConfigError("no frame has left yet, so there is no picture to hold")
+            raise ConfigError("the run has delivered no frame yet, so there is no picture to freeze")
         self._held = self._held or self.last
 
     def release(self) -> None:

@@ -44,6 +44,10 @@ class Set(_Settings, tag="set", frozen=True, kw_only=True):
 
     fade: Annotated[float, Meta(ge=0, le=600)] = 0.0
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, fade: float = 0.0, **settings: Any) -> None: ...
+
 
 class Switch(_Request, tag="switch", frozen=True):
     """Read another source. timeout: seconds within which its first frame must come."""
@@ -111,15 +115,15 @@ def from_json(data: bytes) -> tuple[Request | ConfigError, object]:
     try:
         values = json.loads(data)
     except (ValueError, RecursionError):
-        return ConfigError("the request is no JSON"), None
+        return ConfigError("the request is not JSON"), None
     if not isinstance(values, dict):
-        return ConfigError("the request is no JSON object"), None
+        return ConfigError("the request is not a JSON object"), None
     mark = values.pop("id", None)
     mark = mark if isinstance(mark, str | int) else None
     try:
         version = values.pop("version", None)
         if version != VERSION:
-            raise ConfigError(f"version {version!r:.40} is not spoken here: this program reads {VERSION}")
+            raise ConfigError(f"version {version!r:.40} is not supported: this program reads {VERSION}")
         return parse(values), mark
     except ConfigError as error:
         return error, mark
@@ -130,13 +134,16 @@ def parse(values: dict[str, Any]) -> Request:
     verb = values.get("do")
     if verb not in VERBS:
         close = nearest(verb, VERBS) if isinstance(verb, str) else ""
-        raise ConfigError(f"nothing is called {verb!r:.40}{close}: `do` is one of {', '.join(VERBS)}")
+        raise ConfigError(f"there is no verb {verb!r:.40}{close}: `do` is one of {', '.join(VERBS)}")
     kind = KINDS[VERBS.index(verb)]
     fields = kind.__struct_fields__
     for name in values:
         if name not in (*fields, "do"):
             takes = f"it takes {', '.join(fields)}" if fields else "it takes nothing"
             raise ConfigError(f"{verb} has no '{name:.40}'{nearest(name, fields)}: {takes}")
+    for field in msgspec.structs.fields(kind):
+        if field.required and field.name not in values:
+            raise ConfigError(f"{verb} needs the field {field.name}")
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:

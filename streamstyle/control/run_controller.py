@@ -39,8 +39,8 @@ class RunHandles:
     scheduler: StyleScheduler
     target: Callable[[RunConfig, RunConfig, StyleTarget], tuple[StyleTarget, Callable[[], None]]]
     """The style target of new settings, given the old settings and their target, whose region is used again
-    if it is the same; and a call that makes the remaining changes. Raises what a start with these settings
-    would raise."""
+    if it is the same; and a call that makes the remaining changes. Raises the errors of a start with these
+    settings."""
     switch: Callable[[str, float], None]
     """Reads another source, within the given seconds."""
     attach: Callable[[str], None]
@@ -50,7 +50,7 @@ class RunHandles:
     freeze_frame: FreezeFrame
     recorder: Recorder | None
     captures: Path | None
-    """Folder for snapshots and recordings; None writes none."""
+    """Folder for snapshots and recordings; None allows neither."""
     facts: Callable[[], Mapping[str, Any]]
     """Figures for the status."""
     figures: Callable[[], str]
@@ -88,7 +88,7 @@ class RunController:
         Raises StreamStyleError if it cannot be done; nothing has changed then.
         """
         if self.closed:
-            raise ConfigError("the run is over")
+            raise ConfigError("the run has ended")
         if isinstance(request, Status):  # never kept waiting by a source that does not open
             return self._status()
         with self._lock:
@@ -139,14 +139,14 @@ class RunController:
 
     def _need_live(self, what: str) -> None:
         if not self._handles.live:
-            raise ConfigError(f"cannot {what} a film: every frame of it is painted, in its own time")
+            raise ConfigError(f"cannot {what} a film, only a live source: every frame of a film is painted")
 
     def _snapshot(self) -> Path:
         folder, last = self._handles.captures, self._handles.freeze_frame.last
         if folder is None:
-            raise ConfigError("this run was started without a folder for captures: give it one (--captures)")
+            raise ConfigError("this run has no folder for captures: start it with --captures FOLDER")
         if last is None:
-            raise ConfigError("no frame has left yet, so there is no picture to keep")
+            raise ConfigError("the run has delivered no frame yet, so there is no picture to save")
         path = folder / free_name(folder, "snapshot", ".png")
         write_picture(path, last.pixels)
         return path
@@ -154,7 +154,7 @@ class RunController:
     @property
     def _recorder(self) -> Recorder:
         if self._handles.recorder is None:
-            raise ConfigError("this run was started without a folder for captures: give it one (--captures)")
+            raise ConfigError("this run has no folder for captures: start it with --captures FOLDER")
         return self._handles.recorder
 
     def _status(self) -> Answer:
@@ -175,7 +175,7 @@ def changed(config: RunConfig, request: Set) -> RunConfig:
     """The settings after the request; "none" removes a turn, or a region with its style."""
     given = {name: getattr(request, name) for name in LIVE if getattr(request, name) is not None}
     if not given:
-        raise ConfigError(f"nothing is to be set: name one of {', '.join(LIVE)}")
+        raise ConfigError(f"set needs at least one setting: name one of {', '.join(LIVE)}")
     for name in ("region", "turn"):
         if given.get(name) == NONE:
             given[name] = None
@@ -185,5 +185,5 @@ def changed(config: RunConfig, request: Set) -> RunConfig:
 
 
 def same_region(a: RunConfig, b: RunConfig) -> bool:
-    """True if both settings mean the same region, whatever the style in it."""
+    """True if both settings have the same region, in any style."""
     return (a.region, a.region_feather) == (b.region, b.region_feather)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from streamstyle.flow import Lock
 from streamstyle.types import Frame, Picture, Region, StyleCondition
 
-_LONGEST_STEP = 0.5
+_MAX_STEP_SECONDS = 0.5
 """Seconds by which a fade advances per frame at most, so that it is still seen after a gap."""
 
-_NOTHING, _ENOUGH = 2.0, 8.0
+_BLANK_CONTRAST, _FULL_CONTRAST = 2.0, 8.0
 """Standard deviations of a picture in levels of 0..255. Below the first there is nothing to paint; from the
 second on the picture counts as any other. Outside of fades the project's clips stay above 12."""
 
@@ -26,7 +26,7 @@ def content_share(picture: Picture) -> float:
     A network that normalises over the frame gives any picture full contrast, even the noise of black.
     """
     spread = float(cv2.meanStdDev(np.ascontiguousarray(picture[::8, ::8]))[1].max())
-    return min(max((spread - _NOTHING) / (_ENOUGH - _NOTHING), 0.0), 1.0)
+    return min(max((spread - _BLANK_CONTRAST) / (_FULL_CONTRAST - _BLANK_CONTRAST), 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class StyleTarget:
 
 
 class StyleScheduler:
-    """The style condition of each frame. A new target holds from the next frame on, or is faded to.
+    """The style condition of each frame. A new target applies from the next frame on, at once or with a fade.
 
-    plain: float32 (size,), the code that leaves pictures as they are; frames of very low contrast fade to it,
-    so that a film fades from black and to black. None paints all frames alike.
+    plain: float32 (size,), the code that does not change pictures; frames of very low contrast fade to it, so
+    that a film fades from black and to black. None paints all frames alike.
 
     The frames' time stamps drive a fade, so that it lasts as long at any frame rate. A second change during a
-    fade starts from what is shown. Owns the regions. `ask` may be called from any thread.
+    fade starts from the current mix. Owns the regions. `ask` may be called from any thread.
     """
 
     def __init__(self, target: StyleTarget, plain: NDArray[np.float32] | None = None) -> None:
@@ -77,8 +77,8 @@ class StyleScheduler:
         return self._share < 1 or self._asked is not self._shown
 
     def ask(self, target: StyleTarget, fade: float = 0.0) -> None:
-        """Change to another target within `fade` seconds of the frames' time. The region before is closed
-        once no frame asks for it any more."""
+        """Change to another target within `fade` seconds of the frames' time. The previous region is closed
+        when no frame uses it any more."""
         with self._lock:
             skipped = self._asked
             self._asked = target, fade
@@ -92,7 +92,7 @@ class StyleScheduler:
         target, fade = self._shown
         if self._share < 1:
             step = 0.0 if self._time is None else frame.time - self._time
-            self._share = min(1.0, self._share + min(max(step, 0.0), _LONGEST_STEP) / fade)
+            self._share = min(1.0, self._share + min(max(step, 0.0), _MAX_STEP_SECONDS) / fade)
             faded = self._from + np.float32(self._share) * (target.codes - self._from)
             self._codes = target.codes if self._share == 1 else faded.astype(np.float32)
             self._colour = self._colour_from + self._share * (target.colour - self._colour_from)

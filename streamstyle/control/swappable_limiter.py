@@ -6,8 +6,8 @@ from streamstyle.types import Action, AnomalyMap, FlashLimiter, Frame, Picture
 
 
 class SwappableFlashLimiter:
-    """Implements `FlashLimiter` by another one, or by none. `use` replaces it between two frames, from any
-    thread."""
+    """Implements `FlashLimiter` by an exchangeable one, or none. `use` exchanges it between two frames, from
+    any thread."""
 
     def __init__(self, limiter: FlashLimiter | None) -> None:
         self._limiter = limiter

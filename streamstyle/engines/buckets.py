@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from streamstyle.errors import EngineError
 from streamstyle.nets.noise import SIZE_MULTIPLE
 
-SMALLEST = 16
+MIN_EDGE = 16
 _EDGES = (272, 544, 1088, 2176, 4352, 8704)  # halves and doubles of 1088, what 1080 lines are padded to
 _USUAL = 15 / 17  # of an edge: 1920 of 2176, 960 of 1088; for which a range is tuned
 
 
 @dataclass(frozen=True)
 class Span:
-    """One side of a bucket, in pixels, multiples of 8. usual: what the engine is tuned for."""
+    """One side of a bucket, in pixels, multiples of 8."""
 
     low: int
     usual: int
+    """Side that the engine is tuned for."""
     high: int
 
 
@@ -39,7 +40,7 @@ class Bucket:
         return cls(_span(height), _span(width))
 
     def __contains__(self, size: tuple[int, int]) -> bool:
-        """Whether (height, width), multiples of 8, is served."""
+        """True if frames of (height, width), multiples of 8, are served."""
         return all(s.low <= side <= s.high for s, side in zip((self.height, self.width), size, strict=True))
 
     def __str__(self) -> str:
@@ -52,7 +53,7 @@ class Bucket:
 
 
 def _span(side: int) -> Span:
-    low = SMALLEST
+    low = MIN_EDGE
     padded = side + -side % SIZE_MULTIPLE
     for high in _EDGES:
         if low <= padded <= high:
@@ -60,5 +61,6 @@ def _span(side: int) -> Span:
             return Span(low, usual, high)
         low = high + SIZE_MULTIPLE
     raise EngineError(
-        f"a side of {side} pixels is not served: tensorrt paints frames of {SMALLEST} to {_EDGES[-1]} pixels"
+        f"a side of {side} pixels is not supported: tensorrt paints frames of {MIN_EDGE} to "
+        f"{_EDGES[-1]} pixels"
     )

@@ -1,11 +1,11 @@
-"""Compiled engines, kept so that the next start does not compile: private, verified, bounded in size.
+"""Cache of compiled engines: private, verified, bounded in size.
 
-KEY.engine   what the engine's library exported
-KEY.json     all that it depends on, in clear, and SHA-256 of the file beside it
+KEY.engine   the file that the engine's library exported
+KEY.json     everything that it depends on, and the SHA-256 of KEY.engine
 KEY.lock     held by the process that compiles it
 
 KEY is the SHA-256 of what the engine depends on. An entry that does not match its key or its hash, or that
-the library refuses, is removed and compiled anew.
+the library refuses, is removed and compiled again.
 """
 
 from __future__ import annotations
@@ -31,39 +31,45 @@ from streamstyle.files import write_whole
 
 Compiled = TypeVar("Compiled")
 
-LARGEST = 1 << 30  # bytes of all entries
+MAX_BYTES = 1 << 30  # bytes of all entries
 _FORMAT = 1
-_PATIENCE = 900.0  # seconds to wait for another process that compiles the same
-_LEFT_OVER = 3600.0  # seconds after which a file without a manifest is nobody's
+_LOCK_TIMEOUT = 900.0  # seconds to wait for another process that compiles the same
+_STALE_SECONDS = 3600.0  # seconds after which a file without a manifest is abandoned
 
 
 @dataclass(frozen=True)
 class Recipe(Generic[Compiled]):
-    """The way to get an engine.
-
-    what: for people, as in "lite for 640x360". key: JSON values; all that the compiled engine depends on.
-    compile: takes seconds to minutes. export, load: to bytes and back; load raises EngineError.
-    """
+    """The way to get an engine."""
 
     what: str
+    """Name for people, such as "lite for 640x360"."""
     key: Mapping[str, Any]
+    """JSON values: everything that the compiled engine depends on."""
     compile: Callable[[], Compiled]
+    """Compiles the engine; takes seconds to minutes."""
     export: Callable[[Compiled], bytes]
+    """Turns the engine into bytes."""
     load: Callable[[bytes], Compiled]
+    """Turns these bytes into the engine. Raises EngineError."""
 
 
 class EngineManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The manifest beside an engine. sha256, size (bytes): of the engine; what, key: see `Recipe`."""
+    """The manifest beside an engine."""
 
     format: int
+    """Version of the format."""
     what: str
+    """See `Recipe`."""
     key: dict[str, Any]
+    """See `Recipe`."""
     sha256: str
+    """Digest of the engine, in hexadecimal."""
     size: int
+    """Size of the engine in bytes."""
 
 
 def cache_folder() -> Path:
-    """Under $STREAMSTYLE_CACHE, or where the platform keeps what can be made again."""
+    """Folder below $STREAMSTYLE_CACHE, or the platform's folder for caches."""
     chosen = os.environ.get("STREAMSTYLE_CACHE")
     root = Path(chosen) if chosen else user_cache_path("streamstyle", appauthor=False)
     return root / "engines"
@@ -80,8 +86,8 @@ def weights_hash(weights: Mapping[str, NDArray[np.generic]]) -> str:
 
 
 def source_hash(*paths: Path) -> str:
-    """The version of a graph: SHA-256 of the source files that define it, or, where a package ships none,
-    the program's version."""
+    """The version of a graph: SHA-256 of the source files that define it, or the program's version, if a
+    package has no sources."""
     digest = hashlib.sha256()
     try:
         for path in paths:
@@ -96,11 +102,11 @@ def source_hash(*paths: Path) -> str:
 class EngineCache:
     """A folder of compiled engines that several processes may use at once.
 
-    folder: made with mode 0700 when the first engine is stored. notify: told, in a sentence each, that an
-    engine is compiled and what went wrong with the folder; nothing when all is at hand. compile_in_child: has
-    what `Recipe.what` says compiled into the same folder by another process, and raises what compiling would;
-    left out, and where the folder cannot be used, this process compiles. largest: bytes; what was not used
-    for longest goes first. patience: seconds."""
+    folder: made with mode 0700 when the first engine is stored. notify: called with a sentence when an engine
+    is compiled, and for trouble with the folder; not called on a cache hit. compile_in_child: compiles
+    `Recipe.what` into the same folder in another process, and raises the errors of compiling; without it, and
+    if the folder cannot be used, this process compiles. largest: bytes; the least recently used engines are
+    removed first. lock_timeout: seconds."""
 
     def __init__(
         self,
@@ -108,19 +114,19 @@ class EngineCache:
         notify: Callable[[str], None] = lambda _: None,
         *,
         compile_in_child: Callable[[str], None] | None = None,
-        largest: int = LARGEST,
-        patience: float = _PATIENCE,
+        largest: int = MAX_BYTES,
+        lock_timeout: float = _LOCK_TIMEOUT,
     ) -> None:
         self.folder = folder
         self._notify = notify
         self._compile_in_child = compile_in_child
         self._largest = largest
-        self._patience = patience
+        self._lock_timeout = lock_timeout
 
     def get(self, recipe: Recipe[Compiled]) -> Compiled:
-        """The kept engine, or a new one, which is then kept if that can be.
+        """The cached engine, or a new one, which is then cached if possible.
 
-        Raises what compiling raises; never for what is wrong with the folder.
+        Raises the errors of compiling, never those of the folder.
         """
         name = _digest(recipe.key)
         with ExitStack() as stack:
@@ -128,7 +134,7 @@ class EngineCache:
                 _make_private(self.folder)
                 kept = self._read(name, recipe)
                 if kept is None and self._compile_in_child is not None:
-                    self._lock_path(name).open("ab").close()  # where nothing can be kept, this fails
+                    self._lock_path(name).open("ab").close()  # if nothing can be cached, this fails
                     self._compile_in_child(recipe.what)
                     kept = self._read(name, recipe)
                 if kept is None:
@@ -145,14 +151,14 @@ class EngineCache:
             return compiled
 
     def find(self, recipe: Recipe[Compiled]) -> Compiled | None:
-        """The kept engine; None where there is none, or the folder cannot be trusted. Takes milliseconds."""
+        """The cached engine; None on a cache miss, or if the folder cannot be trusted. Takes milliseconds."""
         with suppress(OSError):
             _check_private(self.folder)
             return self._read(_digest(recipe.key), recipe)
         return None
 
     def keep(self, recipe: Recipe[Compiled], compiled: Compiled) -> None:
-        """Keep it in the place of what was kept before, if that can be."""
+        """Cache an engine, replacing the old one, if possible."""
         try:
             _make_private(self.folder)
         except OSError as error:
@@ -161,7 +167,7 @@ class EngineCache:
             self._store(_digest(recipe.key), recipe, compiled)
 
     def manifests(self) -> list[EngineManifest]:
-        """Manifests of all entries, the last used first; what cannot be read is left out."""
+        """Manifests of all entries, the last used first; unreadable ones are left out."""
         found = []
         for path in sorted(self.folder.glob("*.json"), key=_used, reverse=True):
             with suppress(OSError, ValueError):
@@ -177,7 +183,7 @@ class EngineCache:
             raise EngineError(f"cannot clear {self.folder}: {error.strerror}") from error
 
     def _compile(self, recipe: Recipe[Compiled]) -> Compiled:
-        stalling = "" if self._compile_in_child is None else "in this process, for which frames may stall, "
+        stalling = "" if self._compile_in_child is None else "in this process, so frames may stall, "
         self._notify(f"compiling {recipe.what}, {stalling}once ...")
         started = time.monotonic()
         compiled = recipe.compile()
@@ -185,7 +191,7 @@ class EngineCache:
         return compiled
 
     def _read(self, name: str, recipe: Recipe[Compiled], *, remove: bool = False) -> Compiled | None:
-        """The kept engine; None where there is no entry or a wrong one. remove: the wrong one is removed."""
+        """The cached engine; None if the entry is missing or wrong. remove: remove a wrong entry."""
         manifest_path, engine_path = self._paths(name)
         try:
             manifest = msgspec.json.decode(manifest_path.read_bytes(), type=EngineManifest)
@@ -199,7 +205,7 @@ class EngineCache:
             return None
         except (OSError, ValueError, EngineError) as error:  # ValueError: msgspec's errors, no UTF-8
             if remove:
-                self._notify(f"the kept engine of {recipe.what} is refused and made anew: {error}")
+                self._notify(f"the kept engine of {recipe.what} is refused and compiled again: {error}")
                 self._remove(name)
             return None
         with suppress(OSError):
@@ -209,7 +215,7 @@ class EngineCache:
     @contextmanager
     def _locked(self, name: str, what: str) -> Iterator[None]:
         """Hold the lock of an entry. The system takes it from a process that dies; one that hangs is not
-        waited for longer than `patience`, and two may then write: each writes whole files."""
+        waited for longer than `lock_timeout`, and two may then write: each writes whole files."""
         from filelock import FileLock, Timeout  # takes longer to import than to find a kept engine
 
         lock = FileLock(self._lock_path(name))
@@ -218,7 +224,7 @@ class EngineCache:
         except Timeout:
             self._notify(f"another process compiles {what}, waiting for it ...")
             with suppress(Timeout):
-                lock.acquire(timeout=self._patience)
+                lock.acquire(timeout=self._lock_timeout)
         except NotImplementedError as error:
             raise OSError("its file system has no locks") from error
         try:
@@ -232,7 +238,7 @@ class EngineCache:
             data = recipe.export(compiled)
             sha256 = hashlib.sha256(data).hexdigest()
             manifest = EngineManifest(_FORMAT, recipe.what, dict(recipe.key), sha256, len(data))
-            # An engine is code: nobody else may write it, whatever the umask.
+            # An engine is code: other users must not write it, with any umask.
             write_whole(engine_path, data, mode=0o600)
             write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest)), mode=0o600)
             self._trim(name)
@@ -240,9 +246,9 @@ class EngineCache:
             self._notify(f"the engine is not kept in {self.folder}: {error}")
 
     def _trim(self, newest: str) -> None:
-        """Remove what was not used for longest until all fit, and what was left half written."""
+        """Remove the least recently used engines until the rest fits, and incomplete files."""
         for path in [*self.folder.glob("*.part"), *self.folder.glob("*.engine")]:
-            if not path.with_suffix(".json").exists() and _used(path) < time.time() - _LEFT_OVER:
+            if not path.with_suffix(".json").exists() and _used(path) < time.time() - _STALE_SECONDS:
                 path.unlink(missing_ok=True)
         names = [path.stem for path in sorted(self.folder.glob("*.json"), key=_used) if path.stem != newest]
         total = sum(path.stat().st_size for path in self.folder.iterdir())
@@ -285,8 +291,8 @@ def _make_private(folder: Path) -> None:
 
 
 def _check_private(folder: Path) -> None:
-    """Raise OSError where there is no such folder, or others may write into it."""
+    """Raise OSError if the folder does not exist, or other users may write to it."""
     if sys.platform != "win32":
         status = folder.stat()
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise OSError("other users can write there; make it yours alone: chmod 700")
+            raise OSError("other users can write to it: make it private with chmod 700")

@@ -34,8 +34,8 @@ class Conditioning:
     def of(self, condition: StyleCondition) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """codes float32 (1, 2, size) and mask uint8 (1, 1, H/2, W/2) of the padded size.
 
-        The arrays are never written to again: a frame that is still in flight keeps what it began with.
-        Raises EngineError where the condition does not fit the network or the frame.
+        The arrays are never changed, because frames in flight still use them. Raises EngineError if the
+        condition does not fit the network or the frame.
         """
         if self._inputs is None or condition is not self._condition:
             self._check(condition.ema_decay)
@@ -45,20 +45,19 @@ class Conditioning:
 
     def canvas_at(self, origin: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
         """The canvas under a picture, see `StyleCondition.origin`: float32 (1, CANVAS_CHANNELS, H/8, W/8) of
-        the padded size. The same array whenever it is asked for."""
+        the padded size. The same array at every call."""
         if origin not in self._canvases:
             self._canvases[origin] = self._part(origin).packed()[None]
         return self._canvases[origin]
 
     def fields_at(self, origin: tuple[int, int]) -> Fields:
-        """The fields of that canvas; the same whenever they are asked for."""
+        """The fields of that canvas; the same at every call."""
         if origin not in self._fields:
             self._fields[origin] = self._part(origin)
         return self._fields[origin]
 
     def _part(self, origin: tuple[int, int]) -> Fields:
-        """Fields that have to reach further than before are drawn anew: of all tiles of a frame, begin with
-        the one at the lower right."""
+        """Fields that are too small are drawn again, so begin with the tile at the lower right of a frame."""
         (rows, columns), drawn = self._size, self._whole.woven.shape[1:]
         top, left = (at // SIZE_MULTIPLE for at in origin)
         if top + rows > drawn[0] or left + columns > drawn[1]:
@@ -70,7 +69,7 @@ class Conditioning:
         if not 0 <= ema_decay <= 1:
             raise EngineError(f"ema_decay must lie in 0..1, not {ema_decay:g}")
         if ema_decay and not self._stateful:
-            raise EngineError("this engine keeps no statistics to hold; open it with stateful=True")
+            raise EngineError("this engine keeps no statistics; open it with stateful=True")
 
     def _codes(self, codes: NDArray[np.float32]) -> NDArray[np.float32]:
         if codes.shape != (2, self._code_size):

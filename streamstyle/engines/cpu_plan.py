@@ -20,40 +20,44 @@ from streamstyle.engines.machine import instruction_sets, usable_cpus
 from streamstyle.errors import EngineError
 from streamstyle.types import EngineSpec
 
-LEAST_PIXELS = 320 * 180
+MIN_MEASURED_PIXELS = 320 * 180
 """Smaller frames are fast in any plan, and to measure would take longer than it gives."""
 
-MOST_PIXELS = 8 * 1920 * 1080
-"""Of all frames in flight, where there are more than two: each takes memory."""
+MAX_PIXELS_IN_FLIGHT = 8 * 1920 * 1080
+"""Most pixels of all frames in flight, where there are more than two: each takes memory."""
 
-MOST_STREAMS = 8
-_WORTH = 1.03  # a plan with more frames in flight delays them: it must be faster than this
+MAX_STREAMS = 8
+_MIN_SPEEDUP = 1.03  # a plan with more frames in flight delays them: it must be faster than this
 _ROUNDS = 2
 _ROUND_SECONDS = 0.15
 
 
 class CpuPlan(msgspec.Struct, frozen=True):
-    """streams: how many frames are painted at once. fps: what was measured, by streams; empty where nothing
-    was."""
+    """The way to share the processors among frames."""
 
     streams: int
+    """Number of frames that are painted at once."""
     fps: dict[str, float] = {}
+    """Measured frames per second, by number of streams; empty where nothing was measured."""
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A compiled model and the plan that it runs in. data: the model as OpenVINO exported it."""
+class CompiledModel:
+    """A compiled model and the plan that it runs in."""
 
     compiled: Any
+    """OpenVINO's compiled model."""
     plan: CpuPlan
+    """The plan."""
     data: bytes
+    """The model as OpenVINO exported it."""
 
 
 def candidates(threads: int, pixels: int, *, most: int) -> list[int]:
     """Numbers of streams to try, the fewest first, for frames of so many pixels; at most `most` of them. One
     number where there is nothing to choose."""
-    roof = min(threads, most, max(2, MOST_PIXELS // pixels))
-    if pixels < LEAST_PIXELS:
+    roof = min(threads, most, max(2, MAX_PIXELS_IN_FLIGHT // pixels))
+    if pixels < MIN_MEASURED_PIXELS:
         return [min(2, roof)]
     return sorted({n for n in (1, 2, 4, threads // 4, threads // 2, threads) if 1 <= n <= roof})
 
@@ -61,7 +65,7 @@ def candidates(threads: int, pixels: int, *, most: int) -> list[int]:
 def chosen(fps: Mapping[int, float]) -> int:
     """The fastest number of streams; of those that are as fast within 3 %, the smallest."""
     best = max(fps.values())
-    return min(streams for streams, rate in fps.items() if rate * _WORTH >= best)
+    return min(streams for streams, rate in fps.items() if rate * _MIN_SPEEDUP >= best)
 
 
 def frames_per_second(compiled: Any, streams: int) -> float:
@@ -91,9 +95,9 @@ def frames_per_second(compiled: Any, streams: int) -> float:
 
 
 def cpu_precision(capabilities: Collection[str], instructions: str) -> str:
-    """bf16 where it is faster than fp32: AVX-512's own instructions for it take a quarter longer.
+    """bf16 if it is faster than fp32, which it is not with AVX-512's instructions alone.
 
-    capabilities: what OpenVINO says of the processor. instructions: see `instruction_sets`.
+    capabilities: those of the processor, from OpenVINO. instructions: see `instruction_sets`.
     """
     x86_without_amx = "avx" in instructions and "amx_bf16" not in instructions.split()
     return "bf16" if "BF16" in capabilities and not x86_without_amx else "fp32"
@@ -119,27 +123,29 @@ class _Processors:
             "threads": self.threads,
         }
 
-    def compiled(self, model: Any, numbers: Sequence[int], *, measure: bool) -> Planned:
+    def compiled(self, model: Any, numbers: Sequence[int], *, measure: bool) -> CompiledModel:
         """A model in the best of these numbers of streams, or, not measured, in two."""
         usual = min(2, numbers[-1])
         compiled = self._core.compile_model(model, "CPU", self._options(usual))
         if not measure:
-            return Planned(compiled, CpuPlan(usual), b"")
-        # Kept from here: OpenVINO exports of a model that it has read back what it cannot read once more.
+            return CompiledModel(compiled, CpuPlan(usual), b"")
+        # Export this model: OpenVINO cannot read the export of a model that it has read from a file.
         data = compiled.export_model().getvalue()
         if len(numbers) == 1:
-            return Planned(compiled, CpuPlan(usual), data)
+            return CompiledModel(compiled, CpuPlan(usual), data)
         models = {usual: compiled} | {n: self._read(data, n) for n in numbers if n != usual}
         fps = {streams: frames_per_second(models[streams], streams) for streams in numbers}
         best = chosen(fps)
-        return Planned(models[best], CpuPlan(best, {str(n): round(rate, 1) for n, rate in fps.items()}), data)
+        return CompiledModel(
+            models[best], CpuPlan(best, {str(n): round(rate, 1) for n, rate in fps.items()}), data
+        )
 
-    def load(self, data: bytes) -> Planned:
+    def load(self, data: bytes) -> CompiledModel:
         """Inverse of `_exported`. Raises EngineError."""
         head, _, model = data.partition(b"\n")
         try:
             plan = msgspec.json.decode(head, type=CpuPlan)
-            return Planned(self._read(model, plan.streams), plan, model)
+            return CompiledModel(self._read(model, plan.streams), plan, model)
         except (RuntimeError, msgspec.MsgspecError) as error:
             raise EngineError(f"OpenVINO cannot read the compiled model: {error}") from error
 
@@ -164,16 +170,15 @@ def compiled_for_cpu(
     cache: EngineCache | None,
     what: str,
     pixels: int,
-    most_streams: int = MOST_STREAMS,
+    most_streams: int = MAX_STREAMS,
 ) -> tuple[Any, EngineSpec]:
-    """A model compiled for frames per second, in bf16 where the CPU computes it, from `cache` if it is there.
+    """A model compiled for frames per second, in bf16 if the CPU is faster with it, from `cache` on a cache
+    hit.
 
-    In as many streams as was measured to be best when the model was compiled; without a cache nothing is
-    measured.
-
-    convert: the OpenVINO model; called where it must be compiled. key: what the model depends on. what: the
-    model and the size, for people. pixels: of a frame. most_streams: 1 where a frame needs the one before.
-    Raises what OpenVINO and `convert` raise.
+    The number of streams is the fastest one, measured when the model was compiled; without a cache it is not
+    measured. convert: makes the OpenVINO model on a cache miss. key: everything that the model depends on.
+    what: model and size, for messages. pixels: of a frame. most_streams: 1 if a frame depends on the previous
+    one. Raises the errors of OpenVINO and `convert`.
     """
     cpu = _Processors(ov)
     numbers = candidates(cpu.threads, pixels, most=most_streams)
@@ -185,16 +190,16 @@ def compiled_for_cpu(
         load=cpu.load,
     )
     planned = recipe.compile() if cache is None else cache.get(recipe)
-    streams, plan = planned.plan.streams, _told(planned.plan, cpu.threads)
+    streams, plan = planned.plan.streams, _plan_text(planned.plan, cpu.threads)
     return planned.compiled, EngineSpec("openvino", cpu.precision, "cpu", in_flight=streams, plan=plan)
 
 
-def _exported(planned: Planned) -> bytes:
-    """The plan as a line of JSON, then what OpenVINO exports."""
+def _exported(planned: CompiledModel) -> bytes:
+    """The plan as a line of JSON, then OpenVINO's exported model."""
     return msgspec.json.encode(planned.plan) + b"\n" + planned.data
 
 
-def _told(plan: CpuPlan, threads: int) -> str:
+def _plan_text(plan: CpuPlan, threads: int) -> str:
     each, s = max(1, threads // plan.streams), "s" if plan.streams > 1 else ""
     told = f"{plan.streams} stream{s} of {each} thread{'s' if each > 1 else ''}"
     others = ", ".join(f"{fps:g} fps in {streams}" for streams, fps in plan.fps.items())

@@ -1,7 +1,7 @@
-"""The engine for NVIDIA GPUs without TensorRT: AOTInductor, CUDA graphs, copies beside the computing.
+"""The engine for NVIDIA GPUs without TensorRT: AOTInductor, CUDA graphs, copies in parallel to computing.
 
-AOTInductor compiles the exported network ahead of time to a package that is kept as other engines are. All of
-it runs on a CPU as well (`device="cpu"`), which is how it is tested where there is no GPU.
+AOTInductor compiles the exported network ahead of time to a package, which is cached like other engines. All
+of it also runs on a CPU (`device="cpu"`), for tests without a GPU.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ IN_FLIGHT = 3  # one on its way in, one being painted, one on its way out
 
 @dataclass(frozen=True)
 class Package:
-    """A compiled network: as it is kept, and as it runs."""
+    """A compiled network: its cached package, and the callable."""
 
     data: bytes
     run: Callable[..., Any]
@@ -50,10 +50,10 @@ class Package:
 def open_cuda(
     request: EngineRequest, gpu: Gpu | None, *, compiled: bool = True, cache: EngineCache | None = None
 ) -> DeviceEngine:
-    """The engine of a request, whose precision is named, on `gpu`, or on the CPU where that is None.
+    """The engine of a request, with a named precision, on `gpu`, or on the CPU if that is None.
 
-    compiled: compile with AOTInductor, which needs a C++ compiler. Without, or where compiling fails (the
-    user is told), eager torch runs kernel by kernel, channels last. Raises EngineError, ModelError.
+    compiled: compile with AOTInductor, which needs a C++ compiler. Otherwise, or if compiling fails (with a
+    message), eager torch runs the network, channels last. Raises EngineError, ModelError.
     """
     network, precision, stateful = request.given_network, request.precision, request.stateful
     architecture, weights = network.architecture, network.weights
@@ -114,7 +114,7 @@ def _compile(
             program = export(module, config, size, stateful=stateful)
             aoti_compile_and_package(program, package_path=path, inductor_configs=_INDUCTOR)
             data = Path(path).read_bytes()
-        # Whatever is missing shows in its own way: a compiler, its headers, Triton, memory.
+        # Different errors for a missing compiler, its headers, Triton, memory.
         except Exception as error:
             raise EngineError(
                 f"AOTInductor cannot compile the network ({first_line(error)}); it needs a C++ compiler: "
@@ -130,7 +130,7 @@ def _load(data: bytes) -> Package:
         path = Path(folder) / "network.pt2"
         path.write_bytes(data)
         try:
-            # Single-threaded: its own locks would stand in the way of recording a CUDA graph.
+            # Single-threaded: its locks would prevent recording a CUDA graph.
             return Package(data, aoti_load_package(str(path), run_single_threaded=True))
         except (RuntimeError, OSError, ValueError, KeyError) as error:
             raise EngineError(f"torch cannot read the compiled network: {first_line(error)}") from error

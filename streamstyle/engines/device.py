@@ -116,7 +116,7 @@ class DeviceEngine:
             with self._lanes.fetch.after(painted):
                 slot.styled.copy_(styled, non_blocking=True)
                 if slot.small is not None:
-                    pair = [halved(whole, self._halvings) for whole in (slot.inputs[0], styled)]
+                    pair = [halved_frames(whole, self._halvings) for whole in (slot.inputs[0], styled)]
                     slot.small.copy_(torch.cat(pair), non_blocking=True)
             done = self._lanes.fetch.mark()
         small: list[AnalysisPair] = []
@@ -181,9 +181,9 @@ class StatefulDeviceEngine(DeviceEngine):
                 self._state.copy_(given)
 
 
-def halved(frames: Tensor, times: int) -> Tensor:
-    """Frames (N, H, W, 3) uint8 with sides halved so often: means over 2x2 pixels, a half rounded up, each
-    time, as OpenCV's INTER_AREA does it."""
+def halved_frames(frames: Tensor, times: int) -> Tensor:
+    """Frames (N, H, W, 3) uint8 with sides halved_frames so often: means over 2x2 pixels, a half rounded up,
+    each time, as OpenCV's INTER_AREA does it."""
     for _ in range(times):
         n, height, width, colours = frames.shape
         quads = frames.reshape(n, height // 2, 2, width // 2, 2, colours).to(torch.int16)

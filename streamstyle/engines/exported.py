@@ -1,4 +1,4 @@
-"""The network as a graph that a compiler reads: what goes in, and `torch.export` of it."""
+"""The network as a graph that a compiler reads: its inputs, and `torch.export` of it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""An engine around an engine: the painting's light with the film's colours, so that skin stays skin.
+"""An engine that wraps another one: the painting's luma with the film's colours, so that skin keeps its
+colour.
 
 Luminance-only transfer, Gatys et al. 2016 (Preserving color in neural artistic style transfer), section 4: Y
-of the painting, Cb and Cr of the film. It happens before anything is judged, so that what is compared and
-repaired is what leaves.
+of the painting, Cb and Cr of the film. It comes before detection, so that the final colours are compared and
+repaired.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class FilmColourEngine:
 
 
 class FilmColourRepainter:
-    """Implements `Repainter`: what is painted again gets its colours as the first painting did."""
+    """Implements `Repainter`: a frame that is painted again gets its colours like the first painting."""
 
     def __init__(self, inner: Repainter) -> None:
         self._inner = inner

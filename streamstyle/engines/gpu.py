@@ -1,4 +1,4 @@
-"""The NVIDIA GPU of this machine, and what stands in the way where there is none."""
+"""The NVIDIA GPU of this machine, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ _DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 
 @dataclass(frozen=True)
 class Gpu:
-    """index: of torch's device. sm: compute capability, as in "9.0". driver: its version. cuda: torch's."""
+    """An NVIDIA GPU."""
 
     index: int
+    """Index of torch's device."""
     name: str
+    """Name of the GPU."""
     sm: str
+    """Compute capability, such as "9.0"."""
     driver: str
+    """Version of the driver."""
     cuda: str
+    """Version of CUDA that torch was built for."""
 
     def to_json(self) -> dict[str, Any]:
         """The part that a compiled engine depends on: one GPU like another, wherever it is plugged in."""
@@ -27,7 +32,7 @@ class Gpu:
 
 
 def find_gpu() -> Gpu | str:
-    """The GPU that torch uses, or why there is none. Imports torch only where there is a driver."""
+    """The GPU that torch uses, or the reason why there is none. Imports torch only if there is a driver."""
     library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(library)
@@ -46,7 +51,7 @@ def find_gpu() -> Gpu | str:
 
 
 def _driver_version(driver: ctypes.CDLL) -> str:
-    """The kernel module's, or, where the system does not tell, the version of CUDA that the driver speaks."""
+    """Version of the kernel module or, if that is unknown, the CUDA version of the driver."""
     try:
         return _DRIVER_VERSION.read_text(encoding="utf-8", errors="replace").splitlines()[0]
     except (OSError, IndexError):

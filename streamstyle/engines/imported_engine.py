@@ -1,12 +1,11 @@
 """Runs an imported model with OpenVINO: an ONNX image-to-image generator or a classic TransformerNet.
 
-The conversion between frames (uint8, NHWC) and what the model wants becomes part of the compiled graph.
+The conversion between frames (uint8, NHWC) and the model's format becomes part of the compiled graph.
 """
 
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from streamstyle.engines.cache import EngineCache, cache_folder, source_hash
 from streamstyle.engines.cpu_plan import compiled_for_cpu
 from streamstyle.engines.exported import NETS
-from streamstyle.engines.openvino_engine import import_openvino
+from streamstyle.engines.openvino_engine import import_openvino, traced
 from streamstyle.engines.padding import Padding
 from streamstyle.engines.request import CompileOrder, EngineRequest
 from streamstyle.errors import EngineError, ModelError
@@ -34,17 +33,16 @@ Layout: TypeAlias = Literal["nchw", "nhwc"]
 Range: TypeAlias = Literal["unit", "signed", "bytes"]
 Size: TypeAlias = tuple[int, int]
 
-# ValueError: names in a damaged file that are no UTF-8 cannot become the message of a RuntimeError.
+# ValueError: non-UTF-8 names in a damaged file cannot become the message of a RuntimeError.
 OPENVINO_ERRORS = (RuntimeError, ValueError)
 RANGES: Mapping[Range, tuple[float, float]] = {"unit": (0, 1), "signed": (-1, 1), "bytes": (0, 255)}
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The way that a model takes and gives pictures.
+    """Input and output format of a model.
 
-    layout_*: order of the axes. range_*: values of black and white, see `RANGES`. size: (height, width) of
-    a model that runs at one size only, else None. multiple: what both sides must be multiples of.
+    layout_*: order of the axes. range_*: values of black and white, see `RANGES`.
     """
 
     layout_in: Layout
@@ -52,7 +50,9 @@ class Contract:
     range_in: Range
     range_out: Range
     size: Size | None = None
+    """(height, width) of a model that runs at one size only, otherwise None."""
     multiple: int = 1
+    """Number that both sides must be multiples of."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a manifest."""
@@ -60,7 +60,7 @@ class Contract:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Contract:
-        """Inverse of `to_json`. Raises ModelError where the values are none of a contract."""
+        """Inverse of `to_json`. Raises ModelError for values that are not those of a contract."""
         try:
             contract = msgspec.convert(dict(values), cls)
         except msgspec.ValidationError as error:
@@ -123,7 +123,7 @@ class ImportedEngine:
 
     @property
     def spec(self) -> EngineSpec:
-        """Precision says what the CPU really computes in."""
+        """`precision` is the one that the CPU really uses."""
         return self._spec
 
     @property
@@ -165,7 +165,7 @@ class ImportedOpener:
     """Implements `EngineOpener` for an imported model."""
 
     name: str
-    """As `streamstyle styles import` named it."""
+    """Name that `streamstyle styles import` gave it."""
     kind: Kind
     data: bytes
     contract: Contract
@@ -191,7 +191,7 @@ class ImportedOpener:
 def read_network(ov: ModuleType, kind: Kind, data: bytes, layout: Layout, size: Size) -> Any:
     """The OpenVINO model of a file's bytes, float pictures of one size in and out.
 
-    Raises ModelError where the bytes are no such model or the model does not take that size.
+    Raises ModelError if the bytes are not such a model or the model does not accept that size.
     """
     try:
         if kind == "transformer":
@@ -232,12 +232,7 @@ def _read_transformer(ov: ModuleType, data: bytes, size: Size) -> Any:
         network.load_state_dict(load_safetensors(data))
     except (RuntimeError, SafetensorError) as error:
         raise ModelError(f"the imported weights do not fit the classic network: {error}") from error
-    with warnings.catch_warnings():
-        # The converter uses torch.jit.trace, which torch deprecates.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        shape = ov.PartialShape(tensor_shape("nchw", size))
-        return ov.convert_model(network, example_input=torch.zeros(1, 3, 64, 64), input=[shape])
+    return traced(ov, network, [torch.zeros(1, 3, 64, 64)], [tensor_shape("nchw", size)])
 
 
 def _on_frames(ov: ModuleType, model: Any, contract: Contract, size: Size) -> Any:

@@ -10,8 +10,9 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from streamstyle.children import killed_with_parent
 from streamstyle.engines.imported_engine import Contract
-from streamstyle.engines.imported_probe import MEMORY_LIMIT, Declared, Examined
+from streamstyle.engines.imported_probe import MAX_MEMORY, Declared, Examined
 from streamstyle.engines.imported_weights import MAX_BYTES
 from streamstyle.errors import ModelError
 
@@ -35,14 +36,18 @@ def examine_file(path: Path, declared: Declared) -> Examined:
         arguments = [str(TIME_LIMIT), json.dumps(asdict(declared)), str(converted)]
         try:
             done = subprocess.run(
-                [*child, *arguments], input=data, capture_output=True, timeout=TIME_LIMIT, check=False
+                killed_with_parent([*child, *arguments]),
+                input=data,
+                capture_output=True,
+                timeout=TIME_LIMIT,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise ModelError(f"{path} could not be understood within {TIME_LIMIT} s") from error
+            raise ModelError(f"{path} could not be examined within {TIME_LIMIT} s") from error
         if done.returncode != 0 or not done.stdout:
             raise ModelError(
-                f"{path} broke the process that examined it (exit code {done.returncode}; it may have wanted "
-                f"more than {MEMORY_LIMIT >> 30} GB of memory); the file is damaged or malicious"
+                f"{path} crashed the process that examined it (exit code {done.returncode}; maybe it needed "
+                f"more than {MAX_MEMORY >> 30} GB of memory); the file is damaged or malicious"
             )
         answer = json.loads(done.stdout)
         if "error" in answer:

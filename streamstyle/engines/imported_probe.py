@@ -1,18 +1,20 @@
-"""Finds out how an unknown model takes and gives pictures. Its `main` is the child of `imported_examine`.
+"""Find the input and output format of an unknown model. `main` runs in the child of `imported_examine`.
 
-Layout: the axis of 3 channels, as declared by the file; where the file leaves it open, NCHW and then NHWC
-are tried. Multiple: the smallest of 1, 2, 4, 8, 16, 32 at which the output has the size of the input, tried
-with odd multiples of it. Range: a photo-like test picture goes in as [0, 1], [-1, 1] and [0, 255].
+Layout: the axis of 3 channels, as declared by the file; if the file does not fix it, NCHW and then NHWC are
+tried.
+Multiple: the smallest of 1, 2, 4, 8, 16, 32 at which the output has the size of the input, tried with odd
+multiples of it.
+Range: a photo-like test picture goes in as [0, 1], [-1, 1] and [0, 255].
 
-- The output range of each is that of the last operation (tanh, sigmoid, clamp) or, where that says nothing,
-  is read from the 1st and 99th percentile of the values: beyond +-4 it is [0, 255], below -0.2 it is
-  [-1, 1], else [0, 1].
-- Each output is brought to [0, 1] by its range and judged: |correlation| of its blurred luma with that of
+- The output range of each is that of the last operation (tanh, sigmoid, clamp) or, without one, is estimated
+  from the 1st and 99th percentile of the values: beyond +-4 it is [0, 255], below -0.2 it is [-1, 1],
+  otherwise [0, 1].
+- Each output is scaled to [0, 1] by its range and rated: |correlation| of its blurred luma with that of
   the input, times the share of values that are not clipped. A network that gets values it was not trained
   on answers with a flat or a clipped picture.
 - Of the inputs within 10 % of the best, one whose range is also the output's wins: networks that begin with
-  a normalisation take every range alike, and most are trained with the same range at both ends. Where that
-  is equal too (a network that only scales with its input) the wider range wins: it is clipped less.
+  a normalisation accept every range, and most are trained with the same range at both ends. If that is equal
+  too (a network that only scales with its input) the wider range wins: it is clipped less.
 """
 
 from __future__ import annotations
@@ -47,11 +49,11 @@ from streamstyle.engines.imported_weights import convert_state_dict, is_torch_fi
 from streamstyle.engines.openvino_engine import import_openvino
 from streamstyle.errors import ModelError, StreamStyleError
 
-MEMORY_LIMIT = 6 << 30
+MAX_MEMORY = 6 << 30
 _MULTIPLES = (1, 2, 4, 8, 16, 32)
-_LEAST_SIDE = 16
-_LEAST_SCORE = 0.05
-_PASSED_THROUGH = {"Convert", "Transpose", "Reshape", "Squeeze", "Unsqueeze"}
+_MIN_SIDE = 16
+_MIN_CORRELATION = 0.05
+_LAYOUT_OPERATORS = {"Convert", "Transpose", "Reshape", "Squeeze", "Unsqueeze"}
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,16 @@ class Declared:
 
 @dataclass(frozen=True)
 class Examined:
-    """A model that can be used. data: what is to be stored, ONNX or safetensors."""
+    """A model that can be used."""
 
     kind: Kind
     data: bytes
+    """The file to store, ONNX or safetensors."""
     contract: Contract
 
 
 def examine(data: bytes, declared: Declared) -> Examined:
-    """Read a file of either format. Raises ModelError with what makes it unusable."""
+    """Read a file of either format. Raises ModelError with the reason if it cannot be used."""
     if is_torch_file(data):
         if declared.layout == "nhwc":
             raise ModelError("PyTorch weights of the classic network are NCHW; leave --layout out")
@@ -108,10 +111,10 @@ def examine_onnx(data: bytes, declared: Declared) -> Contract:
         for range_in in inputs
     ]
     best = max(score for score, _ in trials)
-    if declared.range_in is None and best < _LEAST_SCORE:
+    if declared.range_in is None and best < _MIN_CORRELATION:
         raise ModelError(
-            "no range of values makes the model paint a picture of its input; "
-            "say --range unit, signed or bytes if you know its range"
+            "the range of values cannot be detected, because the model paints its input in none of them; "
+            "give --range unit, signed or bytes if you know it"
         )
     close = [
         (contract.range_in == contract.range_out, round(score, 2), i)
@@ -168,7 +171,7 @@ def _layouts(entry: Any, declared: Layout | None) -> list[Layout]:
     possible = [
         layout
         for layout, (channels, height, width) in sides.items()
-        if channels in (3, None) and all(side is None or side >= _LEAST_SIDE for side in (height, width))
+        if channels in (3, None) and all(side is None or side >= _MIN_SIDE for side in (height, width))
     ]
     certain = [layout for layout in possible if sides[layout][0] == 3]
     fitting = [layout for layout in certain or possible if declared in (None, layout)]
@@ -282,9 +285,9 @@ def _range_of(answer: NDArray[np.float32]) -> Range:
 
 
 def _last_operation(model: Any) -> Range | None:
-    """The range that the last operation promises, None where it promises none."""
+    """The range of the last operation; None if it has no fixed one."""
     node = model.get_results()[0].input_value(0).get_node()
-    while node.get_type_name() in _PASSED_THROUGH:
+    while node.get_type_name() in _LAYOUT_OPERATORS:
         node = node.input_value(0).get_node()
     promised = {"Tanh": (-1, 1), "Sigmoid": (0, 1)}.get(node.get_type_name())
     if node.get_type_name() == "Clamp":
@@ -303,7 +306,7 @@ def limit_resources(seconds: int) -> None:
     except ImportError:  # not on Windows; the parent's time limit holds there too
         return
     if sys.platform != "darwin":
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -318,7 +321,7 @@ def main(arguments: list[str]) -> int:
     except StreamStyleError as error:
         answer = {"error": str(error)}
     except MemoryError:
-        answer = {"error": f"the file needs more than {MEMORY_LIMIT >> 30} GB of memory"}
+        answer = {"error": f"the file needs more than {MAX_MEMORY >> 30} GB of memory"}
     sys.stdout.write(json.dumps(answer))
     return 0
 

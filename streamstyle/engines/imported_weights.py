@@ -26,7 +26,7 @@ _LAYERS_ABOVE = ("state_dict", "model", "model_state_dict", "generator", "net")
 
 
 def is_torch_file(data: bytes) -> bool:
-    """Whether it begins like a file of torch.save: a zip archive, or a pickle of before torch 1.6."""
+    """True if it begins like a file of torch.save: a zip archive, or a pickle of before torch 1.6."""
     return data.startswith((b"PK\x03\x04", b"\x80\x02"))
 
 

@@ -42,21 +42,23 @@ at 1/SHRINK of the size."""
 
 @dataclass
 class GivenFrame:
-    """A frame that was given to the engine. seen: see `MotionSearch`. picture: what it became, once waited
-    for; not to be changed."""
+    """A frame that was given to the engine."""
 
     seen: Luma
+    """See `MotionSearch`."""
     pixels: Picture
     picture: Picture | None = None
+    """The picture that was shown, once waited for; not to be changed."""
 
 
 @dataclass
 class Keyframe(GivenFrame):
-    """One that is painted. painting: as the engine gave it, once waited for. faded: what was shown before,
-    where this frame has it."""
+    """A frame that is painted."""
 
     painting: Picture | None = None
+    """The painting, once waited for."""
     faded: Picture | None = None
+    """The picture that was shown before, moved to where this frame has it."""
     maps: Maps | None = None
 
 
@@ -132,7 +134,7 @@ class KeyframeEngine:
         return InferenceFuture(wait)
 
     def _same_condition(self, condition: StyleCondition) -> bool:
-        """Whether it paints in the same styles."""
+        """True if the last frame was painted in the same styles."""
         last = self._condition
         return last is not None and (
             condition.codes is last.codes or np.array_equal(condition.codes, last.codes)
@@ -146,7 +148,7 @@ class KeyframeEngine:
         return motion if motion.same_scene else None
 
     def _timed(self, work: Callable[[], Picture]) -> Callable[[], Picture]:
-        """Counts as engine time; what comes out is the caller's own."""
+        """Counts as engine time; the result belongs to the caller."""
 
         def timed() -> Picture:
             began = time.perf_counter()
@@ -180,7 +182,7 @@ class KeyframePropagator:
         return frame.picture
 
     def propagated(self, last: Keyframe, frame: GivenFrame, motion: Motion, share: float) -> Picture:
-        """The last painting where this frame has it, with `share` of what was shown before it."""
+        """The last painting, propagated to this frame, mixed with `share` of the earlier picture."""
         base = _fading(last, share)
         moved = np.asarray(self._moved(base, motion.flow), np.uint8)
         frame.picture = moved

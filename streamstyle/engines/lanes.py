@@ -18,17 +18,17 @@ class Mark:
         self._at = time.perf_counter()
         self.event: torch.cuda.Event | None = None
         if stream is not None:
-            # blocking: who waits leaves the processor to those who decode and encode.
+            # blocking: the waiting thread leaves the processor to decoding and encoding.
             self.event = torch.cuda.Event(enable_timing=True, blocking=True)  # type: ignore[no-untyped-call]
             self.event.record(stream)
 
     @property
     def passed(self) -> bool:
-        """Whether the device has come here."""
+        """True if the device has done all work that came before."""
         return self.event is None or bool(self.event.query())  # type: ignore[no-untyped-call]
 
     def wait(self) -> None:
-        """Wait until the device has come here."""
+        """Wait until the device has done all work that came before."""
         if self.event is not None:
             self.event.synchronize()
 

@@ -17,14 +17,18 @@ _FRAMES = 20
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """name: in the converted graph. kind: "Convolution", "MVN" ... kernel: what computes it. milliseconds:
-    of a frame, the least that was measured. share: of all layers."""
+    """Time of one layer of the network."""
 
     name: str
+    """Name in the converted graph."""
     kind: str
+    """Kind of layer, such as "Convolution" or "MVN"."""
     kernel: str
+    """The kernel that computes it."""
     milliseconds: float
+    """Milliseconds of a frame, the least that was measured."""
     share: float
+    """Share of the time of all layers."""
 
 
 def layer_times(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from streamstyle.engines.norm_stats import repainter_of
-from streamstyle.engines.request import EngineCompiler
+from streamstyle.engines.request import EngineCompiler, EngineOpener, EngineRequest
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, Repaint, Repainter, StyleCondition
 
@@ -16,26 +16,18 @@ T = TypeVar("T")
 PASSTHROUGH = EngineSpec("passthrough", "uint8", "none", in_flight=0, paints=False)
 
 
-class Opening(Protocol):
+class EngineFuture(Protocol):
     """An engine that is being opened elsewhere."""
 
     @property
     def ready(self) -> bool:
-        """Would `result` return, or raise, at once?"""
+        """True if `result` returns, or raises, at once."""
 
     def result(self) -> Engine:
-        """The engine. Raises what opening it raised."""
+        """The engine. Raises the error of opening it."""
 
     def abandon(self, free: Callable[[Engine], None]) -> None:
-        """Free the engine as soon as it is there: it is not wanted any more."""
-
-
-class LevelOpener(Protocol):
-    """Opens the engine of a quality level."""
-
-    def __call__(self, compiler: EngineCompiler | None = None, /) -> Engine:
-        """Open it, which may take minutes. compiler: see `EngineRequest`. Raises EngineError, and
-        EngineMemoryError where the next level is to be tried."""
+        """Free the engine as soon as it is open, because it is not needed any more."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,13 @@ class QualityLevel:
 
     what: str
     """For people, as in "640x360 on openvino"."""
-    open: LevelOpener
+    opener: EngineOpener
+    request: EngineRequest
+
+    def open(self, compiler: EngineCompiler | None = None) -> Engine:
+        """Open its engine, which may take minutes. compiler: see `EngineRequest`. Raises what
+        `EngineOpener.open` does; after an EngineMemoryError the next level is to be tried."""
+        return self.opener.open(replace(self.request, compiler=compiler))
 
 
 @dataclass
@@ -72,7 +70,7 @@ class LiveEngine:
     def __init__(
         self,
         levels: Iterable[QualityLevel],
-        begin: Callable[[QualityLevel], Opening],
+        begin: Callable[[QualityLevel], EngineFuture],
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         """begin: starts to open an engine elsewhere, and returns at once."""
@@ -81,7 +79,7 @@ class LiveEngine:
         self.levels = tuple(levels)
         self._level = 0
         self._asked: tuple[QualityLevel, ...] | None = self.levels
-        self._opening: tuple[Opening, tuple[QualityLevel, ...]] | None = None
+        self._opening: tuple[EngineFuture, tuple[QualityLevel, ...]] | None = None
         self._serving: _Serving | None = None
         self._retired: list[_Serving] = []
         self._spent_seconds = 0.0
@@ -90,12 +88,12 @@ class LiveEngine:
 
     @property
     def spec(self) -> EngineSpec:
-        """Spec of the engine that got the last picture; PASSTHROUGH where none did."""
+        """Spec of the engine that got the last picture; PASSTHROUGH if none did."""
         return self._spec
 
     @property
     def opening(self) -> str:
-        """The level that is being opened, for people; empty if none is."""
+        """The level that is being opened, for messages; empty if none is."""
         return "" if self._opening is None else self._opening[1][0].what
 
     @property
@@ -116,8 +114,8 @@ class LiveEngine:
         self._asked = self.levels[min(skipped, len(self.levels) - 1) :]
 
     def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
-        """See `streamstyle.types.Engine`. Raises EngineError if the first engine cannot be opened for
-        another reason than memory: also a live run says so instead of using another one."""
+        """See `streamstyle.types.Engine`. Raises EngineError if the first engine cannot be opened for another
+        reason than memory: a live run does not use another engine silently."""
         self._advance()
         serving = self._serving
         if serving is None:
@@ -151,7 +149,7 @@ class LiveEngine:
         return None if repainter is None else repainter.remember()
 
     def close(self) -> None:
-        """Free what is open, and what is being opened as soon as it is there."""
+        """Free open engines, and one that is being opened as soon as it is open."""
         self._asked = None
         if self._opening is not None:
             self._opening[0].abandon(lambda engine: engine.close())
@@ -162,7 +160,7 @@ class LiveEngine:
         self._retired = []
 
     def _advance(self) -> None:
-        """Between two frames: begin what was asked for, take what is ready, free what nobody waits for."""
+        """Between two frames: begin opening a requested engine, take one that is ready, free unused ones."""
         for serving in [s for s in self._retired if not s.waiting]:
             self._free(serving)
             self._retired.remove(serving)
@@ -181,7 +179,7 @@ class LiveEngine:
         except EngineError as error:
             if self._serving is None:
                 raise
-            self._notify(f"{error}; the engine before goes on")
+            self._notify(f"{error}; the previous engine stays in use")
         else:
             self._retire()
             self._serving = _Serving(levels[0], engine, levels[1:], repainter_of(engine))
@@ -191,13 +189,13 @@ class LiveEngine:
 
     def _open_below(self, levels: tuple[QualityLevel, ...], error: EngineMemoryError) -> None:
         if len(levels) < 2:
-            self._notify(f"{error}; nothing smaller is left, so frames go on unpainted")
+            self._notify(f"{error}; there is no smaller size, so frames pass unpainted")
             return
-        self._notify(f"{error}; going on with {levels[1].what}")
+        self._notify(f"{error}; continuing with {levels[1].what}")
         self._open(levels[1:])
 
     def _step_down(self, serving: _Serving, error: EngineMemoryError) -> None:
-        """Once for each engine, however many of its frames fail."""
+        """Report a failed engine once, however many of its frames fail."""
         if serving is not self._serving:
             return
         self._retire()

@@ -15,17 +15,22 @@ _CPUINFO = Path("/proc/cpuinfo")
 _STAT = Path("/proc/stat")
 
 
-def usable_cpus() -> int:
-    """Processors that this process may run on; systems without affinity: all of them."""
+def processors() -> list[int]:
+    """The numbers of the processors that this process may run on; systems without affinity: all of them."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def usable_cpus() -> int:
+    """Number of `processors`."""
+    return len(processors())
 
 
 def instruction_sets() -> str:
-    """The processor's vector instructions, by Linux' names; elsewhere what the platform calls the processor.
+    """The processor's vector instructions, by Linux' names; elsewhere the platform's name of the processor.
 
-    Processors of one model name differ in them: virtual machines hide some.
+    Processors of one model can differ in them, because virtual machines hide some.
     """
     try:
         lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -45,7 +50,7 @@ def processor_name() -> str:
     return next(named, platform.machine())
 
 
-class Neighbours:
+class OtherLoad:
     """Share that others take of this process's processors, from the making of this object on.
 
     Others are other programs and, on a virtual machine, the other guests of its host.
@@ -55,8 +60,8 @@ class Neighbours:
         self._since = self._now()
 
     def share(self) -> float:
-        """Share of these processors that others took since then, 0..1. Where the system does not state the
-        use of each processor, its load average of the last minute counts, and 0 where there is none."""
+        """Share of these processors that other programs used since then, 0..1. Without use per processor it
+        comes from the load average of the last minute, and is 0 without that."""
         if _busy_seconds() is None:
             load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
             return min(1.0, max(0.0, (load - 1) / (os.cpu_count() or 1)))
@@ -69,8 +74,8 @@ class Neighbours:
 
 
 def _busy_seconds() -> float | None:
-    """Seconds that the processors that this process may run on have worked for anybody, or were kept from
-    working by the host; None where the system does not tell (Linux does)."""
+    """Busy seconds of the processors that this process may use, including time that the host took; None if
+    the system does not report them (Linux does)."""
     try:
         rows = [line.split() for line in _STAT.read_text(encoding="ascii").splitlines()]
         numbers = os.sched_getaffinity(0)

@@ -11,7 +11,7 @@ BYTES_PER_PIXEL = 250
 """Memory of an engine with two frames in flight; measured 140 (lite) and 180 (full) with OpenVINO."""
 
 BYTES_TO_COMPILE = 400 << 20
-"""Memory of the libraries that compile, whatever the size."""
+"""Memory of the libraries that compile, for any frame size."""
 
 _SIGNS = ("out of memory", "bad_alloc", "bad alloc", "cannot allocate", "not enough memory")
 
@@ -26,7 +26,7 @@ def available_bytes() -> int | None:
         lines = _MEMINFO.read_text(encoding="ascii").splitlines()
         line = next((line for line in lines if line.startswith("MemAvailable:")), "")
         found.append(int(line.split()[1]) << 10)
-    with suppress(OSError, ValueError):  # "max" where the group has no limit
+    with suppress(OSError, ValueError):  # "max" if the group has no limit
         limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
         found.append(limit - int((_CGROUP / "memory.current").read_text(encoding="ascii")))
     return min(found, default=None)

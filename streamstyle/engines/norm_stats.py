@@ -42,7 +42,7 @@ class SkippingEngine(Engine, Protocol):
 
 
 def as_stateful(engine: Engine) -> StatefulEngine | None:
-    """The engine, where its statistics can be set; else None. To be asked once, when an engine is opened.
+    """The engine if its statistics can be set, otherwise None. Call it once, when an engine is opened.
 
     Looks at the class: reading `norm_stats` of an engine may wait for its device."""
     return cast(StatefulEngine, engine) if hasattr(type(engine), "norm_stats") else None
@@ -113,8 +113,8 @@ def paint_modulated(
 ) -> Iterator[Picture]:
     """Paint pictures with the statistics of each frame multiplied by a factor: flicker from inside.
 
-    conditions: one per picture; hold is ignored. factors: one above 0 for each picture, on mean and
-    deviation alike; 1 paints as the engine does with ema_decay 0, bit for bit. The other layers keep the
+    conditions: one per picture; their ema_decay is ignored. factors: one above 0 for each picture, on mean
+    and deviation alike; 1 paints as the engine does with ema_decay 0, bit for bit. The other layers keep the
     statistics that they have without the factor. layers: names out of `engine.norms.names`, all where None.
     Frames whose factor is not 1 are painted twice.
 

@@ -21,11 +21,11 @@ ENGINES = ("tensorrt", "cuda", "openvino", "torch")
 
 _ON_GPU = ("tensorrt", "cuda")
 PRECISIONS = {"tensorrt": ("fp16", "bf16"), "cuda": ("fp16", "bf16", "fp32")}
-"""Of engines that leave the choice; the first is taken where none is asked for."""
+"""Precisions of the engines that offer a choice; the first is the default."""
 
 
 def paint_all(engine: Engine, pictures: Iterable[Picture], condition: StyleCondition) -> Iterator[Picture]:
-    """Paint pictures under one condition, in order, with as many in flight as the engine asks for."""
+    """Paint pictures under one condition, in order, with the engine's number of frames in flight."""
     waiting: deque[InferenceFuture] = deque()
     for pixels in pictures:
         waiting.append(engine.start(pixels, condition))
@@ -33,14 +33,6 @@ def paint_all(engine: Engine, pictures: Iterable[Picture], condition: StyleCondi
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-class NetworkOpener:
-    """Implements `EngineOpener` for the network that the request names."""
-
-    def open(self, request: EngineRequest) -> Engine:
-        """See `open_engine`."""
-        return open_engine(request)
 
 
 def open_engine(request: EngineRequest) -> Engine:
@@ -60,13 +52,19 @@ def open_engine(request: EngineRequest) -> Engine:
     return _OPENERS[name](request)
 
 
+class NetworkOpener:
+    """Implements `EngineOpener` for the network that the request names."""
+
+    open = staticmethod(open_engine)
+
+
 def _open_any(request: EngineRequest) -> Engine:
     refused: list[str] = []
     lacking: EngineMemoryError | None = None
     gpu = find_gpu()
     if isinstance(gpu, str):
         refused.append(gpu)
-    # A precision is asked for on a GPU; elsewhere the engine knows best what the processor computes.
+    # Precision is a choice on a GPU; on a CPU the engine knows best.
     for name in ENGINES[len(_ON_GPU) :] if isinstance(gpu, str) else ENGINES:
         if request.precision not in {"auto", *PRECISIONS.get(name, (request.precision,))}:
             refused.append(f"{name} has no {request.precision}")
@@ -81,7 +79,7 @@ def _open_any(request: EngineRequest) -> Engine:
             refused.append(str(error))
         if lacking is not None and name == _ON_GPU[-1] and not request.leave_gpu:
             raise lacking
-    raise EngineError(f"no engine can be had: {'; '.join(refused)}")
+    raise EngineError(f"no engine is available: {'; '.join(refused)}")
 
 
 def _gpu_for(name: str) -> Gpu:
@@ -128,7 +126,7 @@ def _open_openvino(request: EngineRequest) -> Engine:
 def _open_torch(request: EngineRequest) -> Engine:
     check_memory(request.height, request.width)
     if request.compiler is not None:
-        request.notify("the torch engine is made in this process, for which frames may stall")
+        request.notify("the torch engine is made in this process, so frames may stall")
     # Importing torch takes two seconds; an engine out of the cache needs none of it.
     from streamstyle.engines.torch_engine import StatefulTorchEngine, TorchEngine
     from streamstyle.nets.ema_norm import StatefulFrameGenerator

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from streamstyle.engines.cache import EngineCache
 from streamstyle.engines.completion import Completion
 from streamstyle.engines.conditioning import Conditioning
-from streamstyle.engines.cpu_plan import MOST_STREAMS, compiled_for_cpu
+from streamstyle.engines.cpu_plan import MAX_STREAMS, compiled_for_cpu
 from streamstyle.engines.exported import graph_key, input_shapes
 from streamstyle.engines.memory import engine_error
 from streamstyle.engines.norm_stats import NormState
@@ -31,6 +31,9 @@ from streamstyle.errors import EngineError, ModelError
 from streamstyle.nets.layout import BLOCK_BYTES, CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE, WOVEN_CHANNELS
 from streamstyle.types import EngineSpec, InferenceFuture, Picture, StyleCondition
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def import_openvino() -> ModuleType:
@@ -59,9 +62,9 @@ class _Slot:
 class OpenVinoEngine:
     """One compiled graph per frame size; style codes, mask and canvas are inputs of it.
 
-    A request with masks opens the graph that reads them; else it is opened for the first condition that has
-    one, and paints from then on, so that conditions without do not pay for it. cache: where compiled graphs
-    are kept; None compiles at every start. Raises EngineError, ModelError.
+    A request with masks opens the graph with masks. Otherwise the first condition with a mask opens it, and
+    it paints from then on, so that runs without masks are faster. cache: None compiles at every start. Raises
+    EngineError, ModelError.
     """
 
     _STATEFUL = False
@@ -89,7 +92,7 @@ class OpenVinoEngine:
                     cache=cache,
                     what=request.what + regional,
                     pixels=size[0] * size[1],
-                    most_streams=1 if stateful else MOST_STREAMS,
+                    most_streams=1 if stateful else MAX_STREAMS,
                 )
             except (RuntimeError, MemoryError) as error:
                 raise engine_error("OpenVINO cannot compile the network", error) from error
@@ -104,7 +107,7 @@ class OpenVinoEngine:
 
     @property
     def spec(self) -> EngineSpec:
-        """Precision says what the CPU really computes in."""
+        """`precision` is the one that the CPU really uses."""
         return self._spec
 
     @property
@@ -156,7 +159,7 @@ class OpenVinoEngine:
         return request, InferenceFuture(wait, is_ready, on_ready)
 
     def _completion(self, request: Any) -> Completion | None:
-        """Told by OpenVINO's thread, once somebody has asked for it: it waits for Python's lock to do so."""
+        """Called by OpenVINO's thread, only if requested, because it waits for Python's lock."""
         if not self._calls:
             return None
         completion = Completion()
@@ -170,7 +173,7 @@ class OpenVinoEngine:
         """Drop the requests. One that calls back is waited for: it must not do so in a process that ends."""
         self._idle.clear()
         for slot in self._under_way if self._calls else ():
-            with suppress(EngineError):  # nobody wants the picture
+            with suppress(EngineError):  # the picture is not needed
                 _finish(slot.request)
         self._under_way.clear()
 
@@ -178,8 +181,8 @@ class OpenVinoEngine:
 class StatefulOpenVinoEngine(OpenVinoEngine):
     """The same with statistics as state in, state out; implements `StatefulEngine`.
 
-    A frame needs what the one before was painted with, so that two cannot run at once: `start` waits for
-    the frame before, and each frame gets all processors.
+    A frame needs the statistics of the previous one, so two cannot run at once: `start` waits for the
+    previous frame, and each frame gets all processors.
     """
 
     _STATEFUL = True
@@ -242,7 +245,7 @@ def convert(
     masks: bool = False,
 ) -> Any:
     """The network as an OpenVINO model for frames of `size` (height, width), multiples of 8. masks: it reads
-    two codes and a mask, as it always does where it keeps statistics, else one code."""
+    two codes and a mask instead of one code; so does every graph with statistics."""
     # Here and not above: a start from the cache must not wait for torch.
     import torch
 
@@ -265,20 +268,34 @@ def convert(
     inputs = _input_shapes((side, side), generator.config, stateful=stateful, plain=plain)
     example = tuple(torch.zeros(shape, dtype=dtype) for shape, dtype in inputs)
     wanted = _input_shapes(size, generator.config, stateful=stateful, plain=plain)
-    shapes = [ov.PartialShape(shape) for shape, _ in wanted]
+    return traced(ov, network, example, [shape for shape, _ in wanted])
+
+
+def traced(ov: ModuleType, network: nn.Module, example: Sequence[Tensor], shapes: Sequence[list[int]]) -> Any:
+    """A torch module as an OpenVINO model with inputs of these shapes. example: inputs of any size, on which
+    the module runs once."""
+    import torch
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
     with warnings.catch_warnings():
         # OpenVINO's converter uses torch.jit.trace, which torch deprecates. Its other way in,
         # torch.export, converts slower and gives a graph of twice the cost. Torch's checks of
         # sizes become constants in the trace; they hold for every size.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        return ov.convert_model(network, example_input=example, input=shapes)
+        # By default the trace is checked: the module runs twice more, and the comparison imports SymPy and
+        # torch.distributed, which takes most of the time until the first painted frame.
+        module = TorchScriptPythonDecoder(
+            network, example_input=tuple(example), trace_kwargs={"check_trace": False}
+        )
+        return ov.convert_model(module, input=[ov.PartialShape(shape) for shape in shapes])
 
 
 def _input_shapes(
     size: tuple[int, int], config: GeneratorConfig, *, stateful: bool, plain: bool
 ) -> list[tuple[list[int], Any]]:
-    """Of what the networks of `streamstyle.nets.packed` take. plain: one code and no mask."""
+    """Shapes and types of the inputs of the networks of `streamstyle.nets.packed`. plain: one code and no
+    mask."""
     (_, levels), (codes, floats), mask, canvas, *state = input_shapes(size, config, stateful=stateful)
     height, width = size
     blocks = [1, (height // 2 + 2) * (width // 2 + 2), BLOCK_BYTES]

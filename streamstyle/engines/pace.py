@@ -14,20 +14,20 @@ import numpy as np
 from streamstyle.engines.cache import EngineCache, Recipe, cache_folder
 from streamstyle.engines.exported import graph_hash
 from streamstyle.engines.gpu import find_gpu
-from streamstyle.engines.machine import Neighbours, instruction_sets, processor_name, usable_cpus
-from streamstyle.engines.size import REST, SPARE, bring_up_seconds, engine_seconds, halved
+from streamstyle.engines.machine import OtherLoad, instruction_sets, processor_name, usable_cpus
+from streamstyle.engines.size import REST_COST, USABLE_CPU_SHARE, bring_up_seconds, engine_seconds, half_size
 from streamstyle.errors import EngineError
 from streamstyle.types import Engine, StyleCondition
 
-FIXED = 2.0
+FIXED_COST = 2.0
 """Part of a frame's cost that is the same at any size (the detector's small pictures, queues), as a
 multiple of bringing up one of 1280x720."""
 
-DISTURBED = 0.1
-"""Share of the processors: where others took more of it, a run alone may be faster than what was measured."""
+MAX_OTHER_LOAD = 0.1
+"""Share of the processors above which other programs may have slowed the measurement."""
 
 _FIXED_PIXELS = 1280 * 720
-_REST_SECONDS = 0.2
+_MEASURED_SECONDS = 0.2
 _FORMAT = 1
 _SOURCES = ("openvino_engine.py", "cpu_plan.py", "device.py", "pace.py")
 _ON_CPU = ("openvino", "torch")
@@ -35,31 +35,32 @@ _LIBRARIES = ("openvino", "torch", "torch_tensorrt")
 
 
 class EnginePace(msgspec.Struct, frozen=True):
-    """One measurement. All in seconds a frame: painting, the engine alone with as many frames in flight as
-    it asks for; upsampling, bringing the painting up, 0 where it has the frame's size; rest, processor time
-    of all the rest of a run. device: "cpu", or the GPU that paints. cpus: processors that were ours. others:
-    share of these that others took meanwhile, 0..1.
-    """
+    """One measurement. All in seconds a frame: painting: the engine alone, with its number of frames in
+    flight; upsampling: enlarging the painting, 0 if it has the frame's size; rest: processor time of the rest
+    of a run."""
 
     painting: float
     upsampling: float
     rest: float
     device: str
+    """"cpu", or the GPU that paints."""
     cpus: int
+    """Processors that were ours."""
     others: float
+    """Share of these that others took meanwhile, 0..1."""
 
     @property
     def fps(self) -> float:
         """Frames a second of a whole run. An engine on the CPU shares the processors with all the rest; one
         on a GPU has that to itself, and no network makes the rest any faster."""
         if self.device != "cpu":
-            return SPARE / self.painting
-        return SPARE * self.cpus / (self.painting * self.cpus + self.upsampling + self.rest)
+            return USABLE_CPU_SHARE / self.painting
+        return USABLE_CPU_SHARE * self.cpus / (self.painting * self.cpus + self.upsampling + self.rest)
 
     @property
     def disturbed(self) -> bool:
-        """Whether the processors were busy with something else; `fps` is a lower bound then."""
-        return self.others > DISTURBED
+        """True if the processors were busy with something else; `fps` is a lower bound then."""
+        return self.others > MAX_OTHER_LOAD
 
 
 def measured(
@@ -69,14 +70,14 @@ def measured(
     working: tuple[int, int],
 ) -> EnginePace:
     """Open an engine that paints pictures of size `working` (height, width), of frames of size `frame`, and
-    measure for about a second. condition: its codes fit the network. Raises what `open_engine` does."""
+    measure for about a second. condition: its codes fit the network. Raises the errors of `open_engine`."""
     rng = np.random.default_rng(0)
     engine = open_engine()
     try:
-        neighbours = Neighbours()
+        other_load = OtherLoad()
         painting = engine_seconds(engine, rng.integers(0, 256, (*working, 3), np.uint8), condition)
         bring_up = _bring_up(*frame)
-        others = neighbours.share()
+        others = other_load.share()
     finally:
         engine.close()
     upsampling, rest = 0.0 if working == frame else bring_up, bring_up * _multiple(*frame)
@@ -84,22 +85,22 @@ def measured(
 
 
 def rest_seconds(height: int, width: int) -> float:
-    """Processor time of all that a run does with a frame beside painting it, by `REST` and `FIXED`."""
+    """Processor time of all that a run does beside painting a frame, by `REST_COST` and `FIXED_COST`."""
     return _bring_up(height, width) * _multiple(height, width)
 
 
 def _bring_up(height: int, width: int) -> float:
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    return bring_up_seconds(picture, halved(height, width), _REST_SECONDS)
+    return bring_up_seconds(picture, half_size(height, width), _MEASURED_SECONDS)
 
 
 def _multiple(height: int, width: int) -> float:
-    return REST + FIXED * _FIXED_PIXELS / (height * width)
+    return REST_COST + FIXED_COST * _FIXED_PIXELS / (height * width)
 
 
 class PaceCache:
-    """Measurements of this machine, kept beside the engines. engine: the name that a run asks for.
-    notify: see `EngineCache`."""
+    """Measurements of this machine, stored beside the engines. engine: the name in the settings. notify: see
+    `EngineCache`."""
 
     def __init__(self, engine: str = "openvino", notify: Callable[[str], None] = lambda _: None) -> None:
         self._engine = engine
@@ -126,7 +127,7 @@ class PaceCache:
         return self._cache.find(self._recipe("", key)) if self._cache.folder.is_dir() else None
 
     def keep(self, key: Mapping[str, Any], pace: EnginePace, what: str) -> None:
-        """Keep it. what: the network and the size, for people."""
+        """Store it. what: network and size, for messages."""
         busy = f", measured beside others that took {pace.others:.0%}" if pace.disturbed else ""
         self._cache.keep(self._recipe(f"{what}: about {pace.fps:.3g} fps in a run{busy}", key), pace)
 
@@ -154,8 +155,8 @@ def _decoded(data: bytes) -> EnginePace:
 
 
 def _installed(library: str) -> str:
-    """The time when a library was installed, empty where it is not: an update may be faster. To ask for its
-    version takes ten times as long, and frames of a live source wait."""
+    """The time when a library was installed, empty if it is not: an update may be faster. Reading its version
+    would take ten times as long, while frames of a live source wait."""
     try:
         spec = find_spec(library)
         return "" if spec is None or spec.origin is None else str(Path(spec.origin).stat().st_mtime_ns)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from streamstyle.nets.layout import BLOCK_BYTES
 from streamstyle.types import Picture
 
-_BAND_BYTES = 2**19  # of RGBA rows that are packed at once: what a core's own cache holds
+_BAND_BYTES = 2**19  # of RGBA rows that are packed at once: the size of a core's cache
 
 
 class FramePacker:
-    """Packs frames of one size, height x width with even sides, into one buffer and unpacks what comes back.
+    """Packs frames of one size, height x width with even sides, into one buffer and unpacks the result.
 
     blocks: uint8 (1, (h+2) * (w+2), 16) with h = height/2 and w = width/2; what `pack` fills.
     """
@@ -37,7 +37,7 @@ class FramePacker:
         framed[0], framed[-1] = framed[1], framed[-2]
 
     def unpack(self, blocks: NDArray[np.uint8]) -> Picture:
-        """A picture (height, width, 3) of its own from blocks (1, h, w, 16)."""
+        """A new picture (height, width, 3) from blocks (1, h, w, 16)."""
         picture = np.empty((self._height, self._width, 3), np.uint8)
         packed = np.ascontiguousarray(blocks[0]).view(np.uint64)
         for rows, band, pairs in self._bands():

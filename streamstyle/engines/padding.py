@@ -45,5 +45,5 @@ class Padding:
         out[:, self.width :] = out[:, self.width - 1 : self.width]
 
     def crop(self, pixels: Picture) -> Picture:
-        """The padded size back to (height, width, 3), in an array of its own."""
+        """The padded size back to (height, width, 3), in a new array."""
         return pixels[: self.height, : self.width].copy()

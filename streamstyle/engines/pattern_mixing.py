@@ -10,7 +10,7 @@ from streamstyle.nets.noise import Fields
 
 
 class PatternMixer:
-    """Mixes patterns for networks that `config` describes; keeps what it mixed last."""
+    """Mixes patterns for networks that `config` describes; keeps the last mix."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         self._patterns = config.patterns

@@ -20,9 +20,9 @@ class NetworkWeights:
     architecture: Mapping[str, Any]
     """See `GeneratorConfig`."""
     weights: Mapping[str, NDArray[np.generic]]
-    """By the names of the generator's state."""
+    """Weights by the names of the generator's state."""
     label: str = "the network"
-    """For people, in "`label` for WxH"; of a bundled network its name."""
+    """Name for messages, as in "`label` for WxH"; the name of a bundled network."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class CompileOrder:
     stateful: bool = False
     masks: bool = False
     strength: float = 1.0
-    """Of an imported model."""
+    """Share of the painting of an imported model in the picture, 0..1."""
 
 
 class EngineCompiler(Protocol):
     """Compiles into the cache, so that the caller's thread need not."""
 
     def compile(self, order: CompileOrder, what: str) -> None:
-        """Wait until it is compiled. what: for people. Raises what compiling raises."""
+        """Wait until it is compiled. what: name for messages. Raises the errors of compiling."""
 
 
 def _ignore(_sentence: str) -> None:
@@ -55,22 +55,22 @@ def _ignore(_sentence: str) -> None:
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """An engine, as it is asked for. Openers pass it on, changed or not, to the opener inside them."""
+    """Request for an engine. Openers pass it on, changed or not, to the opener inside them."""
 
     height: int
     """Pixels of the frames that the engine is given."""
     width: int
     network: NetworkWeights | None = None
-    """None where the opener itself knows what paints."""
+    """The network; None for openers that have their own."""
     engine: str = "auto"
-    """A name of `ENGINES`; "auto" takes the first of them that can be had."""
+    """A name of `ENGINES`; "auto" takes the first of them that opens."""
     precision: str = "auto"
     """One of the engine's `PRECISIONS`."""
     stateful: bool = False
     """Average the statistics of the normalisation over the frames, so that conditions may set `ema_decay`.
     Paints one frame at a time then, which is slower."""
     masks: bool = False
-    """Conditions will have masks. An engine that is slower for it is else made so by the first one."""
+    """True if conditions will have masks. Otherwise the first mask opens a slower graph."""
     halvings: int = 0
     """Number of times that engines on a device halve input and painting for `InferenceFuture.analysis`."""
     tile: tuple[int, int] | None = None
@@ -78,13 +78,13 @@ class EngineRequest:
     rate: Fraction | None = None
     """Frames per second of the source; None where unknown."""
     leave_gpu: bool = True
-    """Whether "auto" paints on the processor where the GPU lacks memory for this size."""
+    """True if "auto" may paint on the processor where the GPU lacks memory for this size."""
     why: str = ""
     """The reason that "auto" took no better engine."""
     notify: Callable[[str], None] = _ignore
     """Gets a sentence when an engine is compiled, and why it cannot be kept for the next start."""
     compiler: EngineCompiler | None = None
-    """For callers that cannot wait: compiles in another process. None compiles here."""
+    """Compiles in another process, for callers that must not block. None compiles in this one."""
 
     def at(self, height: int, width: int) -> Self:
         """The same for pictures of another size, which are then not those that are judged."""
@@ -128,10 +128,10 @@ class EngineOpener(Protocol):
 
 @dataclass(frozen=True)
 class SizeOpener:
-    """Implements `EngineOpener` for engines of which only the size can be chosen."""
+    """Implements `EngineOpener` for engines with a choice of size only."""
 
     open_size: Callable[[int, int], Engine]
-    """From (height, width) to an engine."""
+    """Opens an engine for (height, width)."""
 
     def open(self, request: EngineRequest) -> Engine:
         """See `EngineOpener`."""

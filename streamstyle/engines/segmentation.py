@@ -1,4 +1,4 @@
-"""A user's ONNX network as a region: what it takes for the foreground, or for a class."""
+"""A user's ONNX network as a region: its foreground, or one class."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class OnnxRegion:
     """
 
     def __init__(self, path: str, category: int | None, scale: Scale, height: int, width: int) -> None:
-        """Open it for frames of `height` x `width`, and run it once to see what comes out. Raises
+        """Open it for frames of `height` x `width`, and run it once to check its output. Raises
         EngineError."""
         self._path = path
         self._size = height, width
         core = import_openvino().Core()
-        model = self._read(core)
+        model = self._read()
         self._channels_last, sides = self._input_layout(model)
         self._side = _working_size(sides, height, width)
         mean, deviation = (np.array(row, np.float32) for row in _SCALES[scale])
@@ -75,19 +75,23 @@ class OnnxRegion:
     def _unusable(self, why: str) -> EngineError:
         return EngineError(f"the segmentation model {self._path} cannot be used: {why}")
 
-    def _read(self, core: Any) -> Any:
+    def _read(self) -> Any:
         file = Path(self._path)
         if not file.is_file():
             raise self._unusable("there is no such file")
+        from openvino.frontend import FrontEndManager
+
+        # `Core.read_model` tries all front ends on a file of another kind; some print on stderr.
+        onnx = FrontEndManager().load_by_framework("onnx")
         try:
-            return core.read_model(file)
-        except RuntimeError as error:
+            return onnx.convert(onnx.load(str(file)))
+        except Exception as error:  # those of front ends have no other base
             raise self._unusable("it is not an ONNX file that OpenVINO can read") from error
 
     def _input_layout(self, model: Any) -> tuple[bool, tuple[int | None, int | None]]:
-        """Whether channels are last, and (height, width) of the input, None where free."""
+        """True where channels are last, and (height, width) of the input, None where free."""
         if len(model.inputs) != 1:
-            raise self._unusable(f"it has {len(model.inputs)} inputs, and a picture is all there is to give")
+            raise self._unusable(f"it has {len(model.inputs)} inputs, not one picture")
         if model.inputs[0].get_element_type().to_dtype() not in (np.float32, np.float16):
             raise self._unusable(f"its input is {model.inputs[0].get_element_type()}, not float")
         shape = model.inputs[0].get_partial_shape()
@@ -102,14 +106,14 @@ class OnnxRegion:
 
     def _chosen(self, category: int | None, count: int) -> int:
         if category is None and count > 2:
-            raise self._unusable(f"it knows {count} classes: name one, as in onnx:{self._path},15")
+            raise self._unusable(f"it has {count} classes: name one, as in onnx:{self._path},15")
         chosen = count - 1 if category is None else category
         if chosen >= count:
             raise self._unusable(f"it has no class {chosen}: its classes are 0 to {count - 1}")
         return chosen
 
     def _channels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's first output as (C, h, w), whatever its layout."""
+        """The network's first output as (C, h, w), from any layout."""
         height, width = self._side
         small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
         picture = small.astype(np.float32) * self._gain + self._offset
@@ -126,7 +130,7 @@ class OnnxRegion:
         elif out.ndim == 2:
             out = out[None]
         if out.ndim != 3 or not out.size or min(out.shape[1:]) < 2:
-            raise self._unusable(f"its output has the shape {out.shape}, which is no mask")
+            raise self._unusable(f"its output has the shape {out.shape}, which is not a mask")
         if not np.isfinite(out).all():
             raise self._unusable("it gives values that are not numbers")
         return out

@@ -17,19 +17,19 @@ from streamstyle.nets.noise import coloured_noise
 from streamstyle.types import Engine, Picture, StyleCondition
 
 AUTO = "auto"
-SMALLEST = 64
+MIN_SIDE = 64
 """Pixels of a side."""
 SHARES = tuple(Fraction(n) for n in ("1", "3/4", "2/3", "1/2", "2/5", "1/3", "1/4"))
 """Shares of the frame's sides that `auto` chooses from."""
-SPARE = 0.85
+USABLE_CPU_SHARE = 0.85
 """Share of the processors that `auto` plans with: frames differ, and other programs run."""
-REST = 6.0
+REST_COST = 6.0
 """Cost of a frame beside its painting (decoding, detector, corrector, x264 veryfast), as a multiple of
 bringing it up once on the same machine (docs/sizes.md)."""
 
-_FORM = re.compile(r"(\d+)x(\d+)")
-_CALIBRATION = 0.6  # seconds
-_FEWEST = 4  # frames
+_SIZE_PATTERN = re.compile(r"(\d+)x(\d+)")
+_CALIBRATION_SECONDS = 0.6  # seconds
+_MIN_FRAMES = 4  # frames
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
@@ -43,12 +43,12 @@ def parse_tile(text: str) -> tuple[int, int]:
 
 
 def _parsed(text: str, option: str, otherwise: str = "") -> tuple[int, int]:
-    match = _FORM.fullmatch(text)
+    match = _SIZE_PATTERN.fullmatch(text)
     if match is None:
-        raise ConfigError(f"{option} wants WIDTHxHEIGHT, as 640x360{otherwise}, not '{text}'")
+        raise ConfigError(f"{option} must be WIDTHxHEIGHT, as 640x360{otherwise}, not '{text}'")
     width, height = int(match[1]), int(match[2])
-    if min(width, height) < SMALLEST:
-        raise ConfigError(f"{option} {text} is too small: {SMALLEST} pixels a side are the least")
+    if min(width, height) < MIN_SIDE:
+        raise ConfigError(f"{option} {text} is too small: {MIN_SIDE} pixels a side is the minimum")
     return height, width
 
 
@@ -62,10 +62,10 @@ def fitted(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def halved(height: int, width: int) -> tuple[int, int]:
-    """The working size (height, width) of half the sides, that calibrations try; no smaller than `SMALLEST`,
+def half_size(height: int, width: int) -> tuple[int, int]:
+    """The working size (height, width) of half the sides, that calibrations try; no smaller than `MIN_SIDE`,
     but never above the frame's own."""
-    return fitted(height, width, (max(SMALLEST, round(height / 2)), max(SMALLEST, round(width / 2))))
+    return fitted(height, width, (max(MIN_SIDE, round(height / 2)), max(MIN_SIDE, round(width / 2))))
 
 
 def affordable(
@@ -76,15 +76,15 @@ def affordable(
     engine: processor seconds for a pixel of the working size. upsampling: seconds to bring a frame up. Where
     nothing keeps the rate, the smallest size: the nearest to it.
     """
-    budget = SPARE * processors / float(rate or 30)
+    budget = USABLE_CPU_SHARE * processors / float(rate or 30)
     sizes = [(round(height * share), round(width * share)) for share in SHARES]
     kept = [
         (h, w)
         for h, w in sizes
-        if min(h, w) >= SMALLEST
-        and engine * h * w + upsampling * (REST + ((h, w) != (height, width))) <= budget
+        if min(h, w) >= MIN_SIDE
+        and engine * h * w + upsampling * (REST_COST + ((h, w) != (height, width))) <= budget
     ]
-    least = [size for size in sizes if min(size) >= SMALLEST] or [(height, width)]
+    least = [size for size in sizes if min(size) >= MIN_SIDE] or [(height, width)]
     return kept[0] if kept else least[-1]
 
 
@@ -92,10 +92,10 @@ def affordable_engine(
     opener: EngineOpener, request: EngineRequest, condition: StyleCondition
 ) -> tuple[Engine, tuple[int, int]]:
     """The largest working size (height, width) that keeps `request.rate`, by a calibration of about a second,
-    and an engine for it. condition: its codes fit the network. Raises what `opener` does.
+    and an engine for it. condition: its codes fit the network. Raises the errors of `opener`.
     """
     height, width = request.height, request.width
-    probe = halved(height, width)
+    probe = half_size(height, width)
     picture = coloured_noise(height, width, np.random.default_rng(0))
     small = reduced(picture, *probe)
     inner = opener.open(request.at(*probe))
@@ -110,10 +110,10 @@ def affordable_engine(
 
 
 def engine_seconds(engine: Engine, picture: Picture, condition: StyleCondition) -> float:
-    """Seconds of one frame like `picture`, with as many in flight as the engine asks for. The fastest of a
-    few batches counts, since others on the machine can only slow it down."""
+    """Seconds of one frame like `picture`, with the engine's number of frames in flight. The fastest of a few
+    batches counts, since other programs can only slow it down."""
     at_once = engine.spec.in_flight
-    count = max(_FEWEST, 2 * at_once)
+    count = max(_MIN_FRAMES, 2 * at_once)
 
     def paint(frames: int) -> None:
         for _ in paint_all(engine, [picture] * frames, condition):
@@ -121,14 +121,16 @@ def engine_seconds(engine: Engine, picture: Picture, condition: StyleCondition) 
 
     paint(at_once)
     fastest, began = float("inf"), time.perf_counter()
-    while fastest == float("inf") or time.perf_counter() - began < _CALIBRATION:
+    while fastest == float("inf") or time.perf_counter() - began < _CALIBRATION_SECONDS:
         started = time.perf_counter()
         paint(count)
         fastest = min(fastest, (time.perf_counter() - started) / count)
     return fastest
 
 
-def bring_up_seconds(picture: Picture, working: tuple[int, int], during: float = _CALIBRATION) -> float:
+def bring_up_seconds(
+    picture: Picture, working: tuple[int, int], during: float = _CALIBRATION_SECONDS
+) -> float:
     """Processor time of bringing a painting of `working` (height, width) up to the size of `picture` once, on
     average. during: seconds to measure."""
     height, width = picture.shape[:2]

@@ -14,8 +14,8 @@ from torch import Tensor
 from streamstyle.engines.lanes import Lane
 
 Network: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
-"""Takes what the network's `forward` takes, on the device; gives the frames (1, H, W, 3) uint8 and, where it
-keeps statistics, those that it painted with (1, norms.size)."""
+"""Takes the arguments of the network's `forward`, on the device; returns the frames (1, H, W, 3) uint8 and,
+with statistics, those that it used (1, norms.size)."""
 
 _WARM_UP = 3  # runs before a capture: libraries choose their kernels and take their memory in these
 
@@ -65,9 +65,10 @@ class Slot:
 
 
 class GraphRecorder:
-    """Makes a slot's work one CUDA graph, which is then started by one call.
+    """Records a slot's work as one CUDA graph, which one call then starts.
 
-    lane: where it is recorded. notify: told once why that cannot be done; slots then work call by call.
+    lane: the stream for recording. notify: called once with the reason if that fails; slots then start
+    kernels one by one.
     """
 
     def __init__(self, lane: Lane, device: torch.device, notify: Callable[[str], None]) -> None:
@@ -133,7 +134,7 @@ class SlotPool:
         return self._idle.popleft() if self._idle else self._made()
 
     def give_back(self, slot: Slot) -> None:
-        """No frame is in this slot any more."""
+        """Return a slot whose frame is done."""
         self._idle.append(slot)
 
     def clear(self) -> None:

@@ -46,12 +46,12 @@ def import_tensorrt() -> ModuleType:
     if find_spec("torch_tensorrt") is None:
         raise EngineError(f"the tensorrt engine needs the package torch-tensorrt: {INSTALL}")
     try:
-        # It prints what it misses, and standard output is ours: `--json` writes there.
+        # It prints about missing parts, and `--json` needs the standard output.
         with redirect_stdout(io.StringIO()):
             import torch_tensorrt
     except Exception as error:
         raise EngineError(
-            f"torch-tensorrt is installed and cannot be used ({first_line(error)}); it needs an NVIDIA "
+            f"torch-tensorrt is installed, but cannot be used ({first_line(error)}); it needs an NVIDIA "
             f"driver and TensorRT's libraries: {INSTALL}"
         ) from error
     return torch_tensorrt  # type: ignore[no-any-return]
@@ -60,9 +60,8 @@ def import_tensorrt() -> ModuleType:
 def open_tensorrt(
     request: EngineRequest, gpu: Gpu | None, *, cache: EngineCache | None = None
 ) -> DeviceEngine:
-    """The engine of a request, whose precision is named, on `gpu`, for all sizes of the bucket that its size
-    lies in. gpu: None leaves everything on the CPU, which TensorRT itself cannot do. Raises EngineError,
-    ModelError.
+    """The engine of a request, with a named precision, on `gpu`, for all sizes of its size's bucket. gpu:
+    None runs everything on the CPU, for tests; TensorRT itself cannot. Raises EngineError, ModelError.
     """
     given, precision, stateful, notify = (
         request.given_network,
@@ -139,7 +138,7 @@ def build(
                 )
 
             compiled = with_less_workspace(compile_, notify)
-            # retrace=False: what was compiled is written down as it is, and not run once more for it.
+            # retrace=False: write the compiled module without running it again.
             library.save(compiled, str(path), output_format="exported_program", retrace=False)
             return path.read_bytes()
         except EngineError:
@@ -166,7 +165,7 @@ def profile(config: GeneratorConfig, bucket: Bucket, *, stateful: bool) -> list[
 def with_less_workspace(compile_: Callable[[int], Built], notify: Callable[[str], None]) -> Built:
     """Call `compile_` with the first of `WORKSPACES` that does not run out of memory.
 
-    Raises EngineError where the last does, and what else `compile_` raises.
+    Raises EngineError if the last one does, and other errors of `compile_`.
     """
     for workspace, smaller in zip(WORKSPACES, (*WORKSPACES[1:], None), strict=True):
         try:
@@ -176,7 +175,8 @@ def with_less_workspace(compile_: Callable[[int], Built], notify: Callable[[str]
                 raise
             if smaller is None:
                 raise EngineError(
-                    "TensorRT runs out of GPU memory: close what else uses the GPU, or take --engine cuda"
+                    "TensorRT runs out of GPU memory: close other programs that use the GPU, or take "
+                    "--engine cuda"
                 ) from error
             notify(f"out of GPU memory; building again with a workspace of {smaller >> 20} MiB")
     raise AssertionError("the last workspace returns or raises")
@@ -188,7 +188,7 @@ def load(data: bytes) -> Package:
         warnings.simplefilter("ignore")
         try:
             return Package(data, torch.export.load(io.BytesIO(data)).module())
-        # An archive that is none shows in zip, JSON, pickle and TensorRT errors of many kinds.
+        # A damaged archive causes errors of many kinds: zip, JSON, pickle, TensorRT.
         except Exception as error:
             raise EngineError(f"TensorRT cannot read the engine: {first_line(error)}") from error
 

@@ -1,4 +1,4 @@
-"""An engine around an engine: frames that do not fit into memory, painted in tiles without seams.
+"""An engine that wraps another one: paints frames that do not fit into memory in tiles, without seams.
 
 The network normalises with statistics of the whole frame; tiles with statistics of their own would all look
 different. Therefore the statistics come first, and every tile is painted with the same ones, frozen. A pixel
@@ -29,22 +29,24 @@ from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
 
-_LEAST_DEVIATION = 1e-3
-_LEAST_STEP = 64
+_MIN_DEVIATION = 1e-3
+_MIN_STEP = 64
 _CUTS = (2, 3, 4, 6, 8, 12, 16)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """start: of the tile in the frame. kept: what of the frame it gives."""
+    """A tile along one side of the frame."""
 
     start: int
+    """Its first pixel in the frame."""
     kept: slice
+    """The pixels of the frame that are taken from it."""
 
 
 def tiles_along(length: int, tile: int, receptive_radius: int) -> Iterator[Tile]:
-    """Tiles that cover `length` pixels and keep `reach` away from borders that the frame has not; all of it
-    multiples of 8. tile: the length, or less but above 2 * reach."""
+    """Tiles that cover `length` pixels and keep `receptive_radius` away from their borders inside the frame;
+    all multiples of 8. tile: the length, or less but above 2 * receptive_radius."""
     step = tile - 2 * receptive_radius
     first = 0
     for start in (*range(0, length - tile, step), length - tile):
@@ -56,8 +58,8 @@ def tiles_along(length: int, tile: int, receptive_radius: int) -> Iterator[Tile]
 class TiledEngine:
     """Implements `StatefulEngine` for frames of `height` x `width` in tiles of the size that `inner` paints.
 
-    tile: (height, width) of the inner engine, multiples of 8, no more than those of the frame. reach: see
-    `GeneratorConfig.receptive_radius`. Paints in the call of `start`.
+    tile: (height, width) of the inner engine, multiples of 8, no more than those of the frame.
+    receptive_radius: see `GeneratorConfig.receptive_radius`. Paints in the call of `start`.
     """
 
     def __init__(
@@ -149,7 +151,7 @@ class TiledEngine:
             self._measured[i : i + 1] = [(own, coarse)]
         self._next = (self._next + 1) % len(places)
         fine, coarse = (_joined([pair[k] for pair in self._measured], self._deviations) for k in range(2))
-        scaled = small * fine / np.maximum(coarse, _LEAST_DEVIATION)
+        scaled = small * fine / np.maximum(coarse, _MIN_DEVIATION)
         return np.where(self._deviations, scaled, small + fine - coarse).astype(np.float32)
 
     def close(self) -> None:
@@ -199,7 +201,7 @@ def open_tiled(opener: EngineOpener, request: EngineRequest, tile: tuple[int, in
     """
     frame = Padding.to_multiple(request.height, request.width, SIZE_MULTIPLE).padded_size
     rows, columns = (min(a, b // SIZE_MULTIPLE * SIZE_MULTIPLE) for a, b in zip(frame, tile, strict=True))
-    least = 2 * radius + _LEAST_STEP
+    least = 2 * radius + _MIN_STEP
     if (rows < frame[0] and rows < least) or (columns < frame[1] and columns < least):
         raise EngineError(
             f"tiles of {tile[1]}x{tile[0]} are too small for this network: it needs {least} pixels a side"
@@ -223,7 +225,7 @@ def open_fitting(opener: EngineOpener, request: EngineRequest, radius: int) -> E
     except EngineMemoryError as error:
         height, width = request.height, request.width
         for cuts in _CUTS:
-            rows, columns = (max(side // cuts, _LEAST_STEP) + 2 * radius for side in (height, width))
+            rows, columns = (max(side // cuts, _MIN_STEP) + 2 * radius for side in (height, width))
             tile = min(rows, height), min(columns, width)
             if tile != (height, width):
                 with suppress(EngineMemoryError):

@@ -1,4 +1,4 @@
-"""Paintings of a smaller size brought up to the frame's, with the edges that the frame has.
+"""Upsampling of smaller paintings to the frame's size, with the frame's edges.
 
 The painting is enlarged bilinearly: every stroke stays, softer. Then the detail that the input lost when it
 was reduced is added, as strongly as the painting follows the input there:
@@ -6,8 +6,8 @@ was reduced is added, as strongly as the painting follows the input there:
     out = up(painted) + up(a) * (luma - up(small luma)),     a = cov(small luma, painted luma) / (var + eps)
 
 `a` is the slope of the guided filter (He et al. 2013, eq. 5) at the small size, averaged over the same window
-(He and Sun 2015, "Fast Guided Filter"). Their own sum, a * luma + b with an averaged b, keeps of a painting
-only what the input explains: the strokes go (docs/sizes.md compares both, and joint bilateral upsampling).
+(He and Sun 2015, "Fast Guided Filter"). Their guided filter, a * luma + b with an averaged b, keeps only what
+the input explains, and removes the strokes (docs/sizes.md compares both, and joint bilateral upsampling).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WINDOW = (9, 9)
 """Pixels of the small size."""
 EPSILON = 25.0
 """Squared levels: where the input varies by less than five, its detail stays away."""
-STEEPEST = 1.5
+MAX_SLOPE = 1.5
 """No slope is larger, up or down: where a style turns a faint edge into a black line, the input's noise is
 not to become one too."""
 
@@ -60,7 +60,7 @@ class Slopes:
         covariance = cv2.subtract(xy, cv2.multiply(mean_x, mean_y, dst=square), dst=xy)
         np.add(variance, EPSILON, out=xx)
         slope = cv2.divide(covariance, variance, dst=square)
-        np.clip(slope, -STEEPEST, STEEPEST, out=slope)
+        np.clip(slope, -MAX_SLOPE, MAX_SLOPE, out=slope)
         return _mean(square, mean_x)
 
 
@@ -75,8 +75,8 @@ def _mean(x: Luma | NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np
 
 
 class DetailSum:
-    """Adds to an enlarged picture what a full-size luma has over an enlarged one, by a local slope. Keeps
-    scratch space: for one thread at a time."""
+    """Adds the difference between a full-size and an enlarged luma to an enlarged picture, times a local
+    slope. Reuses memory, so it is not thread-safe."""
 
     def __init__(self, height: int, width: int) -> None:
         self._size = (width, height)

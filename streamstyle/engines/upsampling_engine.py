@@ -28,8 +28,8 @@ def upsampled(inner: Engine, height: int, width: int, working: tuple[int, int]) 
 class UpsamplingEngine:
     """Implements `Engine` for larger frames than `inner` paints.
 
-    A painting is brought up by the call that waits for it: in the caller's thread, while the engine goes on
-    with the next frame.
+    The call that waits for a painting enlarges it, in the caller's thread, while the engine goes on with the
+    next frame.
     """
 
     def __init__(self, inner: Engine, height: int, width: int, working: tuple[int, int]) -> None:
@@ -74,7 +74,7 @@ class UpsamplingEngine:
         return InferenceFuture(wait, painted.is_ready, painted.on_ready)
 
     def _reduced_condition(self, condition: StyleCondition) -> StyleCondition:
-        """The same object as long as the condition stays, so that engines see that it did."""
+        """The same object while the condition stays, so that engines recognise it."""
         if condition.mask is None:
             return condition
         if self._condition is None or self._condition[0] is not condition:
@@ -91,18 +91,18 @@ class StatefulUpsamplingEngine(UpsamplingEngine):
 
     def __init__(self, inner: StatefulEngine, height: int, width: int, working: tuple[int, int]) -> None:
         super().__init__(inner, height, width, working)
-        self._holding = inner
+        self._stateful = inner
 
     @property
     def norms(self) -> CodeLayout:
         """See `StatefulEngine`."""
-        return self._holding.norms
+        return self._stateful.norms
 
     @property
     def norm_stats(self) -> NDArray[np.float32] | None:
         """See `StatefulEngine`."""
-        return self._holding.norm_stats
+        return self._stateful.norm_stats
 
     @norm_stats.setter
     def norm_stats(self, value: NDArray[np.float32] | None) -> None:
-        self._holding.norm_stats = value
+        self._stateful.norm_stats = value

@@ -1,1 +1,1 @@
-"""Seeing what a style is, and why a picture came out so."""
+"""Explanations of styles, and of painted pictures."""

@@ -14,7 +14,7 @@ from streamstyle.explain.picture import to_lab
 from streamstyle.nets.generator import Generator, paint
 from streamstyle.types import Picture
 
-_COARSE = 16  # pixels (sigma): what is smoother than this is called colour and light, the rest texture
+_COARSE = 16  # pixels (sigma): smoother structures count as colour and light, the rest as texture
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Style adjustment (`--turn`): more or less of what sets a style apart from the average style, by group.
+"""Style adjustment (`--turn`): scale a style's difference from the average style, by group.
 
 A group is a set of layers. Every layer belongs to one group, so one factor for all groups adjusts the whole
 style. A group is named after what it changes most:
@@ -22,7 +22,7 @@ from streamstyle.styles.bundle import StyleBundle
 from streamstyle.styles.mix import StyleAdjustment
 
 GROUPS = ("texture", "contrast", "colour")
-LARGEST = 3.0  # beyond that the network leaves what it was trained on, and paints noise
+MAX_ADJUSTMENT = 3.0  # beyond that the codes are outside the training range, and the network paints noise
 _LATE = {"up1": "contrast", "detail": "colour"}
 
 
@@ -88,5 +88,5 @@ def adjuster(bundle: StyleBundle, factors: Mapping[str, float]) -> StyleAdjustme
 def _check(group: str, factor: float) -> None:
     if group not in GROUPS:
         raise ConfigError(f"unknown group '{group}'{nearest(group, GROUPS)}: use {', '.join(GROUPS)}")
-    if not 0 <= factor <= LARGEST:
-        raise ConfigError(f"{group} can be turned by a factor of 0 to {LARGEST:g}, not {factor:g}")
+    if not 0 <= factor <= MAX_ADJUSTMENT:
+        raise ConfigError(f"{group} can be turned by a factor of 0 to {MAX_ADJUSTMENT:g}, not {factor:g}")

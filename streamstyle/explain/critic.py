@@ -22,10 +22,11 @@ _FILE = "discriminator.safetensors"
 
 @dataclass(frozen=True)
 class Critic:
-    """The patch discriminator of a bundle. rows: {style name: row of its embedding}."""
+    """The patch discriminator of a bundle."""
 
     network: PatchDiscriminator
     rows: Mapping[str, int]
+    """Row of the embedding, by name of the style."""
 
     def knows(self, shares: Mapping[str, float]) -> bool:
         """True if the discriminator was trained on all styles of the mix."""
@@ -47,7 +48,7 @@ class Critic:
 def load_critic(folder: Path, manifest: Manifest) -> Critic | None:
     """Read a bundle's discriminator; None if the bundle has none.
 
-    Raises ModelError if the file is damaged, or not the manifest's.
+    Raises ModelError if the file is damaged, or differs from the manifest.
     """
     path = folder / _FILE
     if not path.exists():

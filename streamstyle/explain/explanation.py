@@ -96,7 +96,7 @@ def explain(
     critic: Critic | None,
     side: int = 640,
 ) -> Explanation:
-    """Paint `photo` (RGB uint8, any size; brought to at most `side` pixels) and measure why."""
+    """Paint `photo` (RGB uint8, any size; reduced to at most `side` pixels) and measure the explanation."""
     code, mean = style.code, style.mean
     content = fit(photo, side)
     result = _paint(generator, content, code)

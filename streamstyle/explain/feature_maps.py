@@ -18,11 +18,13 @@ from streamstyle.types import Picture
 
 @dataclass(frozen=True)
 class ChannelMap:
-    """One channel of a layer. strength: standard deviation over the picture; map: float32 (h, w)."""
+    """One channel of a layer."""
 
     index: int
     strength: float
+    """Standard deviation over the picture."""
     map: NDArray[np.float32]
+    """float32 (h, w)."""
 
 
 def feature_maps(

@@ -25,8 +25,8 @@ def gallery_page(
 ) -> str:
     """A self-contained HTML page of every style, in the order given.
 
-    sample: RGB uint8 (H, W, 3) of any size, painted in each style; `sample_name` says what it is. All
-    texts are escaped.
+    sample: RGB uint8 (H, W, 3) of any size, painted in each style; `sample_name` describes it. All texts are
+    escaped.
     """
     content = fit(sample, _SAMPLE_SIDE)
     cards = "".join(_card(generator, style, content) for style in styles)

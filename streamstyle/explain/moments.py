@@ -8,14 +8,13 @@ from pathlib import Path
 import msgspec
 
 from streamstyle.errors import ConfigError
-from streamstyle.telemetry import EVENT_SCHEMA, AnomalyEvent
-from streamstyle.types import Kind
+from streamstyle.types import EVENT_SCHEMA, AnomalyEvent, Kind
 
 _NAMED_TILES = 6
 
 
 def read_events(path: Path) -> list[AnomalyEvent]:
-    """The events of a log, in order. Raises ConfigError if the file is no event log, or of another
+    """The events of a log, in order. Raises ConfigError if the file is not an event log, or has another
     version."""
     try:
         lines = path.read_bytes().splitlines()
@@ -26,7 +25,7 @@ def read_events(path: Path) -> list[AnomalyEvent]:
         try:
             event = msgspec.json.decode(line, type=AnomalyEvent)
         except msgspec.DecodeError as error:
-            raise ConfigError(f"line {number} of {path} is no event of streamstyle: {error}") from error
+            raise ConfigError(f"line {number} of {path} is not an event of streamstyle: {error}") from error
         if event.schema != EVENT_SCHEMA:
             raise ConfigError(
                 f"{path} has events of schema {event.schema}, and this version reads schema {EVENT_SCHEMA}: "
@@ -69,7 +68,7 @@ _FOUND: Mapping[Kind, Callable[[AnomalyEvent], str]] = {
         f"the colours are {event.scores['drift']:.1f} dE away from those that this shot began with"
     ),
     Kind.TEXTURE: lambda event: (
-        f"strokes moved {event.scores['texture']:.1f} times as much as they may where the input stood"
+        f"strokes moved {event.scores['texture']:.1f} times as much as allowed where the input stood still"
     ),
     Kind.DISTORTION: lambda event: f"{_where(event)} lost edges of the input that the frames before had",
     Kind.STYLE: lambda event: f"{_where(event)} got other colours than this style gives to such an input",

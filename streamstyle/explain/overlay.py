@@ -12,13 +12,13 @@ from streamstyle.explain.tint import WARM, outline_, tint_
 from streamstyle.types import Action, AnomalyMap, Frame, Kind, Picture
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_SMALLEST = 0.8  # unit below which text cannot be read
-_LINE = 28  # units that a line of text with its bar is high
-_NAME = 51  # units that "distortion" is wide: the fonts of OpenCV 4 and 5 differ
-_LONGEST = "colour re-match 8.8"
-_HOLD = 1.0  # seconds that lamps, peaks and words stay after their frame, to be read
-_MOST = 2.0  # score over threshold at the end of a bar
-_DARKENED = 0.2  # share that is left of the picture under the strip
+_MIN_UNIT = 0.8  # unit below which text cannot be read
+_LINE_UNITS = 28  # units that a line of text with its bar is high
+_NAME_UNITS = 51  # units that "distortion" is wide: the fonts of OpenCV 4 and 5 differ
+_WIDEST_TEXT = "colour re-match 8.8"
+_HOLD_SECONDS = 1.0  # seconds that lamps, peaks and words stay after their frame, to be read
+_BAR_END = 2.0  # score over threshold at the end of a bar
+_STRIP_LIGHT = 0.2  # share that is left of the picture under the strip
 
 _DIM, _LIT = np.array([155, 160, 168]), np.array([255, 255, 255])
 _TRACK, _BAR, _MARK = (70, 74, 80), (104, 176, 190), (225, 225, 225)
@@ -51,7 +51,7 @@ class Layout:
     unit: float
     """Size of one pixel of a frame that is 640 wide."""
     scale: float
-    """Of the font."""
+    """Scale of the font, as `cv2.putText` takes it."""
     top: int
     """First row of the strip."""
     bars: tuple[int, int]
@@ -65,22 +65,21 @@ class Layout:
 
 
 def layout(height: int, width: int) -> Layout:
-    """Layout of the strip: on one line if that fits, else the words above the bars, and bars alone in tiny
-    frames."""
+    """Layout of the strip: one line if that fits, otherwise words above bars; only bars in tiny frames."""
     size = height, width
-    unit = max(_SMALLEST, min(width / 640, height / 200))
-    scale = unit * _NAME / cv2.getTextSize("distortion", _FONT, 1.0, 1)[0][0]
+    unit = max(_MIN_UNIT, min(width / 640, height / 200))
+    scale = unit * _NAME_UNITS / cv2.getTextSize("distortion", _FONT, 1.0, 1)[0][0]
 
     def widest(*texts: str) -> int:
         return max(cv2.getTextSize(text, _FONT, scale, _thickness(unit))[0][0] for text in texts)
 
-    gap, line = round(4 * unit), round(_LINE * unit)
-    cell, words = widest(*Kind) + 2 * gap, widest(_LONGEST)
+    gap, line = round(4 * unit), round(_LINE_UNITS * unit)
+    cell, words = widest(*Kind) + 2 * gap, widest(_WIDEST_TEXT)
     lamps, beside = width - gap - widest("cut", "event"), gap + cell * len(Kind)
     if beside > width or height < 4 * line:
         line = max(4, height // 8)
         cell, top = (width - 2) // len(Kind), height - line
-        return Layout(size, line / _LINE, scale, top, (1, top), (cell, line), None, lamps)
+        return Layout(size, line / _LINE_UNITS, scale, top, (1, top), (cell, line), None, lamps)
     if beside + words + gap <= lamps:
         top = height - line
         return Layout(size, unit, scale, top, (gap, top), (cell, line), (beside, top), lamps)
@@ -94,7 +93,7 @@ class Overlay:
     In the picture, tiles of a flagged frame are tinted (orange: brighter than the input explains, blue:
     darker, yellow: changed otherwise), and the flagged ones outlined. The strip shows each kind's score over
     its threshold, with a mark at 1 and its peak of the last second; "cut" and "event"; and the repair. Above
-    the strip, a frame without findings stays bit for bit as it is.
+    the strip, a frame without findings stays unchanged, bit for bit.
     """
 
     def __init__(self) -> None:
@@ -113,7 +112,7 @@ class Overlay:
         tint_(styled, anomaly)
         outline_(styled, anomaly, self._layout.top)
         strip = styled[self._layout.top :]
-        cv2.convertScaleAbs(strip, strip, _DARKENED)
+        cv2.convertScaleAbs(strip, strip, _STRIP_LIGHT)
         for index, (kind, ratio) in enumerate(ratios.items()):
             self._bar_(styled, index, kind, ratio)
         self._words_(styled)
@@ -121,7 +120,7 @@ class Overlay:
     def _remember(
         self, time: float, ratios: Mapping[Kind, float], anomaly: AnomalyMap, action: Action
     ) -> None:
-        fall = max(0.0, time - self._time) * _MOST / _HOLD
+        fall = max(0.0, time - self._time) * _BAR_END / _HOLD_SECONDS
         self._peaks = {kind: max(ratio, self._peaks[kind] - fall) for kind, ratio in ratios.items()}
         self._time = time
         lamps = {"cut": anomaly.cut, "event": anomaly.event}
@@ -132,7 +131,7 @@ class Overlay:
 
     def _glow(self, name: str) -> float:
         """1 in the frame that lit the lamp, 0 from a second later on."""
-        return min(1.0, max(0.0, 1 - (self._time - self._lit.get(name, -np.inf)) / _HOLD))
+        return min(1.0, max(0.0, 1 - (self._time - self._lit.get(name, -np.inf)) / _HOLD_SECONDS))
 
     def _bar_(self, picture: Picture, index: int, kind: Kind, ratio: float) -> None:
         place = self._layout
@@ -143,7 +142,7 @@ class Overlay:
         upper = top + line - thick - max(1, round(5 * place.unit))
 
         def at(value: float) -> int:
-            return left + round(min(value, _MOST) / _MOST * (length - 1))
+            return left + round(min(value, _BAR_END) / _BAR_END * (length - 1))
 
         def box(first: int, last: int, colour: tuple[int, int, int], over: int = 0) -> None:
             cv2.rectangle(

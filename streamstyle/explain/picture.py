@@ -10,7 +10,7 @@ from streamstyle.nets.noise import SIZE_MULTIPLE
 from streamstyle.types import Picture
 
 # Instance normalisation needs more than one position at 1/8 of the size.
-SMALLEST = 2 * SIZE_MULTIPLE
+MIN_SIDE = 2 * SIZE_MULTIPLE
 
 
 def fit(picture: Picture, side: int) -> Picture:
@@ -21,7 +21,7 @@ def fit(picture: Picture, side: int) -> Picture:
     height, width = picture.shape[:2]
     scale = min(1.0, side / max(height, width))
     rows, columns = (
-        max(SMALLEST, round(length * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE) for length in (height, width)
+        max(MIN_SIDE, round(length * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE) for length in (height, width)
     )
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return cv2.resize(picture, (columns, rows), interpolation=method).astype(np.uint8, copy=False)

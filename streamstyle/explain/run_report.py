@@ -1,4 +1,4 @@
-"""`--report` and `explain EVENTS.jsonl`: what was found in a film, when and why, and how it was repaired."""
+"""`--report` and `explain EVENTS.jsonl`: findings in a film, their times and reasons, and the repairs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from streamstyle.explain.moments import severity, totals, words
 from streamstyle.explain.tint import outline_, tint_
 from streamstyle.files import page
-from streamstyle.telemetry import AnomalyEvent
-from streamstyle.types import AnomalyMap, Frame, Kind, Picture
+from streamstyle.types import AnomalyEvent, AnomalyMap, Frame, Kind, Picture
 
-_WORST = 8
-_APART = 0.5  # seconds between two of the worst moments: neighbours tell the same story
-_WIDTH = 320
+_WORST_MOMENTS = 8
+_MOMENT_GAP_SECONDS = 0.5  # seconds between two of the worst moments: neighbours show the same
 _POINTS = 1500  # of a plotted curve; the largest score of every stretch is kept
 
 
 @dataclass(order=True, frozen=True)
 class Moment:
-    """One of the worst frames: pictures about 320 wide, before and after its repair."""
+    """One of the worst frames: pictures about 320 pixels wide, before and after its repair."""
 
     severity: float
+    """Severity of the event, see `severity`."""
     time: float
+    """Presentation time in seconds."""
     event: AnomalyEvent = field(compare=False)
+    """Line of the event log."""
     source: Picture = field(compare=False)
+    """Frame of the source."""
     before: Picture = field(compare=False)
+    """The painting before its repair."""
     after: Picture = field(compare=False)
+    """The painting after its repair."""
     heat: Picture = field(compare=False)
+    """The painting with the flagged tiles tinted."""
 
 
 class AnomalyReport:
@@ -53,25 +57,26 @@ class AnomalyReport:
         if anomaly.cut:
             self._cuts.append(frame.time)
         # The guard may flag it later: then there is no picture of the time before.
-        self._before = _small(styled) if anomaly.flagged else None
+        self._before = page.small_picture(styled) if anomaly.flagged else None
 
     def repaired(self, frame: Frame, styled: Picture, anomaly: AnomalyMap, event: AnomalyEvent) -> None:
         """Keep pictures of a flagged frame if it is one of the worst."""
         self._events.append(event)
         self._ratios[Kind.FLASH][-1] = anomaly.scores[Kind.FLASH] / anomaly.thresholds[Kind.FLASH]
         badness = severity(event)
-        near = [m for m in self._moments if abs(m.time - frame.time) < _APART]
+        near = [m for m in self._moments if abs(m.time - frame.time) < _MOMENT_GAP_SECONDS]
         if near and near[0].severity >= badness:
             return
         for moment in near:
             self._moments.remove(moment)
-        after = _small(styled)
+        after = page.small_picture(styled)
         before = after if self._before is None else self._before
         heat = before.copy()
         tint_(heat, anomaly)
         outline_(heat, anomaly)
-        self._moments.append(Moment(badness, frame.time, event, _small(frame.pixels), before, after, heat))
-        self._moments = heapq.nlargest(_WORST, self._moments)
+        plain = page.small_picture(frame.pixels)
+        self._moments.append(Moment(badness, frame.time, event, plain, before, after, heat))
+        self._moments = heapq.nlargest(_WORST_MOMENTS, self._moments)
 
     def page(self, title: str, facts: Sequence[str]) -> str:
         """The page. facts: sentences for its top."""
@@ -103,7 +108,7 @@ def events_page(title: str, events: Sequence[AnomalyEvent]) -> str:
         for kind in Kind
     }
     body = [*_overview(events, None), *_timeline(times, ratios, [])]
-    worst = sorted(heapq.nlargest(4 * _WORST, events, key=severity), key=lambda event: event.index)
+    worst = sorted(heapq.nlargest(4 * _WORST_MOMENTS, events, key=severity), key=lambda event: event.index)
     body.append(page.heading("The worst moments"))
     body.append(page.table(["seconds", "frame", "why"], [[e.time, str(e.index), words(e)] for e in worst]))
     return page.page(title, body)
@@ -136,7 +141,7 @@ def _timeline(
 
 
 def peaks(times: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
-    """At most _POINTS points of a curve; the largest value of each stretch is kept."""
+    """Reduce a curve to at most _POINTS points, keeping the largest value of each stretch."""
     step = -(-len(values) // _POINTS)
     found = []
     for start in range(0, len(values), max(step, 1)):
@@ -144,9 +149,3 @@ def peaks(times: Sequence[float], values: Sequence[float]) -> list[tuple[float, 
         at = start + int(np.argmax(stretch))
         found.append((times[at], values[at]))
     return found
-
-
-def _small(picture: Picture) -> Picture:
-    height, width = picture.shape[:2]
-    size = (min(width, _WIDTH), max(1, round(height * min(width, _WIDTH) / width)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamstyle.explain.picture import SMALLEST
+from streamstyle.explain.picture import MIN_SIDE
 from streamstyle.nets.generator import Generator, paint
 from streamstyle.nets.noise import SIZE_MULTIPLE, coloured_noise
 from streamstyle.types import Picture
@@ -29,7 +29,7 @@ def swatch(
     one picture, bit for bit. Noise has no edges to follow, so only the style remains. The second pass draws
     strokes where the noise was smooth; a third would change little.
     """
-    rows, columns = (max(SMALLEST, n + -n % SIZE_MULTIPLE) for n in (height, width))
+    rows, columns = (max(MIN_SIDE, n + -n % SIZE_MULTIPLE) for n in (height, width))
     picture = coloured_noise(rows, columns, np.random.default_rng(seed))
     for _ in range(passes):
         picture = paint(generator, picture[None], torch.from_numpy(code), seed=seed)[0]

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from streamstyle.types import AnomalyMap, Kind, Picture
 
-_LEAST = 0.004  # excess below a level of 255 is neither brighter nor darker
+_MIN_EXCESS = 0.004  # excess below a level of 255 counts as unchanged
 
 _STEPS = (Kind.FLICKER, Kind.POP)
 _CALM, _FULL = 0.5, 2.0  # excess against its threshold from which a tile is tinted, and fully so
 _FLAGGED, _OTHERS = (0.4, 0.75), 0.25  # opacity of a flagged tile, and the most of any other
-_WORST = 4  # tiles that make the detector's local score
+_SCORED_TILES = 4  # tiles that make the detector's local score
 _WIDTH = 320  # of a picture whose outline is one pixel wide
 
 
 def _duotone(hue: tuple[int, int, int]) -> Picture:
     """Each grey as a shade of `hue` of about its relative luminance, uint8 (256, 1, 3) RGB.
 
-    A tint that keeps the luminance hides nothing of the picture, and is no flash when it comes and goes.
+    A tint that keeps the luminance hides no detail, and causes no flash when it appears or disappears.
     """
     weights = np.array([0.2126, 0.7152, 0.0722])
     grey = (np.arange(256)[:, None] / 255) ** 2.2
@@ -35,8 +35,8 @@ def _duotone(hue: tuple[int, int, int]) -> Picture:
 
 
 WARM, COOL, OTHER = (255, 112, 16), (48, 136, 255), (250, 215, 40)
-"""Brighter than the input explains, darker, changed otherwise. RGB; colour-blind eyes tell orange from blue
-as well."""
+"""Colours for: brighter than the input explains, darker, changed otherwise. RGB; colour-blind people can tell
+orange from blue."""
 
 _HUES = {sign: _duotone(hue) for sign, hue in ((1, WARM), (-1, COOL), (0, OTHER))}
 
@@ -85,9 +85,9 @@ def outline_(picture: Picture, anomaly: AnomalyMap, visible: int | None = None) 
 
 
 def _signs(anomaly: AnomalyMap) -> NDArray[np.int8]:
-    """(rows, cols): 1 brighter, -1 darker, 0 neither, or if the frame was not flagged for a step."""
+    """(rows, cols): 1 brighter, -1 darker, 0 unchanged, or not flagged for a step."""
     score = anomaly.tile_score if _stepped(anomaly) else np.zeros_like(anomaly.tile_score)
-    return np.where(np.abs(score) < _LEAST, 0, np.sign(score)).astype(np.int8)
+    return np.where(np.abs(score) < _MIN_EXCESS, 0, np.sign(score)).astype(np.int8)
 
 
 def _opacity(anomaly: AnomalyMap) -> NDArray[np.float32]:
@@ -100,11 +100,11 @@ def _opacity(anomaly: AnomalyMap) -> NDArray[np.float32]:
         return np.where(anomaly.tiles & anomaly.flagged, _FLAGGED[1], 0).astype(np.float32)
     size = np.abs(anomaly.tile_score)
     ratio = max(anomaly.scores[kind] / anomaly.thresholds[kind] for kind in _STEPS)
-    worst = float(np.partition(size.ravel(), -_WORST)[-_WORST:].mean())
-    level = max(worst / max(ratio, 1.0), 2 * _LEAST)
+    worst = float(np.partition(size.ravel(), -_SCORED_TILES)[-_SCORED_TILES:].mean())
+    level = max(worst / max(ratio, 1.0), 2 * _MIN_EXCESS)
     share = np.clip((size / level - _CALM) / (_FULL - _CALM), 0, 1)
     # If the whole frame steps, tiles are flagged that did nothing themselves.
-    moved = (size >= _LEAST) | np.any(anomaly.chroma_offset != 0, axis=-1)
+    moved = (size >= _MIN_EXCESS) | np.any(anomaly.chroma_offset != 0, axis=-1)
     least = np.where(anomaly.tiles & moved, _FLAGGED[0], 0)
     most = np.where(anomaly.tiles, _FLAGGED[1], _OTHERS)
     return np.maximum(least, most * share).astype(np.float32)

@@ -27,6 +27,7 @@ figcaption { font-size: .85rem; opacity: .8 }
 .row { display: grid; gap: .8rem } .wide { overflow-x: auto } .wide td { white-space: nowrap }
 svg { width: 100%; height: auto } svg text { fill: currentColor; font-size: 11px }
 """
+_SMALL_WIDTH = 320
 # Okabe and Ito 2008: distinguishable with colour-blind eyes.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#a0522d", "#777777")
 
@@ -65,8 +66,15 @@ def figure(picture: NDArray[np.uint8], caption: str, *, quality: int = 88) -> st
     return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 
 
+def small_picture(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB uint8 (H, W, 3) reduced to a width of 320 pixels; unchanged if it is smaller."""
+    height, width = picture.shape[:2]
+    size = (min(width, _SMALL_WIDTH), max(1, round(height * min(width, _SMALL_WIDTH) / width)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def row(figures: Sequence[str], *, least: int = 170) -> str:
-    """Figures beside each other, wrapping; none narrower than `least` pixels."""
+    """Figures side by side, wrapping, each at least `least` pixels wide."""
     columns = f"grid-template-columns: repeat(auto-fill, minmax({least}px, 1fr))"
     return f'<div class="row" style="{columns}">{"".join(figures)}</div>'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -20,12 +21,16 @@ def read_picture(path: Path) -> Picture:
         raw = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise ConfigError(f"cannot read picture {path}: {error.strerror}") from error
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its warnings repeat our error
     try:
         bgr = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
     except cv2.error:  # a header that declares a picture of an impossible size
         bgr = None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if bgr is None:
-        raise ConfigError(f"{path} is not a picture that OpenCV can decode")
+        raise ConfigError(f"{path} is not a picture that OpenCV can decode: convert it to PNG or JPEG")
     return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8, copy=False)
 
 
@@ -48,7 +53,7 @@ def check_format(path: Path) -> None:
     """Raise ConfigError if `write_picture` could not write there; called before the work, not after."""
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"cannot write a picture as '{path.name}': use one of {', '.join(_FORMATS)}")
-    if not path.resolve().parent.is_dir():
+    if not Path(os.path.realpath(path)).parent.is_dir():
         raise ConfigError(f"there is no folder {path.parent}; make it, or write elsewhere")
 
 

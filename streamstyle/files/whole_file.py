@@ -11,8 +11,8 @@ from streamstyle.errors import SinkError
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Write beside `path`, under a name of its own, then rename into place; on failure nothing is left. Two
-    writers never share a file. mode: permissions, less the process's umask. Raises SinkError."""
+    """Write beside `path`, under a unique name, then rename into place; on failure remove the file. mode:
+    permissions, less the process's umask. Raises SinkError."""
     if not path.name:
         raise SinkError(f"cannot write {path}: it is a folder, name a file in it")
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
@@ -38,7 +38,7 @@ def check_writable(path: Path) -> None:
     """Raise SinkError if no file can be made at `path`; called before the work, not after."""
     if path.is_dir() or not path.name:
         raise SinkError(f"cannot write {path}: it is a folder, name a file in it")
-    if not path.resolve().parent.is_dir():
+    if not Path(os.path.realpath(path)).parent.is_dir():
         raise SinkError(f"cannot write {path}: there is no folder {path.parent}; make it, or write elsewhere")
-    if not os.access(path if path.exists() else path.resolve().parent, os.W_OK):
+    if not os.access(path if path.exists() else Path(os.path.realpath(path)).parent, os.W_OK):
         raise SinkError(f"cannot write {path}: the permissions of it or its folder do not allow it")

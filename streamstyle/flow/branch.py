@@ -8,18 +8,18 @@ from typing import Self
 
 from streamstyle.errors import StreamStyleError
 from streamstyle.flow.channel import Cancelled, Channel, Policy
+from streamstyle.flow.timing import Ages
 from streamstyle.flow.worker import Outlet, Worker, interruption, write_all
-from streamstyle.telemetry import Ages
 from streamstyle.types import Frame
 
-_LOOK = 0.02
+_POLL_SECONDS = 0.02
 """Seconds between two looks whether a sink that is to finish is closed."""
 
 
 @dataclass
 class Branch:
-    """outlet: what is served. ages: of its frames. failure: why an optional one ended, empty while it has
-    not. ending: no frame is handed to it any more."""
+    """outlet: its sink and limits. ages: of its frames. failure: why an optional one ended, otherwise empty.
+    ending: True if it gets no more frames."""
 
     outlet: Outlet
     channel: Channel[Frame]
@@ -31,7 +31,7 @@ class Branch:
     @classmethod
     def to(cls, outlet: Outlet, policy: Policy) -> Self:
         """Ready to be started."""
-        worker = Worker(outlet.name, outlet.patience, interruption(outlet.sink))
+        worker = Worker(outlet.name, outlet.stop_timeout, interruption(outlet.sink))
         return cls(outlet, Channel[Frame](outlet.capacity, policy), worker)
 
     @property
@@ -48,11 +48,11 @@ class Branch:
                 raise
 
     def write(self) -> None:
-        """Write until the channel ends; called on the worker's thread. Raises what the sink raises."""
+        """Write until the channel ends; called on the worker's thread. Raises the sink's errors."""
         write_all(self.outlet.sink, self.channel, self.worker, self.ages)
 
     def try_to_write(self) -> None:
-        """Write as `write` does, but what the sink raises ends this branch alone."""
+        """Write as `write` does, but an error of the sink ends only this branch."""
         try:
             self.write()
         except StreamStyleError as error:
@@ -65,11 +65,11 @@ class Branch:
         self.channel.end()
 
     def finish(self) -> None:
-        """Let the sink write what waits and close it; give it up after its patience."""
+        """Let the sink write what waits and close it; give it up after its stop_timeout."""
         self.end()
         started = time.monotonic()
         while self.worker.running:
-            self.worker.join(_LOOK)
+            self.worker.join(_POLL_SECONDS)
             self.give_up_if_stuck(started)
 
     def give_up_if_stuck(self, ending_since: float) -> None:

@@ -42,14 +42,14 @@ class Branches:
             branch.put(frame)
 
     def end(self) -> None:
-        """No frame follows: every sink writes what waits."""
+        """End the branches: every sink writes its waiting frames."""
         with self.lock:
             self.over = True
             for branch in self._all:
                 branch.channel.end()
 
     def cancel(self) -> None:
-        """Give up: what waits is dropped."""
+        """Cancel: waiting frames are dropped."""
         self.over = True
         for branch in self._all:
             branch.channel.cancel()
@@ -58,16 +58,16 @@ class Branches:
         """Serve one more sink. Raises ConfigError where one has this name, or no frame will follow."""
         with self.lock:
             if self.over:
-                raise ConfigError("the run is over")
+                raise ConfigError("the run has ended")
             if any(branch.name == outlet.name for branch in self._all):
-                raise ConfigError(f"{outlet.name} is written already: remove it first")
+                raise ConfigError(f"{outlet.name} is already an output: remove it first")
             branch = Branch.to(outlet, self._policy)
             self._all = (*self._all, branch)
             if self._start is not None:
                 self._start(branch)
 
     def detach(self, name: str) -> None:
-        """Finish one sink; returns when it is closed or was given up. Raises ConfigError where none has this
+        """Finish one sink; returns when it is closed or abandoned. Raises ConfigError if none has this
         name."""
         with self.lock:
             branch = next((b for b in self._all if b.name == name), None)

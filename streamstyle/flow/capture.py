@@ -8,7 +8,7 @@ from streamstyle.flow.channel import Cancelled, Channel
 from streamstyle.flow.worker import Inlet, Worker
 from streamstyle.types import Frame
 
-SOURCE_PATIENCE = 0.8
+SOURCE_STOP_TIMEOUT = 0.8
 """Seconds that a source may take for its next frame once the run is to end."""
 
 
@@ -18,7 +18,7 @@ class Capture:
     def __init__(self, inlet: Inlet, channel: Channel[Frame]) -> None:
         self._inlet = inlet
         self.channel = channel
-        self.worker = Worker("capture", SOURCE_PATIENCE, inlet.interrupt)
+        self.worker = Worker("capture", SOURCE_STOP_TIMEOUT, inlet.interrupt)
 
     def read(self, ending: Callable[[], bool]) -> None:
         """Read to the end, or until the run is to end, then close the source; called on the worker's

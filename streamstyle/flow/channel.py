@@ -12,21 +12,21 @@ from typing import Generic, Literal, TypeVar
 T = TypeVar("T")
 Policy = Literal["lossless", "latest"]
 
-LATELY = 1.0
-"""Seconds for which an item that found no room says that the reader is the slower one."""
+OVERFLOW_SECONDS = 1.0
+"""Seconds after an overflow for which the reader counts as slower than the writer."""
 
 
 class Cancelled(Exception):  # noqa: N818 - it reports no failure of its own
-    """The other end of a channel has given up; the reason travels elsewhere."""
+    """The other end of a channel has cancelled; the reason is raised elsewhere."""
 
 
 class Channel(Generic[T]):
-    """A bounded queue between two threads, with an end and a way to give up.
+    """A bounded queue between two threads, with an end and cancellation.
 
-    The writer calls `put` and, when done, `end`. The reader iterates. Either side calls `cancel` to make
-    both sides stop at once with `Cancelled`; `abandon` says that the reader will not come back, while the
-    writer goes on. accepted, dropped: items put in, and dropped since. found: how often an item found how
-    many before it. capacity may change at any time.
+    The writer calls `put` and, when done, `end`. The reader iterates. Either side calls `cancel` to make both
+    sides stop at once with `Cancelled`; `abandon` lets the writer go on without the reader. accepted,
+    dropped: items put in, and dropped since. found: counts of items by the number of items that waited before
+    them. capacity may change at any time.
     """
 
     def __init__(self, capacity: int, policy: Policy) -> None:
@@ -63,7 +63,7 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def end(self) -> None:
-        """No more items: the reader drains what is there and stops."""
+        """End the channel: the reader takes the waiting items and stops."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -76,8 +76,8 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """The reader is stuck: what waits and what comes is dropped and counted; should it come back, it gets
-        Cancelled."""
+        """Go on without a stuck reader: waiting and later items are dropped and counted. If the reader
+        returns, it gets Cancelled."""
         with self._changed:
             self._abandoned = True
             self.dropped += len(self._items)
@@ -90,8 +90,8 @@ class Channel(Generic[T]):
         return len(self._items)
 
     def fill(self) -> dict[str, float]:
-        """Over all items so far: how many waited already, on average, and the share that found no room but
-        the last place."""
+        """Fill level over all items so far: how many others were waiting on average, and the share of items
+        that took the last place."""
         count = sum(self.found.values())
         waiting = sum(depth * times for depth, times in self.found.items())
         full = sum(times for depth, times in self.found.items() if depth >= self.capacity - 1)
@@ -107,7 +107,7 @@ class Channel(Generic[T]):
                 yield item
 
     def iter_with_timeout(self, seconds: float | None) -> Iterator[T | None]:
-        """Iterate, with None whenever nothing has come for so long."""
+        """Iterate, with None after every time-out without an item."""
         while True:
             item = None
             with self._changed:
@@ -137,7 +137,7 @@ class Channel(Generic[T]):
         """Drop all that waits but the newest, if one found no room lately: the reader is the slower one, and
         older items would only make the later ones old."""
         with self._changed:
-            if time.monotonic() - self._overflowed < LATELY:
+            if time.monotonic() - self._overflowed < OVERFLOW_SECONDS:
                 while len(self._items) > 1:
                     self._items.popleft()
                     self.dropped += 1

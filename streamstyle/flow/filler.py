@@ -1,7 +1,6 @@
-"""Fillers, which leave while no frame comes: the last frame again, then a slate. Their time line never jumps
-back.
+"""Fillers, which leave while no frame comes: the last frame again, then a slate.
 
-No clock and no thread in here: the caller says what time it is.
+Their time stamps never run back. There is no clock and no thread in here: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -15,29 +14,33 @@ from fractions import Fraction
 from streamstyle.types import Frame, Picture
 
 TIME_BASE = Fraction(1, 90_000)
-"""Of all that leaves: fine enough that a frame which was overtaken can follow at once, and the next one on
-its own time. On the clock of a film of 15 frames a second it would be a whole frame late, for ever."""
+"""Time base of all frames that leave a live run. It is fine enough that a frame which a filler overtook can
+follow at once, and the next one at its own time; in steps of a fifteenth of a second all later frames would
+be one step late."""
 
-_STEP = 180
-"""The least between two stamps: 2 ms, since flv and Matroska tell no less than 1 ms apart."""
+_MIN_STEP_TICKS = 180
+"""Smallest step between two time stamps: 2 ms, since flv and Matroska count in milliseconds."""
 
 _CLOCK_RESET = 0.5
-"""Seconds by which stamps that fall back must be behind capture times before they are of another clock."""
+"""Seconds by which time stamps that fall back must be behind the capture times to mean that the source began
+a new clock."""
 
-_STEPS = 9
+_PACE_FRAMES = 9
 """Frames over which the pace is measured: a lasting change counts after five, a single gap never."""
 
 
 @dataclass(frozen=True)
 class FillerConfig:
-    """frame_time: seconds between frames as the source announces them. after: frame times without a frame
-    before the last one is repeated. slate_after: seconds before the slate is shown instead. slate: makes it
-    of the last styled picture."""
+    """Settings of `Timeline`."""
 
     frame_time: float
+    """Seconds between frames, as the source announces them."""
     after: float
+    """Frame times without a frame after which the last one is repeated."""
     slate_after: float
+    """Seconds after which the slate is shown instead."""
     slate: Callable[[Picture], Picture]
+    """Makes the slate of the last styled picture."""
 
 
 class _Pace:
@@ -45,7 +48,7 @@ class _Pace:
 
     def __init__(self, least: float) -> None:
         self._least = least
-        self._steps = deque([least] * _STEPS, maxlen=_STEPS)
+        self._steps = deque([least] * _PACE_FRAMES, maxlen=_PACE_FRAMES)
         self._step = math.inf  # seconds from the frame before the last one to the last one
         self.seconds = least
 
@@ -55,9 +58,9 @@ class _Pace:
         two, self._step = self._step + step, step
         if math.isfinite(two):
             self._steps.append(two / 2)
-            self.seconds = max(self._least, sorted(self._steps)[_STEPS // 2])
+            self.seconds = max(self._least, sorted(self._steps)[_PACE_FRAMES // 2])
 
-    def patience(self, frames: float) -> float:
+    def seconds_after(self, frames: float) -> float:
         """Seconds of so many frames after the last one. One that left early does not make the next one late:
         after the second of a pair comes a longer gap."""
         return frames * self.seconds + max(0.0, self.seconds - self._step) / 2
@@ -93,21 +96,21 @@ class Timeline:
         pts = round((frame.pts * frame.time_base + self._shift) / TIME_BASE)
         duration = round(frame.duration * frame.time_base / TIME_BASE)
         if before is not None:
-            pts = max(pts, self._pts + _STEP)
+            pts = max(pts, self._pts + _MIN_STEP_TICKS)
             self._pace.add(now - self._left)
         frame = replace(frame, pts=pts, duration=duration, time_base=TIME_BASE)
         self._last, self._left, self._pts, self._slate = frame, now, pts, None
-        self._due = now + self._pace.patience(self._config.after)
+        self._due = now + self._pace.seconds_after(self._config.after)
         return frame
 
     def filler(self, now: float) -> Frame | None:
-        """The filler that leaves instead of a frame that did not come; None while none is due."""
+        """The filler to send in place of a missing frame; None while none is due."""
         last = self._last
         if last is None or now < self._due:
             return None
         self._due = max(self._due + self._pace.seconds, now)
-        self._pts = max(self._pts + _STEP, last.pts + round((now - self._left) / TIME_BASE))
-        duration = max(_STEP, round(self._pace.seconds / TIME_BASE))
+        self._pts = max(self._pts + _MIN_STEP_TICKS, last.pts + round((now - self._left) / TIME_BASE))
+        duration = max(_MIN_STEP_TICKS, round(self._pace.seconds / TIME_BASE))
         picture = last.pixels
         if now - self._left >= self._config.slate_after:
             if self._slate is None:
@@ -119,7 +122,7 @@ class Timeline:
 
     @property
     def due(self) -> float:
-        """Time at which the next filler leaves if nothing else does; infinite before the first frame."""
+        """Time at which the next filler leaves if no frame does; infinite before the first frame."""
         return self._due
 
     @property
@@ -129,20 +132,20 @@ class Timeline:
 
     @property
     def slating(self) -> bool:
-        """Whether a slate left last."""
+        """True if a slate left last."""
         return self._slate is not None
 
     @property
     def stalled(self) -> bool:
-        """Whether a filler left last."""
+        """True if a filler left last."""
         return self._last is not None and self._pts != self._last.pts
 
     def _fell_back(self, before: Frame, frame: Frame) -> bool:
-        """Whether the source began a new clock with this frame. If so, go on from where the old one would be
-        then.
+        """True if the source began a new clock with this frame; the new one then goes on from where the old
+        one would be.
 
-        It did if the frame was captured later yet stamped earlier than the one before. One that took long to
-        paint, or that a network held up, was merely overtaken by fillers, and the next ones keep the clock.
+        It did so if the frame was captured later yet stamped earlier than the one before. A frame that took
+        long to paint, or that a network held up, was merely overtaken by fillers; the clock is the same.
         """
         if frame.time > before.time:
             return False
@@ -163,11 +166,11 @@ class SlateNotices:
     def frame(self, line: Timeline, now: float) -> None:
         """A styled frame is about to leave."""
         if self._slating:
-            self._notify(f"frames come again after {now - line.left:.1f} s")
+            self._notify(f"frames arrive again after {now - line.left:.1f} s")
         self._slating = False
 
     def filler(self, line: Timeline) -> None:
         """A filler may have left."""
         if line.slating and not self._slating:
-            self._notify("no frame comes: a slate is shown until one does")
+            self._notify("no frame arrives: a slate is shown until one does")
         self._slating = line.slating

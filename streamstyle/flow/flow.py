@@ -1,4 +1,4 @@
-"""One run: who reads, who paints, who writes, and who is given up when it is stuck."""
+"""One run: reading, painting and writing on their threads, and abandoning those that are stuck."""
 
 from __future__ import annotations
 
@@ -16,69 +16,65 @@ from streamstyle.flow.branches import Branches
 from streamstyle.flow.capture import Capture
 from streamstyle.flow.channel import Cancelled, Channel, Policy
 from streamstyle.flow.filler import FillerConfig, SlateNotices, Timeline
+from streamstyle.flow.stop_request import StopRequest
+from streamstyle.flow.timing import Ages, RecentRate, StageTimer
 from streamstyle.flow.wakeup import Wakeup
 from streamstyle.flow.worker import Inlet, Outlet, Worker
-from streamstyle.telemetry import Ages, RecentRate, StageTimer
 from streamstyle.types import Frame
 
-TICK = 0.02
-"""Seconds between two looks at what is asked for, what is due and what is stuck."""
+TICK_SECONDS = 0.02
+"""Seconds between two checks for requests, due fillers and stuck threads."""
 
-_LOOK = 0.002
+_POLL_SECONDS = 0.002
 """Seconds between two looks whether the first frame in flight is painted, where its engine cannot call."""
 
-_LOOK_RARELY = 0.1
-"""The same where it can: a frame that it failed on may call nobody."""
-
-
-class StopRequest:
-    """A request to end the run after the frames that are already captured; safe in a signal handler."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def request(self) -> None:
-        """End the run soon, and well."""
-        self.requested = True
+_RARE_POLL_SECONDS = 0.1
+"""The same for an engine that can call back: a frame that fails may make no call."""
 
 
 @dataclass(frozen=True)
 class Live:
-    """Settings of a run with a live source. depth: frames that wait before `process`; older ones are dropped.
-    duration: seconds after which the run ends, whether frames come or not; None for no limit. notify: told
-    that a slate is shown, and that frames come again."""
+    """Settings of a run with a live source."""
 
     filler: FillerConfig
     depth: int = 2
+    """Frames that wait before `process`; older ones are dropped."""
     duration: float | None = None
+    """Seconds after which the run ends, whether frames come or not; None for no limit."""
     notify: Callable[[str], None] = lambda _: None
+    """Gets a sentence when a slate is shown, and when frames come again."""
 
 
 @dataclass(frozen=True)
 class FlowStatus:
-    """A run so far.
-
-    captured, left: frames read, and painted. drops, depths: frames dropped, and frames that wait, by where:
-    "capture" or an outlet's name. ages: by outlet. fps: painted frames
-    per second, recently. fillers: frames that left because none came; slates:
-    those of them that were a slate. stalled: fillers leave now. clock_resets: how often the source's time
-    stamps fell back. stuck: outlets that were given up. failed: why, of
-    optional outlets that ended by an error.
-    """
+    """The state of a run."""
 
     captured: int
+    """Number of frames read."""
     left: int
+    """Number of frames painted."""
     drops: Mapping[str, int]
+    """Number of frames dropped, by place: "capture" or the name of an outlet."""
     depths: Mapping[str, int]
+    """Number of frames that wait, by place."""
     ages: Mapping[str, Ages]
+    """Ages of frames, by outlet."""
     seconds: float
+    """Seconds since the start."""
     fps: float = 0.0
+    """Painted frames per second, recently."""
     fillers: int = 0
+    """Number of fillers that left."""
     slates: int = 0
+    """Number of fillers that were a slate."""
     stalled: bool = False
+    """True while fillers leave."""
     clock_resets: int = 0
+    """Number of times that the source's time stamps fell back."""
     stuck: tuple[str, ...] = ()
+    """Names of the abandoned outlets."""
     failed: Mapping[str, str] = field(default_factory=dict)
+    """Error of each optional outlet that ended by one, by name."""
 
 
 class Flow:
@@ -127,13 +123,12 @@ class Flow:
         process: Callable[[Iterable[Frame | None]], Iterator[Frame]],
         on_frame: Callable[[Frame], None],
     ) -> FlowStatus:
-        """Run to the end; returns when all threads have ended or were given up.
+        """Run to the end; returns when all threads have ended or were abandoned.
 
-        process: gets None where nothing waits, so that the first frame in flight is wanted once it is painted
-        (live only).
-        on_frame: called in the caller's thread after each frame that `process` yields. The first error of any
-        thread is raised here, with its traceback; sinks are then closed with `complete=False`. The source and
-        the sinks are closed in every case, each by the thread that used it.
+        process: gets None when no frame waits, and then yields the first frame in flight once it is painted
+        (live only). on_frame: called in the caller's thread after each frame that `process` yields. The first
+        error of any thread is raised here, with its traceback; sinks are then closed with `complete=False`.
+        The source and the sinks are closed in every case, each by the thread that used it.
         """
         self._started = time.monotonic()
         reader = self._capture.worker
@@ -146,7 +141,7 @@ class Flow:
                 self._paint(process, on_frame)
             for worker in (reader, *(branch.worker for branch in self._branches)):
                 while worker.running:
-                    worker.join(TICK)
+                    worker.join(TICK_SECONDS)
         finally:
             self._over.set()
         watch.join()
@@ -181,9 +176,9 @@ class Flow:
         self._branches.attach(outlet)
 
     def detach(self, name: str) -> None:
-        """Finish one sink, and go on without it; returns when it is closed or was given up. From any thread.
+        """Finish one sink, and go on without it; returns when it is closed or abandoned.
 
-        Raises ConfigError where none has this name."""
+        From any thread. Raises ConfigError if none has this name."""
         self._branches.detach(name)
 
     def queues(self) -> dict[str, dict[str, float]]:
@@ -220,7 +215,9 @@ class Flow:
         asked = False
         while True:
             came, left = self.left > left, self.left
-            if given > left and not self.captured.wait_ready(0.0 if came or not asked else self._patience()):
+            if given > left and not self.captured.wait_ready(
+                0.0 if came or not asked else self._poll_seconds()
+            ):
                 asked = True
                 yield None
                 continue
@@ -233,8 +230,8 @@ class Flow:
             given += 1
             yield frame
 
-    def _patience(self) -> float:
-        return _LOOK if self._wakeup.polled else _LOOK_RARELY
+    def _poll_seconds(self) -> float:
+        return _POLL_SECONDS if self._wakeup.polled else _RARE_POLL_SECONDS
 
     def _leave(self, frame: Frame) -> None:
         with self._branches.lock:
@@ -252,7 +249,7 @@ class Flow:
         return over or self._stop.requested or self._error is not None
 
     def _guarded(self, worker: Worker, channel: Channel[Frame], body: Callable[[], None]) -> None:
-        """A worker's thread: what it raises ends the run, unless the run was ending and gave it up."""
+        """A worker's thread: its error ends the run, unless the run is ending and has abandoned it."""
         with self._keeping_the_first_error():
             try:
                 body()
@@ -266,7 +263,7 @@ class Flow:
 
     @contextmanager
     def _keeping_the_first_error(self) -> Iterator[None]:
-        """Keep what the body raises and make every thread stop."""
+        """Keep the error of the body, and make every thread stop."""
         try:
             yield
         except BaseException as error:  # noqa: BLE001 - kept here, raised by `run` in the caller's thread
@@ -288,7 +285,7 @@ class Flow:
 
     def _pause(self) -> float:
         due = math.inf if self._timeline is None else self._timeline.due - time.monotonic()
-        return min(TICK, max(due, 0.001))
+        return min(TICK_SECONDS, max(due, 0.001))
 
     def _fill(self) -> None:
         if self._timeline is None or self._notices is None:

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar, cast
 from streamstyle.flow.worker import RunThread
 
 Lock = threading.Lock
-"""For what several threads change; waiting is done in channels."""
+"""Lock for state that several threads change; waiting is done in channels."""
 
 Event = threading.Event
-"""For what happens once, and others wait for."""
+"""Event that happens once and that others wait for."""
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Future(Generic[T]):
 
     @property
     def ready(self) -> bool:
-        """Whether `result` returns, or raises, at once."""
+        """True if `result` returns, or raises, at once."""
         return self._over.is_set()
 
     def wait(self) -> None:
@@ -44,7 +44,7 @@ class Future(Generic[T]):
         self._over.wait()
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait for what the call returns, or raise its error; TimeoutError after `timeout` seconds."""
+        """Wait for the result of the call, or raise its error; TimeoutError after `timeout` seconds."""
         if not self._over.wait(timeout):
             raise TimeoutError
         if self._error is not None:
@@ -52,7 +52,7 @@ class Future(Generic[T]):
         return cast(T, self._value)
 
     def abandon(self, free: Callable[[T], None]) -> None:
-        """Free the result as soon as it is there; nobody will ask for it. Does not wait."""
+        """Free the result as soon as it exists, because it is not needed. Does not wait."""
         self._cancel()
         with self._lock:
             self._free = free

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from streamstyle.flow.flow import FlowStatus
 
 PREFIX = "streamstyle_"
-LIMITS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+AGE_BUCKETS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 """Upper limits of the buckets of ages, in seconds."""
 
 _Series = Iterable[tuple[Mapping[str, str], float]]
@@ -19,24 +19,24 @@ _Series = Iterable[tuple[Mapping[str, str], float]]
 def metrics_text(status: FlowStatus, *, degradations: int = 0, flagged: int = 0) -> str:
     """All figures of a run. degradations: how many steps are taken to keep the latency. flagged: frames."""
     plain: list[tuple[str, str, str, float]] = [
-        ("frames_captured_total", "counter", "Frames that the source gave.", status.captured),
+        ("frames_captured_total", "counter", "Frames read from the source.", status.captured),
         ("frames_painted_total", "counter", "Frames that were painted.", status.left),
         ("frames_flagged_total", "counter", "Frames in which an anomaly was found.", flagged),
-        ("stand_ins_total", "counter", "Frames that left because none came.", status.fillers),
-        ("slates_total", "counter", "Stand-ins that were a slate.", status.slates),
-        ("frames_per_second", "gauge", "Painted frames, of late.", status.fps),
-        ("silent", "gauge", "1 while stand-ins replace the source.", status.stalled),
-        ("reliefs", "gauge", "How many things give way to keep the latency.", degradations),
+        ("stand_ins_total", "counter", "Fillers that left while no frame came.", status.fillers),
+        ("slates_total", "counter", "Fillers that were a slate.", status.slates),
+        ("frames_per_second", "gauge", "Painted frames per second, recently.", status.fps),
+        ("silent", "gauge", "1 while fillers replace the source.", status.stalled),
+        ("reliefs", "gauge", "Degradation steps in force.", degradations),
     ]
     lines = [line for name, kind, told, value in plain for line in _series(name, kind, told, [({}, value)])]
-    lines += _series("frames_dropped_total", "counter", "Frames dropped, by place.", _placed(status.drops))
-    lines += _series("queue_depth", "gauge", "Frames that wait, by place.", _placed(status.depths))
+    lines += _series("frames_dropped_total", "counter", "Dropped frames, by place.", _placed(status.drops))
+    lines += _series("queue_depth", "gauge", "Waiting frames, by place.", _placed(status.depths))
     ages = [
         ({"sink": sink, "quantile": f"{share:g}"}, each.recent(share))
         for sink, each in status.ages.items()
         for share in (0.5, 0.95, 0.99)
     ]
-    lines += _series("frame_age_recent_seconds", "gauge", "Age of frames at a sink, of late.", ages)
+    lines += _series("frame_age_recent_seconds", "gauge", "Age of recent frames at a sink.", ages)
     lines += _histograms(status)
     return "\n".join(lines) + "\n"
 
@@ -51,7 +51,7 @@ def _histograms(status: FlowStatus) -> Iterator[str]:
     yield f"# TYPE {name} histogram"
     for sink, ages in status.ages.items():
         count, total = ages.all.count, ages.all.total
-        for limit in LIMITS:
+        for limit in AGE_BUCKETS:
             yield _line(
                 f"{name}_bucket", {"sink": sink, "le": f"{limit:g}"}, min(ages.all.below(limit), count)
             )

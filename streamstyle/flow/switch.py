@@ -19,18 +19,17 @@ from streamstyle.types import Frame, MediaReport, Source, StreamInfo
 _Item: TypeAlias = "tuple[_Feed, Frame | BaseException | None]"
 
 
-_GOODBYE = 0.3
+_SHUTDOWN_SECONDS = 0.3
 """Seconds that a thread may take to leave its source."""
 
 
 class SwitchedSource:
-    """Implements `Source` by another one, which `switch` replaces.
+    """Implements `Source` by another one, which `switch` exchanges.
 
-    The next source is opened beside the one that is read, and takes over with its first frame. Until then the
-    old one goes on; if the next one cannot be opened, it stays. Each is read on a thread of its own, so that
-    one that hangs does not hold up its successor. Time stamps go on in the first source's units, by the time
-    that passed between the two frames; so does the sound. A film in the place of a live source is read at its
-    own pace, and is mute.
+    The next source is opened beside the current one, and replaces it at its first frame. If the next one
+    cannot be opened, the current one stays. Each is read on its own thread, so that one that hangs does not
+    delay its successor. Time stamps, and sound, continue in the first source's units by the time that passed
+    between the two frames. A film in place of a live source is read at its own pace, without sound.
     """
 
     def __init__(self, first: Source) -> None:
@@ -65,7 +64,7 @@ class SwitchedSource:
         self.interrupt()
         for feed in self._feeds:
             if feed.thread is not None:
-                feed.thread.join(_GOODBYE)
+                feed.thread.join(_SHUTDOWN_SECONDS)
             elif feed.opened:
                 feed.source.__exit__(*error)
 
@@ -91,9 +90,9 @@ class SwitchedSource:
             feed.retire()
 
     def switch(self, source: Source, timeout: float) -> None:
-        """Read `source` from its first frame on; returns when that has come. From any thread.
+        """Read `source` from its first frame on; returns when that has arrived.
 
-        Raises SourceError where it cannot be opened or sends nothing for `timeout` seconds.
+        From any thread. Raises SourceError if it cannot be opened or sends nothing for `timeout` seconds.
         """
         feed = _Feed(source, self)
         with self.lock:
@@ -103,7 +102,7 @@ class SwitchedSource:
             self._feeds.append(feed)
         feed.start()
         if not feed.decided.wait(timeout) and feed.give_up():
-            raise SourceError(f"no frame came from the new source for {timeout:g} s, so the old one goes on")
+            raise SourceError(f"the new source delivered no frame within {timeout:g} s, so the old one stays")
         if feed.error is not None:
             raise feed.error
 
@@ -115,7 +114,7 @@ class SwitchedSource:
         return together
 
     def take_over(self, feed: _Feed) -> bool:
-        """The feed has its first frame; False where nobody waits for it any more."""
+        """Accept the first frame of a feed; False if nothing waits for it any more."""
         with self.lock:
             if feed.retired:
                 return False
@@ -137,8 +136,9 @@ def _together(a: MediaReport, b: MediaReport) -> MediaReport:
 
 
 class _Feed:
-    """A source and the thread that reads it. opened: somebody else has entered it. error: why it was not
-    taken. decided: it has taken over, or never will. retired: nobody wants its frames."""
+    """A source and the thread that reads it. opened: True if it is entered elsewhere. error: why it was not
+    used. decided: set once it is the current source, or never will be. retired: True if its frames are no
+    longer used."""
 
     def __init__(self, source: Source, owner: SwitchedSource) -> None:
         self.source = source
@@ -161,7 +161,7 @@ class _Feed:
             interrupt()
 
     def give_up(self) -> bool:
-        """Retire it unless it has just taken over; was that so?"""
+        """Retire it unless it has just taken over. Returns True if it is retired."""
         with self._owner.lock:
             if self.decided.is_set():
                 return False
@@ -185,12 +185,10 @@ class _Feed:
         except BaseException as error:  # noqa: BLE001 - raised by `switch`, or where frames are read
             self.error = error
             if current or self.decided.is_set():
-                self._tell(error)
+                self._put_error(error)
         finally:
             if not self.decided.is_set() and self.error is None:
-                self.error = SourceError(
-                    "the new source ended before its first frame, so the old one goes on"
-                )
+                self.error = SourceError("the new source ended before its first frame, so the old one stays")
             self.over = True
             self.decided.set()
 
@@ -209,7 +207,7 @@ class _Feed:
                 self._owner.put(self, frame)
         return current
 
-    def _tell(self, error: BaseException) -> None:
+    def _put_error(self, error: BaseException) -> None:
         if not self.retired:
             try:
                 self._owner.put(self, error)
@@ -218,7 +216,7 @@ class _Feed:
 
 
 class _Line:
-    """The one time line on which the frames of all sources lie."""
+    """The common time line of the frames of all sources."""
 
     def __init__(self) -> None:
         self._feed: _Feed | None = None

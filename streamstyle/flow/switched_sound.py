@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from streamstyle.types import Sound, SoundReader
 
 _RATE = 48_000  # of `streamstyle.types.SoundReader`
-_MOST_ROUNDED = 4  # samples: two parts may meet within one call, and each begins and ends between two samples
+_MAX_ROUNDED_SAMPLES = 4
+"""Two parts may meet within one call, and each begins and ends between two samples."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class _Part:
     shift: float
 
     def reader(self) -> SoundReader:
-        return _Mute() if self.sound is None else self.sound.reader()
+        return _SilentPart() if self.sound is None else self.sound.reader()
 
 
 class SwitchedSound:
@@ -32,7 +33,7 @@ class SwitchedSound:
         self.parts = [_Part(float("-inf"), first, 0.0)]
 
     def follow(self, time: float, sound: Sound | None, shift: float) -> None:
-        """Play another sound from this time on, or none; its own times are `shift` seconds earlier."""
+        """Change to another sound, or none, at this time; its own times are `shift` seconds earlier."""
         self.parts.append(_Part(time, sound, shift))
 
     def reader(self) -> SoundReader:
@@ -60,18 +61,18 @@ class _Reader:
         return self._whole(np.concatenate(heard), round(time * _RATE))
 
     def _whole(self, samples: NDArray[np.float32], end: int) -> NDArray[np.float32]:
-        """Cut or fill to as many samples as the common time line has up to `end`: each part rounds on a line
-        of its own, and encoders take no sample twice. A gap, for which there are none, stays one."""
+        """Cut or fill to the number of samples that the common time line has up to `end`, because each part
+        rounds on its own and encoders accept no sample twice. A gap without samples stays a gap."""
         begin, self._at = self._at, max(end, self._at or end)
         missing = 0 if begin is None else self._at - begin - len(samples)
         if missing < 0:
             return samples[:missing]
-        if 0 < missing <= _MOST_ROUNDED:
+        if 0 < missing <= _MAX_ROUNDED_SAMPLES:
             return np.concatenate([samples, np.zeros((missing, 2), np.float32)])
         return samples
 
 
-class _Mute:
+class _SilentPart:
     def __init__(self) -> None:
         self._at: int | None = None
 

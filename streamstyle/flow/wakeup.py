@@ -8,7 +8,7 @@ from streamstyle.types import InferenceFuture
 
 
 def _nobody() -> None:
-    """Nobody waits yet."""
+    """Do nothing: no thread waits yet."""
 
 
 class Wakeup:
@@ -26,7 +26,7 @@ class Wakeup:
         self._wake = wake
 
     def watch(self, future: InferenceFuture) -> None:
-        """End the wait when this picture is painted, if its engine can say so."""
+        """End the wait when this picture is painted, if its engine can call back."""
         self.polled = not future.on_ready(self._call)
 
     def _call(self) -> None:

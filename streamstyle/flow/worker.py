@@ -1,4 +1,4 @@
-"""One thread of a run, which may get stuck in a call that does not come back."""
+"""One thread of a run, which may get stuck in a call that does not return."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
 from streamstyle.flow.channel import Cancelled, Channel
-from streamstyle.telemetry import Ages, StageTimer
+from streamstyle.flow.timing import Ages, StageTimer
 from streamstyle.types import Frame, Interruptible, Sink
 
 T = TypeVar("T")
 
 
-ATTENTION = 0.1
-"""Seconds without a frame after which a sink looks who has come."""
+IDLE_SECONDS = 0.1
+"""Seconds without a frame after which an `IdleSink` is called."""
 
 
 @runtime_checkable
-class Attentive(Protocol):
-    """A sink that peers may connect to at any time."""
+class IdleSink(Protocol):
+    """A sink with work to do while no frame comes, such as serving new peers."""
 
-    def attend(self) -> None:
+    def on_idle(self) -> None:
         """Called on the sink's thread, a few times a second while no frame comes. Raises SinkError."""
 
 
@@ -34,48 +34,51 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Inlet:
-    """The source of a run. frames: read on the capture thread; close: called there at the end, or whenever
-    a blocked read comes back; interrupt: see `Interruptible`, None where there is no such thing."""
+    """The source of a run."""
 
     frames: Iterable[Frame]
+    """Frames, read on the capture thread."""
     close: Callable[[], None] = _nothing
+    """Called on that thread at the end, or when a blocked read returns."""
     interrupt: Callable[[], None] | None = None
+    """See `Interruptible`; None where the source cannot be interrupted."""
 
 
 @dataclass(frozen=True)
 class Outlet:
-    """A sink, and how it is served.
-
-    name: for reports. capacity: frames that wait for it. patience: seconds that one call of it may take once
-    the run is to end; after that it is given up. optional: the run goes on without it where it fails.
-    """
+    """A sink, and its service."""
 
     sink: Sink
+    """The sink."""
     name: str
+    """Name for reports."""
     capacity: int = 8
-    patience: float = 10.0
+    """Number of frames that may wait for it."""
+    stop_timeout: float = 10.0
+    """Seconds that one call may take while the run ends, before it is abandoned."""
     optional: bool = False
+    """True if the run goes on where it fails."""
 
 
 class RunThread(threading.Thread):
-    """A thread of a run, told apart from those of libraries."""
+    """A thread of a run, unlike those of libraries."""
 
 
-def anyone_left_behind() -> bool:
-    """Whether a thread of any run is still blocked in a source or a sink that was given up."""
+def has_abandoned_threads() -> bool:
+    """True if a thread of any run is still blocked in an abandoned source or sink."""
     return any(isinstance(thread, RunThread) for thread in threading.enumerate())
 
 
 @dataclass
 class Worker:
-    """A thread, and since when it has been inside a call of something that is not ours.
+    """A thread, and the start of its current call of foreign code.
 
-    patience: seconds that such a call may take once the run is to end. interrupted: the call was asked to
+    stop_timeout: seconds that such a call may take once the run is to end. interrupted: the call was asked to
     give up. stuck: it did not, and nobody waits for the thread any more.
     """
 
     name: str
-    patience: float
+    stop_timeout: float
     interrupt: Callable[[], None] | None
     timer: StageTimer = field(default_factory=StageTimer)
     busy_since: float | None = None
@@ -84,13 +87,13 @@ class Worker:
     thread: threading.Thread | None = None
 
     def start(self, body: Callable[[], None]) -> None:
-        """Run `body` on a thread of its own. A stuck one must not keep the process alive."""
+        """Run `body` on a separate thread. A stuck one must not keep the process alive."""
         self.thread = RunThread(target=body, name=self.name, daemon=True)
         self.thread.start()
 
     @property
     def running(self) -> bool:
-        """Whether there is still something to wait for."""
+        """True if the thread lives and is not abandoned."""
         return self.thread is not None and self.thread.is_alive() and not self.stuck
 
     def join(self, seconds: float) -> None:
@@ -99,21 +102,21 @@ class Worker:
             self.thread.join(seconds)
 
     def hangs(self, ending_since: float) -> bool:
-        """Whether a call has taken too long since the run was to end. It is interrupted after half of the
-        patience, then given up. ending_since: `time.monotonic()` of that moment."""
+        """True if a call has taken too long since the run was to end. The call is interrupted after half of
+        the stop_timeout, and given up after all of it. ending_since: `time.monotonic()` of that moment."""
         busy = self.busy_since
         waited = 0.0 if busy is None else time.monotonic() - max(busy, ending_since)
-        if waited < self.patience / 2:
+        if waited < self.stop_timeout / 2:
             return False
         if not self.interrupted and self.interrupt is not None:
             self.interrupted = True
             self.interrupt()
-        self.stuck = waited >= self.patience
+        self.stuck = waited >= self.stop_timeout
         return True
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """The body calls what may not come back."""
+        """Mark a call in the body that may not return."""
         self.busy_since = time.monotonic()
         try:
             yield
@@ -137,13 +140,13 @@ class Worker:
 def write_all(sink: Sink, channel: Channel[Frame], worker: Worker, ages: Ages) -> None:
     """Write until the channel ends, then close the sink: as whole only if nothing went wrong."""
     complete = False
-    attentive = sink if isinstance(sink, Attentive) else None
+    idle_sink = sink if isinstance(sink, IdleSink) else None
     try:
-        for frame in channel.iter_with_timeout(None if attentive is None else ATTENTION):
+        for frame in channel.iter_with_timeout(None if idle_sink is None else IDLE_SECONDS):
             if frame is None:
-                assert attentive is not None, "without a limit there is no time-out"
+                assert idle_sink is not None, "without a limit there is no time-out"
                 with worker.inside():
-                    attentive.attend()
+                    idle_sink.on_idle()
                 continue
             started = time.perf_counter()
             with worker.inside():

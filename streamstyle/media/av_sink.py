@@ -18,8 +18,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from streamstyle.errors import ConfigError, SinkError
-from streamstyle.media.audio import PcmTrack, SoundTrack, sound_tracks
-from streamstyle.media.carried import carry_over
+from streamstyle.media.audio import LiveSoundTrack, TuneTrack, sound_tracks
 from streamstyle.media.codecs import VideoEncoder, video_encoder
 from streamstyle.media.container import UNWRITABLE, sink_error
 from streamstyle.media.encoders import check_size, choose_encoder, pixel_format, video_stream
@@ -28,9 +27,10 @@ from streamstyle.media.film_clock import FilmClock
 from streamstyle.media.film_input import is_film, open_film
 from streamstyle.media.formats import OutputFormat, format_of
 from streamstyle.media.letterbox import letterboxed
+from streamstyle.media.metadata import besides_of, copy_metadata
 from streamstyle.media.palette import encodable
 from streamstyle.media.partial_file import PartialFile
-from streamstyle.media.paths import is_folder, is_standard_output, is_stream
+from streamstyle.media.paths import exists, is_folder, is_regular, is_standard_output, is_stream
 from streamstyle.media.pipe_out import PipeEnd, piped_format
 from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import Tune
@@ -58,12 +58,14 @@ class FileSink:
     """
 
     def __init__(self, path: str, info: StreamInfo, how: Encoding = USUAL) -> None:
-        """Raises ConfigError, SinkError for what cannot be written or encoded so."""
+        """Raises ConfigError or SinkError if it cannot be written or encoded in this way."""
         self._path = Path(path)
         self._info = info
         if is_folder(path):
             raise ConfigError(f"{path} is a directory: name a film in it, or {path}/ for numbered pictures.")
         piped = is_standard_output(path) or is_stream(path)
+        if exists(path) and not (piped or is_regular(path)):
+            raise ConfigError(f"{path} is a socket or a device: name a file.")
         self._format = piped_format(path) if piped else format_of(self._path.suffix)
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
@@ -142,7 +144,9 @@ class FileSink:
         if pixels is frame.pixels:
             return frame
         if not self._counts["frames_letterboxed"]:
-            self._notes.append(f"The size changed: {self._path} keeps its own, with black borders.")
+            self._notes.append(
+                f"The size of the frames changed: {self._path} keeps its size, with black borders."
+            )
         self._counts["frames_letterboxed"] += 1
         return replace(frame, pixels=pixels)
 
@@ -180,12 +184,12 @@ class _Pictures:
         self._mux(self.stream.encode(picture))
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
+        """Flush the encoder."""
         self._mux(self.stream.encode(None))
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
-            # Encoders forget durations, and the last frame's cannot be told from its successor.
+            # Encoders drop durations, and the last frame has no successor to derive it from.
             packet.duration = self._durations.pop(packet.pts or 0, packet.duration)
             self._container.mux(packet)
             self.packets += 1
@@ -239,7 +243,7 @@ class FilmOutput:
             self._container.mux(list(track.advance(self._end)))
 
     def finish(self) -> None:
-        """Flush the encoder and the sound, write the trailer; whatever fails, everything is closed."""
+        """Flush the encoder and the sound, write the trailer; close everything even after an error."""
         with contextlib.ExitStack() as stack:
             stack.callback(self._container.close)
             for track in self._tracks:
@@ -261,14 +265,14 @@ class FilmOutput:
 
 
 def _shift_to_zero(first: Frame, info: StreamInfo, notes: list[str]) -> Fraction:
-    """Seconds to add to every time stamp. Containers cut away pictures before zero, and a recording of a live
-    source starts at zero whatever its clock says."""
+    """Seconds to add to every time stamp. Containers drop pictures before zero, and a recording of a live
+    source starts at zero."""
     start = first.pts * first.time_base
     if info.live:
         return -start
     if start >= 0:
         return Fraction(0)
-    notes.append(f"The video began {float(-start):.3f} s before zero: everything was shifted by as much.")
+    notes.append(f"The video began {float(-start):.3f} s before zero: all time stamps were shifted by that.")
     return -start
 
 
@@ -286,19 +290,21 @@ def film_tracks(
     if not format_.sound_encoder:
         if info.sound is not None or info.audio_streams or is_scene(info.url):
             notes.append(f"The sound was left out, which {format_.muxer} files do not hold.")
+        if besides := besides_of(info):
+            notes.append(f"{format_.muxer} files hold pictures alone, so {besides}")
         return []
     if info.sound is not None:
-        return [SoundTrack(container, info.sound, shift, format_.sound_encoder)]
+        return [LiveSoundTrack(container, info.sound, shift, format_.sound_encoder)]
     if is_scene(info.url):
         tune = Tune(parse_scene(info.url).seconds)
-        return [PcmTrack(container, tune, shift, format_.sound_encoder)]
+        return [TuneTrack(container, tune, shift, format_.sound_encoder)]
     if info.live or not is_film(info.url):
         return []
     with open_film(info.url) as source:
-        copy_chapters(container, source, shift - FilmClock(source).start)
+        copy_chapters(container, source, shift - FilmClock(source).start, info.until)
         film = source, info.url, shift, notes
         tracks = [*sound_tracks(container, format_, *film), *subtitle_tracks(container, format_, *film)]
-        carry_over(container, video, format_, source, notes)
+        copy_metadata(container, video, format_, source, notes)
         return tracks
 
 

@@ -22,15 +22,15 @@ from streamstyle.urls import masked
 class FileSource:
     """One film as a Source, a file or on a web server. Everything is read once, from the start.
 
-    decoder: cpu; cuda, NVIDIA's NVDEC, which raises SourceError where it does not decode the film; or auto,
-    which then takes the CPU and notes why. Later frames that NVDEC cannot decode come from the CPU, counted.
+    decoder: cpu; cuda, NVIDIA's NVDEC, with SourceError if it does not decode the film; or auto, which then
+    takes the CPU and notes why. Later frames that NVDEC cannot decode are decoded on the CPU, and counted.
     deinterlace: see `Deinterlacer`; with `field` the time base of frames is half the film's. background:
-    RRGGBB, what transparent pictures are laid over.
+    RRGGBB behind transparent pictures.
 
-    Counters: `frames`; `corrupt_packets` (did not decode, or only with parts concealed);
-    `concealed_frames` (of these, shown all the same); `truncated` (0 or 1); `guessed_pts`,
-    `repaired_pts` (time stamps that were missing, or not after the previous frame's);
-    `software_frames` (by the CPU in spite of NVDEC); `clock_breaks` (see `FilmClock`).
+    Counters: `frames`; `corrupt_packets` (did not decode, or only with parts concealed); `concealed_frames`
+    (of these, shown anyway); `truncated` (0 or 1); `guessed_pts`, `repaired_pts` (time stamps that were
+    missing, or not after the previous frame's); `software_frames` (by the CPU in spite of NVDEC);
+    `clock_breaks` (see `FilmClock`).
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class FileSource:
         notes += self._to_rgb.notes(self._path)
         if self._device:
             missed = counters.get("software_frames", 0)
-            but = f", but {missed} frames by the CPU, as NVDEC does not take them" if missed else ""
+            but = f", but {missed} frames by the CPU, because NVDEC cannot decode them" if missed else ""
             notes.append(f"{self._path} is decoded by NVDEC{but}.")
         if self._why_cpu:
-            notes.append(f"{self._path} is decoded by the CPU: NVDEC does not, {self._why_cpu}.")
+            notes.append(f"{self._path} is decoded by the CPU, because NVDEC cannot: {self._why_cpu}.")
         if counters["corrupt_packets"]:
             notes.append(
                 f"{counters['corrupt_packets']} packets of {self._path} are corrupt: "

@@ -11,7 +11,7 @@ from av.packet import Packet
 
 
 class AviTimes:
-    """Gives each picture the time of the packet that stands in its place.
+    """Gives each picture the time of the packet at its position.
 
     With B-frames a picture leaves the decoder some packets after its own. FFmpeg's guess of its time then
     runs back and forth. The decoding time that leaves with a picture is right up to that delay.

@@ -19,7 +19,7 @@ class Backoff:
 
 
 RESTARTS = Backoff(pauses=(1.0, 2.0, 4.0, 8.0, 15.0, 30.0), jitter=(0.8, 1.2), steady=60.0)
-"""Of what is started again whole: a run that failed, a process that died."""
+"""Pauses before a run that failed, or a process that died, is started again."""
 
 
 class Retries:
@@ -27,16 +27,17 @@ class Retries:
 
     def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
-        self._failures = 0
+        self.failures = 0
+        """Pauses since the last connection that counts as good."""
 
     def lasted(self, seconds: float) -> None:
         """A connection is lost that lasted so long."""
         if seconds > self._backoff.steady:
-            self._failures = 0
+            self.failures = 0
 
     def pause(self) -> float:
         """Seconds to wait before the next attempt."""
         pauses = self._backoff.pauses
-        pause = pauses[min(self._failures, len(pauses) - 1)]
-        self._failures += 1
+        pause = pauses[min(self.failures, len(pauses) - 1)]
+        self.failures += 1
         return pause * random.uniform(*self._backoff.jitter)

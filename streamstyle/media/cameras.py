@@ -16,10 +16,10 @@ DEMUXER = {"darwin": "avfoundation", "win32": "dshow"}
 
 @dataclass(frozen=True)
 class CameraFormat:
-    """A format of a camera. fourcc: "MJPG", "YUYV" ...; rates: frames per second, highest first, empty if any
-    rate works."""
+    """A format of a camera."""
 
     fourcc: str
+    """FourCC, such as "MJPG" or "YUYV"."""
     width: int
     height: int
     rates: tuple[float, ...]
@@ -27,13 +27,15 @@ class CameraFormat:
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera. url: as `run` takes it. problem: why it cannot be used, or empty. formats: empty if
-    unknown."""
+    """A camera."""
 
     url: str
+    """Its address as `run` takes it."""
     name: str
     problem: str = ""
+    """The reason if it cannot be used, otherwise empty."""
     formats: tuple[CameraFormat, ...] = ()
+    """Formats of its pictures; empty if unknown."""
 
 
 def cameras() -> tuple[Camera, ...]:

@@ -20,25 +20,29 @@ _X26_PRESETS = (
 
 @dataclass(frozen=True)
 class VideoEncoder:
-    """One encoder, ready to be opened. name, options: FFmpeg's. pixel_format: of its input. tag: the codec's
-    tag in MP4 and QuickTime, empty for FFmpeg's."""
+    """An encoder with its options."""
 
     name: str
+    """FFmpeg's name."""
     options: Mapping[str, str]
+    """FFmpeg's options."""
     pixel_format: str = "yuv420p"
+    """Pixel format of its input."""
     tag: str = ""
+    """The codec's tag in MP4 and QuickTime; empty for FFmpeg's."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """Encoding of one codec. quality: the name of the encoder's constant quality, its default and its worst
-    value; None if it has none. preset: name of the option, and its values. sides: least and largest width and
-    height in pixels."""
+    """Encoding of one codec."""
 
     encoder: VideoEncoder
     quality: tuple[str, int, int] | None
+    """Option of the constant quality, its default and its worst value; None if the encoder has none."""
     preset: tuple[str, tuple[str, ...]] | None
+    """Option of the preset, and its values."""
     sides: tuple[int, int] = (1, 65_535)
+    """Least and largest width and height in pixels."""
 
 
 # Without B-frames: they would put decoding order into mp4's durations and the last frames into a long queue.
@@ -89,13 +93,13 @@ _OTHERS = {
         (1, 16_383),
     ),
 }
-"""Codecs of containers that nobody names."""
+"""Default codecs of containers."""
 
 _FULL_CHROMA = {"yuv420p": "yuv444p", "yuv420p10le": "yuv444p10le"}
 _EVEN_ONLY = {"libx264", "libx265"}
 """Encoders that crop 4:2:0 in steps of two pixels."""
 
-# SVT-AV1 writes to the standard error stream what its refusal tells us as well.
+# SVT-AV1 repeats its error on the standard error stream.
 os.environ.setdefault("SVT_LOG", "0")
 
 
@@ -109,7 +113,7 @@ def video_encoder(how: Encoding, format_: OutputFormat, output: str) -> tuple[Vi
     if name not in format_.codecs:
         others = [suffix for suffix, other in FORMATS.items() if name in other.codecs]
         remedy = f": name a film that ends with {' or '.join(others)}" if others else ""
-        raise ConfigError(f"{output} does not hold {name}, but {' or '.join(format_.codecs)}{remedy}.")
+        raise ConfigError(f"{output} cannot contain {name}, only {' or '.join(format_.codecs)}{remedy}.")
     codec = codec_of(name)
     options = dict(codec.encoder.options)
     quality = _quality(name, codec, how.quality, options)
@@ -157,7 +161,7 @@ def _check_pixel_format(codec: str, encoder: str, asked: str) -> None:
     known = [format_.name for format_ in av.Codec(encoder, "w").video_formats or []]
     if known and asked not in known:
         raise ConfigError(
-            f"{codec} is not encoded in the pixel format '{asked}'{nearest(asked, known)}: it takes "
+            f"{codec} cannot encode the pixel format '{asked}'{nearest(asked, known)}: it takes "
             f"{', '.join(known)}."
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2  # first: the other order makes OpenCV's windows hang on Linux
 
@@ -51,8 +52,25 @@ MATRICES = {
 }
 _HALVED_CHROMA = ("yuv420p", "nv12")
 
-# SMPTE 240M (7) is so near to BT.709 that it gets no name of its own.
+# SMPTE 240M (7) is so near to BT.709 that it needs no separate name.
 _NAME_OF_TAG = {1: "bt709", 7: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
+
+
+_YCGCO = 8
+_UNREAD = {
+    11: "SMPTE ST 2085",
+    12: "chroma-derived",
+    13: "chroma-derived constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
+"""Matrices of H.273 that are not supported, by their tags."""
+
+
+_WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "P3"}
+"""Primaries of H.273 that hold colours which BT.709 does not, by their tags."""
 
 
 def matrix_name(tag: int, lines: int) -> str:
@@ -75,8 +93,9 @@ def is_full_range(frame: av.VideoFrame) -> bool:
 
 
 # Of samples that are interleaved, as cameras and NVDEC give them, swscale makes another RGB, and ten times
-# slower.
-_PLANAR = {
+# slower. 15 and 16 bits in the order of old QuickTime films it takes for the other order (FFmpeg 8.1).
+_BETWEEN = {
+    **{f"{order}{depth}be": f"{order}{depth}le" for order in ("rgb", "bgr") for depth in (555, 565)},
     **dict.fromkeys(("nv12", "nv21"), "yuv420p"),
     **dict.fromkeys(("nv16", "yuyv422", "uyvy422", "yvyu422"), "yuv422p"),
     "nv24": "yuv444p",
@@ -90,8 +109,9 @@ class ToRgb:
     def __init__(self, background: str = BLACK) -> None:
         self._background = background
         self._transparent = False
-        self._planar, self._rgb = VideoReformatter(), VideoReformatter()  # each keeps what it needs
+        self._between, self._rgb = VideoReformatter(), VideoReformatter()  # each keeps its own state
         self._grading: Grading | None = None
+        self._unread = self._gamut = ""
 
     def notes(self, name: str) -> list[str]:
         """Notes on the source of this name."""
@@ -101,6 +121,15 @@ class ToRgb:
                 f"{name} is HDR ({self._grading.transfer}, up to {self._grading.peak:.0f} cd/m2) and was "
                 f"tone-mapped to SDR in BT.709: 203 cd/m2 are its white, highlights are compressed."
             )
+        if self._unread:
+            notes.append(
+                f"{name} is coded by a matrix that cannot be read ({self._unread}): its colours are wrong."
+            )
+        if self._gamut:
+            notes.append(
+                f"{name} has the primaries of {self._gamut}, which are read as BT.709's: colours become "
+                f"a little paler."
+            )
         if self._transparent:
             colour = "black" if self._background == BLACK else f"#{self._background}"
             notes.append(f"{name} is transparent in places, and was laid over {colour}.")
@@ -109,10 +138,15 @@ class ToRgb:
     def __call__(self, frame: av.VideoFrame, matrix: str, width: int, height: int) -> Picture:
         """The frame as a new picture (height, width, 3), scaled if it has another size. matrix: of frames
         that are not HDR."""
+        self._unread = _UNREAD.get(int(frame.colorspace), self._unread)
         if transfer_of(frame):
             return self._tone_mapped(frame, width, height)
-        if planar := _PLANAR.get(frame.format.name):
-            frame = self._planar.reformat(frame, format=planar, threads=1)  # its tags of colour remain
+        if matrix != "bt2020":  # which outputs are tagged with
+            self._gamut = _WIDE.get(int(frame.color_primaries), self._gamut)
+        if int(frame.colorspace) == _YCGCO and not frame.format.is_rgb:
+            frame = _from_ycgco(self._between, frame)
+        if between := _BETWEEN.get(frame.format.name):
+            frame = self._between.reformat(frame, format=between, threads=1)  # its tags of colour remain
         scaler = MATRICES[matrix].scaler
         alpha = has_alpha(frame.format.name)
         converted = self._rgb.reformat(
@@ -139,7 +173,7 @@ class ToRgb:
         ):
             grading = self._grading  # another peak within the film would be a flash
         self._grading = grading
-        # HDR is BT.2020 where nothing else is said, whatever its size.
+        # Untagged HDR is BT.2020, at any size.
         scaler = MATRICES[_NAME_OF_TAG.get(int(frame.colorspace), "bt2020")].scaler
         deep = self._rgb.reformat(
             frame,
@@ -153,6 +187,21 @@ class ToRgb:
             threads=1,
         )
         return grading.shown(planes_of(deep))
+
+
+def _from_ycgco(reformatter: VideoReformatter, frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame in RGB by H.273, equations 54 to 57; swscale takes this matrix for BT.601."""
+    named = {"src_colorspace": Colorspace.ITU601, "dst_colorspace": Colorspace.ITU601}  # swscale wants one
+    reach = ColorRange.JPEG if is_full_range(frame) else ColorRange.MPEG
+    ranges = {"src_color_range": reach, "dst_color_range": reach}
+    whole = reformatter.reformat(frame, format="yuv444p", threads=1, **named, **ranges)
+    planes = cv2.merge([_samples(plane, 1) for plane in whole.planes])
+    luma, chroma, black = (1.0, 1.0, 0) if reach == ColorRange.JPEG else (255 / 219, 255 / 224, 16)
+    signs = np.array([[1, -1, 1], [1, 1, 0], [1, -1, -1]])  # Y, Cg and Co in R, G and B
+    to_rgb = signs * np.array([luma, chroma, chroma])
+    offset = -to_rgb @ np.array([black, 128, 128])
+    rgb: Any = cv2.transform(planes, np.column_stack([to_rgb, offset]))
+    return av.VideoFrame.from_ndarray(rgb, format="rgb24")
 
 
 def from_rgb(

@@ -12,12 +12,13 @@ import av
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.stream import VideoStream
 
 from streamstyle.errors import SinkError, SourceError
 from streamstyle.media.formats import READABLE
+from streamstyle.media.paths import exists
 from streamstyle.media.pipe_in import PipeReader, is_pipe, pipe_reader
 from streamstyle.media.playlist import Playlist, playlist_of
+from streamstyle.media.programs import program_of
 
 # On damaged files PyAV raises, beside FFmpeg's errors, also these from its own property code.
 HOSTILE = (
@@ -34,7 +35,7 @@ HOSTILE = (
     ValueError,
 )
 
-# Encoders and muxers are asked for what we chose, so they fail in fewer ways.
+# Encoders and muxers get only our own choices, so they fail in fewer ways.
 UNWRITABLE = (av.FFmpegError, MemoryError, OSError, ValueError)
 
 READ_FAILURES = 32
@@ -53,6 +54,8 @@ def open_input(path: str, hwaccel: HWAccel | None = None) -> InputContainer:
             raise SourceError(f"{path} is a directory: name one video file in it.")
         if is_pipe(path):
             return _opened(pipe_reader(path), None, hwaccel)
+        if exists(path) and not file.is_file():
+            raise SourceError(f"{path} is a socket or a device, not a film: name a file or a pipe.")
         if file.is_file() and file.stat().st_size == 0:
             raise SourceError(f"{path} is empty: it holds no media at all.")
         return _opened(f"file:{path}", playlist_of(path), hwaccel)
@@ -61,7 +64,8 @@ def open_input(path: str, hwaccel: HWAccel | None = None) -> InputContainer:
 
 
 def _opened(file: str | PipeReader, listed: Playlist | None, hwaccel: HWAccel | None) -> InputContainer:
-    options = {"format_whitelist": READABLE, "protocol_whitelist": "file"}
+    # FFmpeg must not read a picture's name as a pattern either.
+    options = {"format_whitelist": READABLE, "protocol_whitelist": "file", "pattern_type": "none"}
     return av.open(
         file,
         "r",
@@ -87,12 +91,13 @@ def _why_not_opened(path: str, error: BaseException) -> str:
 def packets_of(
     container: InputContainer, failed: Callable[[], object] = lambda: None
 ) -> Iterator[Packet[Any]]:
-    """All packets of all streams that hold something, in the file's order.
+    """All packets of all streams that hold something, in the file's order; of several programs those of one.
 
     Parts that cannot be read are passed over, with a call of `failed` each. Raises the last error, one of
     `HOSTILE`, if the rest is lost.
     """
     on_the_web = not container.name.startswith("file:")  # whose server was tried again by FFmpeg
+    program = program_of(container)
     failures = 0
     packets: Iterator[Packet[Any]] = container.demux()
     while True:
@@ -109,25 +114,8 @@ def packets_of(
         if packet is None:
             return
         failures = 0
-        if packet.size:
+        if packet.size and (program is None or packet.stream_index in program.indices):
             yield packet
-
-
-def moving_streams(container: InputContainer) -> list[VideoStream]:
-    """Streams of moving pictures, without cover art of songs and thumbnails of films."""
-    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    return [stream for stream in container.streams.video if not stream.disposition & still]
-
-
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The stream of moving pictures that players show: the default one, else the first, preferring one that
-    can be decoded. None if there is none."""
-
-    def rank(stream: VideoStream) -> tuple[bool, bool]:
-        default = bool(stream.disposition & av.stream.Disposition.default)
-        return stream.codec_context is not None, default
-
-    return max(moving_streams(container), key=rank, default=None)
 
 
 def sink_error(path: str, error: BaseException) -> SinkError:
@@ -135,15 +123,15 @@ def sink_error(path: str, error: BaseException) -> SinkError:
     code = getattr(error, "errno", None)
     if code == errno.EPERM and isinstance(error, av.FFmpegError):
         # Its muxers say so of packets that they do not take; what may not be opened was found out before.
-        return SinkError(
-            f"{path} could not be written: its kind of file does not hold this sound or picture."
-        )
+        return SinkError(f"{path} could not be written: this kind of file cannot hold this sound or picture.")
     if code == errno.EPIPE:
-        return SinkError(f"Nobody reads {path} any more: the program that did has ended.")
+        return SinkError(f"{path} has no reader any more: the program that read it has ended.")
     if code in _NO_ROOM:
-        return SinkError(f"There is no room left to write {path}: free some space or name another folder.")
+        return SinkError(
+            f"The disk is full, so {path} cannot be written: free some space or name another folder."
+        )
     if code in _NOT_ALLOWED:
-        return SinkError(f"{path} may not be written: check the permissions of the file and its folder.")
+        return SinkError(f"{path} cannot be written: check the permissions of the file and its folder.")
     if code == errno.ENOENT:
         return SinkError(f"The folder of {path} does not exist: create it first.")
     return SinkError(f"{path} could not be written: {reason(error)}.")
@@ -151,5 +139,5 @@ def sink_error(path: str, error: BaseException) -> SinkError:
 
 def reason(error: BaseException) -> str:
     """FFmpeg's own words, without the name of the failed call."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).rstrip(".")
+    text = str(getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")
+    return f"the system gives no more memory ({text})" if isinstance(error, MemoryError) else text

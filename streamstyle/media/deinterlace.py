@@ -32,7 +32,7 @@ class Deinterlacer:
 
     @property
     def ticks(self) -> int:
-        """Into how many a unit of the frames' time base is divided: 2 where fields get times of their own."""
+        """Divisor of the frames' time base: 2 if each field gets a time."""
         return 2 if self._how == "field" else 1
 
     @property
@@ -57,7 +57,7 @@ class Deinterlacer:
             return []
         told = f"{self._interlaced} frames of {name} are interlaced"
         if self._refusal:
-            return [f"{told}, and were painted as they are, since bwdif does not take them: {self._refusal}."]
+            return [f"{told}, and were painted as they are, because bwdif cannot read them: {self._refusal}."]
         if self._how == "off":
             return [
                 f"{told}, and were painted as they are: without --deinterlace off each becomes a picture."
@@ -95,6 +95,7 @@ class _Filter:
     def __init__(self, like: av.VideoFrame, mode: str) -> None:
         self._kind = _kind(like)
         self._mode = mode
+        self._frames = 0
         self._graph = av.filter.Graph()
         self._graph.threads = 1  # painting has the cores
         base = like.time_base or Fraction(1, 1000)
@@ -112,7 +113,8 @@ class _Filter:
         return _kind(frame) == self._kind
 
     def pictures(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
-        """The pictures that are ready once this frame is there; None for the end."""
+        """The pictures that are ready after this frame; None flushes."""
+        self._frames += frame is not None
         self._source.push(frame)
         while True:
             try:
@@ -124,11 +126,18 @@ class _Filter:
 
     def rest(self) -> Iterator[av.VideoFrame]:
         """The pictures that waited for a next frame."""
-        yield from self.pictures(None)
+        pictures = list(self.pictures(None))
+        if self._frames == 1 and len(pictures) == 2:
+            # bwdif takes half the distance of two frames, and there are not two.
+            first, second = pictures
+            second.pts = None
+            if first.pts is not None and first.duration:
+                second.pts = first.pts + first.duration
+        yield from pictures
 
 
 def _kind(frame: av.VideoFrame) -> tuple[int, int, str, int, int]:
-    # Without the time base: PyAV tells none of the frames that a decoder gives out at the end.
+    # Without the time base: PyAV does not set it on the frames of a flush.
     return frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range)
 
 

@@ -1,10 +1,10 @@
-"""A program that opens a device with PyAV and passes its packets on through a pipe.
+"""A program that opens a device with PyAV and forwards its packets through a pipe.
 
 python -P relay.py '{"file": ":0", "format": "x11grab", "attempts": [{"framerate": "30"}]}'
 
-Drivers and X servers can block for ever, where no time-out of FFmpeg reaches; a child can be killed. Besides,
-FFmpeg's x11grab crashes in a process that has loaded OpenCV's wheel, whose X libraries take the place of its
-own: nothing here may import OpenCV, so this runs as a file, not as a module of its package.
+Drivers and X servers can block for ever, where no time-out of FFmpeg applies; a child can be killed. Besides,
+FFmpeg's x11grab crashes in a process that has loaded OpenCV's wheel, whose X libraries replace its own. So
+nothing here may import OpenCV, and this runs as a file, not as a module of its package.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def opened(file: str, format_: str, attempts: Sequence[Mapping[str, str]]) -> InputContainer:
-    """The device with the first options that it takes. Raises what FFmpeg raises of the last ones."""
+    """The device with the first options that it takes. Raises FFmpeg's error for the last ones."""
     *others, last = attempts
     for options in others:
         try:

@@ -23,13 +23,16 @@ from streamstyle.types import StreamInfo
 
 @dataclass(frozen=True)
 class HardwareEncoder:
-    """H.264 of one maker. name: FFmpeg's. film, live: its options, where {quality} stands for the CRF and
-    {most} and {usual} for bits per second. needs: requirements for it to open."""
+    """The H.264 encoder of one maker."""
 
     name: str
+    """FFmpeg's name."""
     film: Mapping[str, str]
+    """Options for films; {quality} stands for the CRF, {most} and {usual} for bits per second."""
     live: Mapping[str, str]
+    """The same for streams."""
     needs: str
+    """Requirements for it to open."""
 
     def options(self, quality: int, most: int | None) -> dict[str, str]:
         """most: at most so many bits a second, for a stream; None for a film, whose quality is constant."""
@@ -118,9 +121,9 @@ def choose_encoder(
 
 def _unfit(usual: VideoEncoder, info: StreamInfo) -> str:
     if usual.name != "libx264":
-        return "it makes H.264, which is not what is asked for; name an .mp4, .mkv or .mov without --codec"
+        return "it encodes only H.264; name an .mp4, .mkv or .mov without --codec"
     if usual.pixel_format != "yuv420p":
-        return "it takes no other pixel format than its own"
+        return "it accepts only its own pixel format"
     if info.width % 2 or info.height % 2:
         return "it takes even sizes only"
     return ""
@@ -197,18 +200,12 @@ def video_stream(
     if context.pix_fmt != encoder.pixel_format:
         notes.append(
             f"The odd size {info.width}x{info.height} is stored as 4:4:4, which some hardware players "
-            f"do not show: an even size or .webm plays everywhere."
+            f"cannot play: an even size or .webm plays everywhere."
         )
+    context.time_base = info.time_base
+    _note_lost_aspect(container.format.name, encoder.name, context.codec.canonical_name, info, notes)
     if container.format.name == "gif":
         return stream  # which has no place for all that follows
-    in_matroska = container.format.name in {"matroska", "webm"}
-    if info.sample_aspect_ratio != 1 and in_matroska and context.codec.canonical_name not in _TELLING_ASPECT:
-        aspect = info.sample_aspect_ratio
-        notes.append(
-            f"The pixel aspect {aspect.numerator}:{aspect.denominator} is lost with {encoder.name} in "
-            f"{container.format.name}, so the picture looks squeezed: .mp4, .mov, and .mkv with h264 or hevc "
-            f"keep it."
-        )
     matrix = MATRICES[info.matrix]
     rgb = bool(av.VideoFormat(context.pix_fmt or "").is_rgb)
     context.color_range = ColorRange.JPEG if rgb else ColorRange.MPEG
@@ -216,5 +213,15 @@ def video_stream(
     context.color_primaries = matrix.primaries
     context.color_trc = matrix.transfer
     context.sample_aspect_ratio = info.sample_aspect_ratio
-    context.time_base = info.time_base
     return stream
+
+
+def _note_lost_aspect(muxer: str, encoder: str, codec: str, info: StreamInfo, notes: list[str]) -> None:
+    """Note a pixel aspect that the output does not hold."""
+    aspect = info.sample_aspect_ratio
+    in_matroska = muxer in {"matroska", "webm"} and codec not in _TELLING_ASPECT
+    if aspect != 1 and (in_matroska or muxer in {"gif", "webp"}):
+        notes.append(
+            f"The pixel aspect {aspect.numerator}:{aspect.denominator} is lost with {encoder} in {muxer}, so "
+            f"the picture looks squeezed: .mp4, .mov, and .mkv with h264 or hevc keep it."
+        )

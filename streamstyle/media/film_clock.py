@@ -13,19 +13,21 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
+from streamstyle.media.programs import program_of
+
 FAR_SECONDS = 10
 """A later start than this means that the film was cut out of a longer time line, in any container."""
 
 _GAP_SECONDS = 10
 """Steps forward by more than this break the clock in containers that keep a sender's clock."""
 
-_LONGEST_GAP = 30 * 3600
+_MAX_GAP_SECONDS = 30 * 3600
 """The same for containers with their own time line, where gaps are meant."""
 
-_BACK = Fraction(1, 10)
+_MAX_BACKSTEP = Fraction(1, 10)
 """Seconds that decoding times may run back: damage and rounding cause that much."""
 
-_READ_AHEAD = 256
+_LOOKAHEAD_PACKETS = 256
 """Packets that are read to see whether a break lasts."""
 
 _TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: the clock in the file is a sender's
@@ -52,7 +54,7 @@ class _StreamClock:
         """Delay of a packet, with `ticks` added to its times, after the packet before it."""
         assert packet.dts is not None
         if self.moving and packet.is_keyframe and packet.pts is not None:
-            return packet.pts + ticks - self.end  # Matroska tells no order of decoding, and FFmpeg guesses
+            return packet.pts + ticks - self.end  # Matroska has no decoding times, and FFmpeg guesses
         return packet.dts + ticks - self.due
 
     def goes_on(self, packet: Packet[Any], ticks: int) -> bool:
@@ -75,7 +77,7 @@ class FilmClock:
     def __init__(self, container: InputContainer) -> None:
         self._container = container
         self._sent = bool(container.format.flags & _TS_DISCONT)
-        start = Fraction(container.start_time or 0, av.time_base)
+        start = _start_of(container)
         self.start = start if self._sent or start > FAR_SECONDS else Fraction(0)
         self.breaks = 0
         # AVI keeps one time a packet; FFmpeg guesses the other, a frame too late. See `AviTimes`.
@@ -125,7 +127,7 @@ class FilmClock:
             base,
             self._segment,
             round(self._offset / base),
-            back=int(_BACK / base),
+            back=int(_MAX_BACKSTEP / base),
             gap=int(_GAP_SECONDS / base),
             moving=kind == "video",
             judged=kind in {"audio", "video"},
@@ -156,7 +158,7 @@ class FilmClock:
         if follower is not None and line.last - line.back <= follower + line.ticks <= line.due + line.gap:
             return line.ticks - jump
         if jump > 0 and (
-            jump * line.time_base <= (0 if self._sent else _LONGEST_GAP)
+            jump * line.time_base <= (0 if self._sent else _MAX_GAP_SECONDS)
             or (follower is not None and follower - packet.dts > line.gap)  # slow, but steadily so
             or self._reached_by_another(line, line.due + jump)
         ):
@@ -186,7 +188,7 @@ class FilmClock:
             ticks = round(offset / other.time_base)
             if other.goes_on(packet, ticks):
                 overlap = -other.late(packet, ticks) * other.time_base
-                longest = max(longest, overlap if other.moving or overlap > _BACK else Fraction(0))
+                longest = max(longest, overlap if other.moving or overlap > _MAX_BACKSTEP else Fraction(0))
                 del waited[packet.stream_index]
         return longest
 
@@ -201,6 +203,17 @@ class FilmClock:
     def _coming(self, packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
         """The following packets, which remain to be placed."""
         yield from list(self._ahead)
-        for packet in islice(packets, max(_READ_AHEAD - len(self._ahead), 0)):
+        for packet in islice(packets, max(_LOOKAHEAD_PACKETS - len(self._ahead), 0)):
             self._ahead.append(packet)
             yield packet
+
+
+def _start_of(container: InputContainer) -> Fraction:
+    """Seconds of the film's own clock at which it begins. Each program of a broadcast has a clock of its
+    own."""
+    program = program_of(container)
+    if program is None:
+        return Fraction(container.start_time or 0, av.time_base)
+    streams = [container.streams[index] for index in program.indices]
+    starts = [s.start_time * s.time_base for s in streams if s.start_time is not None and s.time_base]
+    return min(starts, default=Fraction(0))

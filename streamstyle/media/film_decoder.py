@@ -14,14 +14,19 @@ from av.video.stream import VideoStream
 from streamstyle.errors import SourceError
 from streamstyle.media.avi_times import AviTimes
 from streamstyle.media.colour import ToRgb, matrix_of
-from streamstyle.media.container import HOSTILE, moving_streams, picture_stream
+from streamstyle.media.container import HOSTILE
 from streamstyle.media.decoders import by_device, check_film
 from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.film_packets import FilmPackets, first_in_matroska
+from streamstyle.media.orientation import MAX_PIXELS, note_inexact, orientation_of, oriented, oriented_shape
 from streamstyle.media.packet_decoder import MediaTally, PacketDecoder
-from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
+from streamstyle.media.programs import moving_streams, picture_stream, program_of, taken_of
+from streamstyle.media.side_data import note_left_out
 from streamstyle.types import Frame, StreamInfo
 from streamstyle.urls import masked
+
+_SIDE_DATA_FRAMES = 30
+"""Frames that are searched for side data that the output will lack."""
 
 
 class FilmDecoder:
@@ -49,7 +54,7 @@ class FilmDecoder:
         self.packets = FilmPackets(container, url, self._name, self.tally)
         stream = picture_stream(container)
         if stream is None:
-            raise SourceError(f"{self._name} holds no video stream: name a file with moving pictures.")
+            raise SourceError(f"{self._name} contains no video: name a file with moving pictures.")
         if stream.codec_context is None:
             raise SourceError(
                 f"{self._name} uses a video codec that this FFmpeg cannot decode: convert it to H.264 first."
@@ -86,6 +91,11 @@ class FilmDecoder:
         decoded = self._deinterlacer(self._decoded(PacketDecoder(stream, self.tally.counts)))
         head = next(decoded, None)
         if head is None:
+            if stream.codec_context.name == "webp":
+                raise SourceError(
+                    f"No frame of {self._name} can be decoded: it is damaged, or an animated WebP, which "
+                    f"cannot be read: convert it to GIF, APNG or AVIF first."
+                )
             raise SourceError(
                 f"No frame of {self._name} can be decoded: the file is damaged or its codec "
                 f"({stream.codec_context.name}) is not supported."
@@ -96,7 +106,7 @@ class FilmDecoder:
         return info, self._upright(info, head, decoded)
 
     def _decoded(self, decoder: PacketDecoder) -> Iterator[av.VideoFrame]:
-        """Decoded frames in presentation order; what does not decode is counted."""
+        """Decoded frames in presentation order; undecodable packets are counted."""
         for packet in self.packets:
             if packet.stream_index == decoder.stream.index:
                 if self._avi is not None:
@@ -117,7 +127,7 @@ class FilmDecoder:
         """Frames as promised to the world, the given head first."""
         counts = self.tally.counts
         orientation = orientation_of(head)
-        told_inexact(self._name, orientation, self.tally.notes)
+        note_inexact(self._name, orientation, self.tally.notes)
         last: int | None = None
         step = _step(info)
         frame: av.VideoFrame | None = head
@@ -127,11 +137,13 @@ class FilmDecoder:
             except HOSTILE:
                 counts["corrupt_packets"] += 1
             else:
+                if counts["frames"] < _SIDE_DATA_FRAMES:
+                    note_left_out(frame, self._name, self.tally.notes)
                 last = self._place(frame.pts, last, step)
                 step = frame.duration or step
                 counts["frames"] += 1
                 yield Frame(
-                    pixels=laid_down(pixels, orientation),
+                    pixels=oriented(pixels, orientation),
                     index=counts["frames"] - 1,
                     pts=last,
                     time_base=info.time_base,
@@ -151,17 +163,23 @@ class FilmDecoder:
         return pts
 
     def _note_left_out(self, container: InputContainer, taken: VideoStream) -> None:
-        moving = moving_streams(container)
+        program = program_of(container)
+        if program is not None:
+            self.tally.notes.append(
+                f"{self._name} holds {program.among} programs: {program} was taken, whose "
+                f"pictures come first, with its own sound and subtitles. The others were left out."
+            )
+        moving = taken_of(container, tuple(moving_streams(container)))
         if len(moving) > 1:
             place = [stream.index for stream in moving].index(taken.index) + 1
             self.tally.notes.append(
-                f"{self._name} holds {len(moving)} video streams: number {place} was taken, as players do, "
-                f"and the others were left out."
+                f"{self._name} holds {len(moving)} video streams: number {place} was taken, as in players; "
+                f"the others were left out."
             )
         tags = {key.lower(): value for key, value in taken.metadata.items()}
         if tags.get("alpha_mode") == "1":
             self.tally.notes.append(
-                f"{self._name} is transparent in WebM's way, which is not decoded: it was taken as opaque."
+                f"{self._name} is a transparent WebM, which cannot be decoded: it was read as opaque."
             )
 
 
@@ -172,14 +190,14 @@ def _describe(
     head: av.VideoFrame,
     deinterlacer: Deinterlacer,
 ) -> StreamInfo:
-    width, height, aspect = upright_shape(stream, head)
+    width, height, aspect = oriented_shape(stream, head)
     time_base = stream.time_base
     if not time_base or time_base <= 0:
         raise ValueError("a video stream without a time base")
-    # Of films that were copied without their rate FFmpeg tells one that their ticks could not count.
+    # For films that were copied without their rate FFmpeg reports one that their time base cannot express.
     rates = [stream.average_rate, stream.guessed_rate]
     if rates[0] == 1 / time_base:
-        rates.reverse()  # nor is it likely that every tick is a frame, as it tells of DV
+        rates.reverse()  # nor is one frame per tick likely, as it reports for DV
     rate = next((rate for rate in rates if rate and 0 < rate <= 1 / time_base), None)
     return StreamInfo(
         url=path,
@@ -190,7 +208,7 @@ def _describe(
         frames=_frame_count(container, stream, rate) * deinterlacer.pictures,
         sample_aspect_ratio=aspect,
         matrix=matrix_of(head),
-        audio_streams=len(container.streams.audio),
+        audio_streams=len(taken_of(container, container.streams.audio)),
     )
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import SourceError
-from streamstyle.media.container import HOSTILE, packets_of, picture_stream
+from streamstyle.media.container import HOSTILE, packets_of
 from streamstyle.media.film_clock import FilmClock
 from streamstyle.media.film_input import open_film
 from streamstyle.media.paths import is_regular
+from streamstyle.media.programs import picture_stream
 
 _UNTIMED = -(1 << 63)
 
@@ -22,13 +23,13 @@ class FilmIndex:
     """The times of a film's pictures."""
 
     pts: NDArray[np.int64]
-    """In presentation order, on the film's `FilmClock`, in units of its video's time base."""
+    """Time stamps in presentation order, on the film's `FilmClock`, in units of its video's time base."""
     end: int
-    """Of the last picture; 0 for a film without any."""
+    """End of the last picture, in the same units; 0 for a film without any."""
     keys: NDArray[np.int64]
-    """Of the pictures that can be decoded first."""
+    """Those of `pts` at which decoding can begin: the key frames."""
     clock: int
-    """Added to such a time stamp, gives that of the file itself."""
+    """Difference that is added to such a time stamp to get that of the file itself."""
     irregular: str
     """The reason why the film cannot be read from its middle on, in a few words; empty if it can."""
 
@@ -46,7 +47,7 @@ def film_index(path: str) -> FilmIndex:
     with open_film(path) as container:
         stream = picture_stream(container)
         if stream is None:
-            raise SourceError(f"{path} holds no video stream: name a file with moving pictures.")
+            raise SourceError(f"{path} contains no video: name a file with moving pictures.")
         clock, failures = FilmClock(container), 0
 
         def failed() -> None:
@@ -79,7 +80,7 @@ def _index(rows: list[tuple[int, int, bool]], clock: int, breaks: bool, damaged:
     elif damaged:
         why = "it is damaged"
     elif pts[0] == _UNTIMED or not (steps > 0).all():
-        why = "its pictures lack times of their own"
+        why = "its pictures have no time stamps"
     elif pts[0] < 0:
         why = "it begins before zero"
     if why:

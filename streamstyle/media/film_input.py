@@ -53,6 +53,6 @@ def has_an_end(opening: LiveInput, container: InputContainer) -> bool:
     """True if the opened input is a whole film on a server, and no stream."""
     if not opening.film:
         return False
-    if "hls" in container.format.name:  # a playlist that will not grow tells how long it is
+    if "hls" in container.format.name:  # a finished playlist has a duration
         return bool(container.duration and container.duration > 0)
     return container.size > 0

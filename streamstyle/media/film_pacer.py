@@ -6,11 +6,11 @@ import time
 
 from streamstyle.types import Frame
 
-_LONGEST = 1.0  # a gap in the film must not keep a run from ending
+_MAX_WAIT_SECONDS = 1.0  # a gap in the film must not keep a run from ending
 
 
 class FilmPacer:
-    """Waits until a film's frame is due. The first frame is due at once; after a gap time starts anew.
+    """Waits until a film's frame is due. The first frame is due at once; after a gap the time starts again.
 
     Frames of a live source are due when they arrive.
     """
@@ -24,6 +24,6 @@ class FilmPacer:
         if self._live:
             return
         now = time.monotonic()
-        if self._zero is None or self._zero + frame.time - now > _LONGEST:
+        if self._zero is None or self._zero + frame.time - now > _MAX_WAIT_SECONDS:
             self._zero = now - frame.time
         time.sleep(max(self._zero + frame.time - now, 0))

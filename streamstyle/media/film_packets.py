@@ -18,7 +18,9 @@ from streamstyle.media.packet_decoder import MediaTally
 MISSING_SECONDS = Fraction(1, 2)
 """A film that ends this much before its declared end was cut off."""
 
-_NEAR_THE_END = 0.8  # of a file that tells no duration, some packets of which may be padding
+# Allowed padding of a file without a duration.
+_NEAR_THE_END = 0.8
+_PADDING = 2**14  # bytes, of a short film
 
 
 class FilmPackets:
@@ -37,7 +39,7 @@ class FilmPackets:
 
     def __iter__(self) -> Iterator[Packet[Any]]:
         container = self._container
-        clock, size = FilmClock(container), container.size  # a server's later answers have sizes of their own
+        clock, size = FilmClock(container), container.size  # a server's later answers have other sizes
         self._clock = clock
         packets = packets_of(container, lambda: self._tally.counts.update(corrupt_packets=1))
         try:
@@ -65,10 +67,11 @@ class FilmPackets:
             return told
         if abs(self._clock.start) > FAR_SECONDS:
             start = float(self._clock.start)
-            told.append(f"The clock of {self._name} begins at {start:.3f} s: times count from there.")
+            told.append(f"The clock of {self._name} begins at {start:.3f} s: its time stamps now begin at 0.")
         if self.breaks:
             told.append(
-                f"The clock of {self._name} jumps, {self.breaks} times: time goes on without a gap there."
+                f"The clock of {self._name} jumps, {self.breaks} times: its time stamps were joined "
+                "without a gap."
             )
         return told
 
@@ -78,11 +81,13 @@ class FilmPackets:
         declared = _declared_end(container)
         if declared and self._read_to < declared - clock.start - MISSING_SECONDS:
             self._note_truncated(f"{float(declared):.1f} s were declared")
-        elif "mpeg" in container.format.name and self._read_bytes < _NEAR_THE_END * size:
+        elif "mpeg" in container.format.name and self._read_bytes < min(
+            _NEAR_THE_END * size, size - _PADDING
+        ):
             self._note_truncated(f"with {self._read_bytes} of {size} bytes")  # as from a web server
         elif "mpeg" in container.format.name and is_on_the_web(self._url) and size < self._read_bytes:
             # Of an answer to a later request, as for the end of a film: a page that says that it failed.
-            self._note_truncated("and the server did not give the rest")
+            self._note_truncated("and the server did not send the rest")
 
     def _note_truncated(self, detail: str) -> None:
         self._tally.counts["truncated"] = 1

@@ -10,8 +10,9 @@ from av.container import InputContainer
 from streamstyle.errors import SourceError
 from streamstyle.media.alpha import BLACK
 from streamstyle.media.av_source import FileSource
-from streamstyle.media.container import HOSTILE, picture_stream
+from streamstyle.media.container import HOSTILE
 from streamstyle.media.deinterlace import Deinterlacing
+from streamstyle.media.programs import picture_stream
 from streamstyle.types import Frame
 
 
@@ -22,7 +23,7 @@ class FilmRange:
     first: int
     """Time stamp of the first one."""
     end: int
-    """No frame has this time stamp or a later one."""
+    """Time stamp after the last one, exclusive."""
     index: int
     """Number of the first one in the film, from 0."""
     key: int | None
@@ -60,9 +61,7 @@ class FilmPart(FileSource):
             yield replace(frame, index=part.index + number)
             number += 1
         if number == 0:
-            raise SourceError(
-                f"{self._name} cannot be read from its middle on: no picture was found where one should be."
-            )
+            raise SourceError(f"{self._name} cannot be read from its middle: a picture is missing there.")
 
     def _enter(self, container: InputContainer, *, device: bool) -> None:
         stream = picture_stream(container)
@@ -71,5 +70,5 @@ class FilmPart(FileSource):
                 container.seek(self._part.key, stream=stream)
             except HOSTILE as error:
                 container.close()
-                raise SourceError(f"{self._name} cannot be read from its middle on.") from error
+                raise SourceError(f"{self._name} cannot be read from its middle.") from error
         super()._enter(container, device=device)

@@ -10,10 +10,17 @@ from fractions import Fraction
 from streamstyle.errors import ConfigError, nearest
 
 # Without a list, FFmpeg also follows playlists to other files and hosts, and takes text files for ANSI art.
-READABLE = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,mxf,nut,gif,apng,"
-    "h264,hevc,ivf,obu,m4v,dv,rm,yuv4mpegpipe,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,mp3,wav,flac,aac,w64,aiff"
+READABLE = ",".join(
+    (
+        "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,mxf,nut,gif,apng",
+        "h264,hevc,vvc,evc,ivf,obu,m4v,mjpeg,vc1,vc1test,cavsvideo,avs2,avs3,dv,rm,yuv4mpegpipe,swf",
+        "wtv,gxf,lxf,ty,pva,nsv,nuv,dhav,ifv,flic,film_cpk,smk,bink,roq,ea,xmv,thp",
+        "image2,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,ppm_pipe,pgm_pipe,pbm_pipe,pam_pipe,j2k_pipe",
+        "jpegls_pipe,jpegxl_pipe,jpegxl_anim,qoi_pipe,sgi_pipe,pcx_pipe,psd_pipe,dpx_pipe",
+        "mp3,wav,flac,aac,w64,aiff",
+    )
 )
+"""Demuxers of films and pictures."""
 
 # A player that finds a file half-written can show it up to the last half second.
 _SURVIVES_KILL = {
@@ -62,24 +69,31 @@ _MATROSKA_DISPOSITIONS = frozenset(_SAID | {"original"})
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """muxer: FFmpeg's name. codecs: names of `CODECS` that it holds, the usual one first. sound: codecs that
-    this container may hold and players know in it (None: whatever the muxer takes). sound_encoder: for the
-    other codecs, empty where it holds no sound. subtitles: codecs that it holds. dispositions: FFmpeg's names
-    of those that it holds. tags: of the film, None for any. attachments: does it hold files, such as the
-    fonts of subtitles? least_step: seconds between two pictures, at least. timed: do pictures
-    have times, or a rate alone?"""
+    """A container, and what it can hold."""
 
     muxer: str
+    """FFmpeg's name."""
     muxer_options: Mapping[str, str]
+    """FFmpeg's options."""
     codecs: tuple[str, ...]
+    """Names of `CODECS` that it holds, the usual one first."""
     sound: frozenset[str] | None
+    """Codecs of sound that the container may hold and that players know in it; None for all that the muxer
+    takes."""
     sound_encoder: str
+    """Encoder for other sound; empty where it holds no sound."""
     subtitles: frozenset[str] = frozenset()
+    """Codecs of subtitles that it holds."""
     dispositions: frozenset[str] = frozenset({"default"})
+    """FFmpeg's names of the dispositions that it holds."""
     tags: frozenset[str] | None = None
+    """Tags of the film that it holds, None for any."""
     attachments: bool = False
+    """True if it holds files, such as the fonts of subtitles."""
     least_step: Fraction = Fraction(0)
+    """Least number of seconds between two pictures."""
     timed: bool = True
+    """True if pictures have times, False if they have a rate alone."""
 
     def options(self, time_base: Fraction) -> dict[str, str]:
         """Options of the muxer for video with this time base."""

@@ -60,17 +60,20 @@ def transfer_of(frame: av.VideoFrame) -> str:
 
 @dataclass(frozen=True)
 class Grading:
-    """Light for which a film was graded. transfer: PQ or HLG. primaries: the tag of H.273. peak: cd/m2."""
+    """Light for which a film was graded."""
 
     transfer: str
+    """Transfer function, PQ or HLG."""
     primaries: int
+    """Tag of the colour primaries by H.273."""
     peak: float
+    """Peak luminance in cd/m2."""
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Grading:
         """The tags and light levels of an HDR frame."""
         transfer = transfer_of(frame)
-        told = _told_peak(frame) if transfer == "PQ" else 0.0
+        told = _declared_peak(frame) if transfer == "PQ" else 0.0
         return cls(transfer, int(frame.color_primaries), min(told or PEAK, 1e4))
 
     @cached_property
@@ -174,7 +177,7 @@ def _to_xyz(primaries: tuple[tuple[float, float], ...]) -> _Rows:
     return matrix
 
 
-def _told_peak(frame: av.VideoFrame) -> float:
+def _declared_peak(frame: av.VideoFrame) -> float:
     """Declared cd/m2 of the brightest pixel, or else of the mastering screen; 0 if neither is declared."""
     levels = side_data(frame, "CONTENT_LIGHT_LEVEL")
     if len(levels) >= 8 and (brightest := struct.unpack_from("=I", levels)[0]):

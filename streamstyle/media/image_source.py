@@ -23,7 +23,7 @@ _DIGITS = re.compile(r"(\d+)")
 
 class ImageSource:
     """A sequence of pictures as a Source: by their numbers, or by name with numbers in numerical order. Gaps
-    in the numbers are no gaps in time. Pictures of another size than the first are letterboxed.
+    in the numbers do not cause gaps in time. Pictures of another size than the first are letterboxed.
 
     Counters: `frames`, `corrupt_packets` (pictures that could not be read), `frames_letterboxed`.
     """
@@ -87,8 +87,8 @@ class ImageSource:
         notes = list(self._notes)
         if self._unreadable:
             notes.append(
-                f"{self._unreadable} pictures of {self._url} cannot be read: the one before each is shown "
-                f"longer."
+                f"{self._unreadable} pictures of {self._url} cannot be read: the picture before each is "
+                f"shown longer."
             )
         if self._letterboxed:
             counters["frames_letterboxed"] = self._letterboxed

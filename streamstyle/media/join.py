@@ -24,11 +24,11 @@ from streamstyle.types import MediaReport, StreamInfo
 
 def join_parts(parts: Sequence[Path], path: Path, info: StreamInfo, how: Encoding, end: int) -> MediaReport:
     """Write one film of the pictures of `parts`, packet by packet, with the sound, subtitles, chapters and
-    tags of the film `info.url`, as `FileSink` takes them.
+    tags of the film `info.url`, like `FileSink`.
 
-    parts: by `PartSink`, encoded by `how`, whose time stamps go on from part to part. path: is written in
-    place. info: of the film. end: time stamp of its end. Raises SinkError for parts of several encoders, and
-    for what cannot be written; SourceError for parts that cannot be read.
+    parts: files of `PartSink`, encoded by `how`, with time stamps that continue from part to part. path: is
+    written in place. info: of the film. end: time stamp of its end. Raises SinkError for parts of several
+    encoders, and if the film cannot be written; SourceError for unreadable parts.
     """
     notes: list[str] = []
     format_, tracks, last, count = format_of(path.suffix), list[Track](), Fraction(0), 0
@@ -71,8 +71,8 @@ def _packets(parts: Sequence[Path]) -> Iterator[Packet[Any]]:
             own = context.codec.canonical_name, bytes(context.extradata or b"")
             if kind is not None and own != kind:
                 raise SinkError(
-                    f"{part} was encoded otherwise than the parts before it, as another machine may do: "
-                    f"remove {part.parent} and begin again."
+                    f"{part} was encoded differently from the parts before it, perhaps by another machine: "
+                    f"remove {part.parent} and start again."
                 )
             kind = own
             yield from (packet for packet in container.demux(source) if packet.size)

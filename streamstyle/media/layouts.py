@@ -1,8 +1,8 @@
-"""Layouts of sound: which an encoder keeps, and channels in an order of their own.
+"""Layouts of sound: which an encoder supports, and channels in a custom order.
 
-PyAV (18.1 at least) frees the memory of a layout with an order of its own twice, as QuickTime files may have
-one, and ends the process with it. Here such a layout is read once, never freed, and replaced before anything
-is decoded; the samples are brought into FFmpeg's order by hand.
+PyAV (18.1 at least) frees the memory of a layout with a custom order, as in some QuickTime files, twice,
+which ends the process. Here such a layout is read once, never freed, and replaced before anything is decoded;
+the samples are brought into FFmpeg's order by hand.
 """
 
 from __future__ import annotations
@@ -29,19 +29,22 @@ _HELD = {
 
 @dataclass(frozen=True)
 class Channels:
-    """The channels of a stream. layout: FFmpeg's name. count: how many. order: where in a sample of the
-    stream each of FFmpeg's channels lies; empty where they are in FFmpeg's order. decodable: False where the
-    decoder would bring the layout back that ends the process."""
+    """The channels of a stream."""
 
     layout: str
+    """FFmpeg's name of the layout."""
     count: int
+    """Number of channels."""
     order: tuple[int, ...] = ()
+    """Place of each of FFmpeg's channels in a sample of the stream; empty where they are in FFmpeg's
+    order."""
     decodable: bool = True
+    """False where the decoder would bring the layout back that ends the process."""
 
 
 def channels_of_(stream: AudioStream) -> Channels:
-    """The channels of a stream, whose decoder is made safe. To be called before anything else asks for its
-    layout or decodes it; again it finds the layout in order."""
+    """The channels of a stream, whose decoder is made safe. Call it before anything else reads its layout or
+    decodes it; a second call has no effect."""
     context = stream.codec_context
     layout = context.layout
     names = [channel.name for channel in layout.channels]

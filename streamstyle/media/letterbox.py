@@ -21,7 +21,7 @@ def letterboxed(picture: Picture, width: int, height: int) -> Picture:
     return boxed
 
 
-class Fitted:
+class LetterboxedProcess:
     """Wraps `process`, so that it gets frames of one size only.
 
     Fitting before painting keeps engine, masks and the detector's history, so a change of size costs no

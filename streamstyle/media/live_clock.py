@@ -16,18 +16,18 @@ JUMP_SECONDS = 2.0
 _NEAR_SECONDS = 10.0
 _CATCH_UP_SECONDS = 1.0
 
-_AHEAD = 0.1
+_MAX_AHEAD_SECONDS = 0.1
 """Seconds that stamps may run ahead of the clock: an earlier frame was delayed before it was first seen."""
 
-_LATE = 0.25
+_LATE_SECONDS = 0.25
 """Seconds of delay after which a frame was held up, or time was lost."""
 
-_SETTLED = 0.5
+_RECOVERY_SECONDS = 0.5
 """Seconds within which a source that was merely held up regains at least half of that."""
 
 
 class LiveClock:
-    """Numbers frames and gives them time stamps that begin at 0, never run back, and go on without input.
+    """Numbers frames and assigns time stamps that begin at 0, never run back, and continue across gaps.
 
     Within a connection the steps are the source's own. At the start of a connection, or when time stamps
     jump, the next frame is stamped with the time since the first frame of all. Stamps follow that time: a
@@ -49,7 +49,7 @@ class LiveClock:
         self.stale = False
 
     def connect(self) -> None:
-        """Start of a new connection: the next frame has time stamps of its own."""
+        """Start a new connection: the next frame has new time stamps."""
         self._offset = self._late = None
 
     def place(self, stamp: float | None, now: float) -> int:
@@ -68,7 +68,7 @@ class LiveClock:
             placed = self._placed(stamp, last, on_time)
             if self._offset == before:
                 self._step = placed - last
-            self.stale = on_time - placed > _LATE and now - self._at < self._step / 2
+            self.stale = on_time - placed > _LATE_SECONDS and now - self._at < self._step / 2
         elif self._offset is not None:
             placed = last + self._step
         ticks = round(placed / float(TIME_BASE))
@@ -86,13 +86,13 @@ class LiveClock:
                 self.jumps += 1
         if self._offset is None:
             self._offset, self._late = on_time - stamp, None
-        self._offset -= max(0.0, stamp + self._offset - on_time - _AHEAD)
+        self._offset -= max(0.0, stamp + self._offset - on_time - _MAX_AHEAD_SECONDS)
         late = on_time - stamp - self._offset
-        if late <= _LATE:
+        if late <= _LATE_SECONDS:
             self._late = None
-        elif self._late is None or self._late[1] - late > _SETTLED / 2:
+        elif self._late is None or self._late[1] - late > _RECOVERY_SECONDS / 2:
             self._late = on_time, late
-        elif on_time - self._late[0] > _SETTLED:
+        elif on_time - self._late[0] > _RECOVERY_SECONDS:
             self._offset, self._late = self._offset + late, None
         return stamp + self._offset
 

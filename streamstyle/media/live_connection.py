@@ -44,7 +44,7 @@ class LiveConnection:
         self._settled = False
 
     def connect(self) -> InputContainer:
-        """Open the input. Raises what `HOSTILE` names, and SourceError."""
+        """Open the input. Raises the errors in `HOSTILE`, and SourceError."""
         opening, self._since = self.opening, time.monotonic()
         if self._container is not None:
             return self._container
@@ -64,7 +64,8 @@ class LiveConnection:
             self._pipe.timeout = self.limits.read
 
     def packets(self, container: InputContainer, *, ends: bool) -> Iterator[Packet[Any]]:
-        """Packets of all streams, until `stopped`. ends: the input has an end, which else raises EOFError."""
+        """Packets of all streams, until `stopped`. ends: True if the input has an end; otherwise the end
+        raises EOFError."""
         packets: Iterator[Packet[Any]] = container.demux()
         damaged = 0
         while not self.stopped:
@@ -84,7 +85,7 @@ class LiveConnection:
                 return
             damaged, self._since = 0, time.monotonic()
             if self._since - asked >= (self.limits.read if self._pipe is None else self._pipe.timeout):
-                raise TimeoutError  # half a picture that FFmpeg had kept, and gives out when it gives up
+                raise TimeoutError  # half a picture, which FFmpeg returns when it is interrupted
             if packet.size:
                 yield packet
 
@@ -92,7 +93,7 @@ class LiveConnection:
         """The cause and the remedy of an error that `connect` or `packets` raised."""
         limit = self.limits.read if self._settled else self.limits.open
         if isinstance(error, av.InvalidDataError) and time.monotonic() - self._since >= limit:
-            error = TimeoutError()  # what RTSP's demuxer makes of an interrupted read
+            error = TimeoutError()  # RTSP's demuxer's error for an interrupted read
         if self._pipe is None:
             return live_error(self.opening, error)
         error = TimeoutError() if self._pipe.timed_out else error

@@ -1,4 +1,4 @@
-"""Failures of live inputs, in words that say what to do."""
+"""Error messages for live inputs, with remedies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def live_error(opening: LiveInput, error: BaseException, complaint: str = "") ->
     """The failure to open or read an input. complaint: message of the program that reads it, if any."""
     if opening.device:
         number, _, words = complaint.partition(" ")
-        if number.isdigit():  # told by the child that reads it
+        if number.isdigit():  # reported by the child that reads it
             return SourceError(_device(opening, error, words, int(number)))
         told = "it has ended" if isinstance(error, EOFError) else reason(error)
         return SourceError(_device(opening, error, told, getattr(error, "errno", None)))
@@ -48,7 +48,11 @@ def _device(opening: LiveInput, error: BaseException, words: str, code: int | No
             f"({words})."
         )
     cameras = camera_names()
-    there = f"the cameras here are {', '.join(cameras)}" if cameras else "there is no camera on this machine"
+    there = (
+        f"the cameras of this machine are {', '.join(cameras)}"
+        if cameras
+        else "there is no camera on this machine"
+    )
     if code in {errno.EACCES, errno.EPERM}:
         return (
             f"{url} may not be read: join the group that owns {opening.file} (sudo usermod -aG video $USER)."
@@ -78,7 +82,7 @@ def _answered(url: str, error: BaseException) -> str:
     if isinstance(error, av.HTTPNotFoundError):
         return "does not exist on that server (404): check the path."
     if isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
-        return f"wants a user and a password, or others than these: write {scheme}://USER:PASSWORD@..."
+        return f"needs a user name and a password, or other ones: write {scheme}://USER:PASSWORD@..."
     if isinstance(error, av.ProtocolNotFoundError):
         return f"needs a protocol that this FFmpeg was built without: {scheme}."
     return ""

@@ -1,7 +1,7 @@
 """Sound of a live source: written as it arrives, read by each sink up to the picture that it writes.
 
 A sink asks for sound up to the time stamp of a frame that reached it late. So sound has the picture's delay
-and stays in step, whatever the delay and however many frames were dropped.
+and stays in sync, for any delay and any number of dropped frames.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ KEPT_SECONDS = 20
 
 
 class SoundBuffer:
-    """Implements `Sound`. One thread adds; any number of readers, each on a thread of its own."""
+    """Implements `Sound`. One thread adds; any number of threads read."""
 
     def __init__(self) -> None:
-        # Of what is shared only the deque changes, and its methods are atomic.
+        # Only the deque is shared and changed, and its methods are atomic.
         self._chunks: deque[tuple[int, NDArray[np.float32]]] = deque()
 
     def add(self, samples: NDArray[np.float32], time: float) -> None:

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from streamstyle.errors import SourceError
 from streamstyle.media.colour import ToRgb, matrix_of
-from streamstyle.media.container import HOSTILE, picture_stream
+from streamstyle.media.container import HOSTILE
 from streamstyle.media.deinterlace import Deinterlacer, Deinterlacing
 from streamstyle.media.film_input import has_an_end
 from streamstyle.media.live_audio import LiveAudioDecoder
@@ -25,8 +25,9 @@ from streamstyle.media.live_connection import LiveConnection
 from streamstyle.media.live_error import no_picture
 from streamstyle.media.live_sound import SoundBuffer
 from streamstyle.media.live_url import LiveInput, LiveLimits
+from streamstyle.media.orientation import MAX_PIXELS, note_inexact, orientation_of, oriented, oriented_shape
 from streamstyle.media.packet_decoder import MediaTally, PacketDecoder
-from streamstyle.media.upright import MAX_PIXELS, laid_down, orientation_of, told_inexact, upright_shape
+from streamstyle.media.programs import picture_stream, taken_of
 from streamstyle.types import Frame, MediaReport, StreamInfo
 
 _MEASURED_FRAMES = 10
@@ -131,7 +132,8 @@ class LiveSource:
         ends = bool(container.duration and container.duration > 0) or has_an_end(opening, container)
         if opening.film and (ends or "hls" in container.format.name):
             self._pace = Pace()
-        sound = next((s for s in container.streams.audio if s.codec_context is not None), None)
+        sounds = taken_of(container, container.streams.audio)
+        sound = next((s for s in sounds if s.codec_context is not None), None)
         self._audio = None if sound is None else LiveAudioDecoder(sound, self._clock, self._sound)
         decoder = PacketDecoder(stream, self._tally.counts)
         self._pictures = self._deinterlacer(self._decoded(container, decoder, ends=ends))
@@ -156,7 +158,7 @@ class LiveSource:
             try:
                 picture = next(self._pictures, None)
             except (EOFError, OSError) as error:
-                # FFmpeg says EIO where it tried to go on after the end.
+                # FFmpeg raises EIO if it tried to go on after the end.
                 ended = isinstance(error, EOFError) or error.errno == errno.EIO
                 if not ended or not self._connection.opening.film or self._connection.stopped:
                     raise
@@ -174,15 +176,16 @@ class LiveSource:
     def _described(
         self, container: InputContainer, stream: VideoStream, head: av.VideoFrame, *, ends: bool
     ) -> StreamInfo:
-        width, height, aspect = upright_shape(stream, head)
-        told_inexact(self._connection.opening.name, orientation_of(head), self._tally.notes)
+        width, height, aspect = oriented_shape(stream, head)
+        note_inexact(self._connection.opening.name, orientation_of(head), self._tally.notes)
         declared = stream.average_rate or stream.guessed_rate
         declared = declared * self._deinterlacer.pictures if declared and 0 < declared <= 1000 else None
         stamps = [picture.time for picture in self._heads if picture.time is not None]
         rate = measured_rate(stamps, declared)
         if self._connection.opening.device and rate and declared and rate != declared:
             self._tally.notes.append(
-                f"{self._connection.opening.name} says {float(declared):g} frames per second, and gives "
+                f"{self._connection.opening.name} announces {float(declared):g} frames per second, but "
+                "delivers "
                 f"{float(rate):.1f}."
             )
         seconds = Fraction(container.duration or 0, av.time_base) if ends else Fraction(0)
@@ -195,7 +198,7 @@ class LiveSource:
             frames=round(seconds * rate) if rate else 0,
             sample_aspect_ratio=aspect,
             matrix=matrix_of(head),
-            audio_streams=len(container.streams.audio),
+            audio_streams=len(taken_of(container, container.streams.audio)),
             live=True,
             sound=None if self._audio is None else self._sound,
         )
@@ -240,7 +243,7 @@ class LiveSource:
         length = (picture.duration or 0) * (picture.time_base or Fraction(0)) / TIME_BASE
         self._tally.counts["frames"] += 1
         yield Frame(
-            pixels=laid_down(pixels, orientation_of(picture)),
+            pixels=oriented(pixels, orientation_of(picture)),
             index=self._clock.frames - 1,
             pts=ticks,
             time_base=TIME_BASE,

@@ -16,8 +16,8 @@ from streamstyle.urls import masked
 
 HTTP_FORMATS = f"{READABLE},hls,mpjpeg"
 QUICK = {"probesize": "1000000", "analyzeduration": "500000"}
-"""Without these FFmpeg listens for seconds before it says what a stream holds. Its `nobuffer` would throw
-away what it heard meanwhile, and with it the first key frame."""
+"""FFmpeg's limits for probing, which takes seconds without them. Its `nobuffer` would discard the probed
+packets, and with them the first key frame."""
 
 HTTP_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto,data"
 
@@ -27,9 +27,9 @@ class LiveInput:
     """FFmpeg's way to open a live input."""
 
     url: str
-    """As the user named it."""
+    """Address as the user wrote it."""
     file: str
-    """As FFmpeg is given it."""
+    """Address for FFmpeg."""
     format: str | None = None
     """Demuxer; None to probe."""
     attempts: tuple[Mapping[str, str], ...] = field(default=({},))
@@ -37,13 +37,13 @@ class LiveInput:
     child: bool = False
     """Read through an `ffmpeg` program, because the library lacks the protocol."""
     film: bool = False
-    """May be a film with an end, which arrives faster than it plays."""
+    """True if it may be a film with an end, which arrives faster than it plays."""
     device: bool = False
     """Belongs to this machine."""
 
     @property
     def name(self) -> str:
-        """The url without what is secret in it."""
+        """The url without its secrets."""
         return masked(self.url)
 
 
@@ -52,9 +52,9 @@ class LiveLimits:
     """Time-outs in seconds."""
 
     open: float = 10.0
-    """For a connection to give its first picture."""
+    """Seconds until the first picture of a connection."""
     read: float = 5.0
-    """Without data from an open connection."""
+    """Seconds without data from an open connection."""
 
 
 _PATTERNS = {
@@ -72,7 +72,7 @@ def live_input_of(url: str) -> LiveInput:
 
 def _network(*attempts: Mapping[str, str], **more: bool) -> Callable[[str], LiveInput]:
     def opening(url: str) -> LiveInput:
-        # One demuxer for what has but one: FFmpeg's guess needs more of the stream.
+        # Name the only possible demuxer: FFmpeg's guess needs more of the stream.
         demuxer = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv"}.get(url.partition(":")[0].lower())
         return LiveInput(
             url, with_variables(url), demuxer, tuple(QUICK | dict(a) for a in attempts or ({},)), **more
@@ -157,7 +157,7 @@ _HTTP = _network(
     {
         "format_whitelist": HTTP_FORMATS,
         "protocol_whitelist": HTTP_PROTOCOLS,
-        "reconnect": "1",  # a film that breaks off goes on where it was
+        "reconnect": "1",  # a film resumes after a broken connection
         "reconnect_delay_max": "2",
     },
     film=True,

@@ -1,6 +1,6 @@
-"""Sources and sinks from the user's words: one table each.
+"""Sources and sinks from the user's addresses, by one table each.
 
-A row imports what it needs when it is used: a start need not wait for both PyAV and ZeroMQ.
+A row imports its modules when it is used, so that a start need not wait for both PyAV and ZeroMQ.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from streamstyle.errors import ConfigError, nearest
 from streamstyle.media.encoding import USUAL, Encoding
@@ -82,7 +83,7 @@ def _virtual_camera(url: str, info: StreamInfo, _how: Encoding, _notify: Notify)
 def _streams(urls: str, info: StreamInfo, how: Encoding, notify: Notify) -> Sink:
     from streamstyle.media.net.stream_sink import StreamSink
 
-    return StreamSink(urls.split(_AND), info, how, notify=notify)
+    return StreamSink(separated(urls), info, how, notify=notify)
 
 
 def _publication(url: str, _info: StreamInfo, _how: Encoding, _notify: Notify) -> Sink:
@@ -106,7 +107,7 @@ _SINKS: dict[str, Callable[[str, StreamInfo, Encoding, Notify], Sink]] = {
     **dict.fromkeys(SCHEMES, _publication),
 }
 
-_AND = "|"  # no address holds one
+_AND = "|"  # no network address holds one
 
 LIMITS = LiveLimits()
 
@@ -125,35 +126,37 @@ def open_source(
 ) -> Source:
     """The source for a path or a scheme of the table; it opens when its `with` block is entered.
 
-    timeout: seconds without anything after which a stream or device is taken for lost. decoder: of films, see
-    `FileSource`. live: take a film on a web server for a stream as well. deinterlace: of films and live
-    sources, see `Deinterlacer`. background: RRGGBB, what transparent films are laid over. rate: pictures a
-    second, of numbered pictures and folders. Raises ConfigError for a scheme that is not known, that `cuda`
-    does not decode, or that has a rate of its own.
+    timeout: seconds without data after which a stream or device counts as lost. decoder: of films, see
+    `FileSource`. live: read a film on a web server as a stream. deinterlace: of films and live sources, see
+    `Deinterlacer`. background: RRGGBB behind transparent films. rate: pictures a second, of numbered pictures
+    and folders. Raises ConfigError for an unknown scheme, one that `cuda` does not decode, or one with its
+    own rate.
     """
+    if not url:
+        raise ConfigError("An input has an empty name: name a file or an address.")
     scheme = _scheme(url)
+    if live and (not scheme or is_standard_output(url)):
+        raise ConfigError(
+            f"--live is only for films on a web server, and {masked(url)} is not one: leave --live out."
+        )
     if not scheme and is_sequence(url):
         return _pictures(url, rate, background)
     if rate is not None:
         raise ConfigError(
-            f"--rate is for sequences of pictures only, and {masked(url)} is none: leave it out."
+            f"--rate is only for sequences of pictures, and {masked(url)} is not one: leave --rate out."
         )
     if not scheme or is_standard_output(url):
         url = url if not scheme else "-"  # `pipe:` is the other end here
         return _film(url, decoder, deinterlace, background)
     if decoder == "cuda":
-        raise ConfigError(f"--decoder cuda is for films only, not for {scheme}: leave it out.")
+        raise ConfigError(f"--decoder cuda is only for films, not for {scheme}: leave --decoder out.")
     if scheme in LIVE:
         opening, limits = live_input_of(url), replace(LIMITS, read=timeout)
         if live or not opening.film:
             return open_live(opening, limits, deinterlace=deinterlace)
         return _on_the_web(opening, limits, deinterlace, background)
     if scheme not in _SOURCES:
-        readable = _SOURCES | dict.fromkeys(LIVE, open_source)
-        raise ConfigError(
-            f"Nothing here reads '{scheme}:'{nearest(scheme, _named(readable))}: "
-            f"this version reads video files and {_listed(readable)}."
-        )
+        raise _unknown_source(url)
     return _SOURCES[scheme](url)
 
 
@@ -195,12 +198,17 @@ def open_live(
     )
 
 
-def grouped(urls: Sequence[str]) -> tuple[str, ...]:
+def join_network_sinks(urls: Sequence[str]) -> tuple[str, ...]:
     """The same outputs, with all network addresses joined by `|` into the first: `open_sink` makes one sink
     of them, which encodes once."""
     network = [url for url in urls if _scheme(url) in NETWORK]
     joined = {url: _AND.join(network) if url == network[0] else "" for url in network}
     return tuple(filter(None, (joined.get(url, url) for url in urls)))
+
+
+def separated(urls: str) -> list[str]:
+    """The outputs of one sink that `grouped` joined."""
+    return urls.split(_AND) if _scheme(urls) in NETWORK else [urls]
 
 
 def open_sink(
@@ -212,8 +220,8 @@ def open_sink(
 ) -> Sink:
     """The sink for a path or a scheme of the table. how: of films and streams.
 
-    notify: told what the user should know at once. Raises ConfigError for a scheme or suffix that is not
-    known, SinkError where nothing can be written.
+    notify: called with messages for the user. Raises ConfigError for an unknown scheme or suffix, SinkError
+    if the output cannot be written.
     """
     scheme = _scheme(url)
     if scheme not in _SINKS:
@@ -234,12 +242,28 @@ def is_file(url: str) -> bool:
     return _scheme(url) in {"", "pipe"}
 
 
+def _unknown_source(url: str) -> ConfigError:
+    scheme, readable = _scheme(url), _SOURCES | dict.fromkeys(LIVE, open_source)
+    if scheme == "file":
+        return _file_url(url)
+    return ConfigError(
+        f"No source is called '{scheme}:'{nearest(scheme, _named(readable))}: "
+        f"this version reads video files and {_listed(readable)}."
+    )
+
+
 def _unknown_sink(url: str) -> ConfigError:
     scheme = _scheme(url)
+    if scheme == "file":
+        return _file_url(url)
     return ConfigError(
-        f"Nothing here writes '{scheme}:'{nearest(scheme, _named(_SINKS))}: "
+        f"No output is called '{scheme}:'{nearest(scheme, _named(_SINKS))}: "
         f"this version writes video files and {_listed(_SINKS)}."
     )
+
+
+def _file_url(url: str) -> ConfigError:
+    return ConfigError(f"Files are named by their path alone: {unquote(urlsplit(url).path)}, without file:.")
 
 
 def _scheme(url: str) -> str:

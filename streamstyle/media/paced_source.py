@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Self
 
+from streamstyle.media.live_clock import wait_until
 from streamstyle.types import Frame, Interruptible, MediaReport, Source, StreamInfo
 
-_SLICE = 0.05  # an interruption is heard between two of these
-_BEHIND = 0.5  # seconds that the film may be late before its clock is set anew
+_MAX_LAG_SECONDS = 0.5  # seconds that the film may be late before its clock restarts
 
 
 class PacedSource:
-    """Implements `Source` by a film that begins again at its end; a live source passes as it is.
+    """Implements `Source` by a film that is repeated at its own pace; a live source passes unchanged.
 
-    Mute: frames leave on a clock of their own, and the film's sound is not read.
+    Without sound, because frames leave on the output's clock.
     """
 
     def __init__(self, open_one: Callable[[], Source]) -> None:
-        """open_one: the source, anew each time."""
+        """open_one: opens the source again for each repetition."""
         self._open_one = open_one
         self._source = open_one()
         self._info: StreamInfo | None = None
@@ -75,10 +75,9 @@ class PacedSource:
         zero: float | None = None
         for frame in source:
             now = time.monotonic()
-            if zero is None or now - zero - frame.time > _BEHIND:
+            if zero is None or now - zero - frame.time > _MAX_LAG_SECONDS:
                 zero = now - frame.time
-            while not self._ended and (wait := zero + frame.time - time.monotonic()) > 0:
-                time.sleep(min(wait, _SLICE))
+            wait_until(zero + frame.time, lambda: self._ended)
             if self._ended:
                 return
             yield frame

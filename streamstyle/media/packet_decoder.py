@@ -18,7 +18,7 @@ class MediaTally:
     """Counters and notes of a source so far; its parts write to it."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    """By the names of `MediaReport.counters`."""
+    """Counters by the names of `MediaReport.counters`."""
     notes: list[str] = field(default_factory=list)
     """Sentences for people."""
 

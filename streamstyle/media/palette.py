@@ -19,24 +19,24 @@ from streamstyle.types import Picture
 
 PALETTE = "pal8"
 
-_WORSE = 1.5
+_RENEWAL_DISTANCE = 1.5
 """Distance of a picture from its 256 colours, relative to the first one's, from which a new palette is
 chosen."""
 
-_NEAR = 2.0
+_INVISIBLE_DIFFERENCE = 2.0
 """Difference in levels that is invisible."""
 
-_SEARCHED = 160
+_SAMPLED_SIDE = 160
 """Longer side in pixels of the picture that colours are chosen from."""
 
-_BASE = Fraction(1, 100)
+_TIME_BASE = Fraction(1, 100)
 
 
 def encodable(pixel_format: str, matrix: str) -> Callable[[Picture], av.VideoFrame]:
     """A function that converts pictures (H, W, 3) to frames of a stream of this pixel format. matrix: see
     `from_rgb`."""
     if pixel_format == PALETTE:
-        return Palettes()
+        return PaletteConverter()
     return partial(_reformatted, VideoReformatter(), matrix, pixel_format)
 
 
@@ -46,7 +46,7 @@ def _reformatted(
     return from_rgb(reformatter, picture, matrix, pixel_format)
 
 
-class Palettes:
+class PaletteConverter:
     """Frames of 256 colours, by FFmpeg's palettegen and paletteuse. The palette stays until a picture does
     not fit it, so that still parts do not flicker."""
 
@@ -60,7 +60,9 @@ class Palettes:
         """The picture (H, W, 3) in the colours of the palette."""
         if self._graph is not None:
             frame = self._drawn(picture)
-            if _distance(frame, picture) <= max(self._usual * _WORSE, self._usual + _NEAR):
+            if _distance(frame, picture) <= max(
+                self._usual * _RENEWAL_DISTANCE, self._usual + _INVISIBLE_DIFFERENCE
+            ):
                 return frame
         self._choose(picture)
         frame = self._drawn(picture)
@@ -71,7 +73,7 @@ class Palettes:
         assert self._graph is not None
         assert self._source is not None
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        frame.pts, frame.time_base = self._count, _BASE
+        frame.pts, frame.time_base = self._count, _TIME_BASE
         self._count += 1
         self._source.push(frame)
         return self._graph.vpull()
@@ -83,17 +85,17 @@ class Palettes:
         graph = av.filter.Graph()
         graph.threads = 1  # painting has the cores
         self._source = graph.add_buffer(
-            width=width, height=height, format=av.VideoFormat("rgb24"), time_base=_BASE
+            width=width, height=height, format=av.VideoFormat("rgb24"), time_base=_TIME_BASE
         )
         chosen = graph.add_buffer(
-            width=colours.width, height=colours.height, format=colours.format, time_base=_BASE
+            width=colours.width, height=colours.height, format=colours.format, time_base=_TIME_BASE
         )
         drawn = graph.add("paletteuse", "dither=sierra2_4a")
         self._source.link_to(drawn, 0, 0)
         chosen.link_to(drawn, 0, 1)
         drawn.link_to(graph.add("buffersink"))
         graph.configure()
-        colours.pts, colours.time_base = 0, _BASE
+        colours.pts, colours.time_base = 0, _TIME_BASE
         chosen.push(colours)
         chosen.push(None)
         self._graph, self._count = graph, 0
@@ -101,16 +103,18 @@ class Palettes:
 
 def _palette(picture: Picture) -> av.VideoFrame:
     height, width = picture.shape[:2]
-    scale = min(1.0, _SEARCHED / max(height, width))
+    scale = min(1.0, _SAMPLED_SIDE / max(height, width))
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=size[0], height=size[1], format=av.VideoFormat("rgb24"), time_base=_BASE)
+    source = graph.add_buffer(
+        width=size[0], height=size[1], format=av.VideoFormat("rgb24"), time_base=_TIME_BASE
+    )
     graph.link_nodes(
         source, graph.add("palettegen", "stats_mode=single:reserve_transparent=0"), graph.add("buffersink")
     ).configure()
     frame = av.VideoFrame.from_ndarray(small, format="rgb24")
-    frame.pts, frame.time_base = 0, _BASE
+    frame.pts, frame.time_base = 0, _TIME_BASE
     source.push(frame)
     return graph.vpull()
 

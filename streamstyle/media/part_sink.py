@@ -29,14 +29,14 @@ class PartSink:
     it is encoded. The time stamps of the frames stay. Counters: `frames`, `video_packets`.
     """
 
-    def __init__(self, path: Path, info: StreamInfo, how: Encoding, film: Path) -> None:
-        """Raises ConfigError, SinkError for what the film cannot hold or cannot be encoded so."""
+    def __init__(self, path: Path, info: StreamInfo, how: Encoding, film: str) -> None:
+        """Raises ConfigError or SinkError if the film cannot hold it, or it cannot be encoded in this way."""
         self._path, self._film = path, film
         self._info = replace(info, url="", audio_streams=0)
         self._counts: Counter[str] = Counter()
         self._notes: list[str] = []
-        usual, quality = video_encoder(how, format_of(film.suffix), str(film))
-        encoder = choose_encoder(how.encoder, str(film), usual, info, self._notes, quality=quality)
+        usual, quality = video_encoder(how, format_of(Path(film).suffix), film)
+        encoder = choose_encoder(how.encoder, film, usual, info, self._notes, quality=quality)
         self._encoder = replace(encoder, tag="")  # which is the film's container's
         self._format = _NOT_IN_NUT.get(encoder.name, _NUT)
         self._output: FilmOutput | None = None

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from streamstyle.errors import ConfigError, SinkError
 from streamstyle.media.container import sink_error
-from streamstyle.media.paths import exists
+from streamstyle.media.paths import exists, is_folder, resolved
 
-_LEAST_ROOM = 2**20
+_MIN_FREE_BYTES = 2**20
 """Free bytes without which no film is started."""
 
 
@@ -30,7 +30,7 @@ class PartialFile:
         be another file. Raises ConfigError, SinkError."""
         with contextlib.suppress(OSError):
             if path.samefile(source):
-                raise ConfigError(f"{path} is the input itself and would be destroyed: name another output.")
+                raise ConfigError(f"{path} is also the input and would be overwritten: name another output.")
         self.path = path
         try:
             self._target = Path(os.path.realpath(path))
@@ -88,12 +88,23 @@ def check_beside(part: Path, path: str | Path) -> None:
     except OSError as error:
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise SinkError(
-                f"{path} may not be written: no file can be made in {part.parent}. Name an output in another "
+                f"{path} cannot be written: no file can be made in {part.parent}. Name an output in another "
                 f"folder, or change the folder's permissions."
+            ) from error
+        folder = resolved(part.parent)
+        # A working folder that was deleted has no absolute path.
+        if error.errno == errno.ENOENT and folder.is_absolute() and is_folder(folder):
+            raise SinkError(
+                f"{path} cannot be written: the system keeps no files in {folder}. Name an output in "
+                f"another folder."
+            ) from error
+        if error.errno == errno.ENOTDIR:
+            raise SinkError(
+                f"{path} cannot be written: {folder} is a file, or inside one. Name an output in a folder."
             ) from error
         if error.errno == errno.ENAMETOOLONG:
             raise SinkError(
-                f"{path} cannot be written: its name is too long for '.partial' to be added while it is "
+                f"{path} cannot be written: its name is too long, since '.partial' is added while it is "
                 f"written. Choose a shorter one."
             ) from error
         raise sink_error(str(path), error) from error
@@ -110,12 +121,12 @@ def _made(part: Path) -> Path:
 
 
 def _reserve(path: Path) -> None:
-    """Raise OSError if there is no room for `_LEAST_ROOM` bytes."""
+    """Raise OSError if there is no room for `_MIN_FREE_BYTES` bytes."""
     if not hasattr(os, "posix_fallocate"):
         return
     file = os.open(path, os.O_WRONLY)
     try:
-        os.posix_fallocate(file, 0, _LEAST_ROOM)
+        os.posix_fallocate(file, 0, _MIN_FREE_BYTES)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise

@@ -61,6 +61,15 @@ def is_pictures(url: str) -> bool:
     return path.suffix.lower() in SUFFIXES and (numbered or path.suffix.lower() != ".webp")
 
 
+def resolved(path: str | Path) -> Path:
+    """The absolute path without links. Links that lead nowhere, or in a circle, stay as they are; so does a
+    relative path where the working folder was deleted."""
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:
+        return Path(path)
+
+
 def _mode(path: str | Path) -> int | None:
     try:
         return os.stat(path).st_mode  # noqa: PTH116 - Path of a name with a null byte is no Path

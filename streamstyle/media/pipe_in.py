@@ -6,18 +6,16 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-import time
-from collections import deque
 from io import SEEK_CUR, SEEK_END, SEEK_SET
 from pathlib import Path
 
 from streamstyle.errors import SourceError
+from streamstyle.flow import Lock
 from streamstyle.media.paths import is_stream
 
 STDIN = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
 _CHUNK = 2**18
-_LOOK_AGAIN = 0.002
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")
 _RAW = b"YUV4MPEG2"
 
@@ -41,19 +39,25 @@ class Spool:
         self.name = "the standard input" if url in STDIN else url
         if url in STDIN and os.isatty(0):
             raise SourceError(
-                f"{url} is the standard input, which is a terminal here: pipe a film into it, or name a file."
+                f"{url} is the standard input, which is a terminal: pipe a film into it, or name a file."
             )
         try:
             self._pipe = os.dup(0) if url in STDIN else os.open(url, os.O_RDONLY)
         except OSError as error:
             raise SourceError(f"{url} cannot be read: {error.strerror}.") from error
+        told = os.fstat(self._pipe)
+        if stat.S_ISCHR(told.st_mode) and not os.path.samestat(told, Path(os.devnull).stat()):
+            os.close(self._pipe)
+            raise SourceError(
+                f"{self.name} is a device, not a film: name a file or a pipe; a camera is webcam:0."
+            )
         self._spooled, name = tempfile.mkstemp(prefix="streamstyle-")
         Path(name).unlink()
-        self._turn = deque([True])  # whoever takes it out reads the pipe
+        self._reading = Lock()
         self.length = 0
         self.ended = False
         while self.length < len(_RAW) and not self.ended:
-            self.more()
+            self._more(self.length)
         head = os.pread(self._spooled, len(_RAW), 0)
         self.kept = head != _RAW
         self.index_last = head[4:8] in _BOXES  # so that it is searched for, and the film is seeked in
@@ -64,33 +68,28 @@ class Spool:
         if hasattr(self, "_spooled"):
             os.close(self._spooled)
 
-    def more(self) -> None:
-        """Read on, or wait a moment while another reader does. Raises OSError."""
-        try:
-            turn = self._turn.pop()
-        except IndexError:
-            time.sleep(_LOOK_AGAIN)
-            return
-        try:
-            data = b"" if self.ended else os.read(self._pipe, _CHUNK)
+    def _more(self, length: int) -> None:
+        """Read on beyond `length`, or wait until another reader has done so. Raises OSError."""
+        with self._reading:
+            if self.length > length or self.ended:
+                return
+            data = os.read(self._pipe, _CHUNK)
             if data:
                 os.pwrite(self._spooled, data, self.length)
                 self.length += len(data)
-            elif not self.ended:
+            else:
                 self.ended = True
                 os.close(self._pipe)
-        finally:
-            self._turn.append(turn)
 
     def read(self, at: int, size: int) -> bytes:
-        """Up to `size` bytes from there on, as soon as there are some; none at the end. Raises SourceError
-        where the disk is full."""
-        while self.length <= at and not self.ended:
+        """Up to `size` bytes from there on, as soon as there are some; none at the end. Raises SourceError if
+        the disk is full."""
+        while (length := self.length) <= at and not self.ended:
             try:
-                self.more()
+                self._more(length)
             except OSError as error:
                 raise SourceError(
-                    f"What comes through {self.name} cannot be kept in {tempfile.gettempdir()}: "
+                    f"The input from {self.name} cannot be stored in {tempfile.gettempdir()}: "
                     f"{error.strerror}. Free some space, or set TMPDIR to another folder."
                 ) from error
         return os.pread(self._spooled, size, at)
@@ -159,7 +158,7 @@ def pipe_reader(url: str) -> PipeReader:
 
 
 def is_kept(url: str) -> bool:
-    """True if the pipe can be read once more."""
+    """True if the pipe can be read again."""
     return url in _spools and _spools[url].kept
 
 

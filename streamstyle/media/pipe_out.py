@@ -12,7 +12,7 @@ from streamstyle.media.paths import SCHEME, STDOUT, is_standard_output
 
 
 def piped_format(url: str) -> OutputFormat:
-    """Format of a pipe: the one that `pipe:nut` names, or the suffix of a named pipe, else Matroska. Raises
+    """Format of a pipe: the one in `pipe:nut`, or the suffix of a named pipe, otherwise Matroska. Raises
     ConfigError."""
     if url.lower().startswith(SCHEME):
         asked = url[len(SCHEME) :].lower()
@@ -20,8 +20,7 @@ def piped_format(url: str) -> OutputFormat:
         asked = "" if url in STDOUT else Path(url).suffix.lower().lstrip(".")
     if asked and asked not in STREAMED:
         raise ConfigError(
-            f"Nothing here writes '{asked}' into a pipe{nearest(asked, STREAMED)}: it is one of "
-            f"{', '.join(STREAMED)}."
+            f"A pipe has no format '{asked}'{nearest(asked, STREAMED)}: it is one of {', '.join(STREAMED)}."
         )
     return STREAMED[asked or "matroska"]
 
@@ -42,7 +41,7 @@ class PipeEnd:
         """Do nothing: bytes that were written have gone."""
         if is_standard_output(url) and os.isatty(1):
             raise SinkError(
-                f"{url} is the standard output, which is a terminal here: pipe it into a program, as with "
+                f"{url} is the standard output, which is a terminal: pipe it into a program, as with "
                 f"`| mpv -`, or name a file."
             )
 
@@ -61,7 +60,7 @@ class PipeEnd:
         return len(data)
 
     def finish(self) -> None:
-        """Close the pipe, which tells the reader that it is complete. Raises OSError."""
+        """Close the pipe, so that the reader sees the end. Raises OSError."""
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamstyle.children import killed_with_parent
 from streamstyle.errors import SourceError
 from streamstyle.media.live_url import QUICK, LiveInput
 from streamstyle.urls import masked
@@ -44,7 +45,7 @@ def relay_program(opening: LiveInput) -> Program:
 
 
 def ffmpeg_program(url: str, timeout: float) -> Program:
-    """The `ffmpeg` program, passing on a stream as MPEG-TS. Raises SourceError if there is none."""
+    """The `ffmpeg` program, which forwards a stream as MPEG-TS. Raises SourceError if there is none."""
     program = shutil.which("ffmpeg")
     if program is None:
         raise SourceError(
@@ -77,7 +78,8 @@ class ChildPipe:
 
     The file ends when the child does, when nothing comes for `timeout` seconds, which may be changed, and
     when `stopped`: FFmpeg's demuxers go on reading after an error, but not after the end. timed_out: True if
-    a time-out ended it. Raises SourceError if the system cannot wait for pipes.
+    a time-out ended it. To be made on the thread that reads, with whose end the child is killed (Linux).
+    Raises SourceError if the system cannot wait for pipes.
     """
 
     def __init__(self, program: Program, timeout: float, stopped: Callable[[], bool]) -> None:
@@ -90,7 +92,10 @@ class ChildPipe:
         self._stopped = stopped
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._child = subprocess.Popen(
-            program.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+            killed_with_parent(program.command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
         )
         assert self._child.stdin is not None
         assert self._child.stdout is not None

@@ -23,11 +23,11 @@ class Connection(Source, Protocol):
 
 
 class ReconnectingSource:
-    """Opens one connection after the other with `connect`, which is told whether it is the first.
+    """Opens one connection after the other with `connect`, whose argument is True for the first.
 
     Only the first one must succeed at once; later ones are tried until `interrupt`. Between connections the
-    iterator blocks, in short steps; the consumer decides what is shown meanwhile. After a reconnection frames
-    may have another size than `info` says.
+    iterator blocks, in short steps; the consumer decides what is shown in between. After a reconnection
+    frames may have another size than `info` says.
 
     Counters: those of the connections, added up; `reconnects`; `lost_ms`, time without frames because of
     them.

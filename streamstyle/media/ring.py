@@ -66,7 +66,9 @@ class RingWriter:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             try:
                 if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file, 0, total)  # a full memory is told now, not by a signal later
+                    os.posix_fallocate(
+                        file, 0, total
+                    )  # full memory raises an error now, instead of a signal later
                 else:
                     os.ftruncate(file, total)
                 return mmap.mmap(file, total)

@@ -15,14 +15,18 @@ from streamstyle.media.live_url import LiveLimits, live_input_of
 
 @dataclass(frozen=True)
 class Screen:
-    """A screen. url: as `run` takes it. width, height: 0 if unknown. problem: why it cannot be used, or
-    empty."""
+    """A screen."""
 
     url: str
+    """Its address as `run` takes it."""
     name: str
+    """Name for people."""
     width: int
+    """Width in pixels; 0 if unknown."""
     height: int
+    """Height in pixels; 0 if unknown."""
     problem: str = ""
+    """The reason if it cannot be used, otherwise empty."""
 
 
 def screens() -> tuple[Screen, ...]:

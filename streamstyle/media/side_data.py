@@ -19,6 +19,24 @@ def _unknown(kind: type[Type], value: object) -> Any:
 Type._missing_ = classmethod(_unknown)  # type: ignore[assignment, method-assign]
 
 
+_LEFT_OUT = {
+    "A53_CC": "has closed captions inside its pictures: they are left out",
+    "SPHERICAL": "is a 360-degree film: the output does not record that, so players show it flat",
+    "STEREO3D": "is a stereo film: only Matroska made from Matroska records that; elsewhere players "
+    "show both pictures",
+}
+"""Side data of pictures that no output takes over."""
+
+
+def note_left_out(frame: av.VideoFrame, name: str, notes: list[str]) -> None:
+    """Note side data of a frame that no output takes over, once each. name: of the film."""
+    beside: Any = frame.side_data
+    for kind, what in _LEFT_OUT.items():
+        told = f"{name} {what}."
+        if kind in beside and told not in notes:
+            notes.append(told)
+
+
 def side_data(frame: av.VideoFrame, kind: str) -> bytes:
     """The frame's side data of this kind, a name of `av.sidedata.sidedata.Type`; empty if it has none."""
     beside: Any = frame.side_data

@@ -30,10 +30,10 @@ def packet_filter(stream: Any) -> BitStreamFilterContext | None:
     return BitStreamFilterContext(name, stream) if name else None
 
 
-def first_packets(source: InputContainer) -> dict[int, list[Packet[Any]]]:
-    """The first packets of each sound stream of an open film, by its index; none for a stream that begins
-    late."""
-    found: dict[int, list[Packet[Any]]] = {stream.index: [] for stream in source.streams.audio}
+def first_packets(source: InputContainer, streams: Sequence[AudioStream]) -> dict[int, list[Packet[Any]]]:
+    """The first packets of each of these sound streams of an open film, by its index; none for a stream that
+    begins late."""
+    found: dict[int, list[Packet[Any]]] = {stream.index: [] for stream in streams}
     try:
         for number, packet in enumerate(packets_of(source)):
             if packet.stream_index in found and packet.dts is not None:
@@ -41,7 +41,7 @@ def first_packets(source: InputContainer) -> dict[int, list[Packet[Any]]]:
             if number >= _SEARCHED or all(len(packets) >= _FIRST for packets in found.values()):
                 break
     except HOSTILE:
-        pass  # what reads the film reports it
+        pass  # the film's reader reports it
     return {index: packets[:_FIRST] for index, packets in found.items()}
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.media.container import HOSTILE, packets_of
+from streamstyle.media.continuous_sound import ContinuousSound
 from streamstyle.media.film_clock import FilmClock
 from streamstyle.media.film_input import is_film, open_film
 from streamstyle.media.layouts import channels_of_
+from streamstyle.media.programs import taken_of
 from streamstyle.media.scene.film import is_scene, parse_scene
 from streamstyle.media.scene.sound import SOUND_RATE, Tune
-from streamstyle.media.steady_sound import SteadySound
 from streamstyle.types import Sound, SoundReader, StreamInfo
 
 
@@ -29,7 +30,7 @@ def sound_of(info: StreamInfo) -> Sound | None:
 
 
 class Silence:
-    """Implements `Sound` for a mute source."""
+    """Implements `Sound` for a source without sound."""
 
     def reader(self) -> SoundReader:
         """See `Sound`."""
@@ -121,11 +122,11 @@ class _FilmReader:
 def _decoded(path: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Place of the first sample, and samples (n, 2). Damaged parts are silent; the source reports them."""
     with open_film(path) as container:
-        stream = container.streams.audio[0]
+        stream = taken_of(container, container.streams.audio)[0]
         channels = channels_of_(stream)
         if not channels.decodable:
             return
-        steady = SteadySound(SOUND_RATE, channels=channels)
+        steady = ContinuousSound(SOUND_RATE, channels=channels)
         packets = FilmClock(container).placed(packets_of(container))
         while True:
             try:

@@ -7,22 +7,29 @@ from fractions import Fraction
 from math import ceil
 from typing import Any, Protocol
 
+import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from streamstyle.media.carried import describe_
-from streamstyle.media.container import HOSTILE, packets_of, picture_stream
+from streamstyle.media.container import HOSTILE, packets_of
 from streamstyle.media.film_clock import FilmClock
 from streamstyle.media.film_input import open_film
+from streamstyle.media.film_packets import first_in_matroska
 from streamstyle.media.formats import FORMATS, OutputFormat
+from streamstyle.media.metadata import describe_
+from streamstyle.media.programs import picture_stream, taken_of
 from streamstyle.media.sound_copy import packet_filter
 
-_INTERLEAVED = 10
+_MAX_INTERLEAVE_SECONDS = 10
 """Seconds by which sound may lie behind the pictures in a file."""
 
 
-_APART = Fraction(1, 8000)
+_MIN_TICK = Fraction(1, 8000)
 """Seconds that are at least a tick in every output."""
+
+
+_NO_TEXT = b"\0\0"
+"""The packet of an empty line in MP4."""
 
 
 class Track(Protocol):
@@ -44,7 +51,7 @@ class Track(Protocol):
         """Free the input."""
 
 
-class Feed:
+class StreamPackets:
     """Packets of some streams of a file in order, on its `FilmClock`, and how far its video has been read."""
 
     def __init__(self, path: str, indices: Sequence[int], shift: Fraction) -> None:
@@ -83,7 +90,7 @@ class Feed:
         if video is None or video <= after:
             return False
         heard = all(self._reached.get(index, end - 1) >= end for index in self._indices)
-        return heard or video > end + _INTERLEAVED
+        return heard or video > end + _MAX_INTERLEAVE_SECONDS
 
     def _next(self) -> Packet[Any] | None:
         waiting, self._waiting = self._waiting, None
@@ -120,7 +127,7 @@ class CopyTrack:
         self, output: OutputContainer, path: str, indices: Sequence[int], shift: Fraction, counted: str
     ) -> None:
         """indices: of streams whose codecs the output holds. counted: the counter's name."""
-        self._feed = Feed(path, indices, shift)
+        self._feed = StreamPackets(path, indices, shift)
         self._streams = {}
         self._filters = {}
         for index, stream in zip(indices, self._feed.streams, strict=True):
@@ -130,6 +137,7 @@ class CopyTrack:
         self._counted = counted
         self._copied = 0
         self._last_dts: dict[int, int] = {}
+        self._lines: dict[int, Packet[Any]] = {}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -143,6 +151,9 @@ class CopyTrack:
         packets, _ = self._feed.rest(last, end)
         for packet in packets:
             yield from self._through(packet)
+        for index, line in self._lines.items():
+            if line.size > len(_NO_TEXT):
+                yield self._silence(index, line)
 
     def close(self) -> None:
         self._feed.container.close()
@@ -162,16 +173,27 @@ class CopyTrack:
 
     def _redirected(self, packet: Packet[Any], index: int) -> Packet[Any]:
         dts = packet.dts
-        assert dts is not None  # Feed lets no other through
+        assert dts is not None  # StreamPackets lets no other through
         last = self._last_dts.get(index)
-        apart = ceil(_APART / packet.time_base)
+        apart = ceil(_MIN_TICK / packet.time_base)
         if last is not None and dts < last + apart:
-            # Muxers refuse time that stands still or runs back, as in damaged files and where sounds overlap.
+            # Muxers refuse time stamps that do not grow, as in damaged files and overlapping sounds.
             packet.dts = packet.pts = dts = last + apart
         self._last_dts[index] = dts
+        if codec_name(self._streams[index]) == "mov_text":
+            self._lines[index] = packet
         self._copied += 1
         packet.stream = self._streams[index]
         return packet
+
+    def _silence(self, index: int, line: Packet[Any]) -> Packet[Any]:
+        """The shortest empty line after the last one. FFmpeg adds one as long as what is before it, with
+        which the film would outlast its pictures."""
+        silence: Packet[Any] = Packet(_NO_TEXT)
+        silence.stream, silence.time_base = self._streams[index], line.time_base
+        silence.dts = silence.pts = (line.dts or 0) + (line.duration or 0)
+        silence.duration = 1
+        return silence
 
 
 def subtitle_tracks(
@@ -184,23 +206,41 @@ def subtitle_tracks(
 ) -> list[Track]:
     """One track for all subtitles of the film at `path`, which is open as `source`, that the output can hold;
     others are noted."""
-    codecs = {stream.index: codec_name(stream) for stream in source.streams.subtitles}
+    codecs = {stream.index: codec_name(stream) for stream in taken_of(source, source.streams.subtitles)}
     held = [index for index, codec in codecs.items() if codec in format_.subtitles]
     for codec in sorted({str(codecs[index]) for index in codecs if index not in held}):
         others = [suffix for suffix, other in FORMATS.items() if codec in other.subtitles]
-        remedy = f": {' and '.join(others)} files do" if others else ""
+        remedy = f": {' and '.join(others)} files can" if others else ""
         notes.append(
-            f"The subtitles in {codec} were left out, which {format_.muxer} files do not hold{remedy}."
+            f"The subtitles in {codec} were left out, because {format_.muxer} files cannot hold them{remedy}."
         )
     return [CopyTrack(output, path, held, shift, "subtitle_packets_copied")] if held else []
 
 
-def copy_chapters(output: OutputContainer, source: InputContainer, shift: Fraction) -> None:
-    """Copy chapters with their titles; call before the first packet is muxed."""
-    chapters = source.chapters()
-    for chapter in chapters:
-        ticks = round(shift / chapter["time_base"]) if chapter["time_base"] else 0
+def copy_chapters(
+    output: OutputContainer, source: InputContainer, shift: Fraction, until: Fraction | None = None
+) -> None:
+    """Copy chapters with their titles, up to the end of the film, or of its first `until` seconds: in MP4 and
+    QuickTime a chapter that ends later makes the film longer. Call before the first packet is muxed."""
+    begin = Fraction(source.start_time or 0, av.time_base)
+    end = (
+        Fraction(source.duration or 0, av.time_base)
+        + begin
+        - Fraction(first_in_matroska(source), av.time_base)
+    )
+    chapters = []
+    for chapter in source.chapters():
+        base = chapter["time_base"]
+        if not base or (until is not None and chapter["start"] * base >= begin + until):
+            continue
+        last = min(end, end if until is None else begin + until)
+        if chapter["start"] * base < last < chapter["end"] * base:
+            chapter["end"] = int(last / base)
+        ticks = round(shift / base)
         chapter["start"], chapter["end"] = chapter["start"] + ticks, chapter["end"] + ticks
+        if output.format.name in {"mp4", "mov"}:
+            chapter["metadata"].setdefault("title", "")  # without one it would be left out, and its place too
+        chapters.append(chapter)
     output.set_chapters(chapters)
 
 

@@ -74,5 +74,5 @@ def _camera(width: int, height: int, rate: float, device: str | None) -> Any:
     except RuntimeError as error:
         wanted = f"The virtual camera {device} cannot be used" if device else "There is no virtual camera"
         reason = "; ".join(str(error).splitlines())
-        remedy = _REMEDY.get(sys.platform, "install one that pyvirtualcam knows")
+        remedy = _REMEDY.get(sys.platform, "install one that pyvirtualcam supports")
         raise SinkError(f"{wanted} ({reason}): {remedy}.") from error

@@ -26,9 +26,9 @@ from streamstyle.errors import SourceError
 from streamstyle.types import Frame, FrameQuality
 
 VERSION = 1
-HEADER_LIMIT = 1 << 20  # bytes; NetGear lets a program send what it likes beside the picture
-LARGEST_SIDE = 16384
-LARGEST_PICTURE = 1 << 26  # pixels
+MAX_HEADER_BYTES = 1 << 20  # bytes; NetGear lets a program send any data with the picture
+MAX_SIDE = 16384
+MAX_PIXELS = 1 << 26  # pixels
 
 SCHEMES = ("zmq+tcp", "zmq+ipc", "zmq+shm")
 TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -46,7 +46,7 @@ class Format(StrEnum):
 _Kind: TypeAlias = Literal["picture", "heat", "event", "end"]
 _Count: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 _Ticks: TypeAlias = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
-_Length: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST_SIDE)]
+_Length: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 _Part: TypeAlias = Annotated[int, Meta(ge=1, le=1 << 31)]
 _Clock: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 _Text: TypeAlias = Annotated[str, Meta(max_length=256)]
@@ -79,13 +79,13 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     topic: _Text = ""
     """Topic of the message."""
     again: bool = False
-    """True if sent once more, for a new subscriber."""
+    """True if it is a repetition for a new subscriber."""
     seq: _Count | None = None
     """Counts the publisher's frames, sent or not; None from other programs."""
     version: int | None = None
-    """Of the wire format; None from other programs."""
+    """Version of the wire format; None from other programs."""
     stream: _Text = ""
-    """Names one run of the publisher: `seq` and `pts` start anew with it."""
+    """Identifies one run of the publisher: `seq` and `pts` restart with it."""
     kind: _Kind = "picture"
     """Content of the second part: a picture, a heat map (float32, tiles), or nothing for an event or the
     end."""
@@ -96,11 +96,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     index: _Count = 0
     """See `Frame`."""
     pts: _Ticks | None = None
-    """In units of `time_base`; None if unknown."""
+    """Presentation time in units of `time_base`; None if unknown."""
     time_base: tuple[_Part, _Part] = (1, 1)
     """Seconds per unit, as (numerator, denominator)."""
     duration: _Count = 0
-    """In units of `time_base`; 0 if unknown."""
+    """Duration in units of `time_base`; 0 if unknown."""
     captured_at: _Clock = 0.0
     """Unix time in seconds, by the publisher's wall clock."""
     published_at: _Clock = 0.0
@@ -119,7 +119,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """Place of the picture in shared memory; None if it is in the second part."""
     msg: Any = ""
     dtype: str = ""
-    shape: tuple[Annotated[int, Meta(ge=0, le=LARGEST_SIDE)], ...] | str = ""
+    shape: tuple[Annotated[int, Meta(ge=0, le=MAX_SIDE)], ...] | str = ""
     terminate_flag: bool = False
     compression: bool | Compression = False
     message: Any = None
@@ -198,7 +198,7 @@ def end_parts(*, topic: str, stream: str) -> tuple[bytes, bytes]:
 
 
 def _header(frame: Frame, topic: str, seq: int, stream: str) -> Header:
-    """All that a message says of a frame that is published now, whatever its second part holds."""
+    """The header of a frame that is published now, for any second part."""
     now, age = time.time(), max(0.0, time.monotonic() - frame.captured_at)
     quality = frame.quality
     return Header(
@@ -232,14 +232,14 @@ def parse(data: bytes, body: int) -> Header:
 
     Raises SourceError with one sentence on the fault.
     """
-    if len(data) > HEADER_LIMIT:
+    if len(data) > MAX_HEADER_BYTES:
         raise SourceError(
-            f"the header of {len(data)} bytes is longer than {HEADER_LIMIT}: no picture header."
+            f"the header of {len(data)} bytes is longer than {MAX_HEADER_BYTES}: no picture header."
         )
     try:
         header = msgspec.json.decode(data, type=Header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"the header is none of docs/wire-format.md: {error}.") from error
+        raise SourceError(f"the header does not follow docs/wire-format.md: {error}.") from error
     if header.version not in {None, VERSION}:
         raise SourceError(
             f"the publisher writes version {header.version} of the wire format, this program reads "
@@ -294,7 +294,7 @@ def _expect(header: Header, dtype: str, axes: int) -> None:
 def _fits(header: Header, item: int, body: int) -> None:
     assert not isinstance(header.shape, str)
     count = int(np.prod(header.shape, dtype=object))
-    if not count or count > 4 * LARGEST_PICTURE:
+    if not count or count > 4 * MAX_PIXELS:
         raise SourceError(f"a {header.kind} of shape {header.shape} is empty or larger than is allowed.")
     if count * item != body:
         raise SourceError(f"a {header.kind} of shape {header.shape} has {count * item} bytes, {body} came.")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamstyle.errors import SourceError
-from streamstyle.media.wire import LARGEST_PICTURE, LARGEST_SIDE, Format, Header
+from streamstyle.media.wire import MAX_PIXELS, MAX_SIDE, Format, Header
 from streamstyle.types import Picture
 
 
@@ -73,7 +73,7 @@ def _decoded(data: NDArray[np.uint8], header: Header) -> NDArray[np.uint8]:
     said = _jpeg_size(data.tobytes())
     if said is None or header.size not in {None, said}:
         raise SourceError(f"the message holds no JPEG of {header.size or 'any size'}.")
-    if max(said) > LARGEST_SIDE or said[0] * said[1] > LARGEST_PICTURE:
+    if max(said) > MAX_SIDE or said[0] * said[1] > MAX_PIXELS:
         raise SourceError(f"a JPEG of {said[0]}x{said[1]} is larger than is allowed.")
     try:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)

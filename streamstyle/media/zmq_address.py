@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 SECURITY = frozenset({"key", "allow", "server", "insecure"})
 
-_LONGEST_PATH = 103  # bytes of a Unix socket's path, the shortest limit of all systems (macOS)
+_MAX_PATH_BYTES = 103  # bytes of a Unix socket's path, the shortest limit of all systems (macOS)
 _HEARTBEAT_MS = 2000
-_TIMEOUT_MS = 6000  # without a sign of life a peer is gone
+_HEARTBEAT_TIMEOUT_MS = 6000  # without a sign of life a peer is gone
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Address:
     """A parsed url."""
 
     url: str
-    """As the user gave it."""
+    """Address as the user wrote it."""
     transport: str
     """"tcp", "ipc" or "shm"."""
     endpoint: str
@@ -42,7 +42,7 @@ class Address:
     options: Mapping[str, str]
     """Options after the question mark."""
     local: bool
-    """True if nobody on another machine can reach it, nor, for ipc and shm, another user of this one."""
+    """True if no other machine can reach it and, for ipc and shm, no other user of this one."""
 
     @property
     def path(self) -> Path:
@@ -58,7 +58,7 @@ class Address:
         """True if this option is 1. Raises ConfigError for anything but 0 and 1."""
         value = self.options.get(name, "0")
         if value not in {"0", "1"}:
-            raise ConfigError(f"{self.url}: {name}={value} is neither 0 nor 1.")
+            raise ConfigError(f"{self.url}: {name}={value} must be 0 or 1.")
         return value == "1"
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
@@ -79,14 +79,14 @@ def parse_address(url: str, known: Collection[str]) -> Address:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         raise ConfigError(
-            f"'{url}' is no ZeroMQ url{nearest(parts.scheme, SCHEMES)}: "
+            f"'{url}' is not a ZeroMQ url{nearest(parts.scheme, SCHEMES)}: "
             f"write zmq+tcp://HOST:PORT, zmq+ipc://PATH or zmq+shm://PATH."
         )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in options:
         if name not in known:
             raise ConfigError(
-                f"'{url}' has an option '{name}' that is not known here{nearest(name, known)}: "
+                f"'{url}' has the unknown option '{name}'{nearest(name, known)}: "
                 f"it takes {', '.join(sorted(known))}."
             )
     if not TOPIC.fullmatch(options.get("topic", "frame")):
@@ -98,8 +98,10 @@ def parse_address(url: str, known: Collection[str]) -> Address:
         raise ConfigError(
             f"'{url}' names no file for the socket: write {parts.scheme}:///run/user/1000/film.sock."
         )
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        raise ConfigError(f"'{path}' is longer than the {_LONGEST_PATH} bytes that a socket's path may have.")
+    if len(os.fsencode(path)) > _MAX_PATH_BYTES:
+        raise ConfigError(
+            f"'{path}' is longer than the {_MAX_PATH_BYTES} bytes that a socket's path may have."
+        )
     return Address(url, parts.scheme[4:], f"ipc://{path}", options, local=True)
 
 
@@ -122,8 +124,8 @@ def set_up(socket: zmq.Socket[bytes], address: Address) -> None:
     socket.setsockopt(zmq.RCVHWM if socket.type == zmq.SUB else zmq.SNDHWM, 2)
     socket.linger = 0
     socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _TIMEOUT_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TTL, _TIMEOUT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TTL, _HEARTBEAT_TIMEOUT_MS)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
     socket.setsockopt(zmq.RECONNECT_IVL, 100)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
@@ -161,7 +163,10 @@ def secure(
 
     allowed = Path(address.options["allow"])
     if not allowed.is_dir() or not load_certificates(allowed):
-        raise ConfigError(f"{allowed} has no public keys (NAME.key): nobody could listen.")
+        raise ConfigError(
+            f"{allowed} contains no public keys (NAME.key), so nobody could connect: copy those of the "
+            "permitted programs into it."
+        )
     socket.curve_server = True
     authenticator = ThreadAuthenticator(context)
     authenticator.start()
@@ -175,11 +180,11 @@ def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
     Raises ConfigError if a file of this name exists, or `folder` is no folder.
     """
     if not TOPIC.fullmatch(name):
-        raise ConfigError(f"'{name}' is no name for a key: use up to 64 letters, digits, - and _.")
+        raise ConfigError(f"'{name}' is not a valid name for a key: use up to 64 letters, digits, - and _.")
     public, secret = folder / f"{name}.key", folder / f"{name}.key_secret"
     for path in (public, secret):
         if path.exists():
-            raise ConfigError(f"{path} is there already: choose another name or remove both files.")
+            raise ConfigError(f"{path} already exists: choose another name or remove both files.")
     before = os.umask(0o077)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +214,7 @@ def _load(path: Path) -> tuple[bytes, bytes | None]:
     try:
         public, secret = load_certificate(path)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is no key file: {error}. `streamstyle keys NAME` makes one.") from error
+        raise ConfigError(f"{path} is not a key file: {error}. `streamstyle keys NAME` makes one.") from error
     if public is None:
         raise ConfigError(f"{path} has no public key in it.")
     return public, secret

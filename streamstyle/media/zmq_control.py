@@ -15,8 +15,8 @@ from streamstyle.media.zmq_address import (
     set_up,
 )
 
-_LONGEST = 1 << 16  # bytes of a message
-_QUEUE = 64  # messages: requests are small, and whoever sends more waits
+_MAX_MESSAGE_BYTES = 1 << 16  # bytes of a message
+_MAX_QUEUED_MESSAGES = 64  # messages: requests are small, and clients that send more wait
 
 
 def control_address(url: str) -> Address:
@@ -28,7 +28,7 @@ def control_address(url: str) -> Address:
         )
     if address.flag("insecure"):
         raise ConfigError(
-            f"{url}: insecure=1 is for pictures only, since whoever reaches an endpoint commands the run: "
+            f"{url}: insecure=1 is for pictures only, since anyone who reaches an endpoint controls the run: "
             f"use zmq+ipc:, 127.0.0.1, or keys."
         )
     return address
@@ -109,6 +109,6 @@ class ControlClient:
 
 def _prepare(socket: zmq.Socket[bytes], address: Address) -> None:
     set_up(socket, address)
-    socket.set_hwm(_QUEUE)
-    socket.setsockopt(zmq.MAXMSGSIZE, _LONGEST)
+    socket.set_hwm(_MAX_QUEUED_MESSAGES)
+    socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
     socket.linger = 200  # milliseconds that the last answer may take to leave

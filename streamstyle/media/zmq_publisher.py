@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PublishingSocket:
-    """An XPUB socket at an address, and who listens there.
+    """An XPUB socket at an address, and its subscribers.
 
     Subscribers of everything (imagezmq, NetGear) get pictures only. socket: to send with. endpoint: where
     subscribers find it, with the port if the address had port 0. subscriptions: so far. Raises ConfigError,
@@ -39,19 +39,19 @@ class PublishingSocket:
             raise
 
     def listens(self, topic: str) -> bool:
-        """Whether anybody has subscribed to this topic."""
+        """True if anybody has subscribed to this topic."""
         return bool(self._listeners.get(topic))
 
     @contextmanager
     def newcomer_alone(self, topic: str) -> Iterator[None]:
-        """Inside the `with` block, what is marked as sent again goes to the newest subscriber only."""
+        """Inside the `with` block, repetitions go to the newest subscriber only."""
         again = wire.marked(topic, again=True)
         self.socket.setsockopt(zmq.SUBSCRIBE, again)
         yield
         self.socket.setsockopt(zmq.UNSUBSCRIBE, again)
 
     def close(self, linger: int) -> None:
-        """Close everything. linger: milliseconds for what is still to be sent."""
+        """Close everything. linger: milliseconds for unsent messages."""
         self.socket.close(linger)
         if self._authenticator is not None:
             self._authenticator.stop()
@@ -62,7 +62,7 @@ class PublishingSocket:
     def _open(self) -> str:
         address = self._address
         set_up(self.socket, address)
-        # Subscriptions are told to us and are ours to sort: see `_subscribed`.
+        # XPUB_MANUAL: we receive subscriptions and apply them ourselves, see `_subscribed`.
         self.socket.setsockopt(zmq.XPUB_MANUAL, 1)
         self.socket.setsockopt(zmq.MAXMSGSIZE, 4096)  # of what subscribers send
         binds = not address.flag("connect")
@@ -86,7 +86,7 @@ class PublishingSocket:
             except zmq.Again:
                 return
             if told[:1] not in {b"\0", b"\1"}:
-                continue  # a peer may send what it likes
+                continue  # a peer may send anything
             joins, wanted = told[:1] == b"\1", told[1:]
             for topic in self._subscribed(wanted):
                 count = self._listeners.get(topic, 0) + (1 if joins else -1)

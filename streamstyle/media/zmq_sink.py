@@ -64,7 +64,7 @@ class ZmqSink:
                 self._published += 1
             self._send_verdict(frame)
 
-    def attend(self) -> None:
+    def on_idle(self) -> None:
         """Send the last frame to new subscribers while none comes."""
         with self._failing():
             for topic in self._publisher.newcomers():
@@ -84,7 +84,7 @@ class ZmqSink:
             data = picture_bytes(frame.pixels, form, self._quality, buffer)
             self._pool.lend(data, self._publisher.socket.send(data.data, copy=False, track=True))
         else:
-            # Nobody writes to a frame once it is made, nor to this JPEG: ZeroMQ may hold on to it.
+            # Frames and this JPEG are never changed once they are made, so ZeroMQ may keep them.
             self._publisher.socket.send(picture_bytes(frame.pixels, form, self._quality).data, copy=False)
 
     def _send_slot(self, frame: Frame, *, again: bool) -> None:
@@ -136,8 +136,8 @@ class ZmqSink:
         )
 
     def close(self, *, complete: bool) -> None:
-        """Stop, within a second. After a successful run, subscribers of the end are told that no frame
-        follows. A failed run may return, so its subscribers wait."""
+        """Stop, within a second. After a successful run, subscribers get the message of the end. A failed run
+        may return, so its subscribers wait."""
         if self._closed:
             return
         self._closed = True
@@ -151,7 +151,7 @@ class ZmqSink:
     def _send_end(self) -> None:
         for _ in self._publisher.newcomers():
             pass
-        # This one is waited for: those who wait for it would take silence for a fault.
+        # Wait for this message: subscribers would take its absence for a fault.
         self._publisher.socket.setsockopt(zmq.XPUB_NODROP, 1)
         self._publisher.socket.setsockopt(zmq.SNDTIMEO, _LINGER_MS)
         with suppress(zmq.Again):
@@ -200,7 +200,7 @@ class _Pool:
         """Mark the buffer as in use until this tracker is done."""
         assert tracker is not None
         self._lent.append((buffer, lambda: bool(tracker.done)))
-        del self._lent[:-_KEPT_BUFFERS]  # ZeroMQ itself holds on to what it still needs
+        del self._lent[:-_KEPT_BUFFERS]  # ZeroMQ keeps references as long as it needs them
 
 
 def _format(address: Address) -> Format:

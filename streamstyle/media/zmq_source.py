@@ -17,12 +17,12 @@ _MICROSECONDS = Fraction(1, 1_000_000)
 
 
 class ZmqSource:
-    """A live Source on a `Subscription`. Counters: `skipped`, `corrupt_packets`, and `stalls`, how often
-    nothing came for the url's `timeout` seconds (default 5).
+    """A live Source on a `Subscription`. Counters: `skipped`, `corrupt_packets`, and `stalls`, times without
+    data for the url's `timeout` seconds (default 5).
 
     Opening waits that long for the first picture, then raises SourceError. Later it waits for the publisher
-    to return; ZeroMQ reconnects. pts come from the header, or else from this machine's clock; they go on when
-    a publisher starts anew. The stream ends when the publisher says so.
+    to return; ZeroMQ reconnects. pts come from the header, or from this machine's clock; they continue when a
+    publisher restarts. The stream ends when the publisher announces it.
     """
 
     def __init__(self, url: str) -> None:

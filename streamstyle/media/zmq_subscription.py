@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from zmq.auth.thread import ThreadAuthenticator
 
 OPTIONS = SECURITY | {"topic", "bind", "timeout"}
-TIMEOUT = 5.0
-_LARGEST_MESSAGE = 4 * wire.LARGEST_PICTURE
-_SLICE_MS = 100  # after which `receive` looks whether it is interrupted
-_MOST_AT_ONCE = 64  # a flood must not keep the reader from giving out what it has
+RECEIVE_TIMEOUT = 5.0
+_MAX_MESSAGE_BYTES = 4 * wire.MAX_PIXELS
+_POLL_MS = 100  # after which `receive` looks whether it is interrupted
+_MAX_BATCH = 64  # a flood must not keep the reader from returning frames
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Message:
     header: Header
     """Checked, see `wire.Header`."""
     pixels: NDArray[np.uint8] | None = None
-    """Of a picture, from `wire_pixels.native`; else None."""
+    """RGB (H, W, 3) of a picture, from `wire_pixels.native`; else None."""
     heat: NDArray[np.float32] | None = None
-    """(rows, cols), of a heat map; else None."""
+    """(rows, cols) of a heat map; else None."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ class _Sockets:
         socket = self._context.socket(zmq.SUB)
         self._all.append(socket)
         set_up(socket, address)
-        socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
+        socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
         self._authenticator = secure(self._context, socket, address, binds=address.flag("bind"))
         for topic in topics:
             socket.subscribe(topic)
@@ -105,7 +105,7 @@ class Subscription:
 
     def __init__(self, url: str, *, kinds: Collection[str] = (), latest: bool = True) -> None:
         self.address = parse_address(url, OPTIONS)
-        self.timeout = self.address.number("timeout", TIMEOUT, 0.1, 3600)
+        self.timeout = self.address.number("timeout", RECEIVE_TIMEOUT, 0.1, 3600)
         self.counters = Counters()
         self.interrupted = False
         self._latest = latest
@@ -123,7 +123,7 @@ class Subscription:
         try:
             self.endpoint = self._sockets.open(pictures, wire.prefix(f"{topic}.end"))
             if kinds:
-                # A connection of its own: the publisher keeps two messages for each, and drops the others.
+                # A separate connection, because the publisher keeps only two messages for each.
                 self._sockets.open(*(wire.prefix(f"{topic}.{kind}") for kind in kinds))
         except BaseException:
             self.close()
@@ -155,7 +155,7 @@ class Subscription:
             if left <= 0 or self.interrupted:
                 raise self._silence(wait)
             try:
-                for socket in self._sockets.ready(min(_SLICE_MS, max(1, int(left * 1000)))):
+                for socket in self._sockets.ready(min(_POLL_MS, max(1, int(left * 1000)))):
                     self._read(socket)
             except zmq.ZMQError as error:
                 raise SourceError(f"cannot read {self.address.url}: {error.strerror}.") from error
@@ -165,7 +165,7 @@ class Subscription:
         """Read the messages that have arrived; of pictures keep the newest, if the latest is wanted."""
         newest: tuple[Header, zmq.Frame] | None = None
         ending: list[Message] = []
-        for _ in range(_MOST_AT_ONCE):
+        for _ in range(_MAX_BATCH):
             parts = _parts(socket)
             if parts is None:
                 break
@@ -222,10 +222,10 @@ class Subscription:
         url, counters = self.address.url, self.counters
         if counters.corrupt:
             return SourceError(
-                f"nothing that can be read came from {url} within {wait:g} s; {counters.corrupt} messages "
+                f"no readable message came from {url} within {wait:g} s; {counters.corrupt} messages "
                 f"were refused, the last because {counters.fault}"
             )
-        keys = " and is this reader's public key in its folder" if "key" in self.address.options else ""
+        keys = " and does its folder hold this reader's public key" if "key" in self.address.options else ""
         return SourceError(f"nothing came from {url} within {wait:g} s: does it publish there{keys}?")
 
 

@@ -16,13 +16,14 @@ _EPS = 1e-8
 
 @dataclass(frozen=True)
 class Diversity:
-    """Distances between S styles. names: of the styles. between: float64 (S, S), distance of each two styles'
-    paintings of the same photos, 0 on the diagonal. spread: float64 (S,), distance of two halves of one
-    style's paintings, which differ in the photos alone."""
+    """Distances between S styles."""
 
     names: tuple[str, ...]
+    """Names of the styles."""
     between: NDArray[np.float64]
+    """float64 (S, S), distance of the paintings of two styles of the same photos, 0 on the diagonal."""
     spread: NDArray[np.float64]
+    """float64 (S,), distance of two halves of one style's paintings, which differ in the photos alone."""
 
     def nearest(self, name: str) -> tuple[str, float]:
         """The style closest to style `name`, and its distance. Needs two styles or more."""

@@ -17,7 +17,7 @@ def noise_gain(paint: Callable[[Picture], Picture], photo: Picture, *, frames: i
 
     photo: RGB uint8 (H, W, 3); the clip is `frames` (2 or more) copies of it, each with its own white
     Gaussian noise of 2 levels in every channel. paint: one frame to its painting. Above 1 the network
-    amplifies noise into boiling strokes; 1 is what copying does.
+    amplifies noise into boiling strokes; copying has 1.
     """
     rng = np.random.default_rng(0)
     clip_change, painted_change = 0.0, 0.0

@@ -106,7 +106,7 @@ def frechet_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def set_distance(picture: NDArray[np.float64], painting: NDArray[np.float64]) -> float:
     """`frechet_distance` over the mean squared length of the painting's vectors, 0 or more.
 
-    Features come in the units of their network, in which a bare distance says nothing to anyone.
+    Without the division the distance would be in the units of the network's features.
     """
     return frechet_distance(picture, painting) / (float(np.square(painting).sum(axis=1).mean()) + _EPS)
 

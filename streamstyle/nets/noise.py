@@ -18,8 +18,16 @@ WOVEN_CHANNELS = 8
 CELL_CHANNELS = slice(2, WOVEN_CHANNELS)
 """Those of the woven channels that tell of cells."""
 PATTERNS = 8
-FACET_PATTERNS = slice(4, 6)
-"""Those of the patterns that are facets."""
+PATTERN_KINDS = {
+    "dots": slice(0, 1),
+    "lines": slice(1, 2),
+    "joints": slice(2, 4),
+    "small_facets": slice(4, 5),
+    "large_facets": slice(5, 6),
+    "fine_strokes": slice(6, 7),
+    "broad_strokes": slice(7, 8),
+}
+"""Which of the patterns are of a kind; joints are those of small and of large facets."""
 PATTERN_SCALE = 4
 """A pattern has as many positions to each side of a cell of the canvas: it is half as large as the frame."""
 CANVAS_CHANNELS = WOVEN_CHANNELS + PATTERNS * PATTERN_SCALE**2
@@ -30,9 +38,8 @@ _BENDS = (8.0, 20.0)  # how far a stroke field runs before it turns: sigma of it
 _BLOBS = (1.5, 4.0)  # sigma in cells
 _FACETS = (18, 56, 56)  # sides of cells, in positions of a pattern; the large ones overlap
 _FACET_EDGES = ((2.8, 2.1), (5.7, 4.8))  # mean and deviation of the distance to the joint; measured
-_BRUSHES = ((1.0, 11), (2.0, 20))  # sigma across, and reach along, in positions
+_BRUSHES = ((2, 12), (6, 26))  # width and length of a stroke in positions
 _LINES_BEND = 9.0  # sigma in cells
-_BRUSH_DEVIATIONS = (1.9, 2.6)  # of strokes of blurred noise; measured
 _LINES_MOVE = 14.0  # pixels
 
 
@@ -107,13 +114,9 @@ def fields(height: int, width: int, seed: int = 0) -> Fields:
 
 def _brushed(seed: int, brush: int, rows: int, columns: int) -> NDArray[np.float32]:
     """Brush strokes along a field of angles: (4 * rows, 4 * columns)."""
-    across, reach = _BRUSHES[brush]
     wide = rows + 2 * _AROUND + 1, columns + 2 * _AROUND + 1
     along = _enlarged(math.pi * _smooth(seed, 12 + brush, _BENDS[brush], *wide, before=_AROUND))
-    white = _blurred(_white(seed, 30 + brush, *along.shape), across)
-    x = patterns.strokes(white, along, reach, _AROUND * PATTERN_SCALE)
-    x /= _BRUSH_DEVIATIONS[brush]
-    return x
+    return patterns.strokes(along, *_BRUSHES[brush], _AROUND * PATTERN_SCALE, seed + 200 + brush)
 
 
 def _enlarged(cells: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,6 @@ into its features where a style asks for them. Fewer rows or columns give the to
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -25,7 +24,12 @@ _JITTER = 0.42  # of a cell's side, to both sides
 _JOINT = 0.8  # half the width of a joint, in positions
 _FACET_DEVIATION = 0.32  # of positions in a cell along any direction, over its side; measured
 _AROUND = 3  # cells drawn around the field
-_BAND = 64  # rows of strokes that are drawn at once
+_COVERAGE = 3.0  # strokes over a place
+_BENDS = 2  # of a stroke, to each side of its middle
+_TONES, _LAYERS = 16, 8  # of strokes
+_RIDGE = 38  # how much lighter it is, of 255
+_STROKES_MEAN, _STROKES_DEVIATION = 141.0, 67.0  # of 255; measured
+_FRACTION_BITS = 4  # of OpenCV's coordinates
 
 
 def cells(rows: int, columns: int, side: int, seed: int) -> NDArray[np.float32]:
@@ -94,35 +98,53 @@ def lines(moved: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def strokes(
-    white: NDArray[np.float32], angle: NDArray[np.float32], reach: int, around: int
+    angle: NDArray[np.float32], width: int, length: int, around: int, seed: int
 ) -> NDArray[np.float32]:
-    """Noise summed along the streamlines of a field of directions, `reach` positions to both sides (line
-    integral convolution, Cabral and Leedom 1993). Deviation about 1 for white noise.
+    """Brush strokes along a field of directions, one over the other, each of a tone of its own with a
+    lighter ridge along it (after Hertzmann 1998, Painterly rendering with curved brush strokes of multiple
+    sizes). Mean near 0, deviation near 1.
 
-    white, angle (radians): (rows, columns), and `around` positions more on every side, which are cut off.
+    angle: radians (rows, columns), and `around` positions more on every side, which are cut off: at least
+    length / 2 + 2 * width. width, length: of a stroke, in positions.
     """
-    rows, columns = (side - 2 * around for side in white.shape)
-    total = np.empty((rows, columns), np.float32)
+    rows, columns = angle.shape
+    apart = math.sqrt(width * length / _COVERAGE)
+    drawn = _uniform(seed, math.ceil(rows / apart), math.ceil(columns / apart))
+    places = np.moveaxis(np.indices(drawn.shape[:2])[::-1], 0, 2) + 0.5 * drawn[..., 1::-1]
+    curves = _streamlines(angle, (apart * places).astype(np.float32), length / (2 * _BENDS))
+    curves = curves.reshape(-1, 2 * _BENDS + 1, 2)
+    run = curves[:, -1] - curves[:, 0]
+    aside = np.stack([-run[:, 1], run[:, 0]], axis=1) * (0.25 * width / length)
+    both = [np.round(2**_FRACTION_BITS * x).astype(np.int32) for x in (curves, curves + aside[:, None])]
+    tone, layer = (((1 + drawn[..., 2:].reshape(-1, 2)) / 2) * (_TONES, _LAYERS)).astype(int).T
+    # Strokes of the same layer and tone are drawn at once: the order must not depend on the field's size.
+    # Tones are shuffled, so that light strokes do not lie on dark ones more often.
+    turn = layer * _TONES + 7 * tone % _TONES
+    order = np.argsort(turn, kind="stable")
+    ends = np.searchsorted(turn[order], np.arange(1, _LAYERS * _TONES))
+    picture = np.full((rows, columns), 128, np.uint8)
+    thicknesses = width, max(1, width // 2)
+    for at, some in enumerate(np.split(order, ends)):
+        level = 255 * (7 * at % _TONES + 0.5) / _TONES  # 7 * 7 is 1 modulo _TONES
+        for lines, lighter, thick in zip(both, (0, _RIDGE), thicknesses, strict=True):
+            lit = min(level + lighter, 255)
+            cv2.polylines(picture, list(lines[some]), False, lit, thick, cv2.LINE_AA, _FRACTION_BITS)
+    inside = picture[around : rows - around, around : columns - around].astype(np.float32)
+    return (inside - _STROKES_MEAN) / np.float32(_STROKES_DEVIATION)
 
-    def draw(top: int) -> None:
-        band = slice(around + top, around + min(top + _BAND, rows)), slice(around, around + columns)
-        sums, starts = total[top : top + _BAND], np.mgrid[band].astype(np.float32)
-        sums[:] = white[band]
-        one = np.ones_like(sums)
-        for move in (cv2.add, cv2.subtract):
-            (y, x), along = starts.copy(), angle[band]
-            for _ in range(reach):
-                cosine, sine = cv2.polarToCart(one, along)
-                move(x, cosine, dst=x)
-                move(y, sine, dst=y)
-                along = _sampled(angle, x, y)
-                cv2.accumulate(_sampled(white, x, y), sums)
-        sums /= math.sqrt(2 * reach + 1)
 
-    # In bands, which stay in a core's own cache, on all processors: OpenCV's own threads are off during runs.
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(draw, range(0, rows, _BAND)))
-    return total
+def _streamlines(angle: NDArray[np.float32], places: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+    """Curves along a field of directions through places (..., 2), x and y: their points, _BENDS steps to both
+    sides, (..., 2 * _BENDS + 1, 2)."""
+    points = [places]
+    for sign in (1, -1):
+        at = places
+        for _ in range(_BENDS):
+            along = _sampled(angle, at[..., 0], at[..., 1])
+            move = sign * step * np.stack([np.cos(along), np.sin(along)], axis=-1)
+            at = (at + move).astype(np.float32)
+            points.insert(0 if sign < 0 else len(points), at)
+    return np.stack(points, axis=-2)
 
 
 def _sampled(

@@ -17,29 +17,30 @@ from streamstyle.errors import ConfigError
 from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.flow import Wakeup
-from streamstyle.pipeline.conditions import ema_decay_of, region_opener
+from streamstyle.flow.timing import StageTimer
+from streamstyle.pipeline.conditions import ema_decay_of
+from streamstyle.pipeline.event_log import EventLog
 from streamstyle.pipeline.job import Job
 from streamstyle.pipeline.model import Model
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.quality_levels import open_live_engine, quality_levels
 from streamstyle.pipeline.repair_stage import Repair, RepairStage
 from streamstyle.pipeline.run_hooks import RunHooks
+from streamstyle.pipeline.run_tap import Observers, RunTap
 from streamstyle.pipeline.sizing import check_sizes, open_for_run
-from streamstyle.pipeline.timed_repair import ApartObserver, Stopwatch, TimedDetector, TimedRepair
-from streamstyle.pipeline.watch import Observers, Watch
-from streamstyle.telemetry import AnomalyEvent, EventLog, StageTimer
+from streamstyle.pipeline.timed_repair import Stopwatch, TimedDetector, TimedRepair, UntimedObserver
 from streamstyle.temporal.correction_plan import CorrectionPlanConfig
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import DetectorConfig, NullDetector, ResidualDetector
 from streamstyle.temporal.flash_limiter import WcagFlashLimiter
 from streamstyle.temporal.residual import UNKNOWN, StepTestConfig
 from streamstyle.temporal.sparse_detector import SparseDetector
-from streamstyle.types import Detector, Engine, Observer, Repainter, StreamInfo
+from streamstyle.types import AnomalyEvent, Detector, Engine, Observer, Region, Repainter, StreamInfo
 
 
 @dataclass(frozen=True)
 class StageTimers:
-    """Busy times of what a run does to a frame, beside painting it."""
+    """Busy times of the stages other than painting."""
 
     condition: StageTimer = field(default_factory=StageTimer)
     """Deciding how to paint it, a region's mask above all."""
@@ -69,10 +70,10 @@ class ProcessingChain:
     engine: Engine
     scheduler: StyleScheduler
     detection: Detection | None
-    """None where nothing is detected."""
+    """None without detection."""
     events: EventLog
     report: AnomalyReport | None
-    """Observes the repair, where a page is asked for."""
+    """Observes the repair for a report or a page."""
     regional: bool
     """A second style holds somewhere."""
     timers: StageTimers
@@ -80,21 +81,20 @@ class ProcessingChain:
 
 def chain_opener(
     job: Job, config: RunConfig, model: Model, hooks: RunHooks, *, changing: bool = False
-) -> Callable[[ExitStack, StreamInfo], ProcessingChain]:
-    """A function that opens the chain of a job; all that it opens is closed with the stack. changing: repair
-    and flash guard may be switched on later.
+) -> Callable[[ExitStack, StreamInfo, Region | None], ProcessingChain]:
+    """A function that opens the chain of a job around its region, which is closed with the stack like all
+    that it opens. changing: repair and flash guard may be switched on later.
 
-    Raises ConfigError at once for settings that do not fit together; the opener raises EngineError,
-    SourceError, SinkError, and ConfigError for a region that does not fit the frame.
+    Raises ConfigError at once for settings that do not fit together; the opener raises EngineError and
+    SinkError.
     """
-    open_region, overlay = region_opener(config), _overlay(config)
+    overlay = _overlay(config)
     detection = _detection(config, model, changing=changing)
     check_sizes(config, model)
 
-    def open_for(stack: ExitStack, info: StreamInfo) -> ProcessingChain:
+    def open_for(stack: ExitStack, info: StreamInfo, region: Region | None) -> ProcessingChain:
         engine, repainter = _open_engine(config, model, info, hooks.notify)
         stack.callback(engine.close)
-        region = None if open_region is None else open_region(info.height, info.width)
         ema_decay = ema_decay_of(config, engine, live=info.live)
         scheduler = StyleScheduler(
             StyleTarget(model.codes, region, ema_decay, config.style, config.colour), model.plain
@@ -105,7 +105,7 @@ def chain_opener(
         timers = StageTimers()
         repair = None
         if detection is not None:
-            repair = _timed_repair(detection, events, _observer(report, hooks.watch), timers)
+            repair = _timed_repair(detection, events, _observer(report, hooks.tap), timers)
         wakeup = Wakeup() if info.live else None
         process = Process(
             FilmColourEngine(engine),
@@ -128,7 +128,7 @@ def chain_opener(
 def _open_engine(
     config: RunConfig, model: Model, info: StreamInfo, notify: Callable[[str], None]
 ) -> tuple[Engine, Repainter | None]:
-    """The engine, and who paints a frame again; None where it keeps no statistics to do so with."""
+    """The engine, and the `Repainter`; None if the engine keeps no statistics."""
     if info.live:
         live = open_live_engine(quality_levels(model, info, config), notify)
         return live, live
@@ -137,7 +137,7 @@ def _open_engine(
 
 
 def _detection(config: RunConfig, model: Model, *, changing: bool) -> Detection | None:
-    """Detection as the settings ask for it, or ready to be switched on; None where neither."""
+    """Detection by the settings, or ready to be switched on; None for neither."""
     detector, flash_limiter = detector_and_limiter(config, normalises=model.normalises)
     if changing and detector is None:
         detector = NullDetector()
@@ -157,49 +157,47 @@ def _timed_repair(
     observer: Observer[AnomalyEvent] | None,
     timers: StageTimers,
 ) -> Repair:
-    detecting, apart = Stopwatch(), Stopwatch()
+    detecting, untimed = Stopwatch(), Stopwatch()
     stage = RepairStage(
         TimedDetector(detection.sparse or detection.detector, detecting),
         RepairCorrector(),
         detection.flash_limiter,
         events,
-        None if observer is None else ApartObserver(observer, apart),
+        None if observer is None else UntimedObserver(observer, untimed),
     )
 
     def add(detect: float, correct: float) -> None:
         timers.detect.add(detect)
         timers.correct.add(correct)
 
-    return TimedRepair(stage, detecting, add, apart)
+    return TimedRepair(stage, detecting, add, untimed)
 
 
 def detector_and_limiter(
     config: RunConfig, *, normalises: bool = True
 ) -> tuple[Detector | None, WcagFlashLimiter | None]:
-    """The detector and the flash limiter that the settings ask for, None where off. normalises: see `Model`.
+    """The detector and the flash limiter of the settings; None for what is off. normalises: see `Model`.
 
     Raises ConfigError for settings that do not fit together."""
     if config.correct == "repair":
-        judging = DetectorConfig(
+        detector_config = DetectorConfig(
             step_test=StepTestConfig() if normalises else UNKNOWN,
             correction=CorrectionPlanConfig(smoothing=config.consistency),
         )
-        return ResidualDetector(judging), WcagFlashLimiter(limit_input=config.flash_guard)
+        return ResidualDetector(detector_config), WcagFlashLimiter(limit_input=config.flash_guard)
     if config.consistency:
-        raise ConfigError("--consistency steadies what the detector measures: leave --correct off out")
+        raise ConfigError("--consistency needs the detector, which --correct off switches off: leave one out")
     if config.flash_guard:
         return NullDetector(), WcagFlashLimiter(limit_input=True)
     return None, None
 
 
-def _observer(report: AnomalyReport | None, watch: Watch | None) -> Observer[AnomalyEvent] | None:
-    observers = [*filter(None, (report,)), *([] if watch is None else [watch.observer])]
+def _observer(report: AnomalyReport | None, tap: RunTap | None) -> Observer[AnomalyEvent] | None:
+    observers = [*filter(None, (report,)), *([] if tap is None else [tap.observer])]
     return Observers(*observers) if observers else None
 
 
 def _overlay(config: RunConfig) -> Overlay | None:
     if config.overlay and config.correct == "off":
-        raise ConfigError(
-            "--overlay shows what the detector finds, and --correct off has none: leave one out"
-        )
+        raise ConfigError("--overlay needs the detector, which --correct off switches off: leave one out")
     return Overlay() if config.overlay else None

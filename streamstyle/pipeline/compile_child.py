@@ -1,7 +1,7 @@
 """The child process of `compiling`: `python -m streamstyle.pipeline.compile_child ORDER PARENT`.
 
-Opens the engine that the order (JSON) asks for, as `streamstyle engines build` does: what is not kept is
-compiled and kept on the way. Tells on standard output, in lines of JSON, how it goes on and what failed.
+Opens the engine of the order (JSON), as `streamstyle engines build` does, which compiles and caches it on a
+cache miss. Reports progress and failures as lines of JSON on standard output.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from dataclasses import replace
 
 import msgspec
 
+from streamstyle.children import end_with
 from streamstyle.engines.open_engine import open_engine
 from streamstyle.engines.request import CompileOrder, EngineRequest
 from streamstyle.errors import StreamStyleError
-from streamstyle.flow.parent import end_with
-from streamstyle.pipeline.compiling import TOLD
+from streamstyle.pipeline.compiling import NOTICE
 from streamstyle.pipeline.model import bundled_network, imported_opener
 
 
 def main() -> int:
-    """Fill the cache. Exit codes: 0 done, 1 an error was told."""
+    """Fill the cache. Exit codes: 0 done, 1 an error was reported."""
     order = msgspec.json.decode(sys.argv[1], type=CompileOrder)
     end_with(int(sys.argv[2]))
-    # Libraries print on standard output; there it would be among what we tell.
+    # Libraries print on standard output, which carries our messages.
     lines = os.fdopen(os.dup(1), "w", encoding="ascii", buffering=1)
     os.dup2(2, 1)
 
-    def say(word: str, sentence: str) -> None:
+    def send(word: str, sentence: str) -> None:
         print(json.dumps({word: sentence}), file=lines)
 
     try:
-        _compile(order, lambda sentence: say(TOLD, sentence))
+        _compile(order, lambda sentence: send(NOTICE, sentence))
     except StreamStyleError as error:
-        say(type(error).__name__, str(error))
+        send(type(error).__name__, str(error))
         return 1
     return 0
 

@@ -1,5 +1,5 @@
-"""Engines of live runs are compiled by a child process: what compiles holds the GIL for seconds, and with it
-every frame. The child fills the cache, from which the engine is then opened here."""
+"""Compile engines of live runs in a child process, because compilation holds the GIL for seconds and would
+stall every frame. The child fills the cache, from which this process then opens the engine."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import IO
 
 import msgspec
 
+from streamstyle.children import package_environment
 from streamstyle.engines.memory import engine_error
 from streamstyle.engines.request import CompileOrder
 from streamstyle.errors import ConfigError, EngineError, EngineMemoryError, ModelError, StreamStyleError
 from streamstyle.flow import Cancelled, Lock
 
-TOLD = "told"
+NOTICE = "told"
 """A child says JSON objects, one in a line: this and a sentence, or an error's class and its message."""
 
 _ERRORS: dict[str, type[StreamStyleError]] = {
     kind.__name__: kind for kind in (ConfigError, EngineError, EngineMemoryError, ModelError)
 }
 _COMMAND = (sys.executable, "-P", "-m", "streamstyle.pipeline.compile_child")
-_PACKAGES = Path(__file__).parents[2]
 
 
 class Compiler:
@@ -45,16 +44,17 @@ class Compiler:
         self._cancelled = False
 
     def compile(self, order: CompileOrder, what: str) -> None:
-        """Wait for a child that compiles into the cache. what: for people.
+        """Wait for a child that compiles into the cache.
 
-        Raises what it raised: ConfigError, EngineError, EngineMemoryError, ModelError; and Cancelled.
+        what: name for messages. Raises the child's error: ConfigError, EngineError, EngineMemoryError,
+        ModelError; and Cancelled.
         """
         failed: StreamStyleError | None = None
         with tempfile.TemporaryFile() as errors, self._compiling(order, errors) as child:
             assert child.stdout is not None
             for line in child.stdout:
                 for word, sentence in msgspec.json.decode(line, type=dict[str, str]).items():
-                    if word == TOLD:
+                    if word == NOTICE:
                         self._notify(sentence)
                     else:
                         failed = _ERRORS[word](sentence)
@@ -66,10 +66,10 @@ class Compiler:
         if failed is not None:
             raise failed
         if code:
-            why = complaints[-1] if complaints else f"it ended with {code}"
+            why: Exception = RuntimeError(complaints[-1] if complaints else f"it ended with {code}")
             if sys.platform != "win32" and code == -signal.SIGKILL:
-                why = "it was killed, as systems do that are out of memory"
-            raise engine_error(f"the process that compiles {what} failed", RuntimeError(why))
+                why = MemoryError("it was killed, probably because memory ran out")
+            raise engine_error(f"the process that compiles {what} has failed", why)
 
     def cancel(self) -> None:
         """End the child at once, and begin no other. From any thread."""
@@ -80,7 +80,6 @@ class Compiler:
 
     @contextmanager
     def _compiling(self, order: CompileOrder, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-        paths = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
         with self._lock:
             if self._cancelled:
                 raise Cancelled
@@ -90,8 +89,8 @@ class Compiler:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,
-                    env=os.environ | {"PYTHONPATH": paths},
-                    start_new_session=True,  # a group of its own: compilers it starts are killed with it
+                    env=package_environment(),
+                    start_new_session=True,  # its own process group: its compilers are killed too
                 )
             except OSError as error:
                 raise engine_error("no process can be started to compile the engine", error) from error

@@ -8,15 +8,14 @@ from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
 from streamstyle.styles.bundle import ORIGINAL
 from streamstyle.temporal.scene_smoothing import SceneSmoothing
-from streamstyle.types import Engine, Frame, Region
+from streamstyle.types import Engine, Frame, Region, StreamInfo
 
 
 def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
-    """A function that opens the region for a height and width; None where none is asked for.
+    """A function that opens the region for a height and width; None without a region.
 
-    Raises ConfigError at once for a region that cannot be read, and ModelError for one whose model is not
-    there; the opener raises SourceError, EngineError, and ConfigError for a region that does not fit the
-    frame.
+    Raises ConfigError at once for an invalid region, and ModelError for one whose model is missing; the
+    opener raises SourceError, EngineError, and ConfigError for a region that does not fit the frame.
     """
     if config.region is None:
         if config.region_style != ORIGINAL:
@@ -33,7 +32,7 @@ def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
     spec = parse_region(config.region)
 
     if isinstance(spec, People):
-        model_file(PERSON)  # what is missing is told before anything is opened
+        model_file(PERSON)  # report a missing file before anything is opened
 
     def open_people(people: People) -> Region:
         network = PersonNetwork(model_file(PERSON))
@@ -53,10 +52,18 @@ def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
     return open_for
 
 
+def region_of(config: RunConfig, info: StreamInfo) -> Region | None:
+    """The region, open for frames of a source; None where none is asked for. Raises what `region_opener` and
+    its opener raise."""
+    opener = region_opener(config)
+    return None if opener is None else opener(info.height, info.width)
+
+
 def ema_decay_of(config: RunConfig, engine: Engine, *, live: bool) -> Callable[[Frame], float] | None:
-    """The share of the past that each frame's statistics hold; None where none is asked for or kept.
+    """The share of past statistics in those of each frame; None without --consistency, and for an engine
+    without statistics.
 
     live: the engine may not be open yet; it ignores a decay that it cannot apply.
     """
-    steadied = config.consistency > 0 and (live or engine.spec.stateful)
-    return SceneSmoothing(config.consistency).of if steadied else None
+    smoothed = config.consistency > 0 and (live or engine.spec.stateful)
+    return SceneSmoothing(config.consistency).of if smoothed else None

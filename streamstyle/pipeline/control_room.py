@@ -21,10 +21,10 @@ from streamstyle.media.cameras import cameras
 from streamstyle.media.paced_source import PacedSource
 from streamstyle.pipeline.compiling import Compiler
 from streamstyle.pipeline.job import Job
-from streamstyle.pipeline.model import able_networks, load_model
+from streamstyle.pipeline.model import load_model, networks_with_styles
 from streamstyle.pipeline.run_hooks import RunHooks
 from streamstyle.pipeline.run_job import run_job
-from streamstyle.pipeline.watch import Watch, opened
+from streamstyle.pipeline.run_tap import RunTap, open_configured
 from streamstyle.styles.bundle import ORIGINAL, Manifest, load_manifest, network_folder
 from streamstyle.styles.code_file import own_entries
 from streamstyle.styles.library import STYLE_NAME, home
@@ -33,7 +33,8 @@ from streamstyle.types import Picture, Source, StyleCondition
 from streamstyle.web.app import ControlRoom
 from streamstyle.web.pictures import PictureFeed
 from streamstyle.web.policy import Policy
-from streamstyle.web.record import FindingsRecord
+from streamstyle.web.record import FindingsHistory
+from streamstyle.web.room_state import RoomState
 from streamstyle.web.service import Service
 from streamstyle.web.training import Training
 from streamstyle.web.wall import HEIGHT, WIDTH, Painter, StyleWall
@@ -41,21 +42,22 @@ from streamstyle.web.webrtc import BROWSER, BrowserSource, IncomingPictures
 
 
 @dataclass(frozen=True)
-class Serving:
-    """Settings that a control room begins with. captures: the folder of snapshots and recordings. policy:
-    sources and sinks that the page may name."""
+class ControlRoomConfig:
+    """Initial settings of a control room."""
 
-    config: RunConfig
-    source: str | None
-    sinks: tuple[str, ...]
+    state: RoomState
     captures: Path
+    """The folder of snapshots and recordings."""
     policy: Policy
+    """Sources and sinks that the page may name."""
+    on_change: Callable[[RoomState], None] = lambda _: None
+    """See `Service`."""
 
 
-def control_room(serving: Serving, notify: Callable[[str], None]) -> ControlRoom:
+def control_room(serving: ControlRoomConfig, notify: Callable[[str], None]) -> ControlRoom:
     """A control room that is ready to be served; nothing runs yet. notify: gets the messages of runs."""
-    feed, record, incoming = PictureFeed(), FindingsRecord(words), IncomingPictures()
-    watch = Watch(record, feed.around, feed, partial(_open_in_time, incoming))
+    feed, record, incoming = PictureFeed(), FindingsHistory(words), IncomingPictures()
+    tap = RunTap(record, feed.around, feed, partial(_open_in_time, incoming))
 
     def start_run(
         source: str,
@@ -67,14 +69,14 @@ def control_room(serving: Serving, notify: Callable[[str], None]) -> ControlRoom
     ) -> object:
         record.clear()
         job = Job(source, (), captures=serving.captures)
-        return run_job(job, config, stop=stop, hooks=RunHooks(notify=notify, ready=ready, watch=watch))
+        return run_job(job, config, stop=stop, hooks=RunHooks(notify=notify, ready=ready, tap=tap))
 
-    service = Service(start_run, serving.config, serving.source, serving.sinks, notify)
+    service = Service(start_run, serving.state, notify, serving.on_change)
     wall = StyleWall(
         lambda: [style["name"] for style in _styles(service.config)],
         lambda: _open_painter(service.config, notify),
-        lambda: feed.source,
-        _first_thumbnails(serving.config),
+        lambda: feed.source if feed.is_styled else None,  # the run's engine is opened before the wall's
+        _first_thumbnails(serving.state.config),
     )
     return ControlRoom(
         service=service,
@@ -93,17 +95,17 @@ def control_room(serving: Serving, notify: Callable[[str], None]) -> ControlRoom
 def _open_in_time(incoming: IncomingPictures, url: str, config: RunConfig) -> Source:
     if url == BROWSER:
         return BrowserSource(incoming)
-    return PacedSource(partial(opened, url, config))
+    return PacedSource(partial(open_configured, url, config))
 
 
 def _manifest(config: RunConfig) -> Manifest:
     if config.network == "auto":
-        return able_networks(config)[0]
+        return networks_with_styles(config)[0]
     return load_manifest(network_folder(config.network))
 
 
 def _styles(config: RunConfig) -> list[dict[str, Any]]:
-    """Name, title and artist of each style that the network knows; the picture as it is comes last."""
+    """Name, title and artist of each style that the network knows; the unchanged picture comes last."""
     manifest = _manifest(config)
     bundled = [{"name": s.name, "title": s.title, "artist": s.artist, "own": False} for s in manifest.styles]
     own = [{"name": s.name, "title": s.title, "artist": s.artist, "own": True} for s in own_entries(manifest)]
@@ -127,14 +129,23 @@ def _open_painter(config: RunConfig, notify: Callable[[str], None]) -> Painter:
     return paint
 
 
-def _sources(serving: Serving) -> list[dict[str, Any]]:
-    """Sources that the page offers: url, name, and the reason that one cannot be used."""
-    named = [] if serving.source is None else [{"url": serving.source, "name": "from the command line"}]
+def _sources(serving: ControlRoomConfig) -> list[dict[str, Any]]:
+    """Sources that the page offers: url, name, detail in words, and the reason that one cannot be used."""
+    named = [{"url": url, "name": "From the command line"} for url in serving.policy.sources]
     cams = [{"url": c.url, "name": c.name, "problem": c.problem} for c in cameras()]
-    films = [{"url": path, "name": Path(path).name} for path in serving.policy.film_paths()]
-    scene = [{"url": "test:?live=1&size=640x360&rate=30", "name": "rendered scene"}]
-    screen = [{"url": "screen:", "name": "the screen"}]
-    return [*named, *cams, *films, *screen, *scene]
+    films = [
+        {"url": path, "name": Path(path).name, "detail": "a film of the folder"}
+        for path in serving.policy.film_paths()
+    ]
+    drawn = [
+        {"url": "screen:", "name": "Screen", "detail": "what this computer shows"},
+        {
+            "url": "test:?live=1&size=640x360&rate=30",
+            "name": "Rendered scene",
+            "detail": "a moving landscape, without a camera",
+        },
+    ]
+    return [*named, *cams, *films, *drawn]
 
 
 def _save_preset(service: Service, name: str, config: RunConfig) -> str:

@@ -7,65 +7,74 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamstyle.media.open import separated
 from streamstyle.types import EngineSpec, MediaReport, StreamInfo
 from streamstyle.urls import masked
 
-_UNSTEADY = (
-    "Frames were steadied after they were painted only: what painted them keeps no statistics of its own."
-)
+_NOT_STATEFUL = "Frames were smoothed only after painting, because this engine keeps no statistics."
 
 
 @dataclass(frozen=True)
 class Job:
-    """The urls and limits of a run; the settings are in `RunConfig`.
-
-    frames, duration (seconds of the source): where to stop; None runs to the end. report: a page on what
-    was found and repaired. control: where the run can be asked for changes, zmq+ipc: or zmq+tcp:. captures:
-    the folder of snapshots and recordings; None makes none.
-    """
+    """The addresses and limits of a run; the settings are in `RunConfig`."""
 
     source: str
+    """Address of the source."""
     sinks: tuple[str, ...]
+    """Addresses of the sinks."""
     events: Path | None = None
+    """File of the event log."""
     frames: int | None = None
+    """Number of frames after which the run stops."""
     duration: float | None = None
+    """Seconds of the source after which the run stops."""
     report: Path | None = None
+    """File of the page on findings and repairs."""
     control: str | None = None
+    """Endpoint that takes requests for changes, zmq+ipc: or zmq+tcp:."""
     captures: Path | None = None
+    """Folder of snapshots and recordings; None allows neither."""
 
 
 @dataclass(frozen=True)
 class LiveState:
-    """fps, p50_ms, p99_ms: recent frames per second and ages, those of the slowest sink. dropped: frames so
-    far. waiting: frames before each stage, the capture's first. degradations: number of active steps."""
+    """Figures of a live run for the progress line."""
 
     fps: float
+    """Recent painted frames per second."""
     p50_ms: float
+    """Median of the recent ages at the slowest sink, in milliseconds."""
     p99_ms: float
+    """99th percentile of these ages."""
     dropped: int
+    """Number of frames dropped so far."""
     waiting: tuple[int, ...]
+    """Number of frames that wait before each stage, the capture's first."""
     degradations: int
+    """Number of active degradation steps."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """State after one more frame. total: expected frames, 0 where unknown. live: gives the state of a live
-    run; None for a film."""
+    """State after one more frame."""
 
     frames: int
     total: int
+    """Number of expected frames; 0 if unknown."""
     flagged: int
     live: Callable[[], LiveState] | None = None
+    """Gives the state of a live run; None for a film."""
 
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """The network that painted. why: of `--network auto`, a sentence; empty where it was asked for by name.
-    fps: frames a second that a run with each network should keep here, as far as that was measured."""
+    """The network that painted."""
 
     name: str
     why: str = ""
+    """Reason of `--network auto`, a sentence; empty where the network was named."""
     fps: Mapping[str, float] = field(default_factory=dict)
+    """Frames per second that a run with each network should reach here, as far as measured."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, stable names."""
@@ -74,13 +83,7 @@ class NetworkChoice:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The summary of a finished run; `--json` prints `to_json`.
-
-    queues: how full the channels were, by where they end (see `Channel.fill`). drops: frames dropped, by
-    where: "capture" or a sink. stuck: sinks that were given up. live: of a live source the ages of frames by
-    sink in milliseconds, and how many stand-ins left; None for a film. network: None where none of ours
-    painted.
-    """
+    """The summary of a finished run; `--json` prints `to_json`."""
 
     job: Job
     info: StreamInfo
@@ -94,17 +97,22 @@ class RunSummary:
     frames_in: int
     frames_out: int
     drops: dict[str, int]
+    """Number of frames dropped, by place: "capture" or a sink."""
     seconds: float
     stages: dict[str, dict[str, float]]
     queues: dict[str, dict[str, float]]
+    """Fill of the channels by their reader, see `Channel.fill`."""
     flagged_frames: int
     anomalies: dict[str, int]
     source_report: MediaReport
     sink_reports: tuple[MediaReport, ...]
     interrupted: bool
     stuck: tuple[str, ...] = ()
+    """Names of the abandoned sinks."""
     live: dict[str, Any] | None = None
+    """Ages of frames by sink in milliseconds and number of fillers; None for a film."""
     network: NetworkChoice | None = None
+    """The bundled network that painted; None for other painters."""
 
     @property
     def dropped(self) -> int:
@@ -114,15 +122,15 @@ class RunSummary:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Addresses that the frames went to, for people: without stream keys."""
-        return tuple(masked(url) for urls in self.job.sinks for url in urls.split("|"))
+        return tuple(masked(url) for urls in self.job.sinks for url in separated(urls))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for the user from the source, the engine and the sinks."""
-        unsteady = self.consistency > 0 and not self.engine.stateful
+        not_stateful = self.consistency > 0 and not self.engine.stateful
         told = tuple(n for r in (self.source_report, *self.sink_reports) for n in r.notes)
-        given_up = tuple(f"{name} did not take its frames in time and was given up." for name in self.stuck)
-        return (*told, *([_UNSTEADY] if unsteady else []), *given_up)
+        given_up = tuple(f"{name} did not take its frames in time and was abandoned." for name in self.stuck)
+        return (*told, *([_NOT_STATEFUL] if not_stateful else []), *given_up)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, stable names."""

@@ -29,8 +29,8 @@ def parse_latency(text: str) -> float:
 
 @dataclass(frozen=True)
 class DegradationStep:
-    """One thing that can be given up to lower the latency. Both calls are made between two frames, on one
-    thread, and must not block."""
+    """One measure that lowers the latency at the cost of quality. Both calls are made between two frames, on
+    one thread, and must not block."""
 
     name: str
     """The measure, to be read after "now:"."""
@@ -50,13 +50,13 @@ class LadderConfig:
     """The number of degradation steps."""
     late: int = 6
     """Take one more step when late frames outnumber the others by so many."""
-    easy: float = 0.6
-    """Share of the deadline below which a frame counts as easy."""
-    calm: int = 150
-    """Undo one step after so many easy frames in a row. Doubled each time that proves wrong."""
-    most_calm: int = 4800
+    early: float = 0.6
+    """Share of the deadline below which a frame counts as early."""
+    recovery_frames: int = 150
+    """Undo one step after so many early frames in a row. Doubled each time that proves wrong."""
+    max_recovery_frames: int = 4800
     """Upper limit of the doubling."""
-    settle: int = 15
+    settle_frames: int = 15
     """Frames to ignore after a change: they were captured before it."""
 
 
@@ -68,38 +68,45 @@ class LadderState:
     """The number of steps that are taken."""
     late: int = 0
     """Late frames minus others, at least 0."""
-    easy: int = 0
-    """Easy frames in a row."""
-    calm: int = 0
-    """Easy frames in a row that undo a step now."""
+    early: int = 0
+    """Early frames in a row."""
+    recovery_frames: int = 0
+    """Early frames in a row that undo a step now."""
     settling: int = 0
     """Frames still to be ignored."""
     since_return: int | None = None
-    """Frames since a step was undone; None once that proved right, or where none was."""
+    """Frames since a step was undone; None if none was, or once that has proved right."""
 
 
 def next_state(state: LadderState, age: float, config: LadderConfig) -> LadderState:
     """The state after a frame of this age (seconds) has left. The step changes by one at most."""
-    state = replace(state, calm=max(state.calm, config.calm))
+    state = replace(state, recovery_frames=max(state.recovery_frames, config.recovery_frames))
     if state.since_return is not None:
         frames = state.since_return + 1
-        proved = frames > state.calm
+        proved = frames > state.recovery_frames
         state = replace(
             state,
             since_return=None if proved else frames,
-            calm=config.calm if proved else state.calm,
+            recovery_frames=config.recovery_frames if proved else state.recovery_frames,
         )
     if state.settling:
         return replace(state, settling=state.settling - 1)
     late = max(0, state.late + (1 if age > config.deadline else -1))
-    easy = state.easy + 1 if age < config.easy * config.deadline else 0
+    early = state.early + 1 if age < config.early * config.deadline else 0
     if late >= config.late and state.step < config.steps:
         wrong = state.since_return is not None
-        calm = min(2 * state.calm, config.most_calm) if wrong else state.calm
-        return LadderState(state.step + 1, calm=calm, settling=config.settle)
-    if easy >= state.calm and state.step:
-        return LadderState(state.step - 1, calm=state.calm, settling=config.settle, since_return=0)
-    return replace(state, late=min(late, config.late), easy=min(easy, state.calm))
+        recovery_frames = (
+            min(2 * state.recovery_frames, config.max_recovery_frames) if wrong else state.recovery_frames
+        )
+        return LadderState(state.step + 1, recovery_frames=recovery_frames, settling=config.settle_frames)
+    if early >= state.recovery_frames and state.step:
+        return LadderState(
+            state.step - 1,
+            recovery_frames=state.recovery_frames,
+            settling=config.settle_frames,
+            since_return=0,
+        )
+    return replace(state, late=min(late, config.late), early=min(early, state.recovery_frames))
 
 
 def _never() -> bool:
@@ -114,7 +121,7 @@ class Ladder:
     deadline: float
     """Seconds that a frame may be old when it leaves."""
     steps: Sequence[DegradationStep]
-    """In the order in which they are taken."""
+    """Steps, in the order in which they are taken."""
     notify: Callable[[str], None]
     """Gets one sentence per change."""
     waiting: Callable[[], bool] = _never

@@ -15,7 +15,7 @@ from streamstyle.types import Engine, StreamInfo
 
 
 def deadline_of(config: RunConfig, info: StreamInfo) -> float | None:
-    """Seconds that a frame may be old when it leaves; None where nobody asks. Raises ConfigError."""
+    """Greatest age of a frame when it leaves, in seconds; None without --latency. Raises ConfigError."""
     if config.latency is None:
         return None
     if not info.live:
@@ -46,7 +46,7 @@ def _newest(flow: Flow) -> DegradationStep:
     depth = flow.captured.capacity
     change = partial(setattr, flow.captured, "capacity")
     return DegradationStep(
-        "of the frames that wait only the newest is kept", partial(change, 1), partial(change, depth)
+        "only the newest waiting frame is kept", partial(change, 1), partial(change, depth)
     )
 
 
@@ -56,7 +56,7 @@ def _sparse(detection: Detection | None) -> list[DegradationStep]:
     change = partial(setattr, detection.sparse, "enabled")
     return [
         DegradationStep(
-            "every second frame is searched for anomalies while none is found",
+            "every second frame is checked for anomalies while none is found",
             partial(change, True),
             partial(change, False),
         )

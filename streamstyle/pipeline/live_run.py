@@ -18,34 +18,34 @@ from streamstyle.flow import (
 )
 from streamstyle.media.open import is_file
 from streamstyle.media.slate import slate
+from streamstyle.pipeline.event_log import EventLog
 from streamstyle.pipeline.job import Job, LiveState
 from streamstyle.pipeline.ladder import Ladder
-from streamstyle.telemetry import EventLog
 from streamstyle.types import Sink, StreamInfo
 from streamstyle.urls import masked
 
-_USUAL_RATE = 30
+_DEFAULT_RATE = 30
 
-_PEER_PATIENCE = 1.2
+_PEER_STOP_TIMEOUT = 1.2
 """Seconds that a call into a sink with a peer may take once the run is to end."""
 
-_FILE_PATIENCE = 60.0
+_FILE_STOP_TIMEOUT = 60.0
 """The same for a file: its encoder may hold many frames back, and the file is worth the wait."""
 
 
-def leaving(info: StreamInfo) -> StreamInfo:
-    """The stream that sinks see of a source: live frames leave on a clock of their own."""
+def sink_info(info: StreamInfo) -> StreamInfo:
+    """The stream as the sinks see it: live frames leave on the output's clock."""
     return replace(info, time_base=TIME_BASE) if info.live else info
 
 
 def live_of(
     info: StreamInfo, config: RunConfig, duration: float | None, notify: Callable[[str], None]
 ) -> Live | None:
-    """Settings of a live source; None for a film, of which nothing may be dropped."""
+    """Settings of a live source; None for a film, because none of its frames may be dropped."""
     if not info.live:
         return None
     filler = FillerConfig(
-        frame_time=float(1 / (info.rate or _USUAL_RATE)),
+        frame_time=float(1 / (info.rate or _DEFAULT_RATE)),
         after=config.stand_in_after,
         slate_after=config.slate_after,
         slate=slate,
@@ -72,7 +72,7 @@ def outlet(
     """A sink behind the channel that is right for its address. optional: see `Outlet`."""
     film = is_file(url)
     capacity = config.queue if film or not live else config.live_queue
-    return Outlet(sink, name, capacity, _FILE_PATIENCE if film else _PEER_PATIENCE, optional)
+    return Outlet(sink, name, capacity, _FILE_STOP_TIMEOUT if film else _PEER_STOP_TIMEOUT, optional)
 
 
 def live_state(flow: Flow, ladder: Ladder | None) -> LiveState:
@@ -98,7 +98,7 @@ def figures_of(flow: Flow, events: EventLog, ladder: Ladder | None) -> str:
 def served_metrics(
     config: RunConfig, figures: Callable[[], str], notify: Callable[[str], None]
 ) -> Iterator[None]:
-    """Prometheus can read the run's figures inside the `with` block, where that is asked for."""
+    """Serve the run's metrics for Prometheus inside the `with` block, if --metrics is given."""
     if config.metrics is None:
         yield
         return

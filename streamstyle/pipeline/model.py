@@ -36,8 +36,7 @@ AUTO = "auto"
 
 def _unchangeable(config: RunConfig) -> NDArray[np.float32]:
     raise ConfigError(
-        f"what paints here is no network with style codes, so '{config.style}' cannot take its place: start "
-        f"another run"
+        f"this run paints with an imported model, which cannot change to '{config.style}': start another run"
     )
 
 
@@ -52,19 +51,19 @@ class Model:
     codes_of: Callable[[RunConfig], NDArray[np.float32]] = _unchangeable
     """The codes that other settings mean on this network. Raises ConfigError, ModelError."""
     asked: EngineRequest = EngineRequest(0, 0)
-    """The engine that the settings ask for, but for its size."""
+    """The request for the engine of the settings, without its size."""
     analysed: bool = False
     """Whole frames are painted and then judged, so that engines on a device give small copies of them."""
     normalises: bool = False
-    """It is known to normalise over the frame, so that a change of the frame's mean changes nothing."""
+    """True if it normalises over the frame, so that a change of the frame's mean changes nothing."""
     plain: NDArray[np.float32] | None = None
-    """The code (size,) that leaves a picture as it is; None where there is none."""
+    """The code (size,) that does not change a picture; None if there is none."""
     gpu_first: bool = False
-    """A GPU may be chosen, and what it lacks memory for is first tried in parts there."""
+    """True if a GPU may be chosen, which then tries tiles before memory runs out."""
 
     @property
     def network(self) -> NetworkWeights | None:
-        """The network; None where none of ours paints."""
+        """The bundled network; None for other painters."""
         return self.asked.network
 
     def request(self, height: int, width: int) -> EngineRequest:
@@ -73,15 +72,16 @@ class Model:
         return replace(self.asked, height=height, width=width, halvings=times)
 
     def open_engine(self, height: int, width: int, *, compiler: EngineCompiler | None = None) -> Engine:
-        """An engine for frames of this size, and nothing around it. Raises what `EngineOpener.open` does."""
+        """An engine for frames of this size, without wrappers. Raises the errors of `EngineOpener.open`."""
         return self.opener.open(replace(self.request(height, width), compiler=compiler))
 
 
 def load_model(config: RunConfig, notify: Callable[[str], None] = lambda _: None) -> Model:
-    """Load the network and the codes, or the imported model, that `config` asks for. The network `auto` is
-    the cheapest here that has the styles: `streamstyle.pipeline.network` knows better once frames are known.
+    """Load the network and the codes, or the imported model, of `config`.
 
-    notify: told that an engine is compiled, and why it cannot be kept. Raises ConfigError, ModelError.
+    Here the network `auto` is the cheapest one that has the styles: `streamstyle.pipeline.network` chooses
+    when the frames are known. notify: called when an engine is compiled, and with the reason if it cannot be
+    cached. Raises ConfigError, ModelError.
     """
     imported = model_names()
     name = asked_model(config.style, imported)
@@ -90,7 +90,7 @@ def load_model(config: RunConfig, notify: Callable[[str], None] = lambda _: None
     if config.region is not None and asked_model(config.region_style, imported):
         raise ConfigError("a region cannot be painted by an imported model; name a style of the network")
     if config.network == AUTO:
-        config = replace(config, network=able_networks(config)[0].name)
+        config = replace(config, network=networks_with_styles(config)[0].name)
     bundle = load_bundle(network_folder(config.network))
 
     def codes_of(settings: RunConfig) -> NDArray[np.float32]:
@@ -134,9 +134,9 @@ def imported_opener(name: str, strength: float) -> ImportedOpener:
     return ImportedOpener(name, model.manifest.kind, model.data, contract, strength)
 
 
-def able_networks(config: RunConfig) -> list[Manifest]:
-    """The bundled networks that have the styles that `config` names, those of the fewest multiply-adds first;
-    the cheapest of all where none has them. Raises ConfigError, ModelError."""
+def networks_with_styles(config: RunConfig) -> list[Manifest]:
+    """The bundled networks that have the styles that `config` names, ordered by multiply-adds; only the
+    cheapest of all if none has them. Raises ConfigError, ModelError."""
     manifests = [load_manifest(folder) for folder in installed_networks().values()]
     manifests.sort(key=lambda m: multiply_adds(GeneratorConfig.from_json(m.architecture), 360, 640))
     styles = [config.style, *([] if config.region is None else [config.region_style])]
@@ -148,7 +148,7 @@ def _imported_model(name: str, config: RunConfig, notify: Callable[[str], None])
     if config.region is not None:
         raise ConfigError(f"'{name}' is an imported model and cannot paint regions; leave --region out")
     if config.turn is not None:
-        raise ConfigError(f"'{name}' is an imported model and cannot be turned; leave --turn out")
+        raise ConfigError(f"'{name}' is an imported model, which --turn cannot change; leave --turn out")
     if config.engine not in {"auto", "openvino"}:
         raise ConfigError(f"'{name}' is an imported model and runs on openvino only; leave --engine out")
     if not 0 <= config.strength <= 1:

@@ -8,8 +8,8 @@ from streamstyle.flow import Flow
 from streamstyle.pipeline.chain import ProcessingChain
 from streamstyle.pipeline.job import Job
 from streamstyle.pipeline.ladder import Ladder
-from streamstyle.pipeline.network import Chosen
-from streamstyle.pipeline.watch import Painted
+from streamstyle.pipeline.network import ModelChoice
+from streamstyle.pipeline.run_tap import FrameProcess
 from streamstyle.types import Sink, Source, StreamInfo
 
 
@@ -18,16 +18,16 @@ class OpenRun:
     """A job with its source, engine and sinks open."""
 
     job: Job
-    chosen: Chosen
+    chosen: ModelChoice
     """The network and the settings with it."""
     source: Source
     info: StreamInfo
     """The stream that the sinks see of the source."""
     chain: ProcessingChain
-    process: Painted
-    """`chain.process` with all that stands around it."""
+    process: FrameProcess
+    """`chain.process` inside its wrappers."""
     flow: Flow
     ladder: Ladder | None
-    """None without a deadline."""
+    """The latency ladder; None without a deadline."""
     sinks: tuple[Sink, ...]
-    """In the order of `job.sinks`."""
+    """Open sinks, in the order of `job.sinks`."""

@@ -1,35 +1,34 @@
-"""The outputs of a run: what of them is refused before anything slow begins, and how they are opened."""
+"""The outputs of a run: checks before anything slow begins, and opening."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
 from streamstyle.files import check_writable
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.open import check_sink, is_file, open_sink
-from streamstyle.media.paths import exists, is_standard_output
+from streamstyle.media.paths import exists, is_standard_output, resolved
 from streamstyle.pipeline.job import Job
 from streamstyle.types import Sink, StreamInfo
 from streamstyle.urls import masked
 
 
 def encoding_of(config: RunConfig) -> Encoding:
-    """The encoding that the settings ask for."""
+    """The encoding of the settings."""
     return Encoding(config.quality, config.encoder, config.codec, config.preset, config.pixel_format)
 
 
 def refuse_overlap(outputs: Sequence[str], *inputs: str) -> None:
     """Raise ConfigError where an output is an input, which it would destroy, or is named twice."""
-    taken = {Path(url).resolve(): url for url in inputs if exists(url)}
+    taken = {resolved(url): url for url in inputs if exists(url)}
     for url in outputs:
-        path = Path("-" if is_standard_output(url) else url).resolve()
+        path = resolved("-" if is_standard_output(url) else url)
         if url.startswith("null:"):
             continue
         if path in taken:
-            told = "the input itself and would be destroyed" if taken[path] in inputs else "named twice"
+            told = "also the input and would be overwritten" if taken[path] in inputs else "named twice"
             raise ConfigError(f"{masked(url)} is {told}: name another output.")
         taken[path] = url
 

@@ -38,14 +38,13 @@ class _Started:
 class Process:
     """Turns source frames into styled, repaired frames, in order.
 
-    As many frames are in flight in the engine as it asks for, and `spare` more, so that it is busy while a
-    frame is repaired. With `spare` 0 frames leave younger: a painted frame is repaired after the next one, if
-    one waits, was started.
+    The engine has as many frames in flight as it requires, and `spare` more, so that it is busy while a frame
+    is repaired. With `spare` 0 frames leave younger: the next waiting frame is started before a painted one
+    is repaired.
 
-    condition: how to paint a frame, asked once for each, in order. repair: repairs what was painted; None
-    lets frames leave as the engine made them. repainter: can paint a flagged frame again. overlay: draws over
-    a repaired frame, in place, what was found and done. wakeup: called
-    when the engine has painted a frame.
+    condition: called once for each frame, in order, for how to paint it. repair: repairs painted frames; None
+    leaves them as the engine painted them. repainter: can paint a flagged frame again. overlay: draws over a
+    repaired frame, in place, findings and repairs. wakeup: called when the engine has painted a frame.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The engine of a live run: what is tried, and what is taken where memory lacks."""
+"""The engine of a live run: its levels, from the full size to those for little memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from functools import partial
 
 from streamstyle.config import RunConfig
 from streamstyle.engines.live_engine import LiveEngine, QualityLevel
-from streamstyle.engines.request import EngineCompiler, EngineOpener, EngineRequest
-from streamstyle.engines.size import SMALLEST
+from streamstyle.engines.size import MIN_SIDE
 from streamstyle.flow import Future
 from streamstyle.pipeline.compiling import Compiler
 from streamstyle.pipeline.model import Model
@@ -18,9 +17,9 @@ from streamstyle.types import Engine, StreamInfo
 
 
 def open_live_engine(levels: Sequence[QualityLevel], notify: Callable[[str], None]) -> LiveEngine:
-    """An engine that is there at once, and paints as soon as the first of these levels is open.
+    """An engine that exists at once, and paints as soon as its first level is open.
 
-    Levels are opened on a thread, and what must be compiled for them by child processes."""
+    A thread opens the levels, and child processes compile for them."""
 
     def begin(level: QualityLevel) -> Future[Engine]:
         compiler = Compiler(notify)
@@ -48,16 +47,12 @@ def _levels(model: Model, info: StreamInfo, config: RunConfig, *, leave_gpu: boo
     asked = asked_size(config, height, width)
     request = replace(run_request(config, model, info), leave_gpu=leave_gpu)
     best = sized_opener(config, model, info)
-    levels = [QualityLevel(f"painting at {asked[1]}x{asked[0]}", partial(_opened, best, request))]
+    levels = [QualityLevel(f"painting at {asked[1]}x{asked[0]}", best, request)]
     for share, more in ((2, 0), (2, 1), (4, 1)):
         small, every = (asked[0] // share, asked[1] // share), config.every + more
-        if min(small) >= SMALLEST:
+        if min(small) >= MIN_SIDE:
             fewer = f" one frame of {every}" if every > 1 else ""
             opener = WorkingSizeOpener(model.opener, small, every)
             what = f"painting{fewer} at {small[1]}x{small[0]}"
-            levels.append(QualityLevel(what, partial(_opened, opener, request)))
+            levels.append(QualityLevel(what, opener, request))
     return levels
-
-
-def _opened(opener: EngineOpener, request: EngineRequest, compiler: EngineCompiler | None = None) -> Engine:
-    return opener.open(replace(request, compiler=compiler))

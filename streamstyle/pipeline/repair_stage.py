@@ -11,10 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from streamstyle.telemetry import AnomalyEvent, EventLog, describe
+from streamstyle.pipeline.event_log import EventLog, describe
 from streamstyle.types import (
     Action,
     AnalysisPair,
+    AnomalyEvent,
     AnomalyMap,
     Corrector,
     Detector,
@@ -35,7 +36,7 @@ MOVED = {Kind.FLICKER, Kind.POP, Kind.DRIFT, Kind.TEXTURE, Kind.STYLE}
 """Kinds that a crossfade from style to style shows by itself."""
 
 PAINTED_AGAIN = "painted again"
-REST = 15
+REPAINT_PAUSE = 15
 """Frames for which painting again is not tried after it did not help."""
 
 
@@ -54,7 +55,7 @@ class PaintedFrame:
     analysis: AnalysisPair | None = None
     """See `Detector.detect`."""
     repaint: Callable[[], Picture] | None = None
-    """Paints it once more, otherwise; None where nothing can."""
+    """Paints the frame again with other statistics; None if the engine cannot."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ class Repair(Protocol):
 class RepairStage:
     """Implements `Repair`. Steps: detect, paint again, correct, commit, limit flashes, log.
 
-    Painting again is kept where it halves the worst score. The stage forgets its past where the style codes
-    change at once, and where another engine goes on: a new style is no flicker of the old one. While codes
-    fade, the detector is believed only in what a fade does not cause.
+    The result of painting again is kept if it halves the worst score. The stage drops its history when the
+    style codes change at once or the engine changes, because a new style is not a flicker of the old one.
+    While codes fade, only findings that a fade does not cause are used.
 
     events: gets every flagged frame. observer: see there.
     """
@@ -120,7 +121,7 @@ class RepairStage:
         if rest is not anomaly:
             action = replace(action, name=f"{PAINTED_AGAIN} + {action.name}".removesuffix(" + none"))
         after = self._detector.commit(picture, touched=action.touched)
-        # After the commit: a flash that is held back is no past to find the next frame at fault against.
+        # After the commit: the next frame must not be compared with a flash that was held back.
         if self._flash_limiter is not None:
             anomaly, action = self._flash_limiter.limit_(frame, picture, anomaly, action)
         if anomaly.flagged:
@@ -134,8 +135,8 @@ class RepairStage:
             self._corrector.reset()
 
     def _paint_again_(self, painted: PaintedFrame, anomaly: AnomalyMap) -> AnomalyMap:
-        """Paint a frame again, in place where that halves its worst score; what is found of it then.
-        Otherwise the map that was given."""
+        """Paint a frame again. If that halves its worst score, replace it in place and return its new map;
+        otherwise return the given map."""
         rest, wait = anomaly, self._rest
         self._rest = max(0, self._rest - 1)
         wanted = REPAINTED & set(anomaly.kinds) and not painted.condition.fading and wait == 0
@@ -147,7 +148,7 @@ class RepairStage:
             np.copyto(painted.picture, picture)
             return found
         self._detector.detect(painted.frame.pixels, painted.picture)  # the one that `commit` takes in
-        self._rest = REST - 1
+        self._rest = REPAINT_PAUSE - 1
         return anomaly
 
     def _log(
@@ -161,7 +162,7 @@ class RepairStage:
 
 
 def without_fade(anomaly: AnomalyMap, condition: StyleCondition) -> AnomalyMap:
-    """The map without what a fade does to every frame, and without smoothing against it."""
+    """The map without the findings that a fade causes, and without smoothing."""
     if not condition.fading:
         return anomaly
     meant = {*MOVED, Kind.DISTORTION} if condition.low_contrast else MOVED
@@ -171,7 +172,7 @@ def without_fade(anomaly: AnomalyMap, condition: StyleCondition) -> AnomalyMap:
 
 
 def restyled(condition: StyleCondition, before: StyleCondition) -> bool:
-    """Whether a frame is painted otherwise than the one before, on purpose and at once."""
+    """True if the style was changed at once, on purpose, between these two frames."""
     same = before.codes is condition.codes or np.array_equal(before.codes, condition.codes)
     return not (same and before.colour == condition.colour) and not condition.fading
 

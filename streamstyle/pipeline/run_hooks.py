@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from streamstyle.control.run_controller import RunController
 from streamstyle.pipeline.job import Progress
-from streamstyle.pipeline.watch import Watch
+from streamstyle.pipeline.run_tap import RunTap
 
 
 def _ignore(_told: object) -> None:
@@ -26,7 +26,7 @@ class RunHooks:
     from any thread."""
     ready: Callable[[RunController], None] | None = None
     """Gets the controller before the first frame; None if the program changes nothing while the job runs."""
-    watch: Watch | None = None
-    """Sees the frames."""
+    tap: RunTap | None = None
+    """Gets the frames; None for a run without a viewer."""
     clock: Callable[[], float] = time.monotonic
     """Seconds, monotonic, of the summary."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from itertools import islice
 
@@ -16,22 +17,23 @@ from streamstyle.control.freeze_frame import FreezeFrame
 from streamstyle.control.run_controller import RunController
 from streamstyle.engines.request import SizeOpener
 from streamstyle.flow import Flow, Inlet, StopRequest, SwitchedSource, interruption
-from streamstyle.media.letterbox import Fitted
-from streamstyle.media.open import grouped, open_source
+from streamstyle.media.letterbox import LetterboxedProcess
+from streamstyle.media.open import join_network_sinks, open_source
 from streamstyle.media.pair import PaintedEngine, PaintedPair
 from streamstyle.pipeline.chain import chain_opener
+from streamstyle.pipeline.conditions import region_opener
 from streamstyle.pipeline.job import Job, Progress, RunSummary
 from streamstyle.pipeline.latency import deadline_of, ladder_of
-from streamstyle.pipeline.live_run import figures_of, leaving, live_of, live_state, outlets, served_metrics
+from streamstyle.pipeline.live_run import figures_of, live_of, live_state, outlets, served_metrics, sink_info
 from streamstyle.pipeline.model import Model
-from streamstyle.pipeline.network import Chosen, choose, first_choice
+from streamstyle.pipeline.network import ModelChoice, choose, first_choice
 from streamstyle.pipeline.open_run import OpenRun
 from streamstyle.pipeline.opencv_threads import single_threaded_opencv
-from streamstyle.pipeline.outlook import slow_film
 from streamstyle.pipeline.outputs import check_outputs, open_sinks, outputs_of, refuse_overlap
 from streamstyle.pipeline.run_hooks import RunHooks
+from streamstyle.pipeline.run_tap import source_opener, tapped
+from streamstyle.pipeline.slow_film import slow_film_warning
 from streamstyle.pipeline.summary import summarise
-from streamstyle.pipeline.watch import source_opener, watched
 from streamstyle.types import Frame, Source, StreamInfo
 
 
@@ -48,9 +50,9 @@ def run_job(
     model: another network than the bundled one.
     """
     refuse_overlap(outputs_of(job), job.source)
-    job = replace(job, sinks=grouped(job.sinks))
-    source = source_opener(hooks.watch)(job.source, config)
-    first = Chosen(config, model) if model else first_choice(config, hooks.notify)
+    job = replace(job, sinks=join_network_sinks(job.sinks))
+    source = source_opener(hooks.tap)(job.source, config)
+    first = ModelChoice(config, model) if model else first_choice(config, hooks.notify)
     return _run(job, first, source, stop, hooks)
 
 
@@ -62,7 +64,8 @@ def repair_job(
     stop: StopRequest,
     hooks: RunHooks = RunHooks(),  # noqa: B008 - frozen
 ) -> RunSummary:
-    """Repair what another program painted: `job.source` is its film, `original` what it was painted from.
+    """Repair another program's painting: `job.source` is that film, `original` the film that it was painted
+    from.
 
     Raises the first StreamStyleError of any stage.
     """
@@ -75,10 +78,10 @@ def repair_job(
     model = Model(
         SizeOpener(lambda _height, _width: PaintedEngine(pair.painted)), np.zeros((2, 0), np.float32)
     )
-    return _run(job, Chosen(config, model), pair, stop, hooks)
+    return _run(job, ModelChoice(config, model), pair, stop, hooks)
 
 
-def _run(job: Job, first: Chosen, opening: Source, stop: StopRequest, hooks: RunHooks) -> RunSummary:
+def _run(job: Job, first: ModelChoice, opening: Source, stop: StopRequest, hooks: RunHooks) -> RunSummary:
     with single_threaded_opencv(), ExitStack() as stack:
         run = _open(stack, job, first, opening, stop, hooks)
         total = _expected_frames(job, run.info)
@@ -95,29 +98,35 @@ def _run(job: Job, first: Chosen, opening: Source, stop: StopRequest, hooks: Run
 
 
 def _open(
-    stack: ExitStack, job: Job, first: Chosen, opening: Source, stop: StopRequest, hooks: RunHooks
+    stack: ExitStack, job: Job, first: ModelChoice, opening: Source, stop: StopRequest, hooks: RunHooks
 ) -> OpenRun:
     """Open all that the job needs; it is closed with the stack."""
     changing = hooks.ready is not None or job.control is not None
+    open_region = region_opener(first.config)
     open_chain = chain_opener(job, first.config, first.model, hooks, changing=changing)
     opened = stack.enter_context(ExitStack())
     source: Source = opened.enter_context(SwitchedSource(opening) if changing else opening)
-    info = leaving(source.info)
+    info = replace(sink_info(source.info), until=_until(job, source.info))
     deadline = deadline_of(first.config, info)
     check_outputs(job, info, first.config)
-    if first.network is not None and (slow := slow_film(first.config, info)):
+    regions = stack.enter_context(ExitStack())
+    region = None if open_region is None else open_region(info.height, info.width)
+    if region is not None:
+        regions.callback(region.close)
+    if first.network is not None and (slow := slow_film_warning(first.config, info)):
         hooks.notify(slow)
     chosen = choose(first, info, hooks.notify)
     config = chosen.config
     if chosen.model is not first.model:
         open_chain = chain_opener(job, config, chosen.model, hooks, changing=changing)
-    chain = open_chain(stack, info)
-    process = FreezeFrame(Fitted(watched(chain.process, hooks.watch), info.width, info.height))
+    chain = open_chain(stack, info, region)
+    regions.pop_all()  # the chain closes it, or what takes its place
+    process = FreezeFrame(LetterboxedProcess(tapped(chain.process, hooks.tap), info.width, info.height))
     control = None
     if isinstance(source, SwitchedSource):
-        from streamstyle.pipeline.controlled import controlled
+        from streamstyle.pipeline.changeable_run import changeable_run
 
-        control = controlled(job, chosen, source, info, chain, process, hooks)
+        control = changeable_run(job, chosen, source, info, chain, process, hooks)
     sinks = open_sinks(job, info, config, hooks.notify)
     flow = Flow(
         # The thread that reads the source closes it, so that nothing is closed under a blocked read.
@@ -132,12 +141,12 @@ def _open(
     figures = partial(figures_of, flow, chain.events, ladder)
     stack.enter_context(served_metrics(config, figures, hooks.notify))
     if control is not None:
-        control.open(stack, flow, figures, hooks.ready or _unheard)
+        control.open(stack, flow, figures, hooks.ready or _no_controls)
     return OpenRun(job, chosen, source, info, chain, process, flow, ladder, tuple(sinks))
 
 
-def _unheard(_controller: RunController) -> None:
-    """The endpoint alone asks for changes."""
+def _no_controls(_controller: RunController) -> None:
+    """Only the endpoint changes this run."""
 
 
 def _limited(source: Source, job: Job) -> Iterator[Frame]:
@@ -147,6 +156,15 @@ def _limited(source: Source, job: Job) -> Iterator[Frame]:
         if job.duration is not None and frame.time - first >= job.duration:
             return
         yield frame
+
+
+def _until(job: Job, info: StreamInfo) -> Fraction | None:
+    """See `StreamInfo.until`."""
+    limits = [
+        *([Fraction(job.duration)] if job.duration is not None else []),
+        *([job.frames / info.rate] if job.frames is not None and info.rate else []),
+    ]
+    return min(limits, default=None)
 
 
 def _expected_frames(job: Job, info: StreamInfo) -> int:

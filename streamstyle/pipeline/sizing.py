@@ -92,14 +92,14 @@ def check_sizes(config: RunConfig, model: Model) -> None:
 
 
 def open_for_run(config: RunConfig, model: Model, info: StreamInfo) -> Engine:
-    """The engine for a source, as `config` asks for. Raises what `EngineOpener.open` does."""
+    """The engine for a source, by `config`. Raises the errors of `EngineOpener.open`."""
     opener = sized_opener(config, model, info)
     if model.gpu_first:
         opener = GpuFirstOpener(opener)
     return opener.open(run_request(config, model, info))
 
 
-def open_alone(config: RunConfig, model: Model, height: int, width: int) -> Engine:
+def open_inner_engine(config: RunConfig, model: Model, height: int, width: int) -> Engine:
     """The engine that a film of height x width is painted by, whole or in tiles, and nothing around it: it
     paints pictures of `asked_size`. On a machine with a GPU never the processor's. Raises EngineError."""
     request = model.request(*asked_size(config, height, width))
@@ -117,7 +117,7 @@ def _tile(config: RunConfig) -> tuple[int, int] | None:
 
 
 def sized_opener(config: RunConfig, model: Model, info: StreamInfo) -> EngineOpener:
-    """The opener of the engine at the size that is asked for. Raises ConfigError."""
+    """The opener of the engine at the size of the settings. Raises ConfigError."""
     inner = _tiling(config, model, live=info.live)
     if config.size is not None and parse_size(config.size) is None:
         return AutoSizeOpener(inner, StyleCondition(model.codes), config.every)

@@ -9,15 +9,15 @@ from typing import Any
 from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.files.page import write_page
 from streamstyle.flow import FlowStatus
+from streamstyle.flow.timing import StageTimer
 from streamstyle.pipeline.job import RunSummary
 from streamstyle.pipeline.ladder import Ladder
 from streamstyle.pipeline.open_run import OpenRun
-from streamstyle.telemetry import StageTimer
 from streamstyle.urls import masked
 
 
 def summarise(run: OpenRun, status: FlowStatus, *, seconds: float, interrupted: bool) -> RunSummary:
-    """The summary of a run that has ended; writes the page that the job asks for. Raises SinkError."""
+    """The summary of a run that has ended; writes the job's report. Raises SinkError."""
     config, chain = run.chosen.config, run.chain
     summary = RunSummary(
         job=run.job,
@@ -90,6 +90,4 @@ def _write_report(report: AnomalyReport, summary: RunSummary) -> None:
     job, info = summary.job, summary.info
     assert job.report is not None
     first = f"{summary.frames_out} frames at {info.width}x{info.height} in {summary.style}."
-    write_page(
-        job.report, report.page(f"What happened in {Path(masked(job.source)).name}", [first, *summary.notes])
-    )
+    write_page(job.report, report.page(f"Events in {Path(masked(job.source)).name}", [first, *summary.notes]))

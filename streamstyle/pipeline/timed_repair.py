@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from streamstyle.pipeline.repair_stage import PaintedFrame, Repair, RepairedFrame
-from streamstyle.telemetry import AnomalyEvent
-from streamstyle.types import AnalysisPair, AnomalyMap, Detector, Frame, Kind, Observer, Picture
+from streamstyle.types import AnalysisPair, AnomalyEvent, AnomalyMap, Detector, Frame, Kind, Observer, Picture
 
 
 class Stopwatch:
@@ -56,7 +55,7 @@ class TimedRepair:
     """Implements `Repair`: times another one whose detector is a `TimedDetector`.
 
     report: gets the seconds of detection and those of correction, for each frame. detecting: the detector's
-    watch. apart: adds up what counts as neither.
+    watch. untimed: sums the time that counts as neither.
     """
 
     def __init__(
@@ -64,23 +63,23 @@ class TimedRepair:
         inner: Repair,
         detecting: Stopwatch,
         report: Callable[[float, float], None],
-        apart: Stopwatch | None = None,
+        untimed: Stopwatch | None = None,
     ) -> None:
         self._inner = inner
         self._detecting = detecting
         self._report = report
-        self._apart = apart or Stopwatch()
+        self._untimed = untimed or Stopwatch()
 
     def repair_(self, painted: PaintedFrame) -> RepairedFrame:
         """See `Repair`."""
         began = time.perf_counter()
         repaired = self._inner.repair_(painted)
         total, detect = time.perf_counter() - began, self._detecting.take()
-        self._report(detect, max(0.0, total - detect - self._apart.take()))
+        self._report(detect, max(0.0, total - detect - self._untimed.take()))
         return repaired
 
 
-class ApartObserver:
+class UntimedObserver:
     """Implements `Observer`: calls another one, whose time does not count as repair."""
 
     def __init__(self, inner: Observer[AnomalyEvent], watch: Stopwatch) -> None:

@@ -18,7 +18,7 @@ _ROUNDING = 0.003
 class FilmRegion:
     """Luma of the mask film's frame at the source frame's time.
 
-    Both films begin together, whatever their time stamps; the last frame of the mask is held.
+    Both films begin together, regardless of their time stamps; the last frame of the mask is held.
     """
 
     def __init__(self, source: Source, height: int, width: int) -> None:

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_RADIUS = 3  # of the windows, in pixels of the small picture
+_RADIUS = 1  # of the windows, in pixels of the small picture
 _REGULARISATION = 2e-3  # variance of grey, 0..1, below which a window counts as flat
-_CONTRAST = 2.0  # of the edge: what the filter leaves almost 0 or 1 becomes that
+_CONTRAST = 2.0  # of the edge: values of almost 0 or 1 after the filter become 0 or 1
 
 
 class MaskUpsampling:

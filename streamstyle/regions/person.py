@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamstyle.regions.mask_smoothing import MaskSmoothing
 from streamstyle.regions.mask_upsampling import MaskUpsampling
-from streamstyle.regions.steady_mask import SteadyMask
 from streamstyle.types import Frame, Picture
 
-_DENOISED = (3, 3)  # means of so many pixels: the edges follow the grey levels, and their noise
+_Number = TypeVar("_Number", np.uint8, np.float32)
 
 
 class PersonRegion:
-    """The region that a network takes for people, steady over time, with edges that follow the picture's.
+    """The region that a network takes for people, smoothed over time, with edges that follow the picture's.
 
-    The network sees a small picture. Its mask is held where nothing moves, and brought to the frame's size
-    along the frame's edges.
+    The network sees a small picture. Its mask is held where nothing moves, and follows the edges of the frame
+    at half its sides, where a pixel has a quarter of the noise's power.
     """
 
     def __init__(
@@ -29,22 +30,25 @@ class PersonRegion:
         *,
         inverse: bool,
     ) -> None:
-        """foreground: RGB (h, w, 3) to the share of each pixel that belongs to a person, (h, w), 0..1.
-        size: (h, w). inverse: take everything else."""
+        """foreground: RGB (h, w, 3) to the share of each pixel that belongs to a person, (h, w), 0..1. size:
+        (h, w). inverse: select everything else."""
         self._foreground = foreground
         self._size = size
         self._inverse = inverse
-        self._steady = SteadyMask()
+        self._smoothing = MaskSmoothing()
         self._upsampling = MaskUpsampling()
 
     def mask(self, frame: Frame) -> NDArray[np.uint8]:
         """See `streamstyle.types.Region`."""
         height, width = self._size
-        small = _shrunk(frame.pixels, height, width)
-        steady = self._steady.steadied(small, self._foreground(small))
-        grey = np.asarray(cv2.blur(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), _DENOISED), np.uint8)
-        of_small = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-        share = self._upsampling.upsampled(steady, of_small, grey)
+        half = _halved(frame.pixels)
+        large_enough = half.shape[0] >= height and half.shape[1] >= width
+        seen = _shrunk(half if large_enough else frame.pixels, height, width)
+        small = _halved(seen)
+        mask = self._smoothing.smoothed(small, _halved(self._foreground(seen)))
+        share = self._upsampling.upsampled(mask, _grey(small), _grey(half))
+        whole = frame.pixels.shape[1], frame.pixels.shape[0]
+        share = np.asarray(cv2.resize(share, whole, interpolation=cv2.INTER_LINEAR), np.uint8)
         return 255 - share if self._inverse else share
 
     def close(self) -> None:
@@ -54,6 +58,15 @@ class PersonRegion:
 def _shrunk(picture: Picture, height: int, width: int) -> Picture:
     """A picture at the network's size. Halving is by far the cheapest way to take means of pixels."""
     while picture.shape[0] >= 2 * height and picture.shape[1] >= 2 * width:
-        half = picture.shape[1] // 2, picture.shape[0] // 2
-        picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
+        picture = _halved(picture)
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _halved(picture: NDArray[_Number]) -> NDArray[_Number]:
+    """Means of 2x2 pixels."""
+    half = picture.shape[1] // 2, picture.shape[0] // 2
+    return np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), picture.dtype)
+
+
+def _grey(picture: Picture) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)

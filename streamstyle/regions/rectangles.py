@@ -14,7 +14,7 @@ class RectanglesRegion:
     """The union of rectangles, cut at the frame's edges; drawn once."""
 
     def __init__(self, spec: Rectangles, height: int, width: int) -> None:
-        """Raises ConfigError if a rectangle lies outside frames of `height` x `width`."""
+        """Raises ConfigError if a rectangle is outside frames of `height` x `width`."""
         self._mask = np.zeros((height, width), np.uint8)
         for part in spec.parts:
             rows, columns = _inside(part, height, width)

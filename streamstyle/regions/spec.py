@@ -24,7 +24,7 @@ PERSON, BACKGROUND = "person", "background"
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 _SCALES: dict[str, Scale] = {"unit": "unit", "signed": "signed", "imagenet": "imagenet"}
-_LONGEST = 1_000_000  # far beyond any frame, and still exact in every type that computes with it
+_MAX_COORDINATE = 1_000_000  # far beyond any frame, and still exact in every type that computes with it
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 _DEFAULT_TOLERANCE = 40.0
 
@@ -72,24 +72,24 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class ChromaKey:
-    """colour: RGB, 0..255. tolerance: distance in the (Cb, Cr) plane, 0..255 units, still fully inside."""
+    """A region by its colour."""
 
     colour: tuple[int, int, int]
+    """RGB, 0..255."""
     tolerance: float
+    """Distance in the (Cb, Cr) plane that is still fully inside, in units of 0..255."""
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A segmentation network. category: the wanted channel of the output; None takes the foreground, if there
-    is only one.
-
-    scale: the network's range of RGB: "unit" 0..1, "signed" -1..1, "imagenet" 0..1 minus the mean, over the
-    deviation of ImageNet.
-    """
+    """A segmentation network."""
 
     path: str
     category: int | None
+    """The wanted channel of the output; None takes the foreground, if there is only one."""
     scale: Scale
+    """The network's range of RGB: "unit" 0..1, "signed" -1..1, "imagenet" 0..1 minus the mean, over the
+    deviation of ImageNet."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def parse_region(text: str) -> RegionSpec:
             "file:, chroma: or onnx:"
         )
     if "\0" in rest or not rest:
-        raise ConfigError(f"the region '{kind}:' does not say what it is; see `streamstyle run --help`")
+        raise ConfigError(f"the region '{kind}:' needs a value; see `streamstyle run --help`")
     if kind == "rect":
         return Rectangles(tuple(_rectangle(part) for part in rest.split("+")))
     if kind == "chroma":
@@ -135,7 +135,7 @@ def _rectangle(text: str) -> Rectangle:
 
 def _length(text: str) -> Length | None:
     number = text.removesuffix("%")
-    if not _NUMBER.fullmatch(number) or (value := float(number)) > _LONGEST:
+    if not _NUMBER.fullmatch(number) or (value := float(number)) > _MAX_COORDINATE:
         return None
     return Length(value, percent=number != text)
 

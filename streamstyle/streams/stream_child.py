@@ -10,8 +10,8 @@ import signal
 import sys
 
 from streamstyle.batch.worker_child import keep_to
+from streamstyle.children import end_with
 from streamstyle.cli.main import program
-from streamstyle.flow.parent import end_with
 
 
 def main() -> None:

@@ -20,10 +20,10 @@ _SHARED = {"null:", "preview:"}
 
 @dataclass(frozen=True)
 class StreamEntry:
-    """A stream that is asked for."""
+    """A stream of the file."""
 
     name: str
-    """Of a-z, 0-9 and -; unique in the file."""
+    """A word of a-z, 0-9 and -; unique in the file."""
     config: RunConfig
     """Its settings, source and sinks."""
 
@@ -40,7 +40,7 @@ def load_streams(path: Path) -> tuple[StreamEntry, ...]:
     outputs = Counter(sink for stream in streams for sink in {*stream.config.sinks} - _SHARED)
     for name, count in names.items():
         if count > 1:
-            raise ConfigError(f"{path}: {count} streams are named '{name}': give each a name of its own")
+            raise ConfigError(f"{path}: {count} streams are named '{name}': give each a different name")
     for sink, count in outputs.items():
         if count > 1:
             raise ConfigError(f"{path}: {count} streams write to {masked(sink)}: give each its own output")

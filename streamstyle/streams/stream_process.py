@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+import msgspec
 
 from streamstyle.batch.workers import environment, shares, why_ended
-from streamstyle.config import RunConfig
 from streamstyle.streams.stream_file import StreamEntry
+from streamstyle.streams.stream_messages import StreamRequest, parse_state
+from streamstyle.web.room_state import first_state
 from streamstyle.web.server import ADDRESS_LINE
 
 _COMMAND = (sys.executable, "-P", "-m", "streamstyle.streams.stream_child")
@@ -41,7 +43,7 @@ def placings(count: int) -> list[Placing]:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; none where nobody can say."""
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; empty if that is unknown."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name.strip() for name in named.split(",") if name.strip()]
@@ -49,11 +51,13 @@ def visible_gpus() -> list[str]:
 
 
 class StreamProcess:
-    """Runs `streamstyle serve` for a stream, on a free port of loopback and with a token of its own."""
+    """Runs `streamstyle serve` for a stream, on a free port of loopback and with its own token. Each process
+    begins with the state of its predecessor."""
 
     def __init__(self, stream: StreamEntry, options: Sequence[str], placing: Placing) -> None:
         """options: of `serve`."""
         self._stream, self._options, self._placing = stream, options, placing
+        self.state = first_state(stream.config)
         self._process: subprocess.Popen[str] | None = None
         self._over = False
 
@@ -61,11 +65,13 @@ class StreamProcess:
         """Start the process and wait for its end: why it ended. on_address: gets the address of its page with
         the token, once it answers. on_said: gets each line that it prints. Raises OSError where it cannot be
         started. To be called on one thread: where that ends, Linux ends the process."""
+        mark = f"{secrets.token_hex(16)} "
+        request = msgspec.json.encode(StreamRequest(self._stream.config, self.state, mark))
         gpu = {} if self._placing.gpu is None else {"CUDA_VISIBLE_DEVICES": self._placing.gpu}
         self._process = subprocess.Popen(
             [
                 *(*_COMMAND, str(os.getpid()), ",".join(map(str, self._placing.processors))),
-                *("--config", "-", "--address", "127.0.0.1:0", "--restart", *self._options),
+                *("--stream-process", "--address", "127.0.0.1:0", "--restart", *self._options),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -79,15 +85,22 @@ class StreamProcess:
         with self._process as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            with suppress(OSError):  # it has ended, which its output tells as well
-                process.stdin.write(_settings(self._stream.config))
+            with suppress(OSError):  # it has ended, as its output also shows
+                process.stdin.write(request.decode())
                 process.stdin.close()
             for line in process.stdout:
-                if line.startswith(ADDRESS_LINE):
+                if (state := parse_state(line, mark)) is not None:
+                    self.state = state
+                elif line.startswith(ADDRESS_LINE):
                     on_address(line.removeprefix(ADDRESS_LINE).strip())
                 elif line.strip():
                     on_said(line.strip())
             return why_ended(process.wait())
+
+    def forget(self) -> bool:
+        """Use the settings of the file at the next start; False if no others were set."""
+        before, self.state = self.state, first_state(self._stream.config)
+        return before != self.state
 
     def end(self) -> None:
         """Let it finish its outputs and end; returns at once."""
@@ -102,11 +115,3 @@ class StreamProcess:
         if process is not None:
             with suppress(OSError):  # it has ended
                 send(process)
-
-
-def _settings(config: RunConfig) -> str:
-    """The settings in YAML; they may hold keys, and so are neither arguments nor in a file."""
-    usual = asdict(RunConfig())
-    values = {name: value for name, value in asdict(config).items() if value != usual[name]}
-    values["sinks"] = list(config.sinks)
-    return yaml.safe_dump(values, allow_unicode=True)

@@ -16,20 +16,24 @@ from streamstyle.streams.stream_process import StreamProcess, placings
 from streamstyle.urls import masked
 from streamstyle.web.streams_app import StreamEvent, StreamFacts
 
-PATIENCE = 30.0
+STOP_TIMEOUT = 30.0
 """Seconds that streams may take to finish their outputs at the end."""
 
-_EVENTS = 50
+_KEPT_EVENTS = 50
 
-Say = Callable[[str], None]
+_QUICK_ENDS = 3
+"""Number of quick ends in a row after which a process begins with the settings of the file, because later
+changes may be the cause."""
+
+Notify = Callable[[str], None]
 
 
 class KeptStream:
     """A stream whose process is started again whenever it ends, after longer and longer pauses."""
 
-    def __init__(self, stream: StreamEntry, process: StreamProcess, say: Say) -> None:
-        """say: hears what happens to the stream and what its process prints, from any thread."""
-        self._stream, self._process, self._say = stream, process, say
+    def __init__(self, stream: StreamEntry, process: StreamProcess, notify: Notify) -> None:
+        """notify: hears what happens to the stream and what its process prints, from any thread."""
+        self._stream, self._process, self._notify = stream, process, notify
         self._ended: Channel[None] = Channel(1, "latest")
         self._address = ""
         self._restarts = 0
@@ -46,7 +50,7 @@ class KeptStream:
         return StreamFacts(
             name=self._stream.name,
             source="" if source is None else masked(source),
-            style=self._stream.config.style,
+            style=self._process.state.config.style,
             address=f"{address.hostname}:{address.port}" if self._address else None,
             token=parse_qs(address.query).get("token", [""])[-1],
             restarts=self._restarts,
@@ -79,7 +83,7 @@ class KeptStream:
         while not self._over:
             began = time.monotonic()
             try:
-                why = self._process.run(self._serves, self._say)
+                why = self._process.run(self._serves, self._notify)
             except OSError as error:
                 why = f"cannot be started ({error.strerror})"
             self._address = ""
@@ -88,27 +92,29 @@ class KeptStream:
             retries.lasted(time.monotonic() - began)
             pause = retries.pause()
             self._why, self._due = f"its process {why}", time.monotonic() + pause
-            self._say(f"its process {why}: it is started again in {pause:.0f} s")
+            self._notify(f"its process {why}: restarting it in {pause:.0f} s")
+            if retries.failures == _QUICK_ENDS and self._process.forget():
+                self._notify("it ended soon after its start, repeatedly: it begins with the file's settings")
             if self._ended.wait_ready(pause):
                 return
             self._restarts += 1
 
     def _serves(self, address: str) -> None:
         self._address, self._why = address, None
-        self._say("it has started again" if self._restarts else "it has started")
+        self._notify("it was restarted" if self._restarts else "it has started")
 
 
 class Supervisor:
     """Keeps streams alive inside its `with` block, each on its share of the machine."""
 
     def __init__(
-        self, streams: Sequence[StreamEntry], options: Callable[[StreamEntry], list[str]], notify: Say
+        self, streams: Sequence[StreamEntry], options: Callable[[StreamEntry], list[str]], notify: Notify
     ) -> None:
-        """options: of `serve` for a stream. notify: hears what happens."""
+        """options: of `serve` for a stream. notify: gets its events."""
         self._notify = notify
-        self._events: deque[StreamEvent] = deque(maxlen=_EVENTS)
+        self._events: deque[StreamEvent] = deque(maxlen=_KEPT_EVENTS)
         self._kept = [
-            KeptStream(stream, StreamProcess(stream, options(stream), placing), self._say(stream.name))
+            KeptStream(stream, StreamProcess(stream, options(stream), placing), self._notify_of(stream.name))
             for stream, placing in zip(streams, placings(len(streams)), strict=True)
         ]
 
@@ -128,7 +134,7 @@ class Supervisor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + STOP_TIMEOUT
         try:
             for kept in self._kept:
                 kept.end()
@@ -138,9 +144,9 @@ class Supervisor:
             for kept in self._kept:
                 kept.kill()
 
-    def _say(self, name: str) -> Say:
-        def say(sentence: str) -> None:
+    def _notify_of(self, name: str) -> Notify:
+        def notify(sentence: str) -> None:
             self._events.append(StreamEvent(time.time(), name, sentence))
             self._notify(f"{name}: {sentence}")
 
-        return say
+        return notify

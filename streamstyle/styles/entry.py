@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class StyleEntry:
-    """One style of a bundle, as `styles list` shows it. code: float32 (size,)."""
+    """One style of a bundle, as `styles list` shows it."""
 
     name: str
     title: str
@@ -20,4 +20,5 @@ class StyleEntry:
     year: str
     licence: str
     code: NDArray[np.float32]
+    """Code, float32 (size,)."""
     metrics: Mapping[str, Any] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""Imported models: a folder each in the user's own folder, verified on every load.
+"""Imported models: one folder each in the user's data folder, verified on every load.
 
-models/NAME/manifest.json         what it is, how it takes pictures, SHA-256 of the file beside it
-models/NAME/model.onnx            as it was imported, or
-models/NAME/model.safetensors     the weights of a classic TransformerNet, converted
+models/NAME/manifest.json         kind, input and output format, SHA-256 of the other file
+models/NAME/model.onnx            the imported file, or
+models/NAME/model.safetensors     the converted weights of a classic TransformerNet
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ class ImportedManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     """Name of the imported file."""
     sha256: str
-    """Of the stored file."""
+    """Digest of the stored file, in hexadecimal."""
     contract: dict[str, Any]
     """Format of its pictures; the engine reads it."""
 
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """A verified model in memory. data: ONNX or safetensors, as the manifest's kind says."""
+    """A verified model in memory."""
 
     manifest: ImportedManifest
     data: bytes
+    """The file, ONNX or safetensors, as the manifest's kind says."""
 
 
 def check_free(name: str, *, replace: bool = False) -> None:
@@ -55,7 +56,7 @@ def check_free(name: str, *, replace: bool = False) -> None:
         raise ConfigError(f"'{name}' is a style of your own already; choose another --name")
     if (models_folder() / name).exists() and not replace:
         raise ConfigError(
-            f"an imported model '{name}' exists already; choose another --name or say --replace"
+            f"an imported model '{name}' already exists; choose another --name or give --replace"
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from streamstyle.errors import ConfigError
+from streamstyle.files import check_writable
 
 SUFFIX = ".safetensors"
 STYLE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -50,16 +51,18 @@ def own_style_path(name: str) -> Path | None:
 def own_style_target(name: str, taken: Collection[str], *, path: Path | None, replace: bool) -> Path:
     """Path of a new own style: `path`, or a file in the folder of own styles.
 
-    taken: names that mean something else already. Raises ConfigError for an invalid name, and for an existing
-    file unless `replace`.
+    taken: names in use. Raises ConfigError for an invalid name, and for an existing file unless `replace`;
+    SinkError for a `path` that cannot be written.
     """
     if not STYLE_NAME.fullmatch(name):
         raise ConfigError(f"'{name}' cannot be a style's name: use a-z, 0-9 and -")
     if name in taken or (models_folder() / name).exists():
-        raise ConfigError(f"there is a style or model '{name}' already; choose another name")
+        raise ConfigError(f"a style or model '{name}' already exists; choose another name")
     target = styles_folder() / (name + SUFFIX) if path is None else path
     if target.suffix != SUFFIX:
         raise ConfigError(f"a style file ends in {SUFFIX}, not '{target.name}'")
+    if path is not None:
+        check_writable(path)
     if target.exists() and not replace:
         raise ConfigError(f"{target} exists; give --replace to overwrite it, or choose another name")
     return target

@@ -16,7 +16,7 @@ from streamstyle.styles.library import SUFFIX, model_names, own_style_names, own
 
 
 def parse_mix(text: str) -> dict[str, float]:
-    """`NAME` or `NAME:0.7,OTHER:0.3` to {name: share}, shares brought to a sum of 1.
+    """`NAME` or `NAME:0.7,OTHER:0.3` to {name: share}, shares scaled to a sum of 1.
 
     Raises ConfigError on anything else.
     """
@@ -75,7 +75,7 @@ def style_code(
 def _own_code(bundle: StyleBundle, name: str, known: Iterable[str]) -> NDArray[np.float32]:
     if name in model_names():
         raise ConfigError(
-            f"'{name}' is an imported model and has no code; only `run --style` takes it, alone"
+            f"'{name}' is an imported model and has no style code; only `run --style` accepts it, alone"
         )
     path = own_style_path(name)
     if path is None:

@@ -16,21 +16,19 @@ from streamstyle.temporal.motion import Analysis
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid, Tiles, strongest
 
-_LEAST_EDGES = (
-    90.0  # levels squared: below such gradients a tile has no content to lose (c of the similarity)
-)
+_MIN_EDGES = 90.0  # levels squared: below such gradients a tile has no content to lose (c of the similarity)
 
 
 @dataclass(frozen=True)
 class ContentConfig:
-    """Settings of `ContentWatch`."""
+    """Settings of `ContentTest`."""
 
     floor: float = 8.0
-    """Of the `RunningThreshold` of the loss."""
+    """`floor` of the `RunningThreshold` of the loss."""
     multiple: float = 5.0
-    """Of the `RunningThreshold` of the loss."""
+    """`multiple` of the `RunningThreshold` of the loss."""
     reluctance: int = 8
-    """Of the `RunningThreshold` of the loss."""
+    """`reluctance` of the `RunningThreshold` of the loss."""
     rate: float = 0.15
     """Weight of the newest frame in a tile's normal share of kept edges."""
     spread_rate: float = 0.05
@@ -52,7 +50,7 @@ class ContentConfig:
 
 
 @dataclass(frozen=True)
-class Content:
+class ContentResult:
     """Result for one frame."""
 
     loss: float
@@ -75,11 +73,11 @@ def edges_kept(grid: TileGrid, source: Analysis, styled: Analysis) -> Tiles:
     tile.
     """
     apart = grid.mean_square(np.asarray(cv2.absdiff(source.gradient, styled.gradient), np.uint8))
-    return 1 - apart / (source.edges(grid) + styled.edges(grid) + np.float32(_LEAST_EDGES))
+    return 1 - apart / (source.edges(grid) + styled.edges(grid) + np.float32(_MIN_EDGES))
 
 
-class ContentWatch:
-    """Follows one video. `judge` has no effect; `learn` takes the same frame in."""
+class ContentTest:
+    """Follows one video. `evaluate` has no effect; `learn` takes the same frame in."""
 
     def __init__(self, size: tuple[int, int], config: ContentConfig) -> None:
         """size: (h, w) of the analysis pictures."""
@@ -94,7 +92,7 @@ class ContentWatch:
         self._before = np.ones((ROWS, COLUMNS), np.float32)
         self._spread = np.full((ROWS, COLUMNS), self._config.spread, np.float32)
 
-    def judge(
+    def evaluate(
         self,
         source: Analysis,
         styled: Analysis,
@@ -103,8 +101,8 @@ class ContentWatch:
         *,
         luma_step: Tiles,
         new_shot: bool = False,
-    ) -> Content:
-        """Judge a frame by analysis pictures; `styled_before` is the previous one as it was painted.
+    ) -> ContentResult:
+        """Test a frame by analysis pictures; `styled_before` is the previous one as it was painted.
         luma_step: float32 (9, 12), relative change of the input's brightness, which changes edge similarity.
         new_shot: True if the learnt normal level belongs to another shot."""
         config = self._config
@@ -115,15 +113,15 @@ class ContentWatch:
             and _difference(source, source_before) > config.moved
         )
         if self._normal is None or new_shot:
-            return Content(0.0, np.zeros((ROWS, COLUMNS), np.bool_), repeated, kept, 0.0)
+            return ContentResult(0.0, np.zeros((ROWS, COLUMNS), np.bool_), repeated, kept, 0.0)
         lost = np.maximum(np.minimum(self._normal, self._before) - kept, 0) / (
             self._spread + config.luma_step * luma_step
         )
         measure = strongest(np.asarray(lost, np.float32), config.top)
         loss = measure / self._threshold.value
-        return Content(loss, np.asarray(lost > config.least, np.bool_), repeated, kept, measure)
+        return ContentResult(loss, np.asarray(lost > config.least, np.bool_), repeated, kept, measure)
 
-    def learn(self, content: Content) -> None:
+    def learn(self, content: ContentResult) -> None:
         """Take the frame in. Lost content does not become normal."""
         config = self._config
         self._threshold.learn(content.measure)

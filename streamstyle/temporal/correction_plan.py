@@ -18,7 +18,7 @@ from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles
 
 DARK = 4 / 255
 
-LEAST_OFFSET = 0.5
+MIN_OFFSET = 0.5
 """Chroma offsets below half a level are left out: rounding would remove them."""
 
 
@@ -90,7 +90,7 @@ class CorrectionPlanner:
         held = result.tiles & (self._held > 0) & ~stepped
         gain = np.where(held, self._last.gain, wanted.gain)
         offset = np.where(held[..., None], self._last.offset, wanted.offset)
-        # Steadying takes less than all of it, else what the style means to change would never come through.
+        # Smoothing removes only a part, otherwise intended changes of the style would never appear.
         release = FADE * np.maximum(1 - (self._releasing + 1) / HOLD_FRAMES, 0)
         share = np.where(result.tiles, 1.0, np.where(releasing, release, 0.95 * config.smoothing))
         share = np.where(self._held >= HOLD_FRAMES, np.minimum(share, FADE), share)
@@ -98,7 +98,7 @@ class CorrectionPlanner:
         if not config.smoothing:
             gain = np.where(releasing & (np.abs(gain - 1) < config.nothing), 1, gain)
         offset = np.clip(share[..., None] * offset, -config.offset, config.offset)
-        seen = touched[..., None] & (np.abs(offset) > LEAST_OFFSET)
+        seen = touched[..., None] & (np.abs(offset) > MIN_OFFSET)
         return CorrectionPlan(gain.astype(np.float32), np.where(seen, offset, 0).astype(np.float32))
 
     def _wanted(self, change: Change, result: StepResult, *, whole: bool) -> CorrectionPlan:
@@ -108,8 +108,8 @@ class CorrectionPlanner:
         expected = change.before + result.residual.explained
         own = expected[..., 0] / np.maximum(change.now[..., 0], DARK)
         total = 1 / max(1 + float(result.residual.common[0]), 1 / config.most) if whole else 1.0
-        # Beside a common step a tile goes its own way only where that is certain. One that is flagged
-        # for its neighbours' step and hardly took one of its own is better left alone.
+        # With a common step a tile deviates from it only if that is certain. A tile that is flagged
+        # for its neighbours' step and hardly changed itself is better left unchanged.
         sigmas = 1.0 if config.smoothing else 3.0 if whole else 2.0
         sure = _shrinkage((own - total) * expected[..., 0] / sigmas, weight)
         gain = np.clip(total + sure * (own - total), config.least, config.most)

@@ -22,7 +22,7 @@ from streamstyle.temporal.tiles import Tiles
 from streamstyle.types import Action, AnomalyMap, Kind, Picture
 
 NO_ACTION = Action("none")
-STAND_IN = Action("input in the painting's colours")
+INPUT_SHOWN = Action("input in the painting's colours")
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ class RepairCorrector:
             self._reference.note_colours()
         action = self._fall_back_(styled, anomaly) if unrecoverable else None
         self._unrecoverable_for = self._unrecoverable_for + 1 if unrecoverable else 0
-        if action is None and unrecoverable and self._stand_in_(styled, anomaly):
-            return STAND_IN
+        if action is None and unrecoverable and self._show_input_(styled, anomaly):
+            return INPUT_SHOWN
         if action is None:
             fields = self._apply_fields_(styled, anomaly)
             action = joined(fields, self._calm_texture_(styled, anomaly))
@@ -133,7 +133,7 @@ class RepairCorrector:
             self._reference.keep(styled, anomaly.source)
         return action
 
-    def _stand_in_(self, styled: Picture, anomaly: AnomalyMap) -> bool:
+    def _show_input_(self, styled: Picture, anomaly: AnomalyMap) -> bool:
         """Show the input in the colours of the reference frame if all of the painting is lost for longer than
         the reference frame may replace it. Texture that was drawn anew has lost edges as well, but is worth
         more than the input."""

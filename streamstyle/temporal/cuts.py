@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamstyle.temporal.motion import halved
 
-FLAT = 4.0
+FLAT_DEVIATION = 4.0
 """Standard deviation in levels below which a picture is too flat to be compared."""
 
 
@@ -39,9 +39,9 @@ def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     """
     a, b = (each - np.float32(cv2.mean(each)[0]) for each in (one, other))
     spread_a, spread_b = (math.sqrt(cv2.norm(each, cv2.NORM_L2SQR) / each.size) for each in (a, b))
-    if spread_a < FLAT and spread_b < FLAT:
+    if spread_a < FLAT_DEVIATION and spread_b < FLAT_DEVIATION:
         return 1.0
-    return float(np.vdot(a, b) / a.size) / max(spread_a * spread_b, FLAT * FLAT)
+    return float(np.vdot(a, b) / a.size) / max(spread_a * spread_b, FLAT_DEVIATION * FLAT_DEVIATION)
 
 
 def is_cut(trust: float, now: NDArray[np.float32], warped: NDArray[np.float32], config: CutConfig) -> bool:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.content import Content
+from streamstyle.temporal.content import ContentResult
 from streamstyle.temporal.correction_plan import CorrectionPlan
-from streamstyle.temporal.drift import Drift, Labs
+from streamstyle.temporal.drift import DriftState, LabPair
 from streamstyle.temporal.motion import Analysis
 from streamstyle.temporal.residual import Change, Correspondence
 from streamstyle.temporal.step_test import StepResult
-from streamstyle.temporal.style import Mismatch
+from streamstyle.temporal.style import StyleMismatch
 from streamstyle.types import Kind
 
 
@@ -36,23 +36,27 @@ class History:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Findings on a frame that has a history. change, result: against the history as it left. painted,
-    stepped: against the history as it was painted. labs: pixels if drift is due. kind: of the step that is
-    flagged or being released."""
+class FrameComparison:
+    """Findings on a frame that has a history."""
 
     history: History
     styled: Analysis
     matched: Correspondence
     change: Change
+    """Change against the history as it left."""
     result: StepResult
+    """Result of the step test on `change`."""
     painted: Change
+    """Change against the history as it was painted."""
     stepped: StepResult
-    drift: Drift
-    content: Content
-    style: Mismatch
-    labs: Labs | None
+    """Result of the step test on `painted`."""
+    drift: DriftState
+    content: ContentResult
+    style: StyleMismatch
+    labs: LabPair | None
+    """Pixels for the drift test, where it is due."""
     kind: Kind | None
+    """Kind of the step that is flagged or being released."""
     plan: CorrectionPlan
 
     @property
@@ -74,12 +78,13 @@ class Compared:
 
 @dataclass(frozen=True)
 class DetectedFrame:
-    """A frame between `detect` and `commit`. history: of the frame before, compared with or not."""
+    """A frame between `detect` and `commit`."""
 
     source: Analysis
     thumbnail: NDArray[np.float32]
     fine: NDArray[np.uint8] | None
     history: History | None
-    compared: Compared | None = None
+    """History of the frame before, compared with or not."""
+    compared: FrameComparison | None = None
     cut: bool = False
     flash: bool = False

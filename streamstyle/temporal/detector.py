@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.content import ContentConfig, ContentWatch
+from streamstyle.temporal.content import ContentConfig, ContentTest
 from streamstyle.temporal.correction_plan import CorrectionPlanConfig, CorrectionPlanner
 from streamstyle.temporal.cuts import CutConfig, is_cut, is_return, small_luma
-from streamstyle.temporal.detected_frame import Compared, DetectedFrame, History
-from streamstyle.temporal.drift import NO_DRIFT, DriftConfig, DriftWatch, Labs
+from streamstyle.temporal.detected_frame import DetectedFrame, FrameComparison, History
+from streamstyle.temporal.drift import NO_DRIFT, DriftConfig, DriftTest, LabPair
 from streamstyle.temporal.lab import chroma_of_shift, mean_rgb, shift_of_chroma, small_lab
 from streamstyle.temporal.motion import (
     Analysis,
@@ -32,7 +32,7 @@ from streamstyle.temporal.motion import (
 from streamstyle.temporal.residual import MEDIUM, Correspondence, StepTestConfig
 from streamstyle.temporal.step_classifier import StepClassifier
 from streamstyle.temporal.step_test import StepTest
-from streamstyle.temporal.style import StyleConfig, StyleWatch
+from streamstyle.temporal.style import StyleConfig, StyleTest
 from streamstyle.temporal.tiles import COLUMNS, ROWS, TileGrid
 from streamstyle.types import AnalysisPair, AnomalyMap, Kind, Picture
 
@@ -64,9 +64,9 @@ class SizedState:
     """(h, w)."""
     grid: TileGrid
     flow: BackwardFlow
-    content: ContentWatch
+    content: ContentTest
     fine: BackwardFlow | None = None
-    """For `fine_luma` pictures; None until the first is needed."""
+    """Flow of `fine_luma` pictures; None until the first one is needed."""
 
 
 class ResidualDetector:
@@ -96,8 +96,8 @@ class ResidualDetector:
         self._pending: DetectedFrame | None = None
         self._step_test = StepTest(self._config.step_test)
         self._planner = CorrectionPlanner(self._config.correction)
-        self._drift = DriftWatch(self._config.drift)
-        self._style = StyleWatch(self._config.style)
+        self._drift = DriftTest(self._config.drift)
+        self._style = StyleTest(self._config.style)
         self._step_classifier = StepClassifier()
         self._walked = np.zeros(2, np.float32)
 
@@ -107,7 +107,7 @@ class ResidualDetector:
         sized = self._sized
         if sized is None or size != sized.size:
             self.reset()
-            content = ContentWatch(size, self._config.content)
+            content = ContentTest(size, self._config.content)
             sized = self._sized = SizedState(size, TileGrid(size), self._open_flow(size), content)
         shrunk = halved(source if analysis is None else analysis[0], size)
         now = Analysis(analysis_picture(shrunk, size))
@@ -162,7 +162,7 @@ class ResidualDetector:
         return scores
 
     @property
-    def _content(self) -> ContentWatch:
+    def _content(self) -> ContentTest:
         assert self._sized is not None, "there was a frame"
         return self._sized.content
 
@@ -172,12 +172,12 @@ class ResidualDetector:
 
     def _compare(
         self, now: Analysis, history: History, matched: Correspondence, raw: Analysis, *, new_shot: bool
-    ) -> Compared:
+    ) -> FrameComparison:
         labs = _labs(now, raw) if new_shot or self._drift.due else None
-        drift = NO_DRIFT if new_shot else self._drift.judge(labs)
+        drift = NO_DRIFT if new_shot else self._drift.evaluate(labs)
         painted = matched.styled(raw, history.styled)
         if drift.share > 0:
-            # The re-match takes the drift off this frame as it was taken off the last: no step of its own.
+            # The re-match removes the drift from this frame as from the last one, so it adds no step.
             painted = painted.offset(chroma_of_shift(mean_rgb(raw.pixels), -drift.shift) / np.float32(255))
         change = painted.since(history.means)
         result = stepped = self._step_test.evaluate(matched, change)
@@ -187,20 +187,20 @@ class ResidualDetector:
             # Texture that was mixed is a past that no frame matches: only what also was painted anew is.
             result = replace(result, texture=min(result.texture, stepped.texture))
         luma_step = matched.source.relative_step
-        content = self._content.judge(
+        content = self._content.evaluate(
             now, raw, history.source, history.painted, luma_step=luma_step, new_shot=new_shot
         )
         plan = self._planner.plan(change, result, stepped.tiles)
         kind = None
         if result.sign:
-            kind = self._step_classifier.judge(result.sign, self._config.flicker_frames)
+            kind = self._step_classifier.classify(result.sign, self._config.flicker_frames)
         elif not self._config.correction.smoothing and plan.touched.any():
             kind = self._step_classifier.kind
-        looked_at = labs
+        examined = labs
         if labs is None and (kind or content.loss > 1 or self._style.active):
-            looked_at = _labs(now, raw)
-        style = self._style.judge(looked_at, new_shot=new_shot)
-        return Compared(
+            examined = _labs(now, raw)
+        style = self._style.evaluate(examined, new_shot=new_shot)
+        return FrameComparison(
             *(history, raw, matched, change, result, painted, stepped),
             *(drift, content, style, labs, kind, plan),
         )
@@ -215,17 +215,17 @@ class ResidualDetector:
         positions = sized.fine.positions(flow)
         return flow, photometric_mask(now, warp(before, positions), positions, self._config.fine_tolerance)
 
-    def _scores_left(self, source: Analysis, found: Compared, left: Analysis) -> dict[Kind, float]:
+    def _scores_left(self, source: Analysis, found: FrameComparison, left: Analysis) -> dict[Kind, float]:
         after, content, style = found.result, found.content, found.style
         if left is not found.styled:
             change = found.matched.styled(left, found.history.styled).since(found.history.means)
             after = self._step_test.evaluate(found.matched, change)
             luma_step = found.matched.source.relative_step
-            content = self._content.judge(
+            content = self._content.evaluate(
                 source, left, found.history.source, found.history.painted, luma_step=luma_step
             )
             if style.ratio > 1:
-                style = self._style.judge(_labs(source, left))
+                style = self._style.evaluate(_labs(source, left))
         return {
             found.kind or Kind.POP: after.step,
             Kind.TEXTURE: after.texture,
@@ -235,7 +235,7 @@ class ResidualDetector:
             Kind.DUPLICATE: 2.0 * content.repeated,
         }
 
-    def _learn(self, found: Compared) -> None:
+    def _learn(self, found: FrameComparison) -> None:
         self._content.learn(found.content)
         self._style.learn(found.style)
         self._drift.learn(found.labs, found.drift, self._colour_step(found))
@@ -243,7 +243,7 @@ class ResidualDetector:
         self._planner.learn(found.result, found.stepped.tiles, found.plan)
         self._step_classifier.learn(found.result.sign, found.kind)
 
-    def _colour_step(self, found: Compared) -> NDArray[np.float32]:
+    def _colour_step(self, found: FrameComparison) -> NDArray[np.float32]:
         """(a, b) by which the painted colours moved since drift was last examined, without frames that
         flickered; 0 until drift is due again."""
         if not found.stepped.sign:
@@ -253,7 +253,7 @@ class ResidualDetector:
         walked, self._walked = self._walked, np.zeros(2, np.float32)
         return shift_of_chroma(mean_rgb(found.styled.pixels), walked)
 
-    def _map(self, found: Compared) -> AnomalyMap:
+    def _map(self, found: FrameComparison) -> AnomalyMap:
         result, drift, content = found.result, found.drift, found.content
         step_kind = found.kind or Kind.POP
         scores = {**dict.fromkeys(Kind, 0.0), step_kind: result.step, Kind.TEXTURE: result.texture}
@@ -284,15 +284,15 @@ class ResidualDetector:
         )
 
 
-def _labs(source: Analysis, styled: Analysis) -> Labs:
-    return Labs(small_lab(source.pixels), small_lab(styled.pixels))
+def _labs(source: Analysis, styled: Analysis) -> LabPair:
+    return LabPair(small_lab(source.pixels), small_lab(styled.pixels))
 
 
 class NullDetector:
     """Implements `Detector`: finds nothing, for runs that limit flashes and repair nothing."""
 
     def detect(self, source: Picture, styled: Picture, analysis: AnalysisPair | None = None) -> AnomalyMap:  # noqa: ARG002
-        """No findings."""
+        """Return an empty map."""
         return neutral()
 
     def commit(self, styled: Picture, *, touched: bool) -> Mapping[Kind, float]:  # noqa: ARG002

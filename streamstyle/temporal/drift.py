@@ -3,7 +3,7 @@
 `(a, b)_out = C phi(Lab_in)` with phi = (L, a, b, L^2, a^2, b^2, La, Lb, 1), fitted to the first 24 frames of
 a shot at 32x18. The first statistic is the median residual over the pixels whose input colour the fit knows;
 it errs if a style answers to other content of the picture. The second is the walk: the sum of the common
-chroma steps since the fit, which follows pixels along their motion and errs slowly. Drift is the part on
+chroma steps since the fit, which follows pixels along their motion and errs slowly. DriftState is the part on
 which both agree.
 """
 
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 
 TERMS = 9
 RIDGE = 1e-4
-KNOWN = 2.0
+MAX_LEVERAGE = 2.0
 """A colour is known if its leverage is below this multiple of the mean leverage of the fitted pixels."""
 
-EXPOSURE = 0.08
+MAX_EXPOSURE_CHANGE = 0.08
 """Change of the input's mean lightness since the fit, in units of 50 L, from which the map is not trusted:
 the same colours under another exposure are other colours."""
 
-LEAST_KNOWN = 0.6
+MIN_KNOWN_SHARE = 0.6
 """Share of known colours below which a frame is not judged."""
 
 
 @dataclass(frozen=True)
 class DriftConfig:
-    """Settings of `DriftWatch`."""
+    """Settings of `DriftTest`."""
 
     every: int = 3
     """One frame in so many is examined: drift is slow."""
@@ -49,7 +49,7 @@ class DriftConfig:
 
 
 @dataclass(frozen=True)
-class Labs:
+class LabPair:
     """Pixels of the input and of the styled frame before repair, as Lab (n, 3)."""
 
     source: NDArray[np.float32]
@@ -71,7 +71,7 @@ class ColourMap:
         self._coefficients: NDArray[np.float64] = np.zeros((TERMS, 2))
         self._precision: NDArray[np.float64] = np.eye(TERMS)
 
-    def add(self, labs: Labs) -> None:
+    def add(self, labs: LabPair) -> None:
         """Take pixels of one frame."""
         terms = labs.terms
         self._moments += np.asarray(terms.T @ terms, np.float64)
@@ -85,16 +85,16 @@ class ColourMap:
         slopes = self._precision @ (self._products / self._pixels)
         self._coefficients = np.asarray(slopes, np.float64)
 
-    def residual(self, labs: Labs) -> tuple[NDArray[np.float32], float]:
+    def residual(self, labs: LabPair) -> tuple[NDArray[np.float32], float]:
         """Median (a, b) of styled minus mapped source, float32 (2,), and the share of known pixels."""
         terms = labs.terms
         light = float(self._moments[0, -1]) / self._pixels
-        if abs(float(terms[:, 0].mean()) - light) > EXPOSURE:
+        if abs(float(terms[:, 0].mean()) - light) > MAX_EXPOSURE_CHANGE:
             return np.zeros(2, np.float32), 0.0
         leverage = ((terms @ self._precision) * terms).sum(axis=1)
-        known = leverage < KNOWN * TERMS
+        known = leverage < MAX_LEVERAGE * TERMS
         share = float(known.mean())
-        if share < LEAST_KNOWN:
+        if share < MIN_KNOWN_SHARE:
             return np.zeros(2, np.float32), share
         rest = labs.styled[known, 1:] - terms[known] @ self._coefficients
         return _median(rest), share
@@ -113,7 +113,7 @@ def colour_terms(lab: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Drift:
+class DriftState:
     """State of a shot after a frame."""
 
     residual: NDArray[np.float32]
@@ -137,12 +137,12 @@ class Drift:
         return np.asarray(self.agreed * np.float32(self.share), np.float32)
 
 
-NO_DRIFT = Drift(np.zeros(2, np.float32), np.zeros(2, np.float32))
+NO_DRIFT = DriftState(np.zeros(2, np.float32), np.zeros(2, np.float32))
 
 
-class DriftWatch:
-    """Follows one shot. `judge` has no effect; `learn` takes the same frame in. Both take the pixels if the
-    frame is `due`, else None."""
+class DriftTest:
+    """Follows one shot. `evaluate` has no effect; `learn` takes the same frame in. Both take the pixels if
+    the frame is `due`, else None."""
 
     def __init__(self, config: DriftConfig) -> None:
         self._config = config
@@ -160,7 +160,7 @@ class DriftWatch:
         """True if the next frame is to be examined."""
         return self._age % self._config.every == 0
 
-    def judge(self, labs: Labs | None) -> Drift:
+    def evaluate(self, labs: LabPair | None) -> DriftState:
         """The state after this frame."""
         config, before = self._config, self._drift
         if self._age < config.fit_frames:
@@ -168,18 +168,18 @@ class DriftWatch:
         if labs is None:
             return self._faded(replace(before, held=before.held + 1 if before.active else 0))
         measured, known = self._map.residual(labs)
-        if known < LEAST_KNOWN:
+        if known < MIN_KNOWN_SHARE:
             return self._faded(replace(before, active=False, blind=before.blind + config.every))
         residual = before.residual + np.float32(config.smoothing) * (measured - before.residual)
         agreed = common_part(residual, self._walk)
         level = float(np.hypot(*agreed))
         active = level > (config.release if before.active else config.flag)
         held = before.held + 1 if active else 0
-        return self._faded(Drift(residual, agreed, level, before.share, active, held))
+        return self._faded(DriftState(residual, agreed, level, before.share, active, held))
 
-    def learn(self, labs: Labs | None, drift: Drift, step: NDArray[np.float32]) -> None:
-        """Take the frame in. drift: the result of `judge`. step: (2,), movement of the unrepaired colours in
-        (a, b) since the last frame that was due."""
+    def learn(self, labs: LabPair | None, drift: DriftState, step: NDArray[np.float32]) -> None:
+        """Take the frame in. drift: the result of `evaluate`. step: (2,), movement of the unrepaired colours
+        in (a, b) since the last frame that was due."""
         config = self._config
         self._age += 1
         if self._age <= config.fit_frames:
@@ -193,7 +193,7 @@ class DriftWatch:
         if drift.held > config.hold_frames or drift.blind > config.fit_frames:
             self.restart()
 
-    def _faded(self, drift: Drift) -> Drift:
+    def _faded(self, drift: DriftState) -> DriftState:
         step = (1 if drift.active else -1) / self._config.fade_frames
         return replace(drift, share=min(1.0, max(0.0, drift.share + step)))
 

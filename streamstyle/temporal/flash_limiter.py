@@ -19,15 +19,16 @@ from streamstyle.temporal.lab import LINEAR
 from streamstyle.temporal.motion import halved
 from streamstyle.types import Action, AnomalyMap, Frame, Kind, Picture
 
-CHANGE = 0.10
-DARK = 0.80
-LIMIT = 6
+FLASH_CHANGE = 0.10
+FLASH_DARKER = 0.80
+MAX_CHANGES = 6
 """Changes within a second, three pairs; one more fails."""
 
-AREA = 0.25
+FLASH_AREA = 0.25
 _ROWS, _COLUMNS = 36, 64
 _FIELD = (_COLUMNS // 3, _ROWS // 3)
-_MARGIN = 0.9  # of CHANGE, that a guarded pixel may still move: the picture is rounded to 8 bits afterwards
+_MARGIN = 0.9
+"""Share of FLASH_CHANGE that a guarded pixel may still move: the picture is rounded to 8 bits afterwards."""
 
 _WEIGHTS = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
 
@@ -43,7 +44,7 @@ def relative_luminance(picture: Picture) -> NDArray[np.float32]:
 @dataclass(frozen=True)
 class _Seen:
     """State per point: lowest and highest luminance since the last change, its sign, and the times of the
-    last LIMIT + 1 changes in seconds, oldest first, (36, 64, LIMIT + 1)."""
+    last MAX_CHANGES + 1 changes in seconds, oldest first, (36, 64, MAX_CHANGES + 1)."""
 
     low: NDArray[np.float32]
     high: NDArray[np.float32]
@@ -76,7 +77,7 @@ class FlashMeter:
             self._seen = self._after(luminance, time)
 
     def since(self) -> NDArray[np.float64]:
-        """Time in seconds at which each point began its last LIMIT + 1 changes, (36, 64), including the
+        """Time in seconds at which each point began its last MAX_CHANGES + 1 changes, (36, 64), including the
         checked frame."""
         seen = self._seen if self._checked is None else self._checked[2]
         return np.full((_ROWS, _COLUMNS), -math.inf) if seen is None else seen.times[..., 0]
@@ -85,8 +86,8 @@ class FlashMeter:
         """The nearest luminance that makes no change yet, float32 (36, 64)."""
         if self._seen is None:
             return luminance
-        least = self._seen.high - np.float32(_MARGIN * CHANGE)
-        most = self._seen.low + np.float32(_MARGIN * CHANGE)
+        least = self._seen.high - np.float32(_MARGIN * FLASH_CHANGE)
+        most = self._seen.low + np.float32(_MARGIN * FLASH_CHANGE)
         # After a rise only a fall is a change, and the other way round.
         least = np.where(self._seen.sign < 0, -np.inf, least)
         most = np.where(self._seen.sign > 0, np.inf, most)
@@ -95,11 +96,11 @@ class FlashMeter:
     def _after(self, now: NDArray[np.float32], time: float) -> _Seen:
         seen = self._seen
         if seen is None:
-            times = np.full((*now.shape, LIMIT + 1), -math.inf)
+            times = np.full((*now.shape, MAX_CHANGES + 1), -math.inf)
             return _Seen(now, now, np.zeros(now.shape, np.int8), times)
         low, high = np.minimum(seen.low, now), np.maximum(seen.high, now)
-        rises = (now - low >= CHANGE) & (low < DARK) & (seen.sign <= 0)
-        falls = (high - now >= CHANGE) & (now < DARK) & (seen.sign >= 0)
+        rises = (now - low >= FLASH_CHANGE) & (low < FLASH_DARKER) & (seen.sign <= 0)
+        falls = (high - now >= FLASH_CHANGE) & (now < FLASH_DARKER) & (seen.sign >= 0)
         changed = rises | falls
         if not changed.any():
             return _Seen(low, high, seen.sign, seen.times)
@@ -113,12 +114,12 @@ class FlashMeter:
 
 
 def _within(since: NDArray[np.float64], time: float) -> NDArray[np.bool_]:
-    """Points with more than LIMIT changes within the second that ends now."""
+    """Points with more than MAX_CHANGES changes within the second that ends now."""
     return np.asarray(since > time - 0.999, np.bool_)
 
 
 def failing_share(points: NDArray[np.bool_]) -> float:
-    """The largest share of a field, 0..1, that `FlashMeter.check` marked: AREA or more fails."""
+    """The largest share of a field, 0..1, that `FlashMeter.check` marked: FLASH_AREA or more fails."""
     return float(cv2.blur(points.astype(np.float32), _FIELD, borderType=cv2.BORDER_CONSTANT).max())
 
 
@@ -156,19 +157,19 @@ class WcagFlashLimiter:
             for whole, less in zip((source, styled), analysis, strict=True)
         )
         own = self._beyond_input() & _within(self._styled.since(), time)
-        fails = failing_share(self._source.check(arriving, time)) >= AREA
+        fails = failing_share(self._source.check(arriving, time)) >= FLASH_AREA
         self._source.take(arriving, time)
-        # As long as the input passes it excuses nothing: with what painting adds it may be too much.
+        # An input that passes exempts no point: with the painting's flashes it may fail.
         excused = fails and not self._limit_input and not own.any()
         share, marked = self._check(leaving, time, excused=excused)
-        if share < AREA or not marked.any() or self._before is None:
+        if share < FLASH_AREA or not marked.any() or self._before is None:
             share = 0.0
         else:
             self._hold_(styled, leaving, self._before, marked)
             leaving = relative_luminance(styled)
             rest, marked = self._check(leaving, time, excused=excused)
-            if rest >= AREA and marked.any():
-                # Rounding, and what the mix brings to the points around, can be one change too many.
+            if rest >= FLASH_AREA and marked.any():
+                # Rounding, and the mix at neighbouring points, can add one change too many.
                 np.copyto(styled, self._before)
                 leaving = relative_luminance(styled)
         self._styled.take(leaving, time)
@@ -187,7 +188,10 @@ class WcagFlashLimiter:
         share = self.limit_pictures_(frame.pixels, styled, frame.time, (source, left))
         if not share:
             return anomaly, action
-        scores, thresholds = {**anomaly.scores, Kind.FLASH: share}, {**anomaly.thresholds, Kind.FLASH: AREA}
+        scores, thresholds = (
+            {**anomaly.scores, Kind.FLASH: share},
+            {**anomaly.thresholds, Kind.FLASH: FLASH_AREA},
+        )
         found = replace(anomaly, scores=scores, thresholds=thresholds, kinds=(Kind.FLASH, *anomaly.kinds))
         return found, joined(action, Action("flash hold", {"flash_share": share}))
 
@@ -199,7 +203,7 @@ class WcagFlashLimiter:
         return failing_share(marked), marked & self._beyond_input() if excused else marked
 
     def _beyond_input(self) -> NDArray[np.bool_]:
-        """Points that made their last LIMIT + 1 changes in less time than those of the input, bool (36, 64).
+        """Points that made their last MAX_CHANGES + 1 changes in less time than the input, bool (36, 64).
         All others pass as soon as the input does."""
         return np.asarray(self._styled.since() > self._source.since(), np.bool_)
 

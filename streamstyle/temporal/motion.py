@@ -17,13 +17,13 @@ from streamstyle.types import Picture
 
 LONG_SIDE = 160
 FINE_SIDE = 640
-LEAST = (36, 64)  # height, width
+MIN_ANALYSIS_SIZE = (36, 64)  # height, width
 
 
 def analysis_size(height: int, width: int) -> tuple[int, int]:
     """(h, w) of the analysis picture: aspect kept, long side at most 160, at least 36x64."""
     scale = min(1.0, LONG_SIDE / max(height, width))
-    return max(LEAST[0], round(height * scale)), max(LEAST[1], round(width * scale))
+    return max(MIN_ANALYSIS_SIZE[0], round(height * scale)), max(MIN_ANALYSIS_SIZE[1], round(width * scale))
 
 
 def analysis_picture(picture: Picture, size: tuple[int, int]) -> Picture:

@@ -154,6 +154,6 @@ def sharpen_(picture: Picture, detail: float) -> None:
     gain = min(detail / max(mean_detail(picture), 1e-3), 1.5)
     if gain > 1:
         blurred = cv2.GaussianBlur(picture, (3, 3), 0)
-        # Of what a 3x3 blur takes away the Laplacian measures about half.
+        # The Laplacian measures about half of what a 3x3 blur removes.
         amount = 2 * (gain - 1)
         cv2.addWeighted(picture, 1 + amount, blurred, -amount, 0, dst=picture)

@@ -23,7 +23,7 @@ DARK = 0.02
 MEDIUM = 0.4
 """Luma 0..1 against which steps of chroma are counted."""
 
-LEAST_TRUST = 0.25
+MIN_TRUST = 0.25
 """Share of its area in correspondence below which a tile is not judged."""
 
 
@@ -80,7 +80,7 @@ class _WarpedPast:
     """The previous picture itself."""
     warped: Analysis
     means: Tiles
-    """Of the pixels that the mask leaves, float32 (9, 12, 3), 0..1."""
+    """Mean colours of the pixels that the mask leaves, float32 (9, 12, 3), 0..1."""
     slope: Tiles
     """See `Change`."""
 
@@ -138,7 +138,7 @@ class Correspondence:
         return Change(means, past.means, variation, past.slope, np.array((past.picture.mean, now.mean)))
 
     def _means(self, picture: Analysis) -> Tiles:
-        """Over the trusted pixels of each tile, float32 (9, 12, 3), 0..1."""
+        """Mean of the trusted pixels of each tile, float32 (9, 12, 3), 0..1."""
         return np.asarray(self._grid.mean(self._masked(picture.pixels)) / self._share[..., None], np.float32)
 
     def _masked(self, values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -192,13 +192,13 @@ class StepTestConfig:
     levels: tuple[tuple[str, float, float, int], ...] = (
         ("common", 3.0, 6.0, 8),
         ("local", 7.0, 4.0, 8),
-        ("texture", 0.011, 2.6, 1),
+        ("texture", 0.0145, 3.4, 1),
     )
     """Name, floor, multiple and reluctance of the `RunningThreshold` of each score."""
 
 
 UNKNOWN = StepTestConfig(frame_prior=1.0, frame_limits=(-0.5, 3.0), frame_error=0.3)
-"""For stylizers of which nothing is known: how they answer the mean of their input is learnt."""
+"""Tolerance for unknown stylizers, whose response to the mean of their input is learnt."""
 
 
 def explained_step(
@@ -257,9 +257,9 @@ def residual(
     summed over the frames for which a correction has been held. held_frame_uncertainty: that of the mean.
     """
     source, trust = matched.source, matched.trust
-    # A black input says nothing of what its painting ought to be.
+    # A black input does not determine its painting.
     black = float(source.frame[:, 0].min()) < DARK
-    trusted = (trust >= LEAST_TRUST) & (not black)
+    trusted = (trust >= MIN_TRUST) & (not black)
     size = np.abs(source.step[..., 0])
     eventful = trusted & (size > config.event)
     judged = trusted & ~eventful

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from streamstyle.temporal.cuts import CutConfig, likeness
 from streamstyle.types import Frame
 
-MOST = 0.6
+MAX_SMOOTHING = 0.6
 """Share of the past at full consistency. A larger share lags behind a moving camera, and pulses."""
 
 
@@ -23,7 +23,7 @@ class SceneSmoothing:
 
     def __init__(self, consistency: float) -> None:
         """consistency: 0..1."""
-        self._hold = MOST * consistency
+        self._hold = MAX_SMOOTHING * consistency
         self._least = CutConfig().likeness
         self._before: NDArray[np.float32] | None = None
 

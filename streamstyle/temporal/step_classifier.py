@@ -9,14 +9,15 @@ from streamstyle.types import Kind
 
 @dataclass
 class StepClassifier:
-    """Tells flicker from pops. age: frames since the last onset of a step. sign: of the step in progress, 0
-    if the last frame had none."""
+    """Tells flicker from pops."""
 
     age: int = 1 << 30
+    """Frames since the last onset of a step."""
     sign: int = 0
+    """Sign of the step in progress, 0 if the last frame had none."""
     kind: Kind = Kind.POP
 
-    def judge(self, sign: int, window: int) -> Kind:
+    def classify(self, sign: int, window: int) -> Kind:
         """Kind of a step of this sign in the next frame."""
         if sign == self.sign:
             return self.kind

@@ -37,9 +37,9 @@ HOLD_FRAMES = 12
 FADE = 0.8
 """... this share of the remaining difference is kept per frame: 4 % after half a second."""
 
-_MOST = 0.55  # share of the judged tiles that go along with a common step
-_BELIEVED = 0.125  # how far a frame with texture drawn anew tells what is usual
-_FEWEST = 0.7  # share of a window's tiles that must be judged
+_SHARED_STEP_SHARE = 0.55  # share of the judged tiles that go along with a common step
+_REDRAWN_WEIGHT = 0.125  # weight of a frame with redrawn texture in the usual level
+_MIN_JUDGED_SHARE = 0.7  # share of a window's tiles that must be judged
 _NO_UNCERTAINTY = np.zeros((ROWS, COLUMNS), np.float32)
 
 
@@ -73,10 +73,10 @@ def window_steps(found: Residual, least: float) -> WindowSteps:
     most = int(np.abs(found.common / (1, 2, 2)).argmax())
     common = found.common[most]
     went = found.signed[..., most] * np.sign(common) > 0.5 * abs(common) * design[..., most]
-    shared = bool(np.count_nonzero(went & judged) > _MOST * sums[6])
+    shared = bool(np.count_nonzero(went & judged) > _SHARED_STEP_SHARE * sums[6])
     sums = _window_sums(terms)
     windows, windows_z = _significance(sums[..., :3], sums[..., 3:6], floor)
-    enough = sums[..., 6] >= _FEWEST * WINDOW**2
+    enough = sums[..., 6] >= _MIN_JUDGED_SHARE * WINDOW**2
     return WindowSteps(whole, shared, windows, np.where(enough, windows_z.max(axis=-1), 0))
 
 
@@ -159,7 +159,7 @@ class StepTest:
             "texture": 0.0 if found.whole else self._texture(matched, change, usual),
         }
         limits = {name: threshold.value for name, threshold in self._thresholds.items()}
-        # Whoever takes a swing of a flicker for its end takes the next one for a step the other way.
+        # If one half-wave of a flicker counted as its end, the next would count as a step back.
         common = measures["common"] / (limits["common"] * (self._config.still if self._common else 1))
         local = measures["local"] / limits["local"]
         step, whole = max(common, local), common > 1 and taken.shared
@@ -227,7 +227,7 @@ class StepTest:
         if not result.residual.whole:
             usual = matched.mean(self._texture_gain.usual(result.variation, matched.moved))
             spread = min(matched.mean(change.variation), usual + self._thresholds["texture"].value)
-            share = 1.0 if result.texture <= 1 else _BELIEVED
+            share = 1.0 if result.texture <= 1 else _REDRAWN_WEIGHT
             self._texture_gain.learn(matched.mean(result.variation), matched.moved, spread, share=share)
             for name, threshold in self._thresholds.items():
                 threshold.learn(result.measures[name])
@@ -254,7 +254,7 @@ def stepped(
 
 def _alike(found: Residual, step: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.bool_]:
     """Tiles (9, 12) whose relative step lies between these shares of a window's step (3,), in the channel
-    where that is largest. A flicker is one factor; other changes beside it do not belong to it."""
+    where that is largest. A flicker has one factor; other changes do not belong to it."""
     channel = int(np.abs(step / (1, 2, 2)).argmax())
     level = found.expected if channel == 0 else np.full_like(found.expected, MEDIUM)
     along, whole = found.signed[..., channel] * np.sign(step[channel]), np.abs(step[channel]) * level

@@ -13,11 +13,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamstyle.temporal.drift import EXPOSURE, KNOWN, LEAST_KNOWN, RIDGE, TERMS, Labs
+from streamstyle.temporal.drift import (
+    MAX_EXPOSURE_CHANGE,
+    MAX_LEVERAGE,
+    MIN_KNOWN_SHARE,
+    RIDGE,
+    TERMS,
+    LabPair,
+)
 from streamstyle.temporal.threshold import RunningThreshold
 from streamstyle.temporal.tiles import COLUMNS, ROWS, Tiles, strongest
 
-_SIZE = (18, 32)  # rows and columns of the pixels of `Labs`
+_SIZE = (18, 32)  # rows and columns of the pixels of `LabPair`
 _FIRST_ROWS, _FIRST_COLUMNS = (
     -(-np.arange(n) * size // n) for n, size in zip((ROWS, COLUMNS), _SIZE, strict=True)
 )
@@ -34,7 +41,7 @@ _PIXELS = _tile_sums(np.ones((_SIZE[0] * _SIZE[1], 1)))
 
 @dataclass(frozen=True)
 class StyleConfig:
-    """Settings of `StyleWatch`. Times are in examined frames."""
+    """Settings of `StyleTest`. Times are in examined frames."""
 
     map_frames: int = 4
     """Frames before the colour map is used."""
@@ -53,9 +60,9 @@ class StyleConfig:
     moved: float = 0.5
     """Share of the change of the tile's input that adds to the variation."""
     floor: float = 7.0
-    """Of the `RunningThreshold` of the score."""
+    """`floor` of the `RunningThreshold` of the score."""
     multiple: float = 4.0
-    """Of the `RunningThreshold` of the score."""
+    """`multiple` of the `RunningThreshold` of the score."""
     top: int = 4
     """Number of worst tiles that make the score."""
     least: float = 4.0
@@ -65,7 +72,7 @@ class StyleConfig:
 
 
 @dataclass(frozen=True)
-class Mismatch:
+class StyleMismatch:
     """Result for one frame."""
 
     ratio: float
@@ -77,16 +84,16 @@ class Mismatch:
     colours: Tiles | None = None
     """(9, 12, 6): mean Lab of each tile beyond the colour map, and of its input; nan if the map knows too few
     of its colours. None without a map."""
-    labs: Labs | None = None
+    labs: LabPair | None = None
     """The examined pixels; None if the frame was not examined."""
 
 
-MATCHES = Mismatch(0.0, np.zeros((ROWS, COLUMNS), np.bool_))
-"""Nothing was found."""
+NO_MISMATCH = StyleMismatch(0.0, np.zeros((ROWS, COLUMNS), np.bool_))
+"""The result of a frame without a mismatch."""
 
 
-class StyleWatch:
-    """Follows one shot. `judge` has no effect; `learn` takes the same frame in."""
+class StyleTest:
+    """Follows one shot. `evaluate` has no effect; `learn` takes the same frame in."""
 
     def __init__(self, config: StyleConfig) -> None:
         self._config = config
@@ -102,31 +109,31 @@ class StyleWatch:
         self._held = 0
         self._normal = np.zeros((ROWS, COLUMNS, 6), np.float32)
         self._spread = np.full((ROWS, COLUMNS), self._config.spread, np.float32)
-        self._last = MATCHES
+        self._last = NO_MISMATCH
 
     @property
     def active(self) -> bool:
         """True if something was found in the last frame, so that the next one must be examined."""
         return self._last.ratio > 1
 
-    def judge(self, labs: Labs | None, *, new_shot: bool = False) -> Mismatch:
-        """Judge a frame; for an unexamined frame (None) the last result still holds. new_shot: True if the
+    def evaluate(self, labs: LabPair | None, *, new_shot: bool = False) -> StyleMismatch:
+        """Test a frame; for an unexamined frame (None) the last result still holds. new_shot: True if the
         colour map belongs to another shot."""
         config = self._config
         if labs is None:
             return self._last
         if new_shot or self._age < config.map_frames:
-            return replace(MATCHES, labs=labs)
+            return replace(NO_MISMATCH, labs=labs)
         colours = self._colours(labs)
         if colours is None or self._age < config.warm_up:
-            return Mismatch(0.0, MATCHES.tiles, None, colours, labs)
+            return StyleMismatch(0.0, NO_MISMATCH.tiles, None, colours, labs)
         away, moved = self._distances(colours)
         away = np.nan_to_num(away / (self._spread + config.moved * moved))
         measure = strongest(away, config.top)
         ratio = measure / self._threshold.value
-        return Mismatch(ratio, np.asarray(away > config.least, np.bool_), measure, colours, labs)
+        return StyleMismatch(ratio, np.asarray(away > config.least, np.bool_), measure, colours, labs)
 
-    def learn(self, found: Mismatch) -> None:
+    def learn(self, found: StyleMismatch) -> None:
         """Take the frame in. Another style does not become normal before `hold_frames`."""
         if found.labs is None:
             return
@@ -147,14 +154,14 @@ class StyleWatch:
         self._weight = memory * self._weight + len(terms)
         self._age += 1
 
-    def _colours(self, labs: Labs) -> Tiles | None:
-        """See `Mismatch`; None where the map knows too little of the frame."""
+    def _colours(self, labs: LabPair) -> Tiles | None:
+        """See `StyleMismatch`; None where the map knows too little of the frame."""
         terms = labs.terms
-        if abs(float(terms[:, 0].mean() - self._moments[0, -1] / self._weight)) > EXPOSURE:
+        if abs(float(terms[:, 0].mean() - self._moments[0, -1] / self._weight)) > MAX_EXPOSURE_CHANGE:
             return None
         precision = np.linalg.inv(self._moments / self._weight + RIDGE * np.eye(TERMS))
-        known = ((terms @ precision) * terms).sum(axis=1) < KNOWN * TERMS
-        if known.mean() < LEAST_KNOWN:
+        known = ((terms @ precision) * terms).sum(axis=1) < MAX_LEVERAGE * TERMS
+        if known.mean() < MIN_KNOWN_SHARE:
             return None
         rest = labs.styled - terms @ (precision @ (self._products / self._weight))
         sums = _tile_sums(

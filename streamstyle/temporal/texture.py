@@ -1,4 +1,4 @@
-"""Variation inside tiles that a style makes of its own accord."""
+"""Variation inside tiles that the style adds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from streamstyle.temporal.residual import Change
 from streamstyle.temporal.tiles import Tiles
 
-_LEAST_SLOPE = 1.0  # below which a tile is flat
-_STEEPER = 0.3, 8.0  # what the painting's slopes may be of the input's
+_MIN_SLOPE = 1.0  # below which a tile is flat
+_STEEPER = 0.3, 8.0  # limits of the painting's slopes relative to the input's
 
 
 def expected_variation(source: Change, styled: Change) -> Tiles:
@@ -19,7 +19,7 @@ def expected_variation(source: Change, styled: Change) -> Tiles:
     lies between both. Without it, the high contrast that a style makes of faint grain would count as texture
     drawn anew as soon as the camera moves.
     """
-    steeper = np.clip(styled.slope / np.maximum(source.slope, _LEAST_SLOPE), *_STEEPER)
+    steeper = np.clip(styled.slope / np.maximum(source.slope, _MIN_SLOPE), *_STEEPER)
     return np.asarray(source.variation * np.sqrt(steeper), np.float32)
 
 
@@ -33,7 +33,7 @@ class TextureGain:
 
     _START = np.array([0.01**2, 0.5**2])  # r^2 and m^2 from which it sets out, with ...
     _PRIOR = np.array([1.5**2, 0.008**2])  # ... these a and b, which weigh as a tenth of what is learnt later
-    _LEAST, _MOST = np.array([1.0, 0.0]), np.array([6.0**2, 0.03**2])
+    _MIN_STATE, _MAX_STATE = np.array([1.0, 0.0]), np.array([6.0**2, 0.03**2])
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -47,7 +47,7 @@ class TextureGain:
         (a, b), (_, d) = (self._power + self._ridge).tolist()
         x, y = (self._cross + self._pull).tolist()
         found = np.array([d * x - b * y, a * y - b * x]) / (a * d - b * b)
-        self._gain, self._stir = np.sqrt(np.minimum(np.maximum(found, self._LEAST), self._MOST))
+        self._gain, self._stir = np.sqrt(np.minimum(np.maximum(found, self._MIN_STATE), self._MAX_STATE))
 
     def usual(self, variation: Tiles, moved: float) -> Tiles:
         """Expected variation (9, 12) of the painting, from that of `expected_variation` (9, 12)."""

@@ -22,9 +22,8 @@ from streamstyle.errors import ConfigError
 from streamstyle.files import read_picture
 from streamstyle.nets.noise import (
     CELL_CHANNELS,
-    FACET_PATTERNS,
+    PATTERN_KINDS,
     PATTERN_SCALE,
-    PATTERNS,
     SIZE_MULTIPLE,
     WOVEN_CHANNELS,
     canvas,
@@ -194,16 +193,26 @@ class Batch:
         y, left = ((x.shape[-1] - side) * self.place).round().int().tolist()
         return x[..., y : y + side, left : left + side]
 
-    def cells(self) -> Tensor:
-        """Channels of the canvases that tell of cells: (B, 8, S/8, S/8), the woven ones and the means of both
-        patterns of facets."""
-        count, _, height, width = self.canvas.shape
-        patterns = self.canvas[:, WOVEN_CHANNELS:].reshape(count, PATTERNS, PATTERN_SCALE**2, height, width)
-        return torch.cat([self.canvas[:, CELL_CHANNELS], patterns[:, FACET_PATTERNS].mean(2)], dim=1)
-
     def to(self, device: torch.device) -> Batch:
         """The same on `device`."""
         return Batch(*(t.to(device) for t in vars(self).values()))
+
+
+NUMBERS_OF_CELLS = [1, 2, 4, 5]  # channels of `cells_of` that are constant in a cell: two of small, of large
+
+
+def cells_of(canvases: Tensor) -> Tensor:
+    """Channels of canvases (B, CANVAS_CHANNELS, h, w) that tell of cells: (B, 8, h, w), the woven ones and
+    the means of both patterns of facets."""
+    kinds = patterns_of(canvases)
+    facets = torch.cat([kinds["small_facets"], kinds["large_facets"]], dim=1)
+    return torch.cat([canvases[:, CELL_CHANNELS], F.avg_pool2d(facets, PATTERN_SCALE)], dim=1)
+
+
+def patterns_of(canvases: Tensor) -> dict[str, Tensor]:
+    """Patterns of canvases (B, CANVAS_CHANNELS, h, w) by their kind, (B, 1 or 2, 4 h, 4 w)."""
+    patterns = F.pixel_shuffle(canvases[:, WOVEN_CHANNELS:], PATTERN_SCALE)
+    return {kind: patterns[:, at] for kind, at in PATTERN_KINDS.items()}
 
 
 def draw_batch(

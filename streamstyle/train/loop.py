@@ -22,10 +22,9 @@ from streamstyle.train.grow import grow_
 from streamstyle.train.options import TrainConfig
 from streamstyle.train.step import (
     GanState,
-    StyleTargets,
-    resize_paintings,
     train_step,
 )
+from streamstyle.train.style_targets import StyleTargets, resize_paintings
 from streamstyle.train.training_report import RunReport
 
 CHECKPOINT_NAME = "checkpoint.safetensors"

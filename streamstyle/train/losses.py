@@ -18,6 +18,13 @@ _CELL_DEVIATION = 0.1  # of tones; as strong a guide as a photo of that contrast
 _FACET_VARIANCE = 0.2**2  # that facets may have on a plain wall
 _COS_OF_FREE_HUE = 0.5
 _NEUTRAL_CHROMA = 0.1  # of walls and clouds in a photo, whose hue is nobody's
+_EDGE_VARIANCE = 0.03**2  # of a photo's tones within 24 x 24 pixels; half as flat a place as a plain wall
+_FINE_SIDE = 9  # of the mean that leaves what is finer, in means of 2 x 2 pixels
+_DETAIL_VARIANCE = 0.07**2  # of tones within 24 x 24 pixels, where patterns would hide what is seen
+_DETAIL_SHARE = 0.4  # of a pattern's strength that such places may have
+_HALO_RADII = (2, 4)  # of halos, in means of 8 x 8 pixels
+_HALO_NOISE = 0.01**2
+_TONE_VARIANCE = 0.1**2
 _FLATNESS_TOLERANCE = 0.04**2  # variance that strokes may have on a plain wall, seen in means of 8 x 8 pixels
 
 
@@ -182,16 +189,11 @@ def hue_loss(output: Tensor, content: Tensor) -> Tensor:
     strong.
 
     What Gram matrices want of a painting's colours, they do not say where: a face then gets the green that
-    the painting has somewhere. Chroma: red - green, and yellow - blue (Hasler and Suesstrunk 2003, eq. 1 and
-    2), (B, 2, h, w). Sides must be multiples of 4.
+    the painting has somewhere. Sides must be multiples of 4.
     """
 
-    def chroma(x: Tensor) -> tuple[Tensor, Tensor]:
-        red, green, blue = F.avg_pool2d(x, 4).unbind(1)
-        of = torch.stack([red - green, (red + green) / 2 - blue], dim=1)
-        return of, (of.square().sum(1) + _EPS).sqrt()
-
-    (photo, strength), (painted, saturation) = chroma(content), chroma(output)
+    photo, painted = (_chroma(F.avg_pool2d(x, 4)) for x in (content, output))
+    strength, saturation = ((x.square().sum(1) + _EPS).sqrt() for x in (photo, painted))
     coloured = F.relu(1 - _NEUTRAL_CHROMA / strength)
     return (coloured * F.relu(strength * saturation * _COS_OF_FREE_HUE - (photo * painted).sum(1))).mean()
 
@@ -230,23 +232,147 @@ def flatness_loss(output: Tensor, content: Tensor, cells: Tensor) -> Tensor:
     return F.relu(unlike - _FLATNESS_TOLERANCE).mean()
 
 
-def facet_loss(output: Tensor, content: Tensor, facets: Tensor, strength: Tensor) -> Tensor:
-    """Mean max(0, strength - |slopes|)^2, slopes those of the painting's brightness over both patterns of
-    facets, on means of 8 x 8 pixels: pictures (B, 3, H, W), facets (B, 2, H/8, W/8), strength (B,).
+def halo_loss(output: Tensor, content: Tensor, cells: Tensor) -> Tensor:
+    """Mean variance of the painting's colours on flat places of the photo that the nearness of an edge
+    explains, beyond what the photo's colours and the cells of the canvas explain: pictures (B, 3, H, W), H
+    and W multiples of 8, and cells (B, K, H/8, W/8) of deviation 1.
 
-    A partial regression, so that it does not matter where the photo is bright. Statistics of features hardly
-    tell a wall of facets from an empty one; a person does at once.
+    A halo: the wall beside a person is lighter, or of another colour, than the wall far away. Nearness, on
+    means of 8 x 8 pixels: what a blur adds to the photo's brightness, and a blur of where the photo is not
+    flat, of two radii each. The sum of squares that these add to a weighted linear regression (Frisch and
+    Waugh 1933), the weights near 1 on flat places and near 0 at edges.
     """
 
-    def centred(x: Tensor) -> Tensor:
-        return (x - x.mean((2, 3), keepdim=True)).flatten(2)
+    def blurred(x: Tensor, radius: int) -> Tensor:
+        side = 2 * radius + 1
+        for _ in range(2):
+            x = F.avg_pool2d(F.pad(x, (radius,) * 4, mode="replicate"), side, stride=1)
+        return x
 
-    photo, painted = (centred(F.avg_pool2d(x, 8).mean(1, keepdim=True)) for x in (content, output))
-    along = centred(facets)
-    shared = (along * photo).sum(2, keepdim=True) / (photo.square().sum(2, keepdim=True) + _EPS)
-    along = along - shared * photo
-    slopes = (along * painted).sum(2) / (along.square().sum(2) + _EPS)
-    return F.relu(strength - (slopes.square().sum(1) + _EPS).sqrt()).square().mean()
+    photo, painted = F.avg_pool2d(content, 8), F.avg_pool2d(output, 8)
+    flat = _flat(content, _EDGE_VARIANCE)
+    luma = photo.mean(dim=1, keepdim=True)
+    near = [x for r in _HALO_RADII for x in (blurred(luma, r) - luma, blurred(1 - flat, r))]
+
+    def centred(x: Tensor) -> Tensor:
+        mean = (flat * x).sum((2, 3), keepdim=True) / (flat.sum((2, 3), keepdim=True) + _EPS)
+        return ((x - mean) * flat.sqrt()).flatten(2)
+
+    def covariance(a: Tensor, b: Tensor) -> Tensor:
+        products: Tensor = a @ b.transpose(1, 2)
+        return products / a.shape[2]
+
+    def fit(a: Tensor, b: Tensor) -> Tensor:
+        noise = _HALO_NOISE * torch.eye(a.shape[1], device=a.device)
+        slopes: Tensor = torch.linalg.solve(covariance(a, a) + noise, covariance(a, b))
+        return slopes
+
+    known = centred(torch.cat([photo, _CELL_DEVIATION * cells], dim=1))
+    beside = centred(torch.cat(near, dim=1))
+    beside = beside - fit(known, beside).transpose(1, 2) @ known
+    colours = centred(painted)
+    explained: Tensor = (covariance(beside, colours) * fit(beside, colours)).sum(dim=1)
+    return explained.mean()
+
+
+def facet_loss(output: Tensor, content: Tensor, facets: Tensor, strength: Tensor) -> Tensor:
+    """Mean max(0, strength - |slopes|)^2, slopes those of the painting's brightness over both patterns of
+    facets: pictures (B, 3, H, W), facets (B, 2, H/8, W/8), strength (B,).
+
+    Statistics of features hardly tell a wall of facets from an empty one; a person does at once.
+    """
+    brightness, photo = (F.avg_pool2d(x, 8).mean(1, keepdim=True) for x in (output, content))
+    return F.relu(strength - _norm(_slopes(brightness, photo, facets))).square().mean()
+
+
+def tint_loss(output: Tensor, content: Tensor, numbers: Tensor, strength: Tensor) -> Tensor:
+    """The same of the painting's chroma over fields (B, K, H/s, W/s) of the canvas, on means of s x s pixels:
+    cells of a wall, or brush strokes, get colours of the painting, which else would lie there as one mean."""
+    side = output.shape[3] // numbers.shape[3]
+    painted, photo = (F.avg_pool2d(x, side) for x in (output, content))
+    slopes = _norm(_slopes(_chroma(painted), photo.mean(1, keepdim=True), numbers))
+    return F.relu(strength - slopes).square().mean()
+
+
+def pattern_loss(output: Tensor, content: Tensor, kinds: Sequence[Tensor], strengths: Tensor) -> Tensor:
+    """Sum over kinds of patterns of max(0, |strength| - slope)^2, or slope^2 where no strength is asked, the
+    slope that of the painting's brightness over the patterns: pictures (B, 3, H, W), of each kind
+    (B, K, H/2, W/2), and strengths (B, kinds). Below 0: patterns shall be dark, as leads between glass are.
+
+    Brush strokes in one style, hatching in another, and no cells in either: statistics of features are
+    content with cells everywhere. That is of flat places of the photo; in details, such as eyes, it is
+    max(0, slope - _DETAIL_SHARE |strength|)^2. What varies within 18 pixels counts: no bright regions.
+    """
+
+    def fine(x: Tensor) -> Tensor:
+        return x - F.avg_pool2d(x, _FINE_SIDE, 1, _FINE_SIDE // 2, count_include_pad=False)
+
+    brightness, photo = (fine(F.avg_pool2d(x, 2).mean(1, keepdim=True)) for x in (output, content))
+    flat = _flat(content, _DETAIL_VARIANCE)
+    places, share, asked = F.interpolate(flat, brightness.shape[2:]), flat.mean((1, 2, 3)), strengths.abs()
+    fields = [fine(kind) for kind in kinds]
+    there, in_details = ([_slopes(brightness, photo, x, at) for x in fields] for at in (places, 1 - places))
+    either, crossing = (torch.stack([_norm(x) for x in slopes], dim=1) for slopes in (there, in_details))
+    dark = torch.stack([-of_kind.sum((1, 2)) / of_kind.shape[1] ** 0.5 for of_kind in there], dim=1)
+    missed = F.relu(asked - torch.where(strengths < 0, dark, either))
+    unmet = torch.where(strengths == 0, either, missed).square().sum(dim=1)
+    beyond = F.relu(crossing - _DETAIL_SHARE * asked).square().sum(dim=1)
+    return (share * unmet + (1 - share) * beyond).mean()
+
+
+def tone_loss(output: Tensor, content: Tensor, strength: Tensor) -> Tensor:
+    """Mean max(0, strength - slope)^2, the slope that of the painting's brightness over the photo's, on means
+    of 8 x 8 pixels: pictures (B, 3, H, W), strength (B,). A photo of contrast 0.1 counts half.
+
+    In a dark painting a person and a white wall become equally dark, as all statistics of the painting ask.
+    """
+    painted, photo = (F.avg_pool2d(x, 8).mean(1).flatten(1) for x in (output, content))
+    along = photo - photo.mean(1, keepdim=True)
+    variance = along.square().mean(1)
+    slope = (along * painted).mean(1) / (variance + _EPS)
+    contrast = variance / (variance + _TONE_VARIANCE)
+    return (contrast * F.relu(strength - slope).square()).mean()
+
+
+def _norm(slopes: Tensor) -> Tensor:
+    """(B, K, C) to (B,)."""
+    return (slopes.square().sum((1, 2)) + _EPS).sqrt()
+
+
+def _slopes(tones: Tensor, photo: Tensor, fields: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Slopes (B, K, C) of tones (B, C, h, w) over fields (B, K, h, w), less what these share with the photo's
+    brightness (B, 1, h, w): so it does not matter where the photo is bright. weights: (B, 1, h, w) of places,
+    all alike by default."""
+    of_places = torch.ones_like(photo) if weights is None else weights
+    total = of_places.sum((2, 3), keepdim=True) + _EPS
+
+    def centred(x: Tensor) -> Tensor:
+        mean = (of_places * x).sum((2, 3), keepdim=True) / total
+        return ((x - mean) * of_places.sqrt()).flatten(2)
+
+    bright, along = centred(photo), centred(fields)
+    shared = (along * bright).sum(2, keepdim=True) / (bright.square().sum(2, keepdim=True) + _EPS)
+    along = along - shared * bright
+    along = along / (along.square().sum(2, keepdim=True) + _EPS)
+    return along @ centred(tones).transpose(1, 2)
+
+
+def _flat(content: Tensor, variance: float) -> Tensor:
+    """How flat places of photos (B, 3, H, W) are, (B, 1, H/8, W/8): 1 on a plain wall, 1/2 where tones within
+    24 x 24 pixels have that variance, near 0 at edges."""
+    photo = F.avg_pool2d(content, 8)
+    padded = F.pad(photo, (1, 1, 1, 1), mode="replicate")
+    between = F.avg_pool2d(padded.square(), 3, 1) - F.avg_pool2d(padded, 3, 1).square()
+    inside = F.avg_pool2d(content.square(), 8) - photo.square()
+    found = (between + inside).mean(dim=1, keepdim=True)
+    return 1 / (1 + (found / variance).square())
+
+
+def _chroma(x: Tensor) -> Tensor:
+    """Red - green, and yellow - blue (Hasler and Suesstrunk 2003, eq. 1 and 2): (B, 3, h, w) to
+    (B, 2, h, w)."""
+    red, green, blue = x.unbind(1)
+    return torch.stack([red - green, (red + green) / 2 - blue], dim=1)
 
 
 def generator_hinge(fake_logits: Tensor) -> Tensor:

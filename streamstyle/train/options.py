@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
 from streamstyle.nets.layout import GeneratorConfig
 
 _Share = Annotated[float, Meta(ge=0, le=1)]
+_Slope = Annotated[float, Meta(ge=-1, le=1)]
+
+PatternKind: TypeAlias = Literal[
+    "dots", "lines", "joints", "small_facets", "large_facets", "fine_strokes", "broad_strokes"
+]
+"""Of `streamstyle.nets.noise.PATTERN_KINDS`."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,10 @@ class LossWeights:
     flatness: float = 0.0
     hue: float = 0.0
     facet: float = 0.0
+    halo: float = 0.0
+    tint: float = 0.0
+    pattern: float = 0.0
+    tone: float = 0.0
     motion_blur: float = 0.0
 
 
@@ -53,7 +63,15 @@ class TrainConfig:
     and cost most; 0: all of it.
     content_of: by a style's name, what its content term counts over that of the others: more where strokes
     hide faces, less where they are faint.
+    still_of: the same of the term that keeps a picture still while the photo has noise: more for black and
+    white, where noise becomes flicker.
     facets_of: by a style's name, the deviation of brightness that facets shall have, from 0 to 1.
+    tints_of: by a style's name, the deviation of chroma that cells shall have, from 0 to 1.
+    stroke_tints_of: the same of brush strokes.
+    tones_of: by a style's name, how steeply its brightness shall follow the photo's at least.
+    patterns_of: by a style's name, the deviation of brightness that each kind of the canvas's patterns shall
+    give at least, from 0 to 1, or below 0 where they shall be dark; kinds without a number shall give none.
+    Styles without a name here are free to mix patterns as the other terms ask.
 
     A checkpoint without a field is read as if it had the field's default: a new field's default must mean
     what a run did before.
@@ -79,7 +97,12 @@ class TrainConfig:
     octave_decay: Annotated[float, Meta(gt=0, le=1)] = 1.0
     fine_side: Annotated[int, Meta(ge=0, multiple_of=32)] = 0
     content_of: Mapping[str, Annotated[float, Meta(ge=0)]] = field(default_factory=dict)
+    still_of: Mapping[str, Annotated[float, Meta(ge=0)]] = field(default_factory=dict)
     facets_of: Mapping[str, _Share] = field(default_factory=dict)
+    tints_of: Mapping[str, _Share] = field(default_factory=dict)
+    stroke_tints_of: Mapping[str, _Share] = field(default_factory=dict)
+    tones_of: Mapping[str, _Share] = field(default_factory=dict)
+    patterns_of: Mapping[str, Mapping[PatternKind, _Slope]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a manifest or a checkpoint."""

@@ -24,7 +24,8 @@ from streamstyle.train.data import PictureFolder, center_squares, draw_batch, dr
 from streamstyle.train.loop import TrainProgress, learning_rate_share, smooth_
 from streamstyle.train.options import LossWeights, TrainConfig
 from streamstyle.train.publish import measure_styles
-from streamstyle.train.step import GanState, StyleCodes, StyleTargets, resize_paintings, train_step
+from streamstyle.train.step import GanState, StyleCodes, train_step
+from streamstyle.train.style_targets import StyleTargets, resize_paintings
 from streamstyle.train.synthetic import dead_leaves
 
 OWN_STYLE = TrainConfig(
@@ -38,14 +39,19 @@ OWN_STYLE = TrainConfig(
         content=0.05,
         variation=0.5,
         adversarial=0.005,
-        luminance_warp=0.2,
+        luminance_warp=0.5,
         no_flow=0.9,
         identity=0.0,
         range=5.0,
         grid=20.0,
         lattice=1.0,
         flatness=80.0,
+        halo=400.0,
         hue=30.0,
+        facet=50.0,
+        tint=30.0,
+        pattern=120.0,
+        tone=10.0,
     ),
     code_learning_rate=1e-2,
     discriminator_learning_rate=1e-3,
@@ -87,8 +93,8 @@ def train_own_style(
     """Learn the code of `picture`, RGB uint8 (H, W, 3), on the bundle's frozen generator.
 
     photos: what to paint while learning. The code begins as that of the bundled style nearest to the
-    picture. config: its generator and its layers are set here. Raises ModelError, ConfigError,
-    StreamStyleError.
+    picture, and shall have its patterns, colours and tones. config: its generator and its layers are set
+    here. Raises ModelError, ConfigError, StreamStyleError.
     """
     compute = compute or Compute()
     if compute.ranks > 1:
@@ -99,6 +105,7 @@ def train_own_style(
     scaled = resize_paintings([picture], config)
     targets = StyleTargets(features, scaled, config)
     start, name = _nearest_code(generator, bundle, features, photos, targets)
+    _ask_as_(targets, bundle, name)
     state = GanState(
         config, generator, _codes(generator, start, bundle), _discriminator(bundle, config.seed), compute
     )
@@ -126,6 +133,20 @@ def train_own_style(
         network.cpu()
     (metrics,) = measure_styles(generator, code, config, photos, [picture], features)
     return OwnStyle(code[0].numpy().copy(), metrics, name)
+
+
+def _ask_as_(targets: StyleTargets, bundle: StyleBundle, name: str) -> None:
+    """Ask the one style of `targets` for what the bundle's style of that name was asked for."""
+    options = bundle.manifest.training.get("options", {})
+    for strength, of in (
+        (targets.facets, "facets_of"),
+        (targets.tints, "tints_of"),
+        (targets.stroke_tints, "stroke_tints_of"),
+        (targets.tones, "tones_of"),
+    ):
+        strength.fill_(options.get(of, {}).get(name, 0.0))
+    targets.still_shares[0] = options.get("still_of", {}).get(name, 1.0)
+    targets.ask_patterns_(0, options.get("patterns_of", {}).get(name))
 
 
 def _codes(generator: Generator, start: Tensor, bundle: StyleBundle) -> StyleCodes:

@@ -24,7 +24,8 @@ from streamstyle.train import losses
 from streamstyle.train.checkpoint import save_tensors
 from streamstyle.train.data import PictureFolder, center_squares, to_tensor
 from streamstyle.train.options import BaseTraining, TrainConfig
-from streamstyle.train.step import GanState, StyleTargets, resize_paintings
+from streamstyle.train.step import GanState
+from streamstyle.train.style_targets import StyleTargets, resize_paintings
 
 _MEASURED_PHOTOS = 8
 _MEASURED_SIDE = 320

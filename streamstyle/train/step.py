@@ -6,9 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from streamstyle.errors import StreamStyleError
@@ -17,12 +15,17 @@ from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.nets.generator import Generator
 from streamstyle.train import losses
 from streamstyle.train.compute import Compute
-from streamstyle.train.data import Batch, NextFrame, resize_to_area, to_tensor
+from streamstyle.train.data import (
+    NUMBERS_OF_CELLS,
+    Batch,
+    NextFrame,
+    cells_of,
+    patterns_of,
+)
 from streamstyle.train.options import LossWeights, TrainConfig
+from streamstyle.train.style_targets import StyleTargets
 
 _CONTENT_OCTAVES = (1, 2)  # forms at half the size, tones and halos at a quarter
-_NEIGHBOUR_OCTAVES = 3  # from the full size on
-_NEIGHBOUR_SAMPLES = 2048  # places of a painting at each octave
 _R1_EVERY = 16  # steps; Karras et al. 2020 (StyleGAN2), section 3.2: lazy regularisation costs nothing
 
 
@@ -53,78 +56,6 @@ class StyleCodes(nn.Module):
     def forward(self, style: Tensor) -> Tensor:
         """Codes (B, size) of style indices (B,); no gradient reaches the closed path's numbers."""
         return self.weight[style] * self.trained[style]
-
-
-class StyleTargets:
-    """Targets of the style losses: of every painting the Gram matrices over an image pyramid, and features
-    at places in it.
-
-    In fp32, on the device of `features`. Shallow layers on a pyramid hold large structures as well as deep
-    layers do (Snelgrove 2017, High-resolution multi-scale neural texture synthesis).
-    places: the content layer at random places (S, M, C), for each of the first octaves; none where the loss
-    has no such term. content_shares: (S,), by the paintings' names, what each style's content term counts;
-    facets: (S,), how strong its facets shall be.
-    """
-
-    def __init__(
-        self,
-        features: PerceptualFeatures,
-        paintings: Sequence[NDArray[np.uint8]],
-        config: TrainConfig,
-        names: Sequence[str] = (),
-    ) -> None:
-        self.layers, octaves = config.style_layers, config.octaves
-        self.styles = len(paintings)
-        known = names or [""] * self.styles
-        device = features.mean.device
-        self.content_shares = torch.tensor(
-            [config.content_of.get(name, 1.0) for name in known], device=device
-        )
-        self.facets = torch.tensor([config.facets_of.get(name, 0.0) for name in known], device=device)
-        of_painting = [
-            self.grams_of(features, to_tensor(painting)[None].to(features.mean.device), octaves)
-            for painting in paintings
-        ]
-        self.grams: list[dict[str, Tensor]] = [
-            {name: torch.cat([grams[octave][name] for grams in of_painting]) for name in self.layers}
-            for octave in range(octaves)
-        ]
-        places = [
-            self._places_of(features, config.content_layer, to_tensor(painting)[None])
-            for painting in paintings
-            if config.weights.neighbour
-        ]
-        self.places = [torch.stack(octave) for octave in zip(*places, strict=True)]
-
-    @torch.no_grad()
-    def _places_of(self, features: PerceptualFeatures, layer: str, x: Tensor) -> list[Tensor]:
-        """Features (M, C) of a picture (1, 3, H, W) at random places, for each octave."""
-        chosen = torch.Generator().manual_seed(0)
-        places = []
-        for level in losses.pyramid(x.to(features.mean.device), _NEIGHBOUR_OCTAVES):
-            at = features(level, [layer])[layer][0].flatten(1).T
-            picks = torch.randint(len(at), (_NEIGHBOUR_SAMPLES,), generator=chosen)
-            places.append(at[picks.to(at.device)].float())
-        return places
-
-    @torch.no_grad()
-    def grams_of(self, features: PerceptualFeatures, x: Tensor, octaves: int) -> list[dict[str, Tensor]]:
-        """Of pictures (B, 3, H, W): per octave {layer: (B, C, C)}."""
-        return [
-            {name: losses.gram(tap) for name, tap in features(level, self.layers).items()}
-            for level in losses.pyramid(x, octaves)
-        ]
-
-    def of(self, style: Tensor, octave: int) -> dict[str, Tensor]:
-        """{layer: (B, C, C)} for styles (B,): those layers that are compared at this octave."""
-        return {name: self.grams[octave][name][style] for name in losses.layers_at(octave, self.layers)}
-
-
-def resize_paintings(
-    pictures: Sequence[NDArray[np.uint8]], config: TrainConfig
-) -> tuple[NDArray[np.uint8], ...]:
-    """Bring paintings to the scale whose strokes the network shall learn."""
-    return tuple(resize_to_area(picture, config.style_side) for picture in pictures)
 
 
 class GanState:
@@ -244,7 +175,8 @@ def generator_losses(
             change.warp(batch.content[:1]),
             change.mask,
         ),
-        "no_flow": losses.no_flow_loss(output[1:2], output_next[1:2], batch.content[1:2], still),
+        "no_flow": targets.still_shares[batch.style[1]]
+        * losses.no_flow_loss(output[1:2], output_next[1:2], batch.content[1:2], still),
         "range": losses.range_loss(output),
     }
     painted = batch.style != targets.styles
@@ -314,12 +246,28 @@ def pixel_losses(
         terms["lattice"] = losses.lattice_loss(out, content, batch.painting[painted])
     if weights.hue and photo.any():
         terms["hue"] = losses.hue_loss(out[photo], content[photo])
-    cells = batch.cells()[painted]
+    cells = cells_of(batch.canvas[painted])
+    style = batch.style[painted]
     if weights.facet:
-        strength = targets.facets[batch.style[painted]]
-        terms["facet"] = losses.facet_loss(out, content, cells[:, -2:], strength)
+        terms["facet"] = losses.facet_loss(out, content, cells[:, -2:], targets.facets[style])
+    kinds = patterns_of(batch.canvas[painted])
+    if weights.tint:
+        numbers = cells[:, NUMBERS_OF_CELLS]
+        of_cells = losses.tint_loss(out, content, numbers, targets.tints[style])
+        strokes = torch.cat([kinds["fine_strokes"], kinds["broad_strokes"]], dim=1)
+        of_strokes = losses.tint_loss(out, content, strokes, targets.stroke_tints[style])
+        terms["tint"] = of_cells + of_strokes
+    if weights.tone and photo.any():
+        terms["tone"] = losses.tone_loss(out[photo], content[photo], targets.tones[style][photo])
+    asked = targets.has_patterns[style]
+    if weights.pattern and asked.any():
+        drawn = [kind[asked] for kind in kinds.values()]
+        strengths = targets.patterns[style][asked]
+        terms["pattern"] = losses.pattern_loss(out[asked], content[asked], drawn, strengths)
     if weights.flatness and photo.any():
         terms["flatness"] = losses.flatness_loss(out[photo], content[photo], cells[photo])
+    if weights.halo and photo.any():
+        terms["halo"] = losses.halo_loss(out[photo], content[photo], cells[photo])
     return terms
 
 

@@ -25,7 +25,8 @@ from streamstyle.nets.features import PerceptualFeatures
 from streamstyle.nets.generator import Generator, paint
 from streamstyle.train import losses
 from streamstyle.train.data import center_square, to_tensor
-from streamstyle.train.step import GanState, StyleTargets
+from streamstyle.train.step import GanState
+from streamstyle.train.style_targets import StyleTargets
 
 _STRIP = ("photo", "painting", "result", "difference", "discriminator")
 _STYLES_SHOWN = 3

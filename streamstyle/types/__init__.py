@@ -3,6 +3,7 @@
 A picture is always `uint8` RGB, shape (H, W, 3), C-contiguous, on the host.
 """
 
+from streamstyle.types.anomaly_event import EVENT_SCHEMA, AnomalyEvent
 from streamstyle.types.detection import Action, AnomalyMap, Corrector, Detector, FlashLimiter, Observer
 from streamstyle.types.engine import (
     Engine,
@@ -31,8 +32,10 @@ from streamstyle.types.frames import (
 )
 
 __all__ = [
+    "EVENT_SCHEMA",
     "Action",
     "AnalysisPair",
+    "AnomalyEvent",
     "AnomalyMap",
     "Corrector",
     "Detector",

@@ -25,7 +25,7 @@ class AnomalyMap:
     tiles: NDArray[np.bool_]
     """(rows, cols): the flagged tiles."""
     unrecoverable: NDArray[np.bool_]
-    """(rows, cols): flagged tiles of which nothing can be kept (distortion, style)."""
+    """(rows, cols): flagged tiles that cannot be used at all (distortion, style)."""
     tile_score: NDArray[np.float32]
     """(rows, cols): signed residual in 0..1 luma; positive if the tile brightened more than the input
     explains."""
@@ -62,7 +62,7 @@ class AnomalyMap:
 
 @dataclass(frozen=True)
 class Action:
-    """A repair as it was done."""
+    """A completed repair."""
 
     name: str
     """"none", "tile gain", "colour re-match" ...; several are joined by " + "."""

@@ -31,13 +31,13 @@ class EngineSpec:
     paints: bool = True
     """False where pictures leave as they came."""
     why: str = ""
-    """The reason that `auto` took no better engine; empty if there is none."""
+    """The reason why `auto` took no better engine; empty if there is none."""
     plan: str = ""
     """Distribution of the processors, in words."""
     every: int = 1
-    """It paints at least one of so many frames, and warps the others from it."""
+    """Distance of painted frames: at least one of so many is painted, and the others are warped from it."""
     tiles: int = 1
-    """Number of tiles that it cuts a frame into."""
+    """Number of tiles that a frame is cut into."""
     masks: bool = True
     """False if the first `StyleCondition.mask` makes it open another graph, which takes time."""
 
@@ -72,13 +72,13 @@ class StyleCondition:
 
 
 class Region(Protocol):
-    """The part of a frame in which another style holds."""
+    """The part of a frame that is painted in another style."""
 
     def mask(self, frame: Frame) -> NDArray[np.uint8]:
         """Mask (H, W): 255 inside, 0 outside, soft between. Raises SourceError, EngineError."""
 
     def close(self) -> None:
-        """Free what the region holds."""
+        """Free the region's resources."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ class InferenceFuture:
     is_ready: Callable[[], bool] = lambda: True
     """True if `result` returns without waiting for a device, or paints itself."""
     on_ready: Callable[[Callable[[], None]], bool] = lambda _call: False
-    """Have a function called once, from any thread, when `is_ready` has become true; at once if it is. False
-    if the engine cannot do so: ask `is_ready` then. Nobody is called where painting fails."""
+    """Register a function that is called once, from any thread, when `is_ready` becomes true, or at once if
+    it is. Returns False if the engine cannot do so: poll `is_ready` then. No call is made if painting
+    fails."""
     analysis: Callable[[], AnalysisPair | None] = lambda: None
     """Pictures for `Detector.detect`, after `result`; None if the engine makes none."""
 
@@ -112,7 +113,7 @@ class Engine(Protocol):
         """Begin to stylize one picture (H, W, 3). Raises EngineError."""
 
     def close(self) -> None:
-        """Free what the engine holds."""
+        """Free the engine's resources."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ class Motion:
     """Motion from an earlier frame to a later one."""
 
     flow: NDArray[np.float32]
-    """As in `AnomalyMap`, towards the earlier frame."""
+    """Backward flow, see `AnomalyMap`."""
     trust: NDArray[np.uint8]
-    """As in `AnomalyMap`."""
+    """Trusted pixels, see `AnomalyMap`."""
     same_scene: bool
     """True if both show the same scene in the same light, and most of it was found again."""
 
@@ -134,11 +135,11 @@ class MotionSearch(Protocol):
         """The data of a frame that `back` needs."""
 
     def back(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Motion:
-        """Motion between two frames of one size, from what `seen` returned for each."""
+        """Motion between two frames of one size, from the results of `seen` for each."""
 
 
 Repaint: TypeAlias = Callable[[Picture, StyleCondition], Picture]
-"""Paints a picture once more, with other statistics."""
+"""Paints a picture again, with other statistics."""
 
 
 class Repainter(Protocol):

@@ -41,9 +41,9 @@ class FrameQuality:
     kinds: tuple[Kind, ...]
     """The flagged kinds, worst first."""
     heat: NDArray[np.float32]
-    """(rows, cols): how far each tile is from what the input explains, in 0..1 luma."""
+    """(rows, cols): distance of each tile from what the input explains, in 0..1 luma."""
     action: str
-    """Action of the corrector; "none" if it did nothing."""
+    """Action of the corrector; "none" without a repair."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Frame:
     time_base: Fraction
     """Seconds per unit of `pts` and `duration`."""
     duration: int
-    """In units of `time_base`; 0 means unknown."""
+    """Duration in units of `time_base`; 0 if unknown."""
     captured_at: float
     """`time.monotonic()` when the source had decoded the frame; ages count from there."""
     style: str = ""
@@ -96,11 +96,11 @@ class StreamInfo:
     """Properties of an open source."""
 
     url: str
-    """As the user named it; sinks of a film copy the sound from there."""
+    """Address as the user wrote it; sinks of a film copy the sound from there."""
     width: int
-    """Of upright frames, in pixels."""
+    """Width of upright frames in pixels."""
     height: int
-    """Of upright frames, in pixels."""
+    """Height of upright frames in pixels."""
     rate: Fraction | None
     """Average frames per second; None if unknown."""
     time_base: Fraction
@@ -110,13 +110,15 @@ class StreamInfo:
     sample_aspect_ratio: Fraction
     """Width over height of one pixel of upright frames."""
     matrix: str
-    """"bt709", "bt601" or "bt2020": as tagged, or else BT.709 from 720 lines up and BT.601 below."""
+    """"bt709", "bt601" or "bt2020": as tagged, otherwise BT.709 from 720 lines up and BT.601 below."""
     audio_streams: int
     """Number of audio streams."""
     live: bool = False
     """True if frames arrive at their own pace, so that late ones are worthless."""
     sound: Sound | None = None
     """Sound of a live source; None if it has none."""
+    until: Fraction | None = None
+    """Seconds from the first frame after which the run stops; None if it goes on to the end."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from streamstyle.web.openapi import OWN, ForgetSink, SavePreset, Start, Stop, do
 from streamstyle.web.pages import page_route, static_route
 from streamstyle.web.pictures import PictureFeed, picture_routes
 from streamstyle.web.policy import Policy
-from streamstyle.web.record import FindingsRecord
+from streamstyle.web.record import FindingsHistory
 from streamstyle.web.service import Service
 from streamstyle.web.training import Training
 from streamstyle.web.viewer import Viewer
@@ -43,13 +43,13 @@ KINDS = {**dict.fromkeys(UPLOADS, ("image/jpeg", "image/png", "image/webp")), **
 
 @dataclass(frozen=True)
 class ControlRoom:
-    """All that the page shows and moves. sources, styles: JSON values for its lists. save_preset: keeps
-    settings, source and outputs under a name; where. training: None where this installation cannot train.
-    incoming: what browsers send."""
+    """The requests of the page. sources, styles: JSON values for its lists. save_preset: stores settings,
+    source and outputs under a name, and returns the file. training: None if this installation cannot train.
+    incoming: pictures from browsers."""
 
     service: Service
     feed: PictureFeed
-    record: FindingsRecord
+    record: FindingsHistory
     wall: StyleWall
     policy: Policy
     training: Training | None
@@ -59,10 +59,13 @@ class ControlRoom:
     save_preset: Callable[[str, RunConfig], str]
 
     def since(self, seen: dict[str, int], *, wall: bool) -> dict[str, Any]:
-        """See `streamstyle.web.viewer.News`."""
+        """See `streamstyle.web.viewer.StatusReports`."""
         point, points = self.record.points_after(seen.get("point", 0))
-        told = self.record.told_after(seen.get("told", 0))
-        seen |= {"point": point, "told": max((one["number"] for one in told), default=seen.get("told", 0))}
+        findings = self.record.findings_after(seen.get("told", 0))
+        seen |= {
+            "point": point,
+            "told": max((one["number"] for one in findings), default=seen.get("told", 0)),
+        }
         thumbnails: list[list[str]] = []
         webrtc = find_spec("aiortc") is not None
         if wall:
@@ -72,19 +75,19 @@ class ControlRoom:
         return {
             "status": self.service.status(),
             "points": points,
-            "events": told,
+            "events": findings,
             "thumbnails": thumbnails,
             "wall": self.wall.to_json(),
-            "allows": {"any": self.policy.anything, "training": self.training is not None, "webrtc": webrtc},
+            "allows": {"any": self.policy.allow_any, "training": self.training is not None, "webrtc": webrtc},
             "training": None if self.training is None else self.training.to_json(),
         }
 
-    def looks(self, *, on: bool) -> None:
-        """See `streamstyle.web.viewer.News`."""
-        self.wall.viewers += 1 if on else -1
+    def watch_wall(self, *, on: bool) -> None:
+        """See `streamstyle.web.viewer.StatusReports`."""
+        self.wall.watch(on=on)
 
     def begin(self) -> None:
-        """Start what the command line named; what keeps it from starting is shown."""
+        """Start the source of the command line; an error is shown on the page."""
         with contextlib.suppress(StreamStyleError):
             self.service.start()
 
@@ -96,7 +99,7 @@ class ControlRoom:
         self.service.close()
 
     def ask(self, verb: str, values: dict[str, Any]) -> dict[str, Any]:
-        """Do what a verb says. Raises StreamStyleError."""
+        """Execute a verb. Raises StreamStyleError."""
         if verb in OWN:
             return self._ask_own(_own(verb, values))
         request = parse({**values, "do": verb})
@@ -166,7 +169,7 @@ async def _ask(room: ControlRoom, request: Request) -> Response:
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        return _refused(ConfigError("the body is no JSON object"))
+        return _refused(ConfigError("the body is not a JSON object"))
     return await _answered(partial(room.ask, verb, values))
 
 
@@ -174,7 +177,7 @@ async def _train(room: ControlRoom, request: Request) -> Response:
     training, name = room.training, request.query_params.get("name", "")
     upload = await request.body()
     if training is None:
-        return _refused(ConfigError("this server trains no styles"))
+        return _refused(ConfigError("this server cannot train styles"))
     network = room.service.config.network
     return await _answered(
         lambda: {"training": training.start(upload, name, "lite" if network == "auto" else network)}

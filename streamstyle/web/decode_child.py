@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import sys
 
-LARGEST = 1024
-MOST_PIXELS = 50_000_000
-MOST_MEMORY = 2 << 30
-SECONDS = 10
+MAX_SIDE = 1024
+MAX_PIXELS = 50_000_000
+MAX_MEMORY = 2 << 30
+CPU_SECONDS = 10
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
 def main() -> int:
     """Decode, shrink, encode."""
-    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MOST_PIXELS)
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_PIXELS)
     import cv2  # noqa: PLC0415 - it reads its limits when it is imported
     import numpy as np  # noqa: PLC0415
 
@@ -34,7 +34,7 @@ def main() -> int:
         picture = None
     if picture is None:
         return 1
-    scale = LARGEST / max(picture.shape[:2])
+    scale = MAX_SIDE / max(picture.shape[:2])
     if scale < 1:
         size = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
@@ -48,8 +48,8 @@ def _limit() -> None:
         return
     import resource  # noqa: PLC0415 - there is none on Windows
 
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
 
 
 if __name__ == "__main__":

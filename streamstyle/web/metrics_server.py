@@ -21,7 +21,7 @@ FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def metrics_route(text: Callable[[], str]) -> Route:
-    """Figures as text, asked for on a thread."""
+    """Returns the metrics as text; called on a thread."""
 
     async def metrics(_: Request) -> Response:
         return Response(await asyncio.to_thread(text), media_type=FORMAT)
@@ -30,7 +30,7 @@ def metrics_route(text: Callable[[], str]) -> Route:
 
 
 def metrics_server(address: tuple[str, int], text: Callable[[], str]) -> WebServer:
-    """Serves what `text` gives, inside its `with` block. Raises ConfigError where the address is taken."""
+    """Serves the text of `text` inside its `with` block. Raises ConfigError if the address is in use."""
     host, port = address
     try:
         listener = listening(host, port)
@@ -38,7 +38,7 @@ def metrics_server(address: tuple[str, int], text: Callable[[], str]) -> WebServ
         raise ConfigError(f"metrics cannot be served at {host}:{port}: {error.strerror}") from error
     access = Access(int(listener.getsockname()[1]), token=None)
     elsewhere = Route(
-        "/{path:path}", lambda _: PlainTextResponse("the figures are at /metrics\n", status_code=404)
+        "/{path:path}", lambda _: PlainTextResponse("the metrics are at /metrics\n", status_code=404)
     )
     application = Starlette(routes=[metrics_route(text), elsewhere])
     return WebServer(listener, AccessGuard(application, access, POLICY))
@@ -47,7 +47,7 @@ def metrics_server(address: tuple[str, int], text: Callable[[], str]) -> WebServ
 def loopback_address(text: str) -> tuple[str, int]:
     """(host, port) of `127.0.0.1:9100`, `[::1]:9100` or `localhost:9100`; port 0 takes a free one.
 
-    Raises ConfigError for what cannot be read and for what other machines could reach.
+    Raises ConfigError for an invalid address, and for one that other machines could reach.
     """
     if ":" not in text or text.startswith(":"):
         raise ConfigError(f"the address '{text}' cannot be read: write 127.0.0.1:9100")

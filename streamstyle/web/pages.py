@@ -15,7 +15,7 @@ POLICY = (
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-"""The content security policy: what the server gives itself, and nothing else."""
+"""The content security policy: only files of this server."""
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -23,6 +23,8 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+
+_INCLUDE_HEAD = b'  <!--#include file="head.html" -->\n'
 
 
 def static_files() -> dict[str, tuple[bytes, str]]:
@@ -32,8 +34,10 @@ def static_files() -> dict[str, tuple[bytes, str]]:
 
 
 def page_route(path: str, name: str) -> Route:
-    """One of the files as a page."""
-    body, kind = static_files()[name]
+    """One of the files as a page, with the common lines of `head.html`."""
+    files = static_files()
+    body, kind = files[name]
+    body = body.replace(_INCLUDE_HEAD, files["head.html"][0])
     return Route(path, lambda _: Response(body, media_type=kind))
 
 
@@ -49,8 +53,7 @@ def static_route(below: str = "") -> Route:
 
 
 def open_paths() -> frozenset[str]:
-    """Paths that need no token: the files, which say nothing of a run, and the check that the server is
-    there."""
+    """Paths that need no token: the files, which contain nothing about a run, and the health check."""
     return frozenset(
         {*(f"/static/{name}" for name in static_files() if not name.endswith(".html")), "/healthz"}
     )

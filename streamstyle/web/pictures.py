@@ -1,4 +1,4 @@
-"""Frames for browsers: encoded once for all who wait, and not at all where nobody does."""
+"""Frames for browsers: encoded once for all waiting viewers, and not at all without one."""
 
 from __future__ import annotations
 
@@ -26,104 +26,109 @@ PAINTED, ORIGINAL, HEAT, WHOLE, SMALL = "painted", "original", "heat", "whole", 
 """Parts of a frame that a viewer may want: the picture as it left, as it came, the heat map of changes that
 the input does not explain, and the picture as it left at its full size, and small."""
 
-WIDEST = 1280
-"""Pixels of a side of pictures that are not asked for whole."""
+MAX_SIDE = 1280
+"""Pixels a side of small pictures."""
 
-SMALLEST = 480
+SMALL_SIDE = 480
 """Pixels of a side of small pictures."""
 
 BOUNDARY = "frame"
-PATIENCE = 10.0
+PICTURE_TIMEOUT = 10.0
 """Seconds that a single picture is waited for."""
 
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
-_REMEMBERED = 32  # source pictures of frames that are being painted
-_PACED = 60
-_FULL_HEAT = 0.125  # excess in luma that is shown at full strength
+_KEPT_SOURCES = 32  # source pictures of frames that are being painted
+_FPS_WINDOW = 60
+_HEAT_AT_FULL_STRENGTH = 0.125  # excess in luma that is shown at full strength
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One frame, encoded. facts: JSON values about it. picture: as it left. parts: JPEG files by what was
-    wanted."""
+class EncodedFrame:
+    """One frame as JPEG files for browsers."""
 
     facts: Mapping[str, Any]
+    """JSON values about the frame."""
     picture: Picture
+    """The output picture, RGB."""
     parts: Mapping[str, bytes] = field(default_factory=dict)
+    """JPEG files by name of the part."""
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _FrameRequest:
     wants: frozenset[str]
-    answer: asyncio.Future[Shot]
+    answer: asyncio.Future[EncodedFrame]
     loop: asyncio.AbstractEventLoop
 
 
 class PictureFeed:
-    """A Sink whose frames go to whoever waits for the next one. Lives longer than one run.
+    """A Sink that delivers frames to the viewers that wait for the next one. Lives longer than one run.
 
-    `around` stands around the painting of a run, to know the source picture of each frame. Counters:
-    `frames`; `pictures` encoded; `shown` to viewers, one for each.
+    `around` wraps the painting of a run, to record the source picture of each frame. source: the newest one,
+    None without a run. paints: True if the newest frame was painted. Counters: `frames`; `pictures` encoded;
+    `shown` to viewers, one for each.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._wishes: list[_Wish] = []
+        self._requests: list[_FrameRequest] = []
         self._sources: OrderedDict[int, Picture] = OrderedDict()
-        self._times: deque[float] = deque(maxlen=_PACED)
+        self._times: deque[float] = deque(maxlen=_FPS_WINDOW)
         self._counts = {"frames": 0, "pictures": 0, "shown": 0}
         self.source: Picture | None = None
+        self.is_styled = False
 
     def around(
         self, process: Callable[[Iterable[Frame | None]], Iterator[Frame]]
     ) -> Callable[[Iterable[Frame | None]], Iterator[Frame]]:
         """`process`, watched: `source` is the newest source picture from then on."""
 
-        def remembered(frames: Iterable[Frame | None]) -> Iterator[Frame | None]:
+        def with_sources(frames: Iterable[Frame | None]) -> Iterator[Frame | None]:
             for frame in frames:
                 if frame is not None:
                     self.source = frame.pixels
                     self._sources[frame.index] = frame.pixels
-                    while len(self._sources) > _REMEMBERED:
+                    while len(self._sources) > _KEPT_SOURCES:
                         self._sources.popitem(last=False)
                 yield frame
 
-        return lambda frames: process(remembered(frames))
+        return lambda frames: process(with_sources(frames))
 
-    async def next(self, wants: frozenset[str]) -> Shot:
-        """The next frame that leaves, as far as it is wanted."""
+    async def next(self, wants: frozenset[str]) -> EncodedFrame:
+        """The parts of the next frame that are requested."""
         loop = asyncio.get_running_loop()
-        wish = _Wish(wants, loop.create_future(), loop)
+        request = _FrameRequest(wants, loop.create_future(), loop)
         with self._lock:
-            self._wishes.append(wish)
+            self._requests.append(request)
         try:
-            return await wish.answer
+            return await request.answer
         finally:
             with self._lock, contextlib.suppress(ValueError):
-                self._wishes.remove(wish)
+                self._requests.remove(request)
 
     def write(self, frame: Frame) -> None:
         """See `streamstyle.types.Sink`."""
         self._counts["frames"] += 1
+        self.is_styled = bool(frame.style)
         self._times.append(time.monotonic())
         with self._lock:
-            wishes, self._wishes = self._wishes, []
-        if not wishes:
+            requests, self._requests = self._requests, []
+        if not requests:
             return
-        wanted = frozenset().union(*(wish.wants for wish in wishes))
+        wanted = frozenset().union(*(request.wants for request in requests))
         parts = {name: self._encoded(name, frame) for name in wanted - {HEAT}}
-        shot = Shot(self._facts(frame, heat=HEAT in wanted), frame.pixels, parts)
+        encoded = EncodedFrame(self._facts(frame, heat=HEAT in wanted), frame.pixels, parts)
         self._counts["pictures"] += 1
-        for wish in wishes:
+        for request in requests:
             with contextlib.suppress(RuntimeError):  # the server has ended
-                wish.loop.call_soon_threadsafe(_give, wish.answer, shot)
+                request.loop.call_soon_threadsafe(_resolve, request.answer, encoded)
                 self._counts["shown"] += 1
 
     def close(self, *, complete: bool) -> None:  # noqa: ARG002
         """The run is over; viewers wait for the next one."""
         self._sources.clear()
         self._times.clear()
-        self.source = None
+        self.source, self.is_styled = None, False
 
     def report(self) -> MediaReport:
         """Counters so far."""
@@ -133,15 +138,16 @@ class PictureFeed:
         picture = frame.pixels
         if name == ORIGINAL:
             picture = self._sources.get(frame.index, picture)
-        return jpeg(picture, {WHOLE: None, SMALL: SMALLEST}.get(name, WIDEST))
+        return jpeg(picture, {WHOLE: None, SMALL: SMALL_SIDE}.get(name, MAX_SIDE))
 
     def _facts(self, frame: Frame, *, heat: bool) -> dict[str, Any]:
         now, quality = self._times[-1], frame.quality
-        span = now - self._times[0]
+        span, age = now - self._times[0], now - frame.captured_at
         facts = {
             "index": frame.index,
+            "captured_at": round(time.time() - age, 4),
             "fps": round((len(self._times) - 1) / span, 2) if span else 0.0,
-            "age_ms": round((now - frame.captured_at) * 1000, 1),
+            "age_ms": round(age * 1000, 1),
             "style": frame.style,
             "stand_in": frame.filler,
             "score": round(quality.score, 3) if quality else 0.0,
@@ -149,7 +155,7 @@ class PictureFeed:
             "action": quality.action if quality else "none",
         }
         if heat and quality is not None:
-            levels = np.clip(quality.heat / _FULL_HEAT * 255, 0, 255).astype(np.uint8)
+            levels = np.clip(quality.heat / _HEAT_AT_FULL_STRENGTH * 255, 0, 255).astype(np.uint8)
             facts["heat"] = {
                 "rows": levels.shape[0],
                 "columns": levels.shape[1],
@@ -158,19 +164,19 @@ class PictureFeed:
         return facts
 
 
-def jpeg(picture: Picture, widest: int | None) -> bytes:
-    """RGB uint8 (H, W, 3) as a JPEG file, made smaller where a side is longer than `widest`."""
+def jpeg(picture: Picture, max_side: int | None) -> bytes:
+    """RGB uint8 (H, W, 3) as a JPEG file, made smaller where a side is longer than `max_side`."""
     longest = max(picture.shape[:2])
-    if widest is not None and longest > widest:
-        size = tuple(max(1, round(side * widest / longest)) for side in picture.shape[1::-1])
+    if max_side is not None and longest > max_side:
+        size = tuple(max(1, round(side * max_side / longest)) for side in picture.shape[1::-1])
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _QUALITY)
     return data.tobytes()
 
 
-def _give(answer: asyncio.Future[Shot], shot: Shot) -> None:
+def _resolve(answer: asyncio.Future[EncodedFrame], encoded: EncodedFrame) -> None:
     if not answer.done():
-        answer.set_result(shot)
+        answer.set_result(encoded)
 
 
 def picture_routes(feed: PictureFeed) -> list[BaseRoute]:
@@ -184,11 +190,11 @@ def picture_routes(feed: PictureFeed) -> list[BaseRoute]:
 
 async def _picture(feed: PictureFeed, part: str, _: Request) -> Response:
     try:
-        shot = await asyncio.wait_for(feed.next(frozenset({part})), PATIENCE)
+        encoded = await asyncio.wait_for(feed.next(frozenset({part})), PICTURE_TIMEOUT)
     except TimeoutError:
         return Response("no frame comes\n", 503, media_type="text/plain")
     return Response(
-        shot.parts[part], media_type="image/jpeg", headers={"Frame-State": json.dumps(shot.facts)}
+        encoded.parts[part], media_type="image/jpeg", headers={"Frame-State": json.dumps(encoded.facts)}
     )
 
 
@@ -201,8 +207,8 @@ async def _stream(feed: PictureFeed, _: Request) -> Response:
     return StreamingResponse(parts(), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
 
-def _part(shot: Shot) -> bytes:
+def _part(encoded: EncodedFrame) -> bytes:
     """One picture of a stream. The boundary after it lets browsers show it at once."""
-    picture = shot.parts[WHOLE]
+    picture = encoded.parts[WHOLE]
     lines = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
     return lines + picture + f"\r\n--{BOUNDARY}\r\n".encode()

@@ -1,5 +1,4 @@
-"""Names that a browser may use: none that leads to a file or an address, unless it was allowed at the
-start."""
+"""Names that a browser may use: no files and no addresses, unless they were allowed at the start."""
 
 from __future__ import annotations
 
@@ -19,17 +18,19 @@ _REGIONS = re.compile(r"person|background|none|(rect|chroma):.{1,400}")
 
 @dataclass(frozen=True)
 class Policy:
-    """anything: may the page name any file and address, as the command line does? sources, sinks: what the
-    command line named, which the page may name too. films: the folder whose films it may play, None for none.
-    """
+    """Rules for names from the page."""
 
-    anything: bool = False
+    allow_any: bool = False
+    """True if it may name any file and address, as the command line does."""
     sources: Collection[str] = ()
+    """Sources of the command line, which the page may name too."""
     sinks: Collection[str] = ()
+    """Sinks of the command line, which the page may name too."""
     films: Path | None = None
+    """Folder of films that it may play; None without one."""
 
     def check(self, request: Request) -> None:
-        """Raise ConfigError where the request names what it may not."""
+        """Raise ConfigError if the request names something that is not allowed."""
         match request:
             case Switch():
                 self.check_source(request.source)
@@ -42,7 +43,7 @@ class Policy:
 
     def check_source(self, url: str) -> None:
         """Raise ConfigError for a source that may not be named."""
-        if self.anything or url in self.sources or _SCENE.fullmatch(url) or _DEVICE.fullmatch(url):
+        if self.allow_any or url in self.sources or _SCENE.fullmatch(url) or _DEVICE.fullmatch(url):
             return
         if url in self.film_paths():
             return
@@ -50,7 +51,7 @@ class Policy:
 
     def check_sink(self, url: str) -> None:
         """Raise ConfigError for an output that may not be named."""
-        if not (self.anything or url in self.sinks or url == "virtualcam:"):
+        if not (self.allow_any or url in self.sinks or url == "virtualcam:"):
             raise _refused(f"the output {url:.80}")
 
     def film_paths(self) -> list[str]:
@@ -62,10 +63,10 @@ class Policy:
 
     def _check_set(self, request: Set) -> None:
         for style in (request.style, request.region_style):
-            if style is not None and not self.anything and not _STYLES.fullmatch(style):
+            if style is not None and not self.allow_any and not _STYLES.fullmatch(style):
                 raise _refused(f"the style {style:.80}")
         region = request.region
-        if region is not None and not self.anything and not _REGIONS.fullmatch(region):
+        if region is not None and not self.allow_any and not _REGIONS.fullmatch(region):
             raise _refused(f"the region {region:.80}")
 
 
@@ -73,4 +74,6 @@ _FILMS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".gif"})
 
 
 def _refused(what: str) -> ConfigError:
-    return ConfigError(f"{what} may not be named from a browser: start with --allow-any to allow that")
+    return ConfigError(
+        f"{what} cannot be chosen from a browser: start streamstyle with --allow-any to allow it"
+    )

@@ -22,14 +22,14 @@ from streamstyle.web.viewer import Viewer
 _LONGEST_SIDE = 65_500  # of a JPEG
 
 
-class _NoNews:
-    """Implements `News`: a preview has pictures alone."""
+class _NoStatus:
+    """Implements `StatusReports`: a preview has pictures alone."""
 
     def since(self, seen: dict[str, int], *, wall: bool) -> dict[str, Any]:  # noqa: ARG002
-        """No news."""
+        """Return no changes."""
         return {}
 
-    def looks(self, *, on: bool) -> None:
+    def watch_wall(self, *, on: bool) -> None:
         """Do nothing: nothing is painted for it."""
 
 
@@ -60,7 +60,7 @@ class PreviewSink:
         notify(f"preview: {self.address}")
 
     def write(self, frame: Frame) -> None:
-        """Show one frame to whoever waits for one. Raises SinkError after `close`."""
+        """Show one frame to the waiting viewers. Raises SinkError after `close`."""
         if self._closed:
             raise SinkError("The preview is closed: no frame can follow.")
         if max(frame.pixels.shape) > _LONGEST_SIDE:
@@ -81,7 +81,7 @@ class PreviewSink:
 
 def _application(feed: PictureFeed) -> Starlette:
     async def live(connection: WebSocket) -> None:
-        await Viewer(connection, feed, _NoNews()).serve()
+        await Viewer(connection, feed, _NoStatus()).serve()
 
     return Starlette(
         routes=[

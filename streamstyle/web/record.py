@@ -13,22 +13,21 @@ import cv2
 import numpy as np
 
 from streamstyle.flow import Lock
-from streamstyle.telemetry import AnomalyEvent
-from streamstyle.types import AnomalyMap, Frame, Kind, Picture
+from streamstyle.types import AnomalyEvent, AnomalyMap, Frame, Kind, Picture
 from streamstyle.web.pictures import jpeg
 
-STEP = 0.5
+SECONDS_PER_POINT = 0.5
 """Seconds that one point of a chart stands for: the worst score in them."""
 
-_KEPT = 240
-_EVENTS = 60
-_THUMBNAIL = 160
-_APART = 1.0  # seconds between two events of the same kinds that are told apart
+_MAX_POINTS = 240
+_MAX_FINDINGS = 60
+_THUMBNAIL_WIDTH = 160
+_MERGE_WITHIN = 1.0  # seconds between two events of the same kinds that count as two
 
 
 @dataclass
-class Told:
-    """One thing that happened, over one or several frames in a row. number: counts from 1."""
+class RecordedFinding:
+    """A finding that lasted one or several frames in a row. number: counts from 1."""
 
     number: int
     first: float
@@ -44,10 +43,10 @@ class Told:
         return {**vars(self), "kinds": list(self.kinds)}
 
 
-class FindingsRecord:
-    """Implements `Observer`: keeps what the page shows of the last minutes, in constant memory.
+class FindingsHistory:
+    """Implements `Observer`: keeps the last minutes for the page, in constant memory.
 
-    Written by the thread that paints; others may read at any time. in_words: an event as a sentence.
+    Written by the thread that paints; others may read at any time. in_words: turns an event into a sentence.
     """
 
     def __init__(self, in_words: Callable[[AnomalyEvent], str]) -> None:
@@ -55,10 +54,10 @@ class FindingsRecord:
         self._lock = Lock()
         self._worst: dict[Kind, float] = {}
         self._since = 0.0
-        self._points: deque[dict[str, float]] = deque(maxlen=_KEPT)
-        self._told: deque[Told] = deque(maxlen=_EVENTS)
+        self._points: deque[dict[str, float]] = deque(maxlen=_MAX_POINTS)
+        self._findings: deque[RecordedFinding] = deque(maxlen=_MAX_FINDINGS)
         self.point = 0
-        self.told = 0
+        self.finding_count = 0
 
     def found(self, frame: Frame, styled: Picture, anomaly: AnomalyMap) -> None:  # noqa: ARG002
         """See `streamstyle.types.Observer`."""
@@ -70,16 +69,18 @@ class FindingsRecord:
             self._add({Kind.FLASH: anomaly.scores[Kind.FLASH] / anomaly.thresholds[Kind.FLASH]})
         kinds = tuple(event.kinds)
         with self._lock:
-            last = self._told[-1] if self._told else None
-            if last is not None and last.kinds == kinds and frame.time - last.last < _APART:
+            last = self._findings[-1] if self._findings else None
+            if last is not None and last.kinds == kinds and frame.time - last.last < _MERGE_WITHIN:
                 last.last, last.frames = frame.time, last.frames + 1
                 return
         thumbnail = base64.b64encode(jpeg(_small(styled), None)).decode()
         sentence = self._in_words(event)
         with self._lock:
-            self.told += 1
-            self._told.append(
-                Told(self.told, frame.time, frame.time, kinds, sentence, event.action, thumbnail)
+            self.finding_count += 1
+            self._findings.append(
+                RecordedFinding(
+                    self.finding_count, frame.time, frame.time, kinds, sentence, event.action, thumbnail
+                )
             )
 
     def points_after(self, number: int) -> tuple[int, list[dict[str, float]]]:
@@ -88,13 +89,13 @@ class FindingsRecord:
             count = min(self.point - number, len(self._points))
             return self.point, list(self._points)[len(self._points) - count :] if count > 0 else []
 
-    def told_after(self, number: int) -> list[dict[str, Any]]:
+    def findings_after(self, number: int) -> list[dict[str, Any]]:
         """Events after `number`, oldest first, and those before it that have just gone on."""
         with self._lock:
-            return [told.to_json() for told in self._told if told.number >= max(number, 1)]
+            return [found.to_json() for found in self._findings if found.number >= max(number, 1)]
 
     def clear(self) -> None:
-        """Another run begins."""
+        """Drop the previous run's data."""
         with self._lock:
             self._worst = {}
 
@@ -103,7 +104,7 @@ class FindingsRecord:
         with self._lock:
             for kind, ratio in ratios.items():
                 self._worst[kind] = max(ratio, self._worst.get(kind, 0.0))
-            if now - self._since >= STEP:
+            if now - self._since >= SECONDS_PER_POINT:
                 self._points.append({str(k): round(float(v), 3) for k, v in self._worst.items()})
                 self._worst, self._since = {}, now
                 self.point += 1
@@ -111,5 +112,5 @@ class FindingsRecord:
 
 def _small(picture: Picture) -> Picture:
     height, width = picture.shape[:2]
-    size = (_THUMBNAIL, max(1, round(height * _THUMBNAIL / width)))
+    size = (_THUMBNAIL_WIDTH, max(1, round(height * _THUMBNAIL_WIDTH / width)))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

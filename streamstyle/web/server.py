@@ -1,10 +1,9 @@
-"""One server on one address, on a thread of its own."""
+"""A server for one address, on its own thread."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from typing import Any, Self, TypeAlias
 
 import uvicorn
@@ -12,54 +11,66 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from streamstyle.errors import ConfigError, SinkError
-from streamstyle.flow import Future
+from streamstyle.flow import Event, Future
 
 App: TypeAlias = ASGIApp
 """An application that a server serves."""
 
 ADDRESS_LINE = "control room: "
-"""Beginning of the line that tells the address of the page, for people and for who starts the program."""
+"""Beginning of the line with the address of the page, for people and for programs that start this one."""
 
-MOST_CONNECTIONS = 128
-PATIENCE = 10.0
-"""Seconds that a client may take to say what it wants."""
+MAX_CONNECTIONS = 128
+REQUEST_TIMEOUT = 10.0
+"""Seconds that a client may take to send its request."""
 
-_GOODBYE = 2.0
+_SHUTDOWN_TIMEOUT = 2.0
 """Seconds that the last answers may take once the server is to end."""
 
 _KERNEL_BUFFER = 64 * 1024  # old pictures must not wait there
-_LONGEST_MESSAGE = 64 * 1024
+_MAX_MESSAGE_BYTES = 64 * 1024
 
 
 class _Connection(H11Protocol):
     """Let go where it says nothing for too long, or where there are too many."""
 
-    _waiting: asyncio.TimerHandle | None = None
+    _idle_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if len(self.connections) >= MOST_CONNECTIONS:
+        if len(self.connections) >= MAX_CONNECTIONS:
             transport.abort()
             return
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BUFFER)
-        self._waiting = self.loop.call_later(PATIENCE, self._leave_the_mute, transport)
+        self._idle_timer = self.loop.call_later(REQUEST_TIMEOUT, self._drop_idle, transport)
 
-    def _leave_the_mute(self, transport: asyncio.Transport) -> None:
+    def _drop_idle(self, transport: asyncio.Transport) -> None:
         if self.cycle is None and transport.get_protocol() is self:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
             super().connection_lost(exc)
 
 
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 takes a free one. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=MOST_CONNECTIONS)
+    return socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.started_or_ended = Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.started_or_ended.set()
 
 
 class WebServer:
@@ -71,11 +82,11 @@ class WebServer:
         settings: dict[str, Any] = {
             "http": _Connection,
             "ws": "websockets-sansio",
-            "ws_max_size": _LONGEST_MESSAGE,
+            "ws_max_size": _MAX_MESSAGE_BYTES,
             "ws_per_message_deflate": False,  # JPEG does not get smaller
             "h11_max_incomplete_event_size": 16 * 1024,
         }
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
                 app,
                 **settings,
@@ -85,11 +96,11 @@ class WebServer:
                 access_log=False,
                 server_header=False,
                 date_header=False,
-                timeout_keep_alive=int(PATIENCE),
+                timeout_keep_alive=int(REQUEST_TIMEOUT),
                 timeout_graceful_shutdown=1,
             )
         )
-        self._run: Future[None] | None = None
+        self._serving: Future[None] | None = None
 
     @property
     def port(self) -> int:
@@ -98,19 +109,18 @@ class WebServer:
 
     def start(self) -> None:
         """Return once it answers. Raises SinkError."""
-        self._run = Future(self._serve, "web")
-        while not self._server.started:
-            if self._run.ready:
-                self._run.result()
-                raise SinkError("the web server ended before it had begun")
-            time.sleep(0.002)
+        self._serving = Future(self._serve, "web")
+        self._server.started_or_ended.wait()
+        if not self._server.started:
+            self._serving.result()
+            raise SinkError("the web server ended before it was ready")
 
     def close(self) -> None:
         """Leave every client."""
         self._server.should_exit = True
-        if self._run is not None:
+        if self._serving is not None:
             try:
-                self._run.result(_GOODBYE)
+                self._serving.result(_SHUTDOWN_TIMEOUT)
             except TimeoutError:
                 self._server.force_exit = True
         self._listener.close()
@@ -123,13 +133,16 @@ class WebServer:
         self.close()
 
     def _serve(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._listener]))
+        try:
+            asyncio.run(self._server.serve(sockets=[self._listener]))
+        finally:
+            self._server.started_or_ended.set()
 
 
 def parse_address(text: str) -> tuple[str, int]:
     """(host, port) of `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or `8080`; port 0 takes a free one.
 
-    Raises ConfigError for what cannot be read.
+    Raises ConfigError for an invalid address.
     """
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"

@@ -11,10 +11,10 @@ _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 
 
 def merged(texts: Mapping[str, str | None], restarts: Mapping[str, int]) -> str:
-    """Each sample gets the label `stream`; those of one family stand together, as the format wants it.
+    """Each sample gets the label `stream`; those of one family are grouped, as the format requires.
 
-    texts: of each stream in the text format, version 0.0.4, None where it gives none. restarts: how often
-    each of them was started again.
+    texts: metrics of each stream in the text format, version 0.0.4; None without an answer. restarts: number
+    of restarts of each stream.
     """
     heads: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
@@ -32,13 +32,13 @@ def merged(texts: Mapping[str, str | None], restarts: Mapping[str, int]) -> str:
                 samples[family].append(f"{name}{{{inner}}} {value}")
     lines = [line for family, head in heads.items() for line in (*head, *samples[family])]
     up = {stream: float(text is not None) for stream, text in texts.items()}
-    lines += _own("stream_up", "gauge", "1 while the process of a stream answers.", up)
-    lines += _own("stream_restarts_total", "counter", "How often a stream was started again.", restarts)
+    lines += _family("stream_up", "gauge", "1 while the process of a stream answers.", up)
+    lines += _family("stream_restarts_total", "counter", "Restarts of a stream.", restarts)
     return "\n".join(lines) + "\n"
 
 
-def _own(name: str, kind: str, told: str, values: Mapping[str, float]) -> Iterator[str]:
-    yield f"# HELP {PREFIX}{name} {told}"
+def _family(name: str, kind: str, help_text: str, values: Mapping[str, float]) -> Iterator[str]:
+    yield f"# HELP {PREFIX}{name} {help_text}"
     yield f"# TYPE {PREFIX}{name} {kind}"
     for stream, value in values.items():
         yield f'{PREFIX}{name}{{stream="{stream}"}} {float(value)!r}'

@@ -1,4 +1,4 @@
-"""Several streams on one page. Each has a control room in a process of its own, reached through here.
+"""Several streams on one page. Each has a control room in its own process, which this server forwards to.
 
 /                    all streams: small pictures with their states
 /streams/NAME/...    the control room of a stream, with all its paths
@@ -24,10 +24,10 @@ from streamstyle.web.app import KINDS, UPLOADS
 from streamstyle.web.metrics_server import FORMAT
 from streamstyle.web.openapi import document
 from streamstyle.web.pages import open_paths, page_route, static_route
-from streamstyle.web.passing_on import Place, passed_on, socket_passed_on
+from streamstyle.web.proxy import Upstream, forward_request, forward_websocket
 from streamstyle.web.stream_metrics import merged
 
-PATIENCE = 2.0
+ANSWER_TIMEOUT = 2.0
 """Seconds that a stream may take to say how it stands."""
 
 _METHODS = ["GET", "POST", "DELETE"]
@@ -38,26 +38,26 @@ class StreamFacts:
     """State of a stream, as far as is known without asking it."""
 
     name: str
-    """Of a-z, 0-9 and -."""
+    """A word of a-z, 0-9 and -."""
     source: str
-    """Without its secrets."""
+    """Its address without secrets."""
     style: str
-    """That it begins with."""
+    """The style that was set last."""
     address: str | None
-    """HOST:PORT of its control room; None while there is none."""
+    """HOST:PORT of its control room; None without one."""
     token: str
-    """Of that control room."""
+    """Token of that control room."""
     restarts: int
     """Number of times that its process was started again."""
     why: str | None
-    """Why there is no control room, where it has ended."""
+    """The reason if the process of its control room has ended, otherwise None."""
     again_in: float
     """Seconds until its process is started again."""
 
     @property
-    def place(self) -> Place | None:
-        """Address of its control room; None while there is none."""
-        return None if self.address is None else Place(self.address, self.token, f"/streams/{self.name}")
+    def upstream(self) -> Upstream | None:
+        """Address of its control room; None without one."""
+        return None if self.address is None else Upstream(self.address, self.token, f"/streams/{self.name}")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class StreamEvent:
     stream: str
     """Its name."""
     sentence: str
-    """In words."""
+    """The message, one sentence."""
 
 
 class StreamsRoom:
@@ -81,11 +81,11 @@ class StreamsRoom:
         """streams, events: how they stand now; called from the server's loop."""
         self._streams, self._events = streams, events
         # Not by way of a proxy that the environment names: the streams are on this machine.
-        self._client = httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(PATIENCE, read=None))
+        self._client = httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(ANSWER_TIMEOUT, read=None))
 
     def application(self) -> Starlette:
         """All routes."""
-        below = "/streams/{stream}"
+        prefix = "/streams/{stream}"
         return Starlette(
             routes=[
                 page_route("/", "streams.html"),
@@ -94,11 +94,11 @@ class StreamsRoom:
                 Route("/metrics", self._metrics),
                 Route("/healthz", lambda _: JSONResponse({"ok": True})),
                 Route("/openapi.json", lambda _: JSONResponse(document())),
-                page_route(f"{below}/", "control.html"),
-                page_route(f"{below}/obs", "picture.html"),
-                static_route(below),
-                WebSocketRoute(f"{below}/live", self._live),
-                Route(below + "/{path:path}", self._pass_on, methods=_METHODS),
+                page_route(f"{prefix}/", "control.html"),
+                page_route(f"{prefix}/obs", "picture.html"),
+                static_route(prefix),
+                WebSocketRoute(f"{prefix}/live", self._live),
+                Route(prefix + "/{path:path}", self._forward, methods=_METHODS),
             ],
             lifespan=self._lifespan,
         )
@@ -108,14 +108,14 @@ class StreamsRoom:
         async with self._client:
             yield
 
-    def _named(self, name: str) -> StreamFacts | None:
+    def _find(self, name: str) -> StreamFacts | None:
         return next((facts for facts in self._streams() if facts.name == name), None)
 
     async def _json(self, _: Request) -> Response:
-        streams = await asyncio.gather(*(self._told(facts) for facts in self._streams()))
+        streams = await asyncio.gather(*(self._status_of(facts) for facts in self._streams()))
         return JSONResponse({"streams": streams, "events": [asdict(event) for event in self._events()]})
 
-    async def _told(self, facts: StreamFacts) -> dict[str, Any]:
+    async def _status_of(self, facts: StreamFacts) -> dict[str, Any]:
         """The facts that the page shows of a stream."""
         known = {
             "name": facts.name,
@@ -128,11 +128,11 @@ class StreamsRoom:
             "fps": None,
             "size": None,
         }
-        if facts.place is None:
+        if facts.upstream is None:
             return known | ({"state": "dead"} if facts.why else {})
-        answer = await self._asked(facts.place, "/status.json")
+        answer = await self._get(facts.upstream, "/status.json")
         if answer is None:
-            return known | {"state": "mute", "why": f"it has not answered for {PATIENCE:.0f} s"}
+            return known | {"state": "mute", "why": f"it has not answered for {ANSWER_TIMEOUT:.0f} s"}
         status = answer.json()
         run = status["run"] or {}
         return known | {
@@ -146,32 +146,34 @@ class StreamsRoom:
 
     async def _metrics(self, _: Request) -> Response:
         streams = self._streams()
-        answers = await asyncio.gather(*(self._asked(facts.place, "/metrics") for facts in streams))
+        answers = await asyncio.gather(*(self._get(facts.upstream, "/metrics") for facts in streams))
         texts = {
             facts.name: None if answer is None else answer.text
             for facts, answer in zip(streams, answers, strict=True)
         }
         return Response(merged(texts, {facts.name: facts.restarts for facts in streams}), media_type=FORMAT)
 
-    async def _asked(self, place: Place | None, path: str) -> httpx.Response | None:
-        """The answer of a stream, in time; else None."""
-        if place is None:
+    async def _get(self, upstream: Upstream | None, path: str) -> httpx.Response | None:
+        """The answer of a stream; None if it comes too late."""
+        if upstream is None:
             return None
         try:
-            answer = await self._client.get(place.url(path), headers=place.headers, timeout=PATIENCE)
+            answer = await self._client.get(
+                upstream.url(path), headers=upstream.headers, timeout=ANSWER_TIMEOUT
+            )
         except httpx.TransportError:
             return None
         return answer if answer.is_success else None
 
-    async def _pass_on(self, request: Request) -> Response:
-        facts = self._named(request.path_params["stream"])
+    async def _forward(self, request: Request) -> Response:
+        facts = self._find(request.path_params["stream"])
         if facts is None:
-            return Response("there is no stream of that name\n", 404, media_type="text/plain")
-        return await passed_on(request, self._client, facts.place)
+            return Response("there is no stream with this name\n", 404, media_type="text/plain")
+        return await forward_request(request, self._client, facts.upstream)
 
     async def _live(self, viewer: WebSocket) -> None:
-        facts = self._named(viewer.path_params["stream"])
-        await socket_passed_on(viewer, None if facts is None else facts.place)
+        facts = self._find(viewer.path_params["stream"])
+        await forward_websocket(viewer, None if facts is None else facts.upstream)
 
 
 def paths_of(names: Sequence[str]) -> list[str]:
@@ -181,14 +183,14 @@ def paths_of(names: Sequence[str]) -> list[str]:
 
 def open_stream_paths(names: Sequence[str]) -> frozenset[str]:
     """See `streamstyle.web.pages.open_paths`."""
-    return frozenset(below + path for below in paths_of(names) for path in open_paths())
+    return frozenset(prefix + path for prefix in paths_of(names) for path in open_paths())
 
 
 def stream_kinds(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """See `streamstyle.web.app.KINDS`."""
-    return {below + path: kinds for below in paths_of(names) for path, kinds in KINDS.items()}
+    return {prefix + path: kinds for prefix in paths_of(names) for path, kinds in KINDS.items()}
 
 
 def stream_uploads(names: Sequence[str]) -> list[str]:
     """See `streamstyle.web.app.UPLOADS`."""
-    return [below + path for below in paths_of(names) for path in UPLOADS]
+    return [prefix + path for prefix in paths_of(names) for path in UPLOADS]

@@ -1,4 +1,5 @@
-"""One page that looks on: pictures against credit, so that none gets old on the way, and news."""
+"""One WebSocket viewer. It gets status reports, and one picture for each credit that it sends, so that no
+picture waits in a queue."""
 
 from __future__ import annotations
 
@@ -14,29 +15,29 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from streamstyle.web.pictures import HEAT, ORIGINAL, PAINTED, PictureFeed
 
-MOST_CREDIT = 2
+MAX_CREDIT = 2
 """Pictures that may be on their way to one viewer."""
 
-NEWS = 0.5
-"""Seconds between two reports of how things stand."""
+STATUS_INTERVAL = 0.5
+"""Seconds between two status reports."""
 
 
-class News(Protocol):
-    """Reports besides pictures."""
+class StatusReports(Protocol):
+    """Status that a viewer gets besides pictures."""
 
     def since(self, seen: dict[str, int], *, wall: bool) -> dict[str, Any]:
-        """JSON values: how things stand, and what is new after what `seen` counts, which is brought up to
-        date. wall: thumbnails as well."""
+        """The status, and events and points that are newer than the counts in `seen`, as JSON values. Updates
+        `seen`. wall: True to include thumbnails."""
 
-    def looks(self, *, on: bool) -> None:
-        """A viewer of the wall comes, or goes."""
+    def watch_wall(self, *, on: bool) -> None:
+        """Count a viewer that shows the wall of styles, or one that no longer does."""
 
 
-class Wish(msgspec.Struct, forbid_unknown_fields=True):
-    """A message of the page. credit: how many more pictures it takes. wants: parts of them. wall: does it
-    show thumbnails?"""
+class ViewerMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """A message of the page. credit: number of further pictures that it takes. wants: the parts of a frame to
+    send. wall: True if it shows thumbnails."""
 
-    credit: Annotated[int, Meta(ge=0, le=MOST_CREDIT)] = 0
+    credit: Annotated[int, Meta(ge=0, le=MAX_CREDIT)] = 0
     wants: tuple[str, ...] | None = None
     wall: bool | None = None
 
@@ -44,17 +45,19 @@ class Wish(msgspec.Struct, forbid_unknown_fields=True):
 class Viewer:
     """Serves one connection until it ends."""
 
-    def __init__(self, connection: WebSocket, feed: PictureFeed, news: News) -> None:
-        self._connection, self._feed, self._news = connection, feed, news
+    def __init__(self, connection: WebSocket, feed: PictureFeed, reports: StatusReports) -> None:
+        self._connection, self._feed, self._reports = connection, feed, reports
         self._wants = frozenset({PAINTED})
         self._credit = asyncio.Semaphore(0)
-        self._owed = 0
+        self._promised = 0
         self._wall = False
 
     async def serve(self) -> None:
         """Return when the page has gone."""
         await self._connection.accept()
-        tasks = [asyncio.create_task(work()) for work in (self._listen, self._show, self._report)]
+        tasks = [
+            asyncio.create_task(work()) for work in (self._receive, self._send_pictures, self._send_status)
+        ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -62,44 +65,44 @@ class Viewer:
         except (WebSocketDisconnect, RuntimeError):
             pass  # it has gone while something was sent
         except msgspec.ValidationError:
-            await self._connection.close(1008, "what the page says cannot be read")
+            await self._connection.close(1008, "the message of the page cannot be read")
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._look(on=False)
+            self._watch_wall(on=False)
 
-    async def _listen(self) -> None:
+    async def _receive(self) -> None:
         while True:
-            said = await self._connection.receive_text()
-            wish = msgspec.json.decode(said.encode(), type=Wish)
-            if wish.wants is not None:
-                self._wants = frozenset(wish.wants) & {PAINTED, ORIGINAL, HEAT}
-            if wish.wall is not None:
-                self._look(on=wish.wall)
-            for _ in range(min(wish.credit, MOST_CREDIT - self._owed)):
-                self._owed += 1
+            message = await self._connection.receive_text()
+            request = msgspec.json.decode(message.encode(), type=ViewerMessage)
+            if request.wants is not None:
+                self._wants = frozenset(request.wants) & {PAINTED, ORIGINAL, HEAT}
+            if request.wall is not None:
+                self._watch_wall(on=request.wall)
+            for _ in range(min(request.credit, MAX_CREDIT - self._promised)):
+                self._promised += 1
                 self._credit.release()
 
-    async def _show(self) -> None:
+    async def _send_pictures(self) -> None:
         while True:
             await self._credit.acquire()
-            shot = await self._feed.next(self._wants)
-            self._owed -= 1
-            parts = {name: shot.parts[name] for name in (PAINTED, ORIGINAL) if name in shot.parts}
-            await self._connection.send_bytes(packed(shot.facts, parts))
+            encoded = await self._feed.next(self._wants)
+            self._promised -= 1
+            parts = {name: encoded.parts[name] for name in (PAINTED, ORIGINAL) if name in encoded.parts}
+            await self._connection.send_bytes(packed(encoded.facts, parts))
 
-    async def _report(self) -> None:
+    async def _send_status(self) -> None:
         seen: dict[str, int] = {}
         while True:
-            news = await asyncio.to_thread(self._news.since, seen, wall=self._wall)
-            await self._connection.send_text(json.dumps(news))
-            await asyncio.sleep(NEWS)
+            reports = await asyncio.to_thread(self._reports.since, seen, wall=self._wall)
+            await self._connection.send_text(json.dumps(reports))
+            await asyncio.sleep(STATUS_INTERVAL)
 
-    def _look(self, *, on: bool) -> None:
+    def _watch_wall(self, *, on: bool) -> None:
         if on != self._wall:
             self._wall = on
-            self._news.looks(on=on)
+            self._reports.watch_wall(on=on)
 
 
 def packed(facts: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -11,24 +10,24 @@ import cv2
 import numpy as np
 
 from streamstyle.errors import StreamStyleError
-from streamstyle.flow import Future
+from streamstyle.flow import Event, Future
 from streamstyle.types import Picture
 from streamstyle.web.pictures import jpeg
 
 WIDTH, HEIGHT = 176, 112
-"""Of a thumbnail, in pixels."""
+"""Size of a thumbnail in pixels."""
 
 PAUSE = 0.15
 """Seconds between two thumbnails: the wall takes a few percent of one processor."""
 
-_LOOK = 0.05
+_POLL_SECONDS = 0.05  # between two checks for a picture, while there are viewers and none comes
 
 Painter = Callable[[Picture, str], Picture]
 """Paints a picture of (HEIGHT, WIDTH, 3) in a style of this name. Raises StreamStyleError."""
 
 
 class StyleWall:
-    """Thumbnails of all styles on a thread of their own, while somebody looks and a picture comes in.
+    """Thumbnails of all styles on a thread of their own, while there are viewers and pictures.
 
     thumbnails: JPEG by style, those painted so far. version: counts them.
     """
@@ -40,15 +39,15 @@ class StyleWall:
         source: Callable[[], Picture | None],
         first: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        """names: of the styles, asked for each round. open_painter: on the wall's own thread, at the first
-        picture. source: the picture that came in last, None for none. first: JPEG files that stand in until a
-        style is painted."""
+        """names: returns the styles, called each round. open_painter: called on the wall's own thread, at the
+        first picture. source: returns the newest picture, or None. first: JPEG files to show until a style is
+        painted."""
         self._names, self._open_painter, self._source = names, open_painter, source
         self.thumbnails = {name: (1, data) for name, data in first.items()}
         self.version = 1
         self.why = ""
-        self.viewers = 0
-        self._closed = False
+        self._viewers = 0
+        self._watched, self._closed = Event(), Event()
         self._work = Future(self._run, "wall")
 
     def after(self, version: int) -> Iterator[tuple[str, bytes]]:
@@ -57,9 +56,18 @@ class StyleWall:
             if painted > version:
                 yield name, data
 
+    def watch(self, *, on: bool) -> None:
+        """Count a viewer that comes or goes."""
+        self._viewers += 1 if on else -1
+        if self._viewers:
+            self._watched.set()
+        else:
+            self._watched.clear()
+
     def close(self) -> None:
         """Paint no more."""
-        self._closed = True
+        self._closed.set()
+        self._watched.set()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -68,10 +76,10 @@ class StyleWall:
     def _run(self) -> None:
         paint: Painter | None = None
         painted_so_far = 0
-        while not self._closed:
+        while not self._closed.is_set():
             names = self._names()
             for name in names:
-                picture = self._wanted()
+                picture = self._next_picture()
                 if picture is None:
                     return
                 try:
@@ -83,15 +91,16 @@ class StyleWall:
                 self.version += 1
                 self.thumbnails[name] = self.version, jpeg(painted, None)
                 painted_so_far += 1
-                time.sleep(PAUSE if painted_so_far > len(names) else 0.0)
+                self._closed.wait(PAUSE if painted_so_far > len(names) else 0.0)
 
-    def _wanted(self) -> Picture | None:
+    def _next_picture(self) -> Picture | None:
         """The picture to paint next; None at the end."""
-        while not self._closed:
+        while not self._closed.is_set():
+            self._watched.wait()
             picture = self._source()
-            if picture is not None and self.viewers:
+            if picture is not None and not self._closed.is_set():
                 return picture
-            time.sleep(_LOOK)
+            self._closed.wait(_POLL_SECONDS)
         return None
 
 

@@ -1,7 +1,7 @@
 """WebRTC: a browser's camera or any WHIP sender as the source, the painting to a browser or any WHEP player.
 
-aiortc is an extra, and imported with the first connection. No server on the internet is asked: both
-sides must reach each other, as on one machine or in one network they do.
+aiortc is an extra, and imported with the first connection. There is no STUN or TURN server: both sides must
+reach each other, as on one machine or in one network.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 BROWSER = "browser:"
 """The source that browsers and WHIP senders send to."""
 
-MISSING = "WebRTC needs aiortc: pip install 'streamstyle[webrtc]'"
-MOST_PEERS = 8
-PATIENCE = 10.0
+AIORTC_MISSING = "WebRTC needs aiortc: pip install 'streamstyle[webrtc]'"
+MAX_PEERS = 8
+FIRST_PICTURE_TIMEOUT = 10.0
 """Seconds until the first picture must have come."""
 
 _CLOCK = 90_000
 
 
 class IncomingPictures:
-    """The pictures of whoever sends, the newest two; outlives connections."""
+    """The newest two pictures of the current sender; outlives connections."""
 
     def __init__(self) -> None:
         self._channel: Channel[tuple[Picture, float]] | None = None
 
     def put(self, picture: Picture) -> None:
-        """A picture has come; dropped where no run reads."""
+        """Add a picture; it is dropped without a run that reads."""
         channel = self._channel
         if channel is not None:
             with contextlib.suppress(Cancelled):
                 channel.put((picture, time.monotonic()))
 
-    def opened(self) -> Channel[tuple[Picture, float]]:
+    def open(self) -> Channel[tuple[Picture, float]]:
         """Pictures that come from now on, for one reader."""
         self._channel = Channel(2, "latest")
         return self._channel
 
 
 class BrowserSource:
-    """Implements `Source` by what browsers send. Goes on from one connection to the next; nothing comes
-    between them."""
+    """Implements `Source` with pictures from browsers. Continues from one connection to the next, without
+    frames in between."""
 
     def __init__(self, incoming: IncomingPictures) -> None:
         self._incoming = incoming
@@ -82,10 +82,11 @@ class BrowserSource:
         )
 
     def __enter__(self) -> Self:
-        self._channel = self._incoming.opened()
-        if not self._channel.wait_ready(PATIENCE):
+        self._channel = self._incoming.open()
+        if not self._channel.wait_ready(FIRST_PICTURE_TIMEOUT):
             raise SourceError(
-                f"no picture came from a browser within {PATIENCE:g} s: press 'Use this camera' on the page"
+                f"no picture came from a browser within {FIRST_PICTURE_TIMEOUT:g} s: "
+                "press 'Use this camera' on the page"
             )
         self._first = next(iter(self._channel), None)
         if self._first is None:
@@ -128,14 +129,16 @@ class PeerConnections:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, offer: str, *, sends: bool, receives: bool) -> tuple[str, str]:
-        """Take an offer (SDP): its connection's name, and the answer. sends: does the other side send
-        pictures? receives: does it get the painting? Raises ConfigError."""
+        """Accept an offer (SDP). Returns a name for the connection and the answer.
+
+        sends: True if the other side sends pictures. receives: True if it gets the painting. Raises
+        ConfigError."""
         try:
             from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
         except ImportError as error:
-            raise ConfigError(MISSING) from error
-        if len(self._peers) >= MOST_PEERS:
-            raise ConfigError(f"there are {MOST_PEERS} connections already: close one")
+            raise ConfigError(AIORTC_MISSING) from error
+        if len(self._peers) >= MAX_PEERS:
+            raise ConfigError(f"there are {MAX_PEERS} connections already: close one")
         peer, name = RTCPeerConnection(RTCConfiguration(iceServers=[])), secrets.token_urlsafe(12)
         self._peers[name] = peer
         self._watch(peer, name, sends=sends)
@@ -146,36 +149,36 @@ class PeerConnections:
             if receives:
                 peer.addTrack(_painted_track(self._feed))
             await peer.setLocalDescription(await peer.createAnswer())
-        except Exception as error:  # whatever a library makes of nonsense
+        except Exception as error:  # a library may raise anything for invalid input
             await self.close(name)
-            raise ConfigError("that is no offer of a WebRTC connection with video") from error
+            raise ConfigError("the request is not a WebRTC offer with video") from error
         return name, peer.localDescription.sdp
 
     async def close(self, name: str) -> bool:
-        """End a connection; was there one?"""
+        """End a connection. Returns False if it does not exist."""
         peer = self._peers.pop(name, None)
         if peer is not None:
             await peer.close()
         return peer is not None
 
     async def close_all(self) -> None:
-        """End all connections: the other sides are told, instead of waiting in vain for a time-out."""
+        """End all connections: the peers are notified, instead of waiting for a time-out."""
         await asyncio.gather(*(self.close(name) for name in list(self._peers)))
 
     def _watch(self, peer: RTCPeerConnection, name: str, *, sends: bool) -> None:
         @peer.on("connectionstatechange")
-        async def changed() -> None:
+        async def on_state_change() -> None:
             if peer.connectionState in {"failed", "closed", "disconnected"}:
                 await self.close(name)
 
         @peer.on("track")
-        def came(track: MediaStreamTrack) -> None:
+        def on_track(track: MediaStreamTrack) -> None:
             if sends and track.kind == "video":
-                task = asyncio.ensure_future(self._take(track))
+                task = asyncio.ensure_future(self._receive(track))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _take(self, track: MediaStreamTrack) -> None:
+    async def _receive(self, track: MediaStreamTrack) -> None:
         from aiortc.mediastreams import MediaStreamError
 
         with contextlib.suppress(MediaStreamError):
@@ -185,19 +188,19 @@ class PeerConnections:
 
 
 def _painted_track(feed: PictureFeed) -> Any:
-    """A track of what leaves, each frame when it does."""
+    """A track of the frames that leave the run."""
     from aiortc import VideoStreamTrack
     from av import VideoFrame
 
     class PaintedTrack(VideoStreamTrack):
-        def __init__(self, shown: Callable[[], Any]) -> None:
+        def __init__(self, next_frame: Callable[[], Any]) -> None:
             super().__init__()
-            self._shown, self._since = shown, time.monotonic()
+            self._next_frame, self._since = next_frame, time.monotonic()
 
         async def recv(self) -> Any:
-            shot = await self._shown()
-            height, width = (side // 2 * 2 for side in shot.picture.shape[:2])  # halved for colours
-            frame = VideoFrame.from_ndarray(shot.picture[:height, :width].copy(), format="rgb24")
+            encoded = await self._next_frame()
+            height, width = (side // 2 * 2 for side in encoded.picture.shape[:2])  # halved for colours
+            frame = VideoFrame.from_ndarray(encoded.picture[:height, :width].copy(), format="rgb24")
             frame.pts = round((time.monotonic() - self._since) * _CLOCK)
             frame.time_base = Fraction(1, _CLOCK)
             return frame

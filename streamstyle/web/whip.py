@@ -1,4 +1,4 @@
-"""WebRTC by HTTP: the page's own verb, WHIP (RFC 9725) for who sends and WHEP for who plays."""
+"""WebRTC by HTTP: the page's own verb, WHIP (RFC 9725) for senders and WHEP for players."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = dict.fromkeys(("/whip", "/whep"), (SDP,))
 
 
 class Signalling:
-    """Takes offers and gives answers; who sends pictures becomes the source."""
+    """Answers offers; a sender becomes the source."""
 
     def __init__(self, service: Service, peers: PeerConnections) -> None:
         self._service, self._peers = service, peers
@@ -42,7 +42,7 @@ class Signalling:
             offer = None
         sdp = offer.get("sdp") if isinstance(offer, dict) else None
         if not isinstance(sdp, str):
-            return JSONResponse({"ok": False, "error": "webrtc wants sdp, a text"}, 400)
+            return JSONResponse({"ok": False, "error": "webrtc needs the field sdp, a text"}, 400)
         try:
             name, answer = await self._peers.answer(sdp, sends=True, receives=True)
         except ConfigError as error:

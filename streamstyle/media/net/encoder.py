@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
-from streamstyle.media.audio import SoundTrack
+from streamstyle.media.audio import LiveSoundTrack
 from streamstyle.media.codecs import VideoEncoder
 from streamstyle.media.colour import from_rgb
 from streamstyle.media.encoders import choose_encoder, pixel_format, video_stream
@@ -31,9 +31,9 @@ KEY_SECONDS = 2
 _CLOCK = Fraction(1, 90_000)
 # The sound encoder begins one of its frames before the first sample, which must not lie before zero.
 _LEAD = Fraction(1024, SOUND_RATE)
-_QUALITY, _WORST = 23, 51
+_QUALITY, _WORST_QUALITY = 23, 51
 _BITS_PER_PIXEL = 0.12
-_LEAST_BITS = 300_000
+_MIN_BIT_RATE = 300_000
 # Without look-ahead and B-frames every picture leaves as it came.
 _LIVE_H264 = {"preset": "veryfast", "tune": "zerolatency", "bf": "0", "forced-idr": "1"}
 _SOUND = "aac"
@@ -42,15 +42,17 @@ _SOUND = "aac"
 def bit_rate(width: int, height: int, rate: float) -> int:
     """Largest number of bits per second: 0.8 Mbit/s at 640x360, 3.3 at 1280x720, 7.5 at 1920x1080, with 30
     frames."""
-    return max(round(_BITS_PER_PIXEL * width * height * rate), _LEAST_BITS)
+    return max(round(_BITS_PER_PIXEL * width * height * rate), _MIN_BIT_RATE)
 
 
 @dataclass(frozen=True)
 class LiveVideo:
-    """Video of a stream. info: size and clock of its pictures. encoder: its encoder."""
+    """Video of a stream."""
 
     info: StreamInfo
+    """Size and clock of its pictures."""
     encoder: VideoEncoder
+    """Encoder of the video."""
 
 
 def live_video(info: StreamInfo, how: Encoding, output: str, notes: list[str]) -> LiveVideo:
@@ -58,7 +60,7 @@ def live_video(info: StreamInfo, how: Encoding, output: str, notes: list[str]) -
     width, height = max(info.width - info.width % 2, 2), max(info.height - info.height % 2, 2)
     streamed = replace(info, width=width, height=height, time_base=_CLOCK)
     most = bit_rate(width, height, float(info.rate or 30))
-    crf = min(_QUALITY if how.quality is None else how.quality, _WORST)
+    crf = min(_QUALITY if how.quality is None else how.quality, _WORST_QUALITY)
     options = _LIVE_H264 | {"crf": str(crf), "maxrate": str(most), "bufsize": str(most)}
     usual = VideoEncoder("libx264", options)
     return LiveVideo(
@@ -79,7 +81,7 @@ class LiveEncoder:
         self._container: OutputContainer = av.open(os.devnull, "w", format="nut")
         self._video = video_stream(self._container, video.encoder, self._info, [])
         self._shift = _LEAD - first.pts * first.time_base
-        self._sound = SoundTrack(self._container, sound, self._shift, _SOUND)
+        self._sound = LiveSoundTrack(self._container, sound, self._shift, _SOUND)
         self._container.start_encoding()
         self._reformatter = VideoReformatter()
         self._last_pts = -1

@@ -46,19 +46,24 @@ class RelayOrder:
     """Path of `ffmpeg` if the library in PyAV lacks the protocol, else empty."""
     streams: tuple[int, ...] = (PICTURE, SOUND)
     """Streams to send."""
-    patience: float = 0.0
+    timeout: float = 0.0
     """Seconds that opening, one packet or closing may take before the relay ends itself; 0 waits for ever."""
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """One encoded packet; pts, duration: in the stream's time base. There are no B-frames: dts is pts."""
+    """One encoded packet. There are no B-frames: dts is pts."""
 
     stream: int
+    """Number of its stream."""
     key: bool
+    """True for a key frame."""
     pts: int
+    """Presentation time stamp in the stream's time base."""
     duration: int
+    """Duration in the stream's time base."""
     data: bytes
+    """The packet."""
 
 
 def pack_start(order: RelayOrder, sample: bytes) -> bytes:

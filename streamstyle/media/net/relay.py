@@ -2,14 +2,13 @@
 
 Reads an order and packets from stdin, sends the packets on, and reports on stdout (JSON lines) that it is
 open or what failed. FFmpeg holds the GIL while it opens, writes to and closes an output, and its time-outs do
-nothing for outputs, so nothing in Python could end a call that a mute peer blocks: the kernel does, by
+nothing for outputs, so nothing in Python could end a call that a silent peer blocks: the kernel does, by
 SIGALRM.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
 import os
 import signal
@@ -27,12 +26,12 @@ import msgspec
 from av.container import OutputContainer
 from av.packet import Packet
 
+from streamstyle.children import killed_with_parent
 from streamstyle.media.container import UNWRITABLE, reason
 from streamstyle.media.net.parcel import TS_PACKETS, Parcel, RelayOrder, read_parcels, read_start
 from streamstyle.urls import without_secrets
 
 OPEN, FAILED = "open", "failed"
-_PR_SET_PDEATHSIG = 1
 _KERNEL_QUEUE = 128 * 1024
 
 
@@ -41,12 +40,12 @@ def main() -> int:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
     order, sample = read_start(sys.stdin.buffer)
-    if not order.patience:
+    if not order.timeout:
         _watch_parent()
     try:
         relay(order, sample, read_parcels(sys.stdin.buffer))
     except (*UNWRITABLE, subprocess.SubprocessError) as error:
-        _tell(FAILED, without_secrets(reason(error), order.url))
+        _send_message(FAILED, without_secrets(reason(error), order.url))
         return 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -58,10 +57,10 @@ def relay(order: RelayOrder, sample: bytes, parcels: Iterator[Parcel]) -> None:
 
     def alarm(seconds: float) -> None:
         """Let the kernel end this process unless the next call comes within `seconds`; 0 cancels it."""
-        if order.patience:
+        if order.timeout:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    alarm(order.patience)
+    alarm(order.timeout)
     with ExitStack() as stack:
         options = {"analyzeduration": "0"}
         templates = stack.enter_context(av.open(io.BytesIO(sample), format="nut", options=options))
@@ -73,14 +72,14 @@ def relay(order: RelayOrder, sample: bytes, parcels: Iterator[Parcel]) -> None:
                 bases[number] = template.time_base
             output.start_encoding()
             _shorten_queues()
-            _tell(OPEN, "")
+            _send_message(OPEN, "")
             alarm(0)
             for parcel in parcels:
                 if parcel.stream in streams:
-                    alarm(order.patience)
+                    alarm(order.timeout)
                     output.mux(_packet(parcel, streams[parcel.stream], bases[parcel.stream]))
                     alarm(0)
-            alarm(order.patience)  # for closing
+            alarm(order.timeout)  # for closing
     alarm(0)
 
 
@@ -90,14 +89,14 @@ def _shorten_queues() -> None:
     FFmpeg's option for that is not passed on by PyAV, so its sockets are searched for.
     """
     for descriptor in range(3, 64):
-        with contextlib.suppress(OSError):  # most are no sockets
+        with contextlib.suppress(OSError):  # most are not sockets
             found = socket.socket(fileno=descriptor)
             found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_QUEUE)
             found.detach()
 
 
 def _watch_parent() -> None:
-    """Check every second whether the parent lives, for orders without patience, where nothing else ends a
+    """Check every second whether the parent lives, for orders without a timeout, where nothing else ends a
     wait for the peer.
 
     Linux could report it, but does so when the *thread* that started this process ends.
@@ -110,12 +109,6 @@ def _watch_parent() -> None:
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, 1, 1)
-
-
-def _die_with_relay() -> None:
-    """Be killed together with the relay (Linux); run in `ffmpeg`'s process, which one thread starts."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager
@@ -131,12 +124,12 @@ def _output(order: RelayOrder) -> Iterator[OutputContainer]:
                 yield output
             process.stdin.close()
         except UNWRITABLE as error:
-            raise OSError(_last_words(process) or reason(error)) from error
+            raise OSError(_last_error_line(process) or reason(error)) from error
         if process.wait():
-            raise OSError(_last_words(process))
+            raise OSError(_last_error_line(process))
 
 
-def _last_words(process: subprocess.Popen[bytes]) -> str:
+def _last_error_line(process: subprocess.Popen[bytes]) -> str:
     """Last line of a program's error output."""
     assert process.stderr is not None
     told = process.stderr.read().decode(errors="replace").strip().splitlines()
@@ -145,8 +138,7 @@ def _last_words(process: subprocess.Popen[bytes]) -> str:
 
 @contextmanager
 def _program(order: RelayOrder) -> Iterator[subprocess.Popen[bytes]]:
-    """`ffmpeg` as a mere carrier of bytes: it neither probes nor waits. Secrets are passed in a preset
-    file."""
+    """`ffmpeg` as a transport of bytes, without probing or buffering. Secrets are passed in a preset file."""
     url, secrets = split_secrets(order.url)
     reading, writing = os.pipe()
     os.write(writing, secrets.encode())
@@ -154,13 +146,12 @@ def _program(order: RelayOrder) -> Iterator[subprocess.Popen[bytes]]:
     quiet = ["-hide_banner", "-loglevel", "error", "-nostats"]
     carry = ["-f", "data", "-raw_packet_size", str(TS_PACKETS), "-i", "pipe:0", "-map", "0", "-c", "copy"]
     process = subprocess.Popen(
-        [order.program, *quiet, *carry, "-f", "data", "-fpre", f"/dev/fd/{reading}", url],
+        killed_with_parent([order.program, *quiet, *carry, "-f", "data", "-fpre", f"/dev/fd/{reading}", url]),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         bufsize=0,
         pass_fds=[reading],
-        preexec_fn=_die_with_relay,  # noqa: PLW1509 - a relay has no threads
     )
     os.close(reading)
     with process:
@@ -190,7 +181,7 @@ def _packet(parcel: Parcel, stream: Any, time_base: Fraction | None) -> Packet[A
     return packet
 
 
-def _tell(what: str, text: str) -> None:
+def _send_message(what: str, text: str) -> None:
     sys.stdout.buffer.write(msgspec.json.encode({what: text}) + b"\n")
     sys.stdout.buffer.flush()
 

@@ -7,31 +7,32 @@ import select
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
+
+from streamstyle.children import package_environment
 
 if sys.platform == "linux":
     import fcntl
 
 _PIPE_BYTES = 256 * 1024  # a large key frame, but not seconds of stream
 _COMMAND = (sys.executable, "-m", "streamstyle.media.net.relay")
-_PACKAGES = Path(__file__).parents[3]
 
 
 class RelayProcess:
     """A running relay."""
 
     def __init__(self) -> None:
-        paths = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
         self._process = subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # FFmpeg prints addresses there, with their keys
             bufsize=0,
-            env=os.environ | {"PYTHONPATH": paths},
-            start_new_session=True,  # a group of its own, to be killed as one
+            env=package_environment(),
+            start_new_session=True,  # its own process group, to be killed as one
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -48,8 +49,8 @@ class RelayProcess:
         return self._process.poll()
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write what the pipe takes now; returns the number of bytes. Raises BlockingIOError if it takes
-        nothing, BrokenPipeError if the relay has ended."""
+        """Write as much as the pipe accepts now; returns the number of bytes. Raises BlockingIOError if it
+        takes nothing, BrokenPipeError if the relay has ended."""
         return os.write(self._stdin.fileno(), data)
 
     def wait_writable(self, seconds: float) -> None:
@@ -67,6 +68,11 @@ class RelayProcess:
         """End of packets."""
         self._stdin.close()
 
+    def wait(self, seconds: float) -> None:
+        """Wait so long for its end."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+
     def kill(self) -> None:
         """End it by force, if it runs."""
         if self._process.poll() is None:
@@ -77,3 +83,8 @@ class RelayProcess:
         """Close the pipes of a relay that has ended."""
         self._stdin.close()
         self._stdout.close()
+
+
+def wait_for_relays(relays: Sequence[RelayProcess], full: Sequence[RelayProcess], seconds: float) -> None:
+    """Wait so long until one of them says something or ends, or the pipe of one in `full` has room."""
+    select.select([one._stdout for one in relays], [one._stdin for one in full], [], seconds)

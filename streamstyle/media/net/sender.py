@@ -4,8 +4,8 @@
      ^                                                      ^                        |
      '--(relay ended, at any time)                          '--(taken)-- behind <----'
 
-Only `streaming` sends. Packets that the relay has not taken wait here, up to BACKLOG seconds of stream. Then
-all of them are dropped, and counted, and so are those that come until the next key frame.
+Only `streaming` sends. Packets that the relay has not taken wait here, up to MAX_BACKLOG seconds of stream.
+Then all of them are dropped, and counted, and so are those that come until the next key frame.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from enum import Enum, auto
 from streamstyle.media.backoff import Backoff, Retries
 from streamstyle.media.net.parcel import PICTURE, Parcel, pack, pack_start
 from streamstyle.media.net.relay import FAILED, OPEN
-from streamstyle.media.net.relay_process import RelayProcess
+from streamstyle.media.net.relay_process import RelayProcess, wait_for_relays
 from streamstyle.media.net.targets import Target
 from streamstyle.types import MediaReport
 
-BACKLOG = 1.0
+MAX_BACKLOG = 1.0
 """Seconds of stream that may wait for a slow peer."""
 _BACKOFF = Backoff(pauses=(0.2, 0.5, 1.0), jitter=(0.8, 1.2), steady=10.0)
 
@@ -39,7 +39,7 @@ class _State(Enum):
 
 @dataclass
 class _Message:
-    """Bytes for the pipe. seconds: stream time. packet: does it count as one?"""
+    """Bytes for the pipe. seconds: stream time. packet: True for a packet, False for the start message."""
 
     data: bytes | memoryview
     seconds: float
@@ -51,13 +51,13 @@ class _Counts:
     """Counts of an output."""
 
     starts: int = 0
-    """Of its relay."""
+    """Number of times that its relay was started."""
     packets: int = 0
-    """Taken by the relay."""
+    """Number of packets that the relay took."""
     dropped: int = 0
-    """Since it was open for the first time."""
+    """Number of packets dropped since it was open for the first time."""
     lost: int = 0
-    """The same since it was cut off."""
+    """Number of packets dropped since it was last cut off."""
 
 
 class Sender:
@@ -96,17 +96,36 @@ class Sender:
         """True once the peer has answered."""
         return self._state not in {_State.DOWN, _State.OPENING}
 
-    def send(self, parcels: Sequence[Parcel], sample: bytes, seconds: float, *, silent: bool) -> None:
-        """Hand over what it can take. Returns at once.
+    @property
+    def relay(self) -> RelayProcess | None:
+        """The child process that sends; None without one."""
+        return self._relay
 
-        sample: see `parcel`. seconds: stream time. silent: the sound is mere silence, which is sent only
-        where it is wanted.
+    @property
+    def blocked(self) -> bool:
+        """True if messages wait for room in the relay's pipe."""
+        return bool(self._waiting)
+
+    @property
+    def retry_at(self) -> float:
+        """Time (`time.monotonic()`) of the next start of a relay, while there is none."""
+        return self._retry_at
+
+    def send(self, parcels: Sequence[Parcel], sample: bytes, seconds: float, *, silent: bool) -> None:
+        """Send as much as it accepts. Returns at once.
+
+        sample: see `parcel`. seconds: stream time. silent: the sound is only silence, which is sent only to
+        targets that require it.
         """
         self._flush()
         self._listen()
         if self._state is _State.DOWN and time.monotonic() >= self._retry_at:
             self._start(sample, silent=silent)
-        if self._state is _State.STREAMING and self._waiting and seconds - self._waiting[0].seconds > BACKLOG:
+        if (
+            self._state is _State.STREAMING
+            and self._waiting
+            and seconds - self._waiting[0].seconds > MAX_BACKLOG
+        ):
             self._fall_behind()
         if self._state is _State.BEHIND and not self._waiting:
             self._state = _State.OPEN
@@ -136,18 +155,18 @@ class Sender:
             self._flush()
         whole = not self._waiting
         relay.hang_up()
-        while connected and relay.ended is None and time.monotonic() < deadline:
-            time.sleep(0.005)
+        if connected:
+            relay.wait(max(deadline - time.monotonic(), 0.0))
         if connected and not (whole and relay.ended is not None):
-            self._reason, self._outage = "the peer did not take the end of the stream", True
+            self._reason, self._outage = "the peer did not accept the end of the stream", True
         relay.kill()
-        self._hear(relay)
+        self._read_messages(relay)
         if connected and relay.ended:
             self._outage = True
         self._forget()
 
     def report(self) -> MediaReport:
-        """Counters so far, and what went wrong."""
+        """Counters so far, and errors."""
         dropped, restarts = self._counts.dropped, max(self._counts.starts - 1, 0)
         counts = {"packets": self._counts.packets, "restarts": restarts, "dropped": dropped}
         told = f"{dropped} packets were dropped"
@@ -155,11 +174,11 @@ class Sender:
         if not self._was_open:
             notes.append(f"Nothing was sent to {self.name}: {self._reason or 'it never answered'}.")
         elif restarts or self._outage:
-            notes.append(
-                f"{self.name} was cut off and called again {restarts} times; {told} ({self._reason})."
-            )
+            notes.append(f"{self.name} was lost and reconnected {restarts} times; {told} ({self._reason}).")
         elif dropped:
-            notes.append(f"{self.name} was too slow: {told}. A smaller picture or lower quality needs less.")
+            notes.append(
+                f"{self.name} was too slow: {told}. A smaller picture or lower quality reduces the rate."
+            )
         return MediaReport(counters=counts, notes=tuple(notes))
 
     def _start(self, sample: bytes, *, silent: bool) -> None:
@@ -177,12 +196,12 @@ class Sender:
         self._was_open = True
         self._began_at = time.monotonic() if self._began_at is None else self._began_at
         if self._outage:
-            self._notify(f"{self.name} is back; {self._counts.lost} packets were dropped meanwhile.")
+            self._notify(f"{self.name} is back; {self._counts.lost} packets were dropped in between.")
         self._outage = False
         self._counts.lost = 0
 
     def _fall_behind(self) -> None:
-        """Drop what waits, except a message that was sent in part."""
+        """Drop waiting packets, except a message that was sent in part."""
         kept = [m for m in self._waiting if isinstance(m.data, memoryview)]
         self._drop(len(self._waiting) - len(kept))
         self._waiting = deque(kept)
@@ -194,7 +213,7 @@ class Sender:
             self._counts.lost += packets
 
     def _flush(self) -> None:
-        """Write what the pipe takes now."""
+        """Write as much as the pipe accepts now."""
         if self._relay is None:
             return
         while self._waiting:
@@ -218,23 +237,23 @@ class Sender:
         if self._relay is None:
             return
         ended = self._relay.ended
-        self._hear(self._relay)
+        self._read_messages(self._relay)
         if ended is None:
             return
         if ended == -signal.SIGALRM:
-            self._reason = f"the peer was mute for {self._target.order.patience:g} s"
+            self._reason = f"the peer did not answer for {self._target.order.timeout:g} s"
         elif not self._reason:
             self._reason = f"its relay ended with {ended}"
         if self._began_at is not None:
             self._retries.lasted(time.monotonic() - self._began_at)
         self._retry_at = time.monotonic() + self._retries.pause()
         if not self._outage:
-            self._notify(f"{self.name} is cut off: {self._reason}; it is called again until it answers.")
+            self._notify(f"{self.name} is lost: {self._reason}; reconnecting until it answers.")
         self._outage = True
         self._drop(sum(m.packet for m in self._waiting))
         self._forget()
 
-    def _hear(self, relay: RelayProcess) -> None:
+    def _read_messages(self, relay: RelayProcess) -> None:
         for told in relay.messages():
             if OPEN in told and self._state is _State.OPENING:
                 self._state = _State.OPEN
@@ -247,3 +266,14 @@ class Sender:
         self._relay = None
         self._waiting.clear()
         self._state = _State.DOWN
+
+
+def wait_for_any(senders: Sequence[Sender], deadline: float) -> None:
+    """Wait until `send` has something to do for a sender whose peer has not answered, or until the deadline
+    (`time.monotonic()`). Returns at once if all have answered."""
+    waiting = [sender for sender in senders if not sender.ready]
+    relays = [sender.relay for sender in waiting if sender.relay is not None]
+    full = [sender.relay for sender in waiting if sender.relay is not None and sender.blocked]
+    retries = [sender.retry_at for sender in waiting if sender.relay is None]
+    until = min([deadline, *retries]) if waiting else 0.0
+    wait_for_relays(relays, full, max(until - time.monotonic(), 0.0))

@@ -1,4 +1,4 @@
-"""Network outputs as one Sink: encoded once, each sent by a child process of its own."""
+"""Network outputs as one Sink: encoded once, and sent by a separate child process each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamstyle.media.encoding import USUAL, Encoding
 from streamstyle.media.film_pacer import FilmPacer
 from streamstyle.media.net.encoder import LiveEncoder, live_video
 from streamstyle.media.net.parcel import PICTURE
-from streamstyle.media.net.sender import Sender
+from streamstyle.media.net.sender import Sender, wait_for_any
 from streamstyle.media.net.targets import target_of
 from streamstyle.media.sounds import Silence, sound_of
 from streamstyle.types import Frame, MediaReport, StreamInfo
@@ -24,12 +24,11 @@ FIRST_ANSWER_SECONDS = 5.0
 
 
 class StreamSink:
-    """Sends to any number of network addresses. Never waits for any of them: what a peer does not take in
-    time is dropped up to the next key frame, and a peer that is gone is called again.
+    """Sends to any number of network addresses.
 
-    A film is sent from its beginning, for which peers have some seconds to answer, and at its own pace.
-
-    how: its quality and encoder hold; the codec is H.264, see `live_video`.
+    Never waits for any of them: packets that a peer does not take in time are dropped up to the next key
+    frame, and lost peers are reconnected. A film is sent at its own pace from its beginning, for which peers
+    have some seconds to answer. how: only quality and encoder are used; the codec is H.264, see `live_video`.
 
     Counters: `frames`, `frames_skipped` (time stamps that did not advance),
     `video_packets` and `audio_packets` encoded; of each address those of `Sender`, with its name behind them
@@ -89,7 +88,7 @@ class StreamSink:
         while not all(sender.ready for sender in self._senders) and time.monotonic() < deadline:
             for sender in self._senders:
                 sender.send([], self._encoder.sample, seconds, silent=self._silent)
-            time.sleep(0.01)
+            wait_for_any(self._senders, deadline)
 
     def close(self, *, complete: bool) -> None:  # noqa: ARG002
         """Send every peer the end, and leave those that do not take it soon. `complete` changes nothing for a

@@ -1,4 +1,4 @@
-"""Network outputs by scheme: one table from what the user named to what a relay opens."""
+"""Network outputs by scheme: one table from the user's address to the order for a relay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamstyle.urls import masked
 
 PLAYLIST = "stream.m3u8"
 _SEGMENT = "stream-{}.ts"
-PATIENCE = 4.0
+ANSWER_TIMEOUT = 4.0
 """Seconds that a peer may take to answer."""
 
 
@@ -33,9 +33,9 @@ class _Kind:
     program: bool = False
 
 
-_AT_ONCE = {"flush_packets": "1", "max_delay": "0"}
-_TS = _AT_ONCE | {"mpegts_flags": "pat_pmt_at_frames"}
-_FLV = _AT_ONCE | {"flvflags": "no_duration_filesize"}
+_UNBUFFERED = {"flush_packets": "1", "max_delay": "0"}
+_TS = _UNBUFFERED | {"mpegts_flags": "pat_pmt_at_frames"}
+_FLV = _UNBUFFERED | {"flvflags": "no_duration_filesize"}
 _HLS = {
     "hls_time": "2",
     "hls_list_size": "6",
@@ -47,7 +47,7 @@ _HLS = {
 KINDS = {
     "rtmp": _Kind("flv", _FLV, wants_sound=True),
     "rtmps": _Kind("flv", _FLV, wants_sound=True),
-    "rtsp": _Kind("rtsp", _AT_ONCE | {"rtsp_transport": "tcp"}),
+    "rtsp": _Kind("rtsp", _UNBUFFERED | {"rtsp_transport": "tcp"}),
     "srt": _Kind("mpegts", _TS, program=True),
     "udp": _Kind("mpegts", _TS),
     "hls": _Kind("hls", _HLS),
@@ -56,9 +56,10 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Target:
-    """One network output. name: for messages, without secrets."""
+    """One network output."""
 
     name: str
+    """Name for messages, without secrets."""
     order: RelayOrder
     wants_sound: bool
 
@@ -66,7 +67,7 @@ class Target:
 def target_of(url: str) -> Target:
     """The output for `rtmp://...`, `hls:DIR` and the like.
 
-    `${NAME}` in an address is replaced by that environment variable, so that a stream key need not stand in a
+    `${NAME}` in an address is replaced by that environment variable, so that a stream key need not be in a
     command line. Raises ConfigError, SinkError.
     """
     if sys.platform == "win32":
@@ -90,8 +91,8 @@ def target_of(url: str) -> Target:
         # FFmpeg would fill datagrams and cut packets of the transport stream at their ends.
         address += f"{'&' if '?' in address else '?'}pkt_size={TS_PACKETS}"
     called = query.get("mode") == ["listener"]
-    # Whoever waits to be called may wait for long.
-    order = RelayOrder(address, kind.muxer, kind.options, program, patience=0 if called else PATIENCE)
+    # A listener may wait for a caller for a long time.
+    order = RelayOrder(address, kind.muxer, kind.options, program, timeout=0 if called else ANSWER_TIMEOUT)
     return Target(masked(url), order, kind.wants_sound)
 
 
@@ -112,7 +113,7 @@ def _check(url: str) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigError(f"{masked(url)} is no address: {error}.") from error
+        raise ConfigError(f"{masked(url)} is not a valid address: {error}.") from error
     if "://" not in url or not parts.hostname:
         raise ConfigError(f"{masked(url)} names no host: write it as {parts.scheme}://HOST[:PORT]/...")
     if parts.scheme in {"udp", "srt"} and port is None:
@@ -123,10 +124,10 @@ def _hls(url: str) -> RelayOrder:
     folder = Path(url.partition(":")[2] or ".")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Players must not begin with what an earlier run showed.
+        # Players must not begin with segments of an earlier run.
         for old in (folder / PLAYLIST, *folder.glob(_SEGMENT.format("*"))):
             old.unlink(missing_ok=True)
     except OSError as error:
-        raise SinkError(f"{folder} may not be written: {error.strerror}.") from error
+        raise SinkError(f"{folder} cannot be written: {error.strerror}.") from error
     options = _HLS | {"hls_segment_filename": str(folder / _SEGMENT.format("%06d"))}
-    return RelayOrder(str(folder / PLAYLIST), "hls", options, patience=PATIENCE)
+    return RelayOrder(str(folder / PLAYLIST), "hls", options, timeout=ANSWER_TIMEOUT)

@@ -18,19 +18,22 @@ from streamstyle.media.scene.lavender import Lavender
 from streamstyle.media.scene.seaside import Seaside
 from streamstyle.types import Frame, MediaReport, Picture, StreamInfo
 
-_LONGEST_SHOT = 20  # seconds; a view's painted world is as wide as its pan is long
+_MAX_SHOT_SECONDS = 20  # seconds; a view's painted world is as wide as its pan is long
 _OPTIONS = ("seconds", "size", "rate", "live")
 
 
 @dataclass(frozen=True)
 class SceneRequest:
-    """Parameters of the scene. seconds: length of the film. size: (width, height). rate: frames per second.
-    live: repeat it at its own pace."""
+    """Parameters of the scene."""
 
     seconds: float = 8.0
+    """Length of the film in seconds."""
     size: tuple[int, int] = (640, 360)
+    """(width, height)."""
     rate: Fraction = Fraction(30)
+    """Frames per second."""
     live: bool = False
+    """True to repeat it at its own pace."""
 
 
 def is_scene(url: str) -> bool:
@@ -71,7 +74,7 @@ class SceneSource:
         self._request = SceneRequest(seconds, size, Fraction(rate))
         _check(self._request)
         self._total = max(round(seconds * self._request.rate), 1)
-        self._shot = min(-(-self._total // 2), round(_LONGEST_SHOT * self._request.rate))
+        self._shot = min(-(-self._total // 2), round(_MAX_SHOT_SECONDS * self._request.rate))
         self._views: tuple[Seaside, Lavender] | None = None
         self._frames = 0
 
@@ -119,7 +122,7 @@ class SceneSource:
             )
 
     def draw(self, index: int) -> Picture:
-        """The picture of this frame, drawn anew. Only inside the `with` block."""
+        """The picture of this frame, newly drawn. Only inside the `with` block."""
         if self._views is None:
             raise SourceError("The scene is not open: enter its `with` block first.")
         shot, frame = divmod(index, self._shot)

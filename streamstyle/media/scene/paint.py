@@ -175,8 +175,8 @@ def glow(rows: int, columns: int, centre: Point, radius: float) -> Map:
 
 
 def stamp_(canvas: Picture, sprite: Picture, centre: float, top: float) -> None:
-    """Blend a premultiplied RGBA sprite, uint8 (h, w, 4), whose middle column is at `centre`; what lies
-    outside the canvas is left out."""
+    """Blend a premultiplied RGBA sprite, uint8 (h, w, 4), whose middle column is at `centre`; parts outside
+    the canvas are left out."""
     rows, columns = sprite.shape[:2]
     left, first = centre - columns / 2, top
     x, y = math.floor(left), math.floor(first)

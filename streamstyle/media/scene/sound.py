@@ -30,7 +30,7 @@ class Tune:
         self.samples = round(seconds * SOUND_RATE)
         # Notes ring for less than a period, so the second period sounds like all that follow.
         self._mixed = np.zeros((min(self.samples, 2 * _PERIOD), 2), np.float32)
-        self._beats = 0  # that are mixed: what is heard first need not wait for the rest
+        self._beats = 0  # that are mixed at once, so that the beginning need not wait for the rest
 
     def __getitem__(self, part: slice) -> NDArray[np.float32]:
         """`tune[first:last]`: float32 (n, 2) in -1..1."""

@@ -2,7 +2,16 @@
 import { $, element } from "./dom.js";
 
 const KEPT = 240; // points of half a second
-const KINDS = ["flicker", "pop", "drift", "texture", "distortion", "style", "duplicate", "flash"];
+const KINDS = {
+  flicker: "the brightness of a place jumps to and fro",
+  pop: "a place changes at once while the source does not",
+  drift: "colours wander away from those that the shot began with",
+  texture: "strokes swim where the source stands still",
+  distortion: "edges of the source get lost",
+  style: "colours that this style does not give",
+  duplicate: "the frame before is shown again",
+  flash: "flashes that can harm people",
+};
 const CALM = "#6fb7d6", WARM = "#f2a65a", DIM = "#9aa0aa", LINE = "#2b3038";
 
 class Series {
@@ -22,24 +31,24 @@ class Series {
 
 export class Charts {
   #figures = [
-    { name: "fps", unit: "", digits: 1, lines: [[new Series(), CALM, "painted"]] },
-    { name: "age", unit: " ms", digits: 0, lines: [[new Series(), CALM, "p50"], [new Series(), WARM, "p99"]] },
-    { name: "drops", unit: "", digits: 0, lines: [[new Series(), WARM, "in ½ s"]] },
+    { name: "fps", told: "frames a second", unit: "", digits: 1, lines: [[new Series(), CALM, "painted"]] },
+    { name: "delay", told: "from the camera to the output: of half of the frames, and of all but 1 %", unit: " ms", digits: 0, lines: [[new Series(), CALM, "p50"], [new Series(), WARM, "p99"]] },
+    { name: "dropped", told: "frames that were left out to keep up", unit: "", digits: 0, lines: [[new Series(), WARM, "in ½ s"]] },
   ];
   #kinds = new Map();
   #dropped = null;
 
   constructor() {
     $("charts").append(...this.#figures.map(figure => {
-      figure.value = element("output");
+      figure.value = element("output", { textContent: "–" });
       figure.canvas = element("canvas", { role: "img", "aria-label": `${figure.name} over the last two minutes` });
-      return element("div", { className: "chart", id: `chart-${figure.name}` },
+      return element("div", { className: "chart", id: `chart-${figure.name}`, title: figure.told },
         element("span", { className: "name", textContent: figure.name }), figure.value, figure.canvas);
     }));
-    $("kinds").append(...KINDS.map(kind => {
+    $("kinds").append(...Object.entries(KINDS).map(([kind, told]) => {
       const value = element("output", { textContent: "–" });
       const canvas = element("canvas", { role: "img", "aria-label": `${kind} over its threshold` });
-      const row = element("div", { className: "kind", id: `kind-${kind}` },
+      const row = element("div", { className: "kind", id: `kind-${kind}`, title: told },
         element("span", { className: "name", textContent: kind }), canvas, value);
       this.#kinds.set(kind, { series: new Series(), row, value, canvas });
       return row;
@@ -51,15 +60,15 @@ export class Charts {
       this.#dropped = null;
       return;
     }
-    const [fps, age, drops] = this.#figures;
+    const [fps, delay, drops] = this.#figures;
     fps.lines[0][0].add(run.fps);
-    age.lines[0][0].add(run.late.p50_ms);
-    age.lines[1][0].add(run.late.p99_ms);
+    delay.lines[0][0].add(run.late.p50_ms);
+    delay.lines[1][0].add(run.late.p99_ms);
     const dropped = Object.values(run.drops).reduce((sum, n) => sum + n, 0);
     drops.lines[0][0].add(Math.max(0, dropped - (this.#dropped ?? dropped)));
     this.#dropped = dropped;
     for (const figure of this.#figures) {
-      figure.value.textContent = figure.lines.map(([series]) => series.last.toFixed(figure.digits)).join("/") + figure.unit;
+      figure.value.textContent = figure.lines.map(([series]) => series.last.toFixed(figure.digits)).join(" / ") + figure.unit;
       const most = Math.max(1, ...figure.lines.flatMap(([series]) => series.points)) * 1.15;
       sketch(figure.canvas, figure.lines, most, null);
     }

@@ -31,6 +31,11 @@ export class Events {
   }
 }
 
+// What was found in a frame, and what was done.
+export function found({ kinds, action }) {
+  return `${kinds.join(", ")}: ${action === "none" ? "left as it is" : action}`;
+}
+
 function times({ first, frames }) {
   const minutes = Math.floor(first / 60), seconds = (first % 60).toFixed(1).padStart(4, "0");
   return `${minutes}:${seconds}${frames > 1 ? ` · ${frames} frames` : ""}`;

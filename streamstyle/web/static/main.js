@@ -15,7 +15,7 @@ const EMPTY = {
   idle: ["Nothing plays yet", "Choose what is to be painted."],
   starting: ["Opening the source", "The first picture is on its way."],
   failed: ["The source cannot be played", ""],
-  ended: ["The source has stopped", "Start it again, or choose another one."],
+  ended: ["The source has stopped", "Start it again under \u201cSource and outputs\u201d, or choose another one."],
   running: ["Waiting for a picture", "The source sends nothing just now."],
 };
 
@@ -65,6 +65,8 @@ function showRun(run) {
   press($("record"), recording !== null);
   $("record-name").textContent = recording === null ? "Record" : "Stop";
   for (const id of ["pause", "record", "snapshot"]) $(id).disabled = !run;
+  $("opening").hidden = !run?.opening;
+  $("opening").textContent = stage.paints ? "Getting the new settings ready …" : "Unpainted until the engine is ready …";
 }
 
 function showEmpty(status) {

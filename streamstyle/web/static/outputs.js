@@ -3,11 +3,12 @@ import { ask, read } from "./connection.js";
 import { $, element, toast, tried } from "./dom.js";
 
 const STATES = {
-  idle: "no source", starting: "opening", running: "live", failed: "failed", ended: "stopped",
+  idle: "nothing plays", starting: "opening", running: "live", failed: "failed", ended: "stopped",
 };
 
 export class Outputs {
   onbrowser = null; // plays the camera of this browser
+  #names = new Map(); // of offered sources, by address
   #shown = "";
   #any = false;
 
@@ -40,8 +41,14 @@ export class Outputs {
 
   async start(source) {
     $("sources").close();
-    toast("Opening the source …");
-    await tried(() => ask("start", source === null ? {} : { source }));
+    if ($("empty").hidden) toast("Opening the source …");
+    await tried(async () => {
+      try {
+        await ask("start", source === null ? {} : { source });
+      } catch (error) {
+        if ((await read("status.json")).why !== error.message) throw error; // else the picture's place says it
+      }
+    });
   }
 
   show(status, allows) {
@@ -51,7 +58,7 @@ export class Outputs {
     const state = $("state");
     state.dataset.state = status.run?.silent ? "silent" : status.state;
     state.textContent = status.run?.silent ? "source is silent" : STATES[status.state];
-    $("source-name").textContent = status.source ? short(status.source) : "none yet";
+    $("source-name").textContent = status.source ? this.#name(status.source) : "choose one";
     const key = JSON.stringify([status.source, status.state, status.why, status.outputs]);
     if (key === this.#shown) return;
     this.#shown = key;
@@ -59,12 +66,19 @@ export class Outputs {
     $("outputs").replaceChildren(this.#source(status), ...rows);
   }
 
+  #name(url) {
+    return this.#names.get(url) ?? short(url);
+  }
+
   #source({ source, state, why }) {
     const runs = state === "running" || state === "starting";
     const button = element("button", { type: "button", textContent: runs ? "Stop" : "Start", disabled: source === null });
     button.setAttribute("aria-label", `${runs ? "Stop" : "Start"} the source`);
     button.addEventListener("click", () => runs ? tried(() => ask("stop")) : this.start(null));
-    return row("of-source", source ? short(source) : "no source yet", why ?? STATES[state], state, button);
+    const told = source === null ? "choose one first" : STATES[state];
+    const line = row("of-source", source === null ? "No source" : this.#name(source), told, state, button);
+    if (why) line.title = why; // in full in the picture's place
+    return line;
   }
 
   #output({ name, state, why, dropped }) {
@@ -77,15 +91,16 @@ export class Outputs {
   }
 
   #choices(sources) {
-    const made = sources.map(({ url, name, problem }) => {
+    for (const { url, name, detail } of sources) if (detail) this.#names.set(url, name);
+    const made = sources.map(({ url, name, detail, problem }) => {
       const button = element("button", { type: "button", className: "choice", disabled: Boolean(problem), "data-url": url },
-        element("strong", { textContent: name }), element("span", { textContent: problem || short(url) }));
+        element("strong", { textContent: name }), element("span", { textContent: problem || detail || short(url) }));
       button.addEventListener("click", () => this.start(url));
       return button;
     });
     if (!this.onbrowser) return made;
     const own = element("button", { type: "button", className: "choice primary", id: "own-camera" },
-      element("strong", { textContent: "Use this camera" }), element("span", { textContent: "of this browser" }));
+      element("strong", { textContent: "Use this camera" }), element("span", { textContent: "through this browser" }));
     own.addEventListener("click", () => {
       $("sources").close();
       tried(() => this.onbrowser());

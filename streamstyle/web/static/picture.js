@@ -1,6 +1,7 @@
 // The picture alone. At /obs, and at #bare, without the line of figures: nothing while nothing plays, and back by
 // itself after a restart.
 import { Connection } from "./connection.js";
+import { found } from "./events.js";
 
 const SILENT = 3000; // milliseconds without a picture after which there is none
 const canvas = document.querySelector("canvas"), line = document.querySelector("p");
@@ -28,7 +29,7 @@ connection.onpicture = async (facts, parts, done) => {
   const told = [`${facts.fps.toFixed(1)} fps`, `${Math.round(facts.age_ms)} ms old`, `${canvas.width}x${canvas.height}`];
   if (facts.style) told.push(facts.style);
   if (facts.stand_in) told.push("the source is silent");
-  if (facts.kinds.length) told.push(`${facts.kinds.join(", ")}: ${facts.action}`);
+  if (facts.kinds.length) told.push(found(facts));
   say(told.join(" · "), facts.kinds.length > 0);
   done();
 };

@@ -1,5 +1,7 @@
 // The big picture: painted, with the source beside it, the heat map over it, and a region that is drawn on it.
 
+import { found } from "./events.js";
+
 const WARM = [255, 112, 16];
 
 // Percent of a side; what is near the edge of the picture is meant to reach it.
@@ -22,6 +24,7 @@ export class Stage {
   comparing = false;
   heat = false;
   drawing = false;
+  paints = false; // the picture that is shown is a painting
   shownAt = -Infinity;
 
   constructor() {
@@ -43,8 +46,9 @@ export class Stage {
     this.#last?.original?.close();
     this.#last = { facts, painted, original };
     this.shownAt = performance.now();
+    this.paints = Boolean(facts.style);
     this.#found.hidden = facts.kinds.length === 0;
-    if (facts.kinds.length) this.#found.textContent = `${facts.kinds.join(", ")}: ${facts.action}`;
+    if (facts.kinds.length) this.#found.textContent = found(facts);
     this.#draw();
   }
 

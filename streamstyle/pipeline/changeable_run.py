@@ -26,11 +26,11 @@ from streamstyle.pipeline.conditions import region_opener
 from streamstyle.pipeline.job import Job
 from streamstyle.pipeline.live_run import outlet
 from streamstyle.pipeline.model import Model, load_model
-from streamstyle.pipeline.network import Chosen
+from streamstyle.pipeline.network import ModelChoice
 from streamstyle.pipeline.outputs import encoding_of, refuse_overlap
 from streamstyle.pipeline.quality_levels import quality_levels
 from streamstyle.pipeline.run_hooks import RunHooks
-from streamstyle.pipeline.watch import WATCHED, Watch, source_opener
+from streamstyle.pipeline.run_tap import TAP_NAME, RunTap, source_opener
 from streamstyle.temporal.detector import NullDetector
 from streamstyle.temporal.scene_smoothing import SceneSmoothing
 from streamstyle.types import FlashLimiter, Sink, StreamInfo
@@ -39,12 +39,12 @@ from streamstyle.urls import masked
 RECORDING = "recording"
 """Name of the recorder in figures."""
 
-_GOODBYE = 1.0
-"""Seconds that the last request may take once the run is over."""
+_SHUTDOWN_SECONDS = 1.0
+"""Seconds that the last request may take once the run has ended."""
 
 
 @dataclass(frozen=True)
-class Controlled:
+class ChangeableRun:
     """A run in the making that others may change. shown: stands for `process`. recorder: one more sink."""
 
     job: Job
@@ -56,16 +56,16 @@ class Controlled:
     freeze_frame: FreezeFrame
     recorder: Recorder | None
     notify: Callable[[str], None]
-    watch: Watch | None = None
+    tap: RunTap | None = None
 
     @property
     def outlets(self) -> list[Outlet]:
         """Sinks that the changes need."""
         made = []
         if self.recorder is not None:
-            made.append(Outlet(self.recorder, RECORDING, self.config.queue, patience=60.0))
-        if self.watch is not None:
-            made.append(Outlet(self.watch.sink, WATCHED, self.config.live_queue, patience=1.0))
+            made.append(Outlet(self.recorder, RECORDING, self.config.queue, stop_timeout=60.0))
+        if self.tap is not None:
+            made.append(Outlet(self.tap.sink, TAP_NAME, self.config.live_queue, stop_timeout=1.0))
         return made
 
     def open(
@@ -99,10 +99,10 @@ class Controlled:
 
     def _switch(self, url: str, timeout: float) -> None:
         """See `RunHandles.switch`."""
-        config = self.config
-        decoder = config.decoder if is_file(url) else "cpu"
-        config = replace(config, decoder=decoder, live=config.live or self.source.paced)
-        self.source.switch(source_opener(self.watch)(url, config), timeout)
+        config, film = self.config, is_file(url)
+        decoder = config.decoder if film else "cpu"
+        config = replace(config, decoder=decoder, live=(config.live or self.source.paced) and not film)
+        self.source.switch(source_opener(self.tap)(url, config), timeout)
 
     def _attach(self, info: StreamInfo, flow: Flow, url: str) -> None:
         """See `RunHandles.attach`."""
@@ -120,40 +120,40 @@ class Controlled:
     ) -> tuple[StyleTarget, Callable[[], None]]:
         """See `RunHandles.target`."""
         codes = asked.codes
-        if _painted(config) != _painted(before):
+        if _code_settings(config) != _code_settings(before):
             codes = self.model.codes_of(config)
-        ema_decay, go_over = asked.ema_decay, self._engine_for(info, config, before)
+        ema_decay, apply = asked.ema_decay, self._engine_for(info, config, before)
         if config.consistency != before.consistency:
             ema_decay = SceneSmoothing(config.consistency).of if config.consistency else None
         region, opener = asked.region, region_opener(config)
         if not same_region(config, before):
             region = None if opener is None else opener(info.height, info.width)
-        return StyleTarget(codes, region, ema_decay, config.style, config.colour), go_over
+        return StyleTarget(codes, region, ema_decay, config.style, config.colour), apply
 
     def _engine_for(self, info: StreamInfo, config: RunConfig, before: RunConfig) -> Callable[[], None]:
-        """A function that changes to another consistency, and live to an engine that keeps statistics or need
-        not, or is ready for a region. A film's engine opens by itself what it lacks for a region."""
-        engine, judge = self.chain.engine, None
+        """A function that changes the consistency. In a live run it also changes to an engine with or without
+        statistics, and to one with masks. A film's engine opens its graph with masks by itself."""
+        engine, detector = self.chain.engine, None
         flash_limiter: FlashLimiter | None = None
         live = isinstance(engine, LiveEngine)
-        steadied = bool(config.consistency) != bool(before.consistency)
-        if steadied and not live:
+        switched = bool(config.consistency) != bool(before.consistency)
+        if switched and not live:
             raise ConfigError("consistency cannot be switched on or off within a film: start another run")
-        if _judged(config) != _judged(before):
-            judge, flash_limiter = detector_and_limiter(config, normalises=self.model.normalises)
-            judge = judge or NullDetector()
+        if _detection_settings(config) != _detection_settings(before):
+            detector, flash_limiter = detector_and_limiter(config, normalises=self.model.normalises)
+            detector = detector or NullDetector()
         levels = None
-        if live and (steadied or (config.region is not None and before.region is None)):
+        if live and (switched or (config.region is not None and before.region is None)):
             levels = quality_levels(load_model(config, self.notify), info, config)
 
-        def go_over() -> None:
-            if judge is not None and self.chain.detection is not None:
-                self.chain.detection.detector.use(judge)
+        def apply() -> None:
+            if detector is not None and self.chain.detection is not None:
+                self.chain.detection.detector.use(detector)
                 self.chain.detection.flash_limiter.use(flash_limiter)
             if levels is not None and isinstance(engine, LiveEngine):
                 engine.set_levels(levels)
 
-        return go_over
+        return apply
 
     def _facts(self, info: StreamInfo, flow: Flow) -> dict[str, Any]:
         """See `RunHandles.facts`."""
@@ -183,21 +183,21 @@ class Controlled:
                     "stuck": name in status.stuck,
                 }
                 for name, dropped in status.drops.items()
-                if name not in {"capture", RECORDING, WATCHED}
+                if name not in {"capture", RECORDING, TAP_NAME}
             ],
             "silent": status.stalled,
         }
 
 
-def controlled(
+def changeable_run(
     job: Job,
-    chosen: Chosen,
+    chosen: ModelChoice,
     source: SwitchedSource,
     info: StreamInfo,
     chain: ProcessingChain,
     freeze_frame: FreezeFrame,
     hooks: RunHooks,
-) -> Controlled:
+) -> ChangeableRun:
     """Prepare a run for changes. Raises SinkError where the folder for captures cannot be made."""
     recorder = None
     if job.captures is not None:
@@ -207,25 +207,25 @@ def controlled(
             return open_sink(str(path), info, encoding_of(chosen.config), notify=hooks.notify)
 
         recorder = Recorder(job.captures, open_film)
-    return Controlled(
+    return ChangeableRun(
         *(job, chosen.config, chosen.model, source, info, chain, freeze_frame, recorder),
         notify=hooks.notify,
-        watch=hooks.watch,
+        tap=hooks.tap,
     )
 
 
 def _late(status: FlowStatus, share: float) -> float:
-    """Percentile of the ages of late in ms, at the slowest output."""
+    """Percentile of the recent ages in ms, at the slowest output."""
     return round(1e3 * max((ages.recent(share) for ages in status.ages.values()), default=0.0), 1)
 
 
-def _painted(config: RunConfig) -> tuple[object, ...]:
+def _code_settings(config: RunConfig) -> tuple[object, ...]:
     """The settings that codes come from."""
     inside = None if config.region is None else config.region_style
     return config.style, config.strength, config.turn, inside
 
 
-def _judged(config: RunConfig) -> tuple[object, ...]:
+def _detection_settings(config: RunConfig) -> tuple[object, ...]:
     """The settings that detector_and_limiter are made of."""
     return config.consistency, config.correct, config.flash_guard
 
@@ -233,6 +233,6 @@ def _judged(config: RunConfig) -> tuple[object, ...]:
 def _leave(serving: Future[None], controller: RunController) -> None:
     controller.close()
     try:
-        serving.result(_GOODBYE)
+        serving.result(_SHUTDOWN_SECONDS)
     except TimeoutError:
         return  # a source that is being opened; the thread ends with it

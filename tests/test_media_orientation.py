@@ -18,7 +18,7 @@ from media_files import card, passed_through
 
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.open import open_source
-from streamstyle.media.upright import laid_down, nearest_orientation
+from streamstyle.media.orientation import nearest_orientation, oriented
 from streamstyle.types import Picture
 
 ONE, UNIT = 1 << 16, 1 << 30
@@ -111,7 +111,7 @@ def test_what_is_no_quarter_turn_becomes_the_nearest_and_is_told(
 ) -> None:
     with FileSource(str(filmed(tmp_path / "in.mp4", matrix))) as source:
         assert_seen(next(iter(source)).pixels, ORIENTATIONS[nearest][1](card()))
-        assert "no quarter turn" in source.report().notes[0]
+        assert "not a multiple of 90 degrees" in source.report().notes[0]
 
 
 @pytest.mark.parametrize("number", ORIENTATIONS)
@@ -120,12 +120,12 @@ def test_the_size_of_a_matrix_does_not_count(number: int, scale: tuple[float, fl
     a, b, c, d = ORIENTATIONS[number][0]
     found = nearest_orientation(matrix_of(a * scale[0], b * scale[1], c * scale[0], d * scale[1]))
     assert found.exact
-    assert np.array_equal(laid_down(card(), found), ORIENTATIONS[number][1](card()))
+    assert np.array_equal(oriented(card(), found), ORIENTATIONS[number][1](card()))
 
 
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=9, max_size=9))
 def test_any_nine_numbers_are_an_orientation(matrix: list[int]) -> None:
-    found = laid_down(card(), nearest_orientation(matrix))
+    found = oriented(card(), nearest_orientation(matrix))
     assert sorted(found.shape[:2]) == [64, 96]
 
 

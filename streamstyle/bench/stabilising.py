@@ -1,4 +1,4 @@
-"""Stabilise mode, `--consistency`: how much steadier the clean film gets, and at what price."""
+"""Stabilise mode, `--consistency`: the gain in stability of the clean film, and its price."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 
 from streamstyle.bench.flashes import new_flashes
 from streamstyle.bench.injections import Film
-from streamstyle.bench.subjects import Steadied, Subject
+from streamstyle.bench.subjects import StabiliseResult, Subject
 from streamstyle.metrics.comparison import FEATURES_EVERY, LONG_GAP
 from streamstyle.metrics.similarity import contrast_ratio, sharpness_ratio
 from streamstyle.metrics.warp_error import WarpError
 from streamstyle.types import Picture
 
 
-def steadied(
+def stabilised(
     subject: Subject, plain: Film, consistencies: Sequence[float], fails: NDArray[np.bool_]
-) -> list[Steadied]:
+) -> list[StabiliseResult]:
     """Paint and compare; plain: the film painted frame by frame, not repaired. fails: bool (n,), frames of
-    the film that fail the general-flash test. Empty where the painter cannot steady, no distance is known, or
-    the plain film does not change at all.
+    the film that fail the general-flash test. Empty where the painter cannot stabilise, no distance is known,
+    or the plain film does not change at all.
 
     The flow is that of `metrics.warp_error`, found once for all settings; over LONG_GAP frames it is taken of
     every LONG_GAP-th pair.
     """
-    steady, distance = subject.painter.steady, subject.distance
-    if steady is None or distance is None or not consistencies:
+    stabilise, distance = subject.painter.stabilise, subject.distance
+    if stabilise is None or distance is None or not consistencies:
         return []
-    films = [steady(subject.film, subject.fps, consistency) for consistency in consistencies]
+    films = [stabilise(subject.film, subject.fps, consistency) for consistency in consistencies]
     near, far = WarpError(), WarpError()
     for index, pictures in enumerate(zip(subject.film, plain, *films, strict=True)):
         near.add(*pictures)
@@ -40,7 +40,7 @@ def steadied(
         return []
     (source, raw, *errors), (_, raw_far, *errors_far) = near.means(), far.means()
     return [
-        Steadied(
+        StabiliseResult(
             consistency,
             1 - error / raw,
             1 - error_far / raw_far,
@@ -55,6 +55,6 @@ def steadied(
 
 
 def _mean(of: Callable[[Picture, Picture], float], film: Film, plain: Film) -> float:
-    """Over pairs of frames; a ratio to a flat frame, which is infinite, does not count."""
+    """Ratios of pairs of frames; a ratio to a flat frame, which is infinite, is left out."""
     values = [of(picture, other) for picture, other in zip(film, plain, strict=True)]
     return float(np.mean([value for value in values if math.isfinite(value)]))

@@ -15,7 +15,7 @@ from streamstyle.styles.bundle import load_manifest, network_folder
 from streamstyle.types import StreamInfo
 
 SLOW_SECONDS = 1.0
-"""Of painting a frame, from which on something is said."""
+"""Seconds per frame above which the user is warned."""
 
 _LARGE = 2560 * 1440
 """Pixels that no machine of these years takes a second for."""
@@ -24,9 +24,9 @@ _SIDE = 768
 _ON_CPU = ("auto", "openvino", "torch")
 
 
-def slow_film(config: RunConfig, info: StreamInfo) -> str:
-    """A sentence that says how long painting will take and what is faster; empty where it takes less than
-    `SLOW_SECONDS` a frame, and where that is not known beforehand.
+def slow_film_warning(config: RunConfig, info: StreamInfo) -> str:
+    """A sentence with the expected time and faster options; empty below `SLOW_SECONDS` a frame, and if the
+    time is not known beforehand.
 
     config: names one of our networks.
     """

@@ -14,7 +14,7 @@ from streamstyle.media.layouts import Channels, in_order
 Samples = NDArray[np.float32]
 
 
-class SteadySound:
+class ContinuousSound:
     """Converts decoded frames to samples of one rate and layout, each with its place.
 
     Containers round times, some to a millisecond. Samples follow each other unless they are more than 20 ms

@@ -77,6 +77,45 @@ def test_languages_and_dispositions_are_kept_copied_or_encoded(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("made", [".mp4", ".mov", ".mkv"])
+def test_titles_of_tracks_survive_a_second_time(tmp_path: Path, made: str, suffix: str) -> None:
+    """FFmpeg reads them under another name than it writes them in MP4."""
+    passed_through(str(film(tmp_path / "in.mkv")), tmp_path / f"first{made}")
+    passed_through(str(tmp_path / f"first{made}"), tmp_path / f"out{suffix}")
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        titles = [
+            track.metadata.get("title", track.metadata.get("name")) for track in container.streams.audio
+        ]
+    assert titles == ["In fra", "In jpn"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_languages_of_other_lengths_are_kept_or_named(tmp_path: Path, suffix: str) -> None:
+    report = passed_through(
+        str(film(tmp_path / "in.mkv", languages=("fra", "x-klingon"))), tmp_path / f"out{suffix}"
+    )
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        kept = [track.language for track in container.streams.audio] == ["fra", "x-klingon"]
+    assert kept == (suffix in {".mkv", ".webm"})
+    assert any("languages x-klingon were left out" in note for note in report.notes) == (not kept)
+
+
+CAPTIONS = b"\xb5\x00\x31GA94\x03\x41\xff\xfc\x80\x80\xff"
+"""Closed captions as ATSC A/53 has them: one pair of empty characters."""
+
+
+def test_closed_captions_inside_the_pictures_are_named(tmp_path: Path) -> None:
+    plain = make_video(tmp_path / "plain.h264", frames=8).read_bytes()
+    message = b"\0\0\1\x06\x04" + bytes([len(CAPTIONS)]) + CAPTIONS + b"\x80"
+    (tmp_path / "in.h264").write_bytes(plain.replace(b"\0\0\1\x65", message + b"\0\0\1\x65"))
+    report = passed_through(str(tmp_path / "in.h264"), tmp_path / "out.mkv")
+    assert report.counters["frames"] == 8
+    with FileSource(str(tmp_path / "in.h264")) as source:
+        list(source)
+    assert [note for note in source.report().notes if "closed captions" in note]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_table_of_dispositions_is_what_comes_back(tmp_path: Path, suffix: str) -> None:
     said = [one for one in Disposition if one.name in FORMATS[".mkv"].dispositions | {"captions", "lyrics"}]
     source = film(
@@ -126,8 +165,8 @@ def test_fonts_and_cover_are_named_where_they_are_left_out(tmp_path: Path, suffi
     source = film(tmp_path / "in.mkv", sound="libopus", attachments=True)
     report = passed_through(str(source), tmp_path / f"out{suffix}")
     expected = (
-        f"Attachments letters.ttf, the cover picture were left out, which {FORMATS[suffix].muxer} files do "
-        f"not hold: .mkv files do."
+        f"Attachments letters.ttf, the cover picture were left out, because {FORMATS[suffix].muxer} files "
+        f"cannot hold them: .mkv files can."
     )
     assert expected in report.notes
 
@@ -146,7 +185,7 @@ def test_the_timecode_is_kept(tmp_path: Path, made: str, suffix: str) -> None:
 @pytest.mark.parametrize("code", ["noon", "10:11:12", "10:11:12:99", "00:00:00;02"])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_timecode_that_counts_no_such_frames_loses_no_film(tmp_path: Path, suffix: str, code: str) -> None:
-    """At 30 frames a second drop frames are possible, and FFmpeg takes them."""
+    """Drop-frame timecode is possible at 30 frames a second, and FFmpeg accepts it."""
     source = film(tmp_path / "in.mkv", timecode=code)
     report = passed_through(str(source), tmp_path / f"out{suffix}")
     with FileSource(str(tmp_path / f"out{suffix}")) as film_:

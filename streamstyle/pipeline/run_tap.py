@@ -1,4 +1,4 @@
-"""Observers of a run inside the same program."""
+"""A tap on a run for the control room: its frames, and the opening of sources."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from typing import TypeAlias
 
 from streamstyle.config import RunConfig
 from streamstyle.media.open import open_source
-from streamstyle.telemetry import AnomalyEvent
-from streamstyle.types import AnomalyMap, Frame, Observer, Picture, Sink, Source
+from streamstyle.types import AnomalyEvent, AnomalyMap, Frame, Observer, Picture, Sink, Source
 
-Painted: TypeAlias = Callable[[Iterable[Frame | None]], Iterator[Frame]]
+FrameProcess: TypeAlias = Callable[[Iterable[Frame | None]], Iterator[Frame]]
 
-WATCHED = "browser"
-"""Name of the watching sink in figures."""
+TAP_NAME = "browser"
+"""Name of the tap's sink in figures."""
 
 
 @dataclass(frozen=True)
-class Watch:
-    """observer: gets every frame that the detector has seen. around: wraps the painting and sees its frames;
-    changes nothing. sink: gets every frame that leaves. open_source: opens the sources that the run names."""
+class RunTap:
+    """Callables of a program that watches its own run. They change no frame."""
 
     observer: Observer[AnomalyEvent]
-    around: Callable[[Painted], Painted]
+    """Gets every frame that the detector has examined."""
+    around: Callable[[FrameProcess], FrameProcess]
+    """Wraps the painting, and sees its frames."""
     sink: Sink
+    """Gets every frame that leaves."""
     open_source: Callable[[str, RunConfig], Source]
+    """Opens the sources that the run names."""
 
 
-def watched(process: Painted, watch: Watch | None) -> Painted:
-    """The painting of a run, with the observer around it."""
-    return process if watch is None else watch.around(process)
+def tapped(process: FrameProcess, tap: RunTap | None) -> FrameProcess:
+    """The painting of a run inside the tap, if there is one."""
+    return process if tap is None else tap.around(process)
 
 
-def source_opener(watch: Watch | None) -> Callable[[str, RunConfig], Source]:
-    """The function that opens the source of a run, and those that take its place."""
-    return opened if watch is None else watch.open_source
+def source_opener(tap: RunTap | None) -> Callable[[str, RunConfig], Source]:
+    """The function that opens the first source of a run, and later ones."""
+    return open_configured if tap is None else tap.open_source
 
 
-def opened(url: str, config: RunConfig) -> Source:
+def open_configured(url: str, config: RunConfig) -> Source:
     """The source of this address, as the settings say. Raises ConfigError."""
     return open_source(
         url,

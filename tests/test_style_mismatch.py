@@ -16,10 +16,10 @@ from streamstyle.styles.bundle import ORIGINAL, load_bundle
 from streamstyle.styles.mix import condition_codes
 from streamstyle.temporal.corrector import RepairCorrector
 from streamstyle.temporal.detector import ResidualDetector
-from streamstyle.temporal.drift import Labs
+from streamstyle.temporal.drift import LabPair
 from streamstyle.temporal.lab import small_lab
 from streamstyle.temporal.motion import analysis_picture
-from streamstyle.temporal.style import Mismatch, StyleConfig, StyleWatch
+from streamstyle.temporal.style import StyleConfig, StyleMismatch, StyleTest
 from streamstyle.types import AnomalyMap, Kind, Picture, StyleCondition
 
 SIZE = HEIGHT, WIDTH = 180, 320
@@ -104,8 +104,8 @@ def test_a_region_in_a_style_of_like_colours_is_found_if_not_named(clip: str) ->
     assert set(range(BURST.start, BURST.stop)) <= set(told)
 
 
-def labs(source: Picture, styled: Picture) -> Labs:
-    return Labs(*(small_lab(analysis_picture(each, SIZE)) for each in (source, styled)))
+def labs(source: Picture, styled: Picture) -> LabPair:
+    return LabPair(*(small_lab(analysis_picture(each, SIZE)) for each in (source, styled)))
 
 
 def scene(seed: int = 1) -> Picture:
@@ -126,40 +126,40 @@ def recoloured(frame: Picture) -> Picture:
     )
 
 
-def follow(watch: StyleWatch, source: Picture, styled: Picture, times: int = 1) -> Mismatch:
+def follow(test: StyleTest, source: Picture, styled: Picture, times: int = 1) -> StyleMismatch:
     for _ in range(times):
-        found = watch.judge(labs(source, styled))
-        watch.learn(found)
+        found = test.evaluate(labs(source, styled))
+        test.learn(found)
     return found
 
 
-def taught(config: StyleConfig | None = None) -> tuple[StyleWatch, Picture, Picture]:
-    """A watch that knows a scene, the scene, and the scene as it is painted with a room left unpainted."""
-    watch, source = StyleWatch(config or StyleConfig()), scene()
-    assert follow(watch, source, swapped(source), 30).ratio < 1
+def taught(config: StyleConfig | None = None) -> tuple[StyleTest, Picture, Picture]:
+    """A test that knows a scene, the scene, and the scene as it is painted with a room left unpainted."""
+    test, source = StyleTest(config or StyleConfig()), scene()
+    assert follow(test, source, swapped(source), 30).ratio < 1
     hurt = swapped(source)
     hurt[ROOM] = source[ROOM]
-    return watch, source, hurt
+    return test, source, hurt
 
 
 def test_another_style_is_flagged_as_long_as_it_stays_until_it_is_the_new_one() -> None:
-    watch, source, hurt = taught(StyleConfig(hold_frames=10))
-    assert all(follow(watch, source, hurt).ratio > 1 for _ in range(11))
-    assert follow(watch, source, hurt, 30).ratio < 1
+    test, source, hurt = taught(StyleConfig(hold_frames=10))
+    assert all(follow(test, source, hurt).ratio > 1 for _ in range(11))
+    assert follow(test, source, hurt, 30).ratio < 1
 
 
 def test_judge_has_no_effect() -> None:
-    watch, source, hurt = taught()
-    first = watch.judge(labs(source, hurt))
-    assert watch.judge(labs(source, hurt)).measure == first.measure
-    assert not watch.active
+    test, source, hurt = taught()
+    first = test.evaluate(labs(source, hurt))
+    assert test.evaluate(labs(source, hurt)).measure == first.measure
+    assert not test.active
 
 
 def test_a_frame_that_is_not_looked_at_is_what_the_last_one_was() -> None:
-    watch, source, hurt = taught()
-    found = follow(watch, source, hurt)
-    assert watch.active
-    assert watch.judge(None).ratio == found.ratio > 1
+    test, source, hurt = taught()
+    found = follow(test, source, hurt)
+    assert test.active
+    assert test.evaluate(None).ratio == found.ratio > 1
 
 
 def test_something_that_enters_is_not_another_style() -> None:
@@ -169,18 +169,18 @@ def test_something_that_enters_is_not_another_style() -> None:
     def paint(frame: Picture) -> Picture:
         return np.asarray(swapped(frame) * shade, np.uint8)
 
-    watch, source = StyleWatch(StyleConfig()), scene()
-    follow(watch, source, paint(source), 30)
+    test, source = StyleTest(StyleConfig()), scene()
+    follow(test, source, paint(source), 30)
     entered = source.copy()
     entered[40:140, 160:] = source[::-1, ::-1][40:140, 160:]
-    assert follow(watch, entered, paint(entered)).ratio < 1
+    assert follow(test, entered, paint(entered)).ratio < 1
 
 
 def test_a_new_shot_is_learnt_before_it_is_judged() -> None:
-    watch, source, hurt = taught()
-    assert watch.judge(labs(source, hurt), new_shot=True).ratio == 0
-    watch.restart()
-    assert follow(watch, source, hurt, StyleConfig().warm_up).ratio == 0
+    test, source, hurt = taught()
+    assert test.evaluate(labs(source, hurt), new_shot=True).ratio == 0
+    test.restart()
+    assert follow(test, source, hurt, StyleConfig().warm_up).ratio == 0
 
 
 def test_one_bad_frame_says_nothing_of_the_next() -> None:

@@ -27,13 +27,13 @@ _NEAR = math.cos(math.radians(1))  # FFmpeg's own tolerance for a quarter turn
 @dataclass(frozen=True)
 class Orientation:
     """One of the eight orientations of a picture, applied in this order: transposed (rows become columns),
-    flipped_x (left and right swap), flipped_y (top and bottom swap). exact: False if the frame asks for
-    something between that is no quarter turn."""
+    flipped_x (left and right swap), flipped_y (top and bottom swap)."""
 
     transposed: bool = False
     flipped_x: bool = False
     flipped_y: bool = False
     exact: bool = True
+    """False if the frame's rotation is not a multiple of 90 degrees."""
 
 
 AS_STORED = Orientation()
@@ -67,13 +67,13 @@ def nearest_orientation(matrix: Sequence[int]) -> Orientation:
     return replace(best, exact=likeness(best) > _NEAR)
 
 
-def told_inexact(name: str, how: Orientation, notes: list[str]) -> None:
-    """Note that the source of this name asks for something between two orientations."""
+def note_inexact(name: str, how: Orientation, notes: list[str]) -> None:
+    """Note that the source of this name has a rotation between two orientations."""
     if not how.exact:
-        notes.append(f"{name} asks to be shown turned by no quarter turn: the nearest was taken.")
+        notes.append(f"{name} has a rotation that is not a multiple of 90 degrees: the nearest was used.")
 
 
-def laid_down(pixels: Picture, how: Orientation) -> Picture:
+def oriented(pixels: Picture, how: Orientation) -> Picture:
     """The stored picture in its orientation; unchanged if that is the same."""
     upright = cv2.transpose(pixels) if how.transposed else pixels
     if how.flipped_x or how.flipped_y:
@@ -83,7 +83,7 @@ def laid_down(pixels: Picture, how: Orientation) -> Picture:
     return seen
 
 
-def upright_shape(stream: VideoStream, head: av.VideoFrame) -> tuple[int, int, Fraction]:
+def oriented_shape(stream: VideoStream, head: av.VideoFrame) -> tuple[int, int, Fraction]:
     """(width, height, sample aspect ratio) of the stream's upright frames."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     aspect = aspect if aspect > 0 else Fraction(1)
