@@ -258,6 +258,12 @@ def test_every_child_ends_with_a_parent_that_is_killed() -> None:
             assert killed != (name in ENDS_WITHOUT_BEING_KILLED), name
 
 
+def test_no_test_waits_for_a_child_that_only_its_end_would_end() -> None:
+    """Popen's own `with` does; see `killed_on_failure`."""
+    for path in Path(__file__).parent.glob("*.py"):
+        assert not re.search(r"(with|,) subprocess\.Popen", path.read_text()), path.name
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     modules = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in SOURCES}
     modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}

@@ -19,7 +19,7 @@ import peers
 import pytest
 from damaged_films import DAMAGES, make_damaged, whole_film
 from media_files import make_video
-from peers import children
+from peers import children, killed_on_failure
 from segmented import SHOT, SHOTS, WAIT_TIMEOUT, make_shots, pictures, sounds, wait_for, workers_of
 
 from streamstyle.batch.messages import TaskDone, TaskLost
@@ -124,7 +124,7 @@ def test_killed_at_any_moment_and_resumed_the_film_is_the_same(
     dice, out = random.Random(seed), tmp_path / "out.mkv"
     folder = tmp_path / "out.mkv.parts"
     command = [*PROGRAM, *in_segments(film, out, "--workers", str(1 + seed % 2))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with killed_on_failure(subprocess.Popen(command, stdout=subprocess.PIPE)) as process:
         assert wait_for(process, folder, dice.randrange(2))
         os.kill(dice.choice(workers_of(process.pid)), signal.SIGKILL)
         assert wait_for(process, folder, dice.randrange(1, 3))
@@ -154,7 +154,9 @@ def test_a_worker_that_is_lost_when_the_film_is_whole_costs_nothing(
     remove."""
     out = tmp_path / "out.mkv"
     folder = tmp_path / "out.mkv.parts"
-    with subprocess.Popen([*PROGRAM, *in_segments(film, out)], stdout=subprocess.PIPE) as process:
+    with killed_on_failure(
+        subprocess.Popen([*PROGRAM, *in_segments(film, out)], stdout=subprocess.PIPE)
+    ) as process:
         assert wait_for(process, folder, 0)
         for number in range(20_000):
             (folder / f"slow-{number}").touch()
@@ -223,7 +225,9 @@ def test_a_damaged_segment_is_painted_again_and_other_options_are_refused(
 ) -> None:
     out = tmp_path / "out.mkv"
     folder = tmp_path / "out.mkv.parts"
-    with subprocess.Popen([*PROGRAM, *in_segments(film, out)], stdout=subprocess.PIPE) as process:
+    with killed_on_failure(
+        subprocess.Popen([*PROGRAM, *in_segments(film, out)], stdout=subprocess.PIPE)
+    ) as process:
         assert wait_for(process, folder, 2)
         process.send_signal(signal.SIGINT)
         stopped = json.loads(process.communicate(timeout=WAIT_TIMEOUT)[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from damaged_films import make_damaged, whole_film
-from peers import free_port, wait_for
+from peers import free_port, killed_on_failure, wait_for
 from segmented import SHOT, SHOTS, WAIT_TIMEOUT, make_shots, pictures, sounds
 
 from streamstyle.batch.storage import DISK, BucketStorage, Storage, storage_of
@@ -138,7 +138,9 @@ def test_a_batch_into_a_bucket_is_killed_and_goes_on(
     assert main([*command, str(tmp_path / "alone")]) == 1
     capsys.readouterr()
     parts = f"{BUCKET}/painted/.streamstyle/long.mkv.parts"
-    with subprocess.Popen([*PROGRAM, *command, f"{BUCKET}/painted"], stdout=subprocess.PIPE) as process:
+    with killed_on_failure(
+        subprocess.Popen([*PROGRAM, *command, f"{BUCKET}/painted"], stdout=subprocess.PIPE)
+    ) as process:
 
         def recorded() -> int:
             return sum(name[0] == "0" and name.endswith(".json") for name in bucket.names(parts))

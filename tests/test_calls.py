@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import pytest
 from media_files import audio_packets, frames_at, info_of, make_video, passed_through
+from peers import killed_on_failure
 
 from streamstyle.cli.main import build_parser, main
 from streamstyle.errors import ConfigError, SinkError, SourceError
@@ -55,12 +56,9 @@ def test_an_option_that_is_not_known_is_still_one_clear_line(capsys: pytest.Capt
 def piped(fifo: Path, command: str) -> Iterator[None]:
     """A shell's program at the other end of a named pipe."""
     os.mkfifo(fifo)
-    with subprocess.Popen(["sh", "-c", command]) as program:
-        try:
-            yield
-            program.wait(timeout=60)
-        finally:
-            program.kill()
+    with killed_on_failure(subprocess.Popen(["sh", "-c", command])) as program:
+        yield
+        program.wait(timeout=60)
 
 
 def write(output: str, frames: int) -> None:

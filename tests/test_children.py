@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from peers import alive, children, command_of, free_port, needs_xvfb, wait_for, xvfb
+from peers import alive, children, command_of, free_port, killed_on_failure, needs_xvfb, wait_for, xvfb
 from test_control_room_browser import SCENE, SETTINGS, serving
 from test_web_guard import post
 
@@ -51,7 +51,7 @@ def child_with(process: subprocess.Popen[bytes], words: bytes) -> int:
 
 
 def test_a_child_is_killed_with_its_parent() -> None:
-    with subprocess.Popen([sys.executable, "-c", STARTS_A_CHILD], cwd=ROOT) as process:
+    with killed_on_failure(subprocess.Popen([sys.executable, "-c", STARTS_A_CHILD], cwd=ROOT)) as process:
         kill_with_frozen_children(process, [child_with(process, b"-c\0import time")])
 
 
@@ -88,5 +88,5 @@ def test_what_reads_a_screen_ends_with_a_run_that_is_killed(tmp_path: Path) -> N
     with xvfb(tmp_path, "160x96") as server:
         source = f"screen:?display={server.display}&fps=15"
         command = [sys.executable, "-m", "streamstyle", "run", source, "null:"]
-        with subprocess.Popen(command, cwd=ROOT) as process:
+        with killed_on_failure(subprocess.Popen(command, cwd=ROOT)) as process:
             kill_with_frozen_children(process, [child_with(process, b"device_relay.py")])

@@ -15,6 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from peers import killed_on_failure
 
 from streamstyle.cli.main import main
 from streamstyle.media.open import open_source
@@ -276,7 +277,9 @@ def test_an_interrupt_finishes_the_film_and_exits_with_130(tmp_path: Path, numbe
     out = tmp_path / "out.mp4"
     film = "test:?seconds=3000&size=192x112"
     command = [*PROGRAM, "run", film, str(out), "--json", "--network", "lite"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with killed_on_failure(
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ) as process:
         # The film grows once frames flow; only then is there something to finish.
         growing = tmp_path / "out.partial.mp4"
         while not (growing.exists() and growing.stat().st_size > 20_000):

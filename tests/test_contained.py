@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from media_files import make_video
-from peers import children, wait_for
+from peers import children, killed_on_failure, wait_for
 
 from streamstyle.cli import signals
 from streamstyle.flow import StopRequest
@@ -76,7 +76,9 @@ def test_signals_reach_the_run_once(tmp_path: Path, name: str, group: bool) -> N
     out, part = tmp_path / "out.mkv", tmp_path / "out.partial.mkv"
     scene = "test:?seconds=3000&size=96x64"
     command = [sys.executable, "-c", FROM_A_TERMINAL, "repair", scene, scene, str(out)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with killed_on_failure(
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    ) as process:
         while not (part.exists() and part.stat().st_size > 5_000):
             assert process.poll() is None
             time.sleep(0.02)
@@ -101,7 +103,9 @@ def test_a_run_that_is_stopped_stands_still_until_it_is_continued(tmp_path: Path
     command = [sys.executable, "-c", FROM_A_TERMINAL, "repair", scene, scene, str(out)]
     tell = os.killpg if group else os.kill
     # In a session of its own the group would be orphaned, and systems do not stop those.
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0) as process:
+    with killed_on_failure(
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
+    ) as process:
         wait_for(lambda: part.exists() and part.stat().st_size > 5_000, "frames")
         (run,) = children(process.pid)
         for _ in range(2):
@@ -128,7 +132,9 @@ def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
     out, part = tmp_path / "out.mkv", tmp_path / "out.partial.mkv"
     scene = "test:?seconds=3000&size=96x64"
     command = [sys.executable, "-c", UNDER_NOHUP, "repair", scene, scene, str(out)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with killed_on_failure(
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    ) as process:
 
         def written() -> int:
             return part.stat().st_size if part.exists() else 0
@@ -275,7 +281,7 @@ def test_a_killed_command_leaves_no_run_behind(tmp_path: Path) -> None:
     part = tmp_path / "out.partial.mkv"
     scene = "test:?seconds=3000&size=96x64"
     command = [sys.executable, "-m", "streamstyle", "repair", scene, scene, str(tmp_path / "out.mkv")]
-    with subprocess.Popen(command) as process:
+    with killed_on_failure(subprocess.Popen(command)) as process:
         while not (part.exists() and part.stat().st_size > 5_000):
             assert process.poll() is None
             time.sleep(0.02)

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from peers import killed_on_failure
 from safetensors.torch import save
 
 from streamstyle.cli.main import main
@@ -338,10 +339,10 @@ def builder(folder: Path, wait: str) -> subprocess.Popen[str]:
 
 
 def test_two_processes_that_want_the_same_compile_once(tmp_path: Path) -> None:
-    with builder(tmp_path / "e", "yes") as first:
+    with killed_on_failure(builder(tmp_path / "e", "yes")) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "compiles\n"
-        with builder(tmp_path / "e", "no") as second:
+        with killed_on_failure(builder(tmp_path / "e", "no")) as second:
             assert second.stdout is not None
             assert second.stdout.readline() == "waits\n"
             assert first.communicate("go on\n")[0] == "done\n"
@@ -349,7 +350,7 @@ def test_two_processes_that_want_the_same_compile_once(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path: Path) -> None:
-    with builder(tmp_path / "e", "die") as first:
+    with killed_on_failure(builder(tmp_path / "e", "die")) as first:
         assert first.communicate()[0] == "compiles\n"
     compiled: list[str] = []
     told: list[str] = []
@@ -359,7 +360,7 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path: Path) -> None:
 
 
 def test_a_process_that_hangs_is_waited_for_no_longer_than_the_lock_timeout(tmp_path: Path) -> None:
-    with builder(tmp_path / "e", "yes") as hanging:
+    with killed_on_failure(builder(tmp_path / "e", "yes")) as hanging:
         assert hanging.stdout is not None
         assert hanging.stdout.readline() == "compiles\n"
         compiled: list[str] = []

@@ -27,6 +27,7 @@ from peers import (
     command_of,
     ffmpeg,
     free_port,
+    killed_on_failure,
     needs_ffmpeg,
     needs_gstreamer,
     needs_nginx,
@@ -254,7 +255,7 @@ def test_relays_die_with_the_process_that_started_them(tmp_path: Path, protocol:
             "    sink.write(live_frame(i)); time.sleep(0.02)\n"
         )
         command = [sys.executable, "-c", script, url, str(Path(__file__).parent)]
-        with subprocess.Popen(command) as process:
+        with killed_on_failure(subprocess.Popen(command)) as process:
             relays = set[int]()
 
             def started() -> bool:

@@ -23,7 +23,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from peers import WAIT_TIMEOUT, Peer, free_port, needs_ffmpeg, needs_obs, needs_xvfb, wait_for, xvfb
+from peers import (
+    WAIT_TIMEOUT,
+    Peer,
+    free_port,
+    killed_on_failure,
+    needs_ffmpeg,
+    needs_obs,
+    needs_xvfb,
+    wait_for,
+    xvfb,
+)
 from websockets.sync.client import ClientConnection, connect
 
 from streamstyle.media.av_source import FileSource
@@ -121,7 +131,7 @@ def another_picture(peer: Obs, metrics: int, before: Picture | None) -> Picture:
         found.append(picture)
         return True
 
-    wait_for(shows_it, "another picture in OBS", 120)
+    wait_for(shows_it, "another picture in OBS")
     return found[0]
 
 
@@ -134,7 +144,7 @@ def test_a_media_source_shows_what_a_run_sends(tmp_path: Path, protocol: str) ->
     command = [sys.executable, "-m", "streamstyle", "run", SCENE, *sinks, *PAINTING, *EVERY]
     command += ["--metrics", f"127.0.0.1:{metrics}"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    with obs(tmp_path) as peer, subprocess.Popen(command, env=environment) as run:
+    with obs(tmp_path) as peer, killed_on_failure(subprocess.Popen(command, env=environment)) as run:
         source = {"is_local_file": False, "input": url, "input_format": "mpegts", "reconnect_delay_sec": 1}
         new = {"sceneName": "Scene", "inputName": INPUT, "inputKind": "ffmpeg_source"}
         assert peer.ask("CreateInput", **new, inputSettings=source) is not None

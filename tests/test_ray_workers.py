@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from peers import children, free_port
+from peers import children, free_port, killed_on_failure
 from segmented import SHOT, SHOTS, WAIT_TIMEOUT, make_shots, pictures, sounds, wait_for, workers_of
 
 from streamstyle.batch.messages import FramesPainted, Notice, TaskFailed, TaskLost
@@ -307,7 +307,7 @@ def test_a_cluster_that_loses_a_node_paints_the_same_film(
         command = [*PROGRAM, "run", str(film), str(out), *settings, "--set", "queue=2"]
         command += ["--workers", "2", "--cluster", f"ray://127.0.0.1:{client}"]
 
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        with killed_on_failure(subprocess.Popen(command, stdout=subprocess.PIPE)) as process:
             assert wait_for(process, parts, 1)
             process.send_signal(signal.SIGINT)
             stopped = json.loads(process.communicate(timeout=WAIT_TIMEOUT)[0])
@@ -317,7 +317,7 @@ def test_a_cluster_that_loses_a_node_paints_the_same_film(
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        with killed_on_failure(subprocess.Popen(command, stdout=subprocess.PIPE)) as process:
             assert wait_for(process, parts, 2)
             kill_all(first_with_worker(nodes, process))
             summary = json.loads(process.communicate(timeout=WAIT_TIMEOUT)[0])

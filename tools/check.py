@@ -18,6 +18,8 @@ ROOT = environment.ROOT
 DATA = Path(os.environ.get("STREAMSTYLE_DATA", ROOT.parent / "shared" / "data"))
 RESULTS = ROOT / "build" / "tests.xml"
 REAL_CLIP_TESTS = ("test_run_real_clips", "test_media_clips", "test_shipped_styles")
+LIMIT_SECONDS = 75 * 60
+"""For all tests together: several times what they take on two quiet processors."""
 SKIP_REASON = "set STREAMSTYLE_DATA"
 
 
@@ -37,7 +39,12 @@ def main() -> int:
     settings.pop("PYTHONDONTWRITEBYTECODE", None)
     tests = ["pytest", "-n", "2", "--durations", "10", f"--junitxml={RESULTS}", *chosen]
     print("$", *tests, flush=True)
-    done = subprocess.run([sys.executable, "-m", *tests], cwd=ROOT, env=settings, check=False)
+    command = [sys.executable, "-m", *tests]
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=settings, timeout=LIMIT_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        print(f"the tests did not end within {LIMIT_SECONDS // 60} minutes")
+        return 1
     if done.returncode == 0 and not chosen and DATA.is_dir():
         return check_real_clips()
     return done.returncode
