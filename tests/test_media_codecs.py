@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from streamstyle.media.av_source import FileSource
 from streamstyle.media.codecs import CODECS
 from streamstyle.media.encoding import Encoding
 from streamstyle.media.formats import FORMATS
+from streamstyle.media.thread_priority import real_time_threads
 from streamstyle.types import Frame, MediaReport
 
 HELD = [(suffix, codec) for suffix, format_ in FORMATS.items() for codec in format_.codecs]
@@ -97,6 +99,18 @@ def test_pixel_formats_are_what_was_asked_for(tmp_path: Path, codec: str, asked:
         assert next(film.decode(video=0)).format.name == asked
     with FileSource(str(path)) as source:
         assert np.abs(patch_colours(next(iter(source)).pixels) - np.array(PATCHES)).max() <= 16
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root's threads are raised")
+def test_no_encoder_takes_the_processors_from_all_else(tmp_path: Path) -> None:
+    """Threads of real-time priority would, and so would all programs that they start."""
+    assert not real_time_threads()
+    for codec in CODECS:
+        sink = FileSink(str(tmp_path / f"{codec}.mkv"), info_of(), Encoding(codec=codec))  # type: ignore[arg-type]
+        for frame in frames_at(TIMES[:30]):
+            sink.write(frame)
+        assert not real_time_threads(), codec
+        sink.close(complete=True)
 
 
 def test_quality_and_preset_make_smaller_and_larger_films(tmp_path: Path) -> None:

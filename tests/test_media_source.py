@@ -13,6 +13,7 @@ from media_files import PATCHES, TICK, card, make_video, patch_colours
 
 from streamstyle.errors import SourceError
 from streamstyle.media.av_source import FileSource
+from streamstyle.media.thread_priority import priority_kept
 from streamstyle.types import Frame
 
 
@@ -54,6 +55,8 @@ def test_films_of_other_programs_are_read_whole(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 96, 64, pixel_format
+        with priority_kept():
+            stream.codec_context.open()
         for number in range(12):
             frame = av.VideoFrame.from_ndarray(card()).reformat(format=pixel_format)
             frame.pts, frame.time_base = number, Fraction(1, 25)

@@ -18,6 +18,7 @@ from streamstyle.errors import SinkError
 from streamstyle.media.codecs import CODECS, Codec, VideoEncoder, codec_by, for_size
 from streamstyle.media.colour import MATRICES, from_rgb
 from streamstyle.media.container import UNWRITABLE, reason
+from streamstyle.media.thread_priority import priority_kept
 from streamstyle.types import StreamInfo
 
 
@@ -161,7 +162,7 @@ def check_size(encoder: VideoEncoder, muxer: str, info: StreamInfo, output: str)
     if takes(known):
         try:
             with av.open(os.devnull, "w", format=muxer) as container:
-                video_stream(container, encoder, info, []).codec_context.open()
+                video_stream(container, encoder, info, []).codec_context.open(strict=False)
         except UNWRITABLE as error:
             why = reason(error)
         else:
@@ -189,7 +190,7 @@ def pixel_format(stream: VideoStream) -> str:
 def video_stream(
     container: OutputContainer, encoder: VideoEncoder, info: StreamInfo, notes: list[str]
 ) -> VideoStream:
-    """A video stream of this encoder and size, tagged with the colours of `from_rgb`."""
+    """A video stream of this encoder and size, tagged with the colours of `from_rgb`. Raises PyAV errors."""
     stream = container.add_stream(encoder.name, rate=info.rate or 30, options=dict(encoder.options))
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
@@ -213,6 +214,9 @@ def video_stream(
     context.color_primaries = matrix.primaries
     context.color_trc = matrix.transfer
     context.sample_aspect_ratio = info.sample_aspect_ratio
+    if encoder.name == "libsvtav1":
+        with priority_kept():
+            context.open()
     return stream
 
 
