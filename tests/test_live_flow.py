@@ -317,6 +317,41 @@ def test_stopping_gives_up_a_blocked_source_and_a_blocked_sink_and_finishes_the_
     assert blocked.complete is False
 
 
+class StoppedWhileItCloses(Watched):
+    """A sink whose process is stopped for long while it closes, as by Ctrl-Z: only the clock goes on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self._clock, self._ahead = time.monotonic, 0.0
+        self._looks = 0
+        monkeypatch.setattr(time, "monotonic", self._now)
+
+    def _now(self) -> float:
+        self._looks += threading.current_thread().name == "watch"
+        return self._clock() + self._ahead
+
+    def _watched(self) -> None:
+        wait_for(lambda least=self._looks + 20: self._looks > least, "the watch")
+
+    def close(self, *, complete: bool) -> None:
+        self._watched()
+        self._ahead = 100 * LONG
+        self._watched()
+        super().close(complete=complete)
+
+
+def test_the_time_in_which_a_run_is_stopped_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, stop = StoppedWhileItCloses(monkeypatch), StopRequest()
+
+    def source() -> Iterator[Frame]:
+        yield frame(0)
+        stop.request()
+
+    status = drive(source(), [sink], live(), stop=stop)
+    assert status.stuck == ()
+    assert sink.complete is True
+
+
 class Peer(Watched):
     """A sink that blocks until it is interrupted."""
 

@@ -70,9 +70,9 @@ class Branch:
         started = time.monotonic()
         while self.worker.running:
             self.worker.join(_POLL_SECONDS)
-            self.give_up_if_stuck(started)
+            self.give_up_if_stuck(started, time.monotonic())
 
-    def give_up_if_stuck(self, ending_since: float) -> None:
+    def give_up_if_stuck(self, ending_since: float, now: float) -> None:
         """See `Worker.hangs`."""
-        if self.worker.hangs(ending_since) and self.worker.stuck:
+        if self.worker.hangs(ending_since, now) and self.worker.stuck:
             self.channel.abandon()

@@ -35,7 +35,7 @@ class Capture:
             with self.worker.inside():
                 self._inlet.close()
 
-    def give_up_if_stuck(self, ending_since: float) -> None:
+    def give_up_if_stuck(self, ending_since: float, now: float) -> None:
         """See `Worker.hangs`."""
-        if self.worker.hangs(ending_since):
+        if self.worker.hangs(ending_since, now):
             self.channel.end()

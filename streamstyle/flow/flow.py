@@ -32,6 +32,10 @@ _RARE_POLL_SECONDS = 0.1
 """The same for an engine that can call back: a frame that fails may make no call."""
 
 
+_STOPPED_SECONDS = 1.0
+"""Seconds between two checks after which this process was stopped, as by Ctrl-Z."""
+
+
 @dataclass(frozen=True)
 class Live:
     """Settings of a run with a live source."""
@@ -275,13 +279,17 @@ class Flow:
     def _watch(self) -> None:
         with self._keeping_the_first_error():
             ending_since: float | None = None
+            looked = time.monotonic()
             while not self._over.wait(self._pause()):
+                before, looked = looked, time.monotonic()
+                if ending_since is not None and looked - before > _STOPPED_SECONDS:
+                    ending_since += looked - before  # nothing could go on meanwhile
                 if ending_since is None and self._ending:
                     ending_since = time.monotonic()
                 if ending_since is None:
                     self._fill()
                 else:
-                    self._give_up_who_is_stuck(ending_since)
+                    self._give_up_who_is_stuck(ending_since, looked)
 
     def _pause(self) -> float:
         due = math.inf if self._timeline is None else self._timeline.due - time.monotonic()
@@ -296,7 +304,7 @@ class Flow:
             if frame is not None:
                 self._branches.hand_out(frame)
 
-    def _give_up_who_is_stuck(self, ending_since: float) -> None:
-        self._capture.give_up_if_stuck(ending_since)
+    def _give_up_who_is_stuck(self, ending_since: float, now: float) -> None:
+        self._capture.give_up_if_stuck(ending_since, now)
         for branch in self._branches:
-            branch.give_up_if_stuck(ending_since)
+            branch.give_up_if_stuck(ending_since, now)

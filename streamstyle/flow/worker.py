@@ -101,11 +101,12 @@ class Worker:
         if self.thread is not None:
             self.thread.join(seconds)
 
-    def hangs(self, ending_since: float) -> bool:
+    def hangs(self, ending_since: float, now: float) -> bool:
         """True if a call has taken too long since the run was to end. The call is interrupted after half of
-        the stop_timeout, and given up after all of it. ending_since: `time.monotonic()` of that moment."""
+        the stop_timeout, and given up after all of it. ending_since, now: `time.monotonic()`, now being a
+        moment before this call, so that a stop of the process in between does not count."""
         busy = self.busy_since
-        waited = 0.0 if busy is None else time.monotonic() - max(busy, ending_since)
+        waited = 0.0 if busy is None else now - max(busy, ending_since)
         if waited < self.stop_timeout / 2:
             return False
         if not self.interrupted and self.interrupt is not None:
