@@ -8,8 +8,10 @@ from pathlib import Path
 
 import av
 import pytest
+from av.container import InputContainer
 from media_files import audio_packets, make_video, passed_through
 
+from streamstyle.media import programs
 from streamstyle.media.av_source import FileSource
 from streamstyle.media.live_url import LiveInput
 from streamstyle.media.open import open_live
@@ -110,6 +112,22 @@ def test_the_program_follows_the_pictures_even_after_sound_of_another(tmp_path: 
         assert [s.codec_context.name for s in film.streams.audio] == ["aac"]
     heard = [FilmSound(str(path)).reader().until(0.5) for path in (both, pictures)]
     assert (heard[0] == heard[1]).all()
+
+
+def test_a_broadcast_is_described_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    films = [program(tmp_path, number, size=(96, 64)) for number in (1, 2)]
+    both, told = broadcast(tmp_path / "both.ts", *films), list[str]()
+
+    def description(container: InputContainer) -> str:
+        told.append(container.name)
+        return describe(container)
+
+    describe = programs._description
+    monkeypatch.setattr(programs, "_description", description)
+    with FileSource(str(both)) as source:
+        assert source.info.audio_streams == 1
+        assert sum(1 for _ in source)
+    assert len(told) == 1
 
 
 def test_one_program_and_files_of_other_kinds_are_read_whole(tmp_path: Path) -> None:

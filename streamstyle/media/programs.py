@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import av.logging
@@ -45,13 +46,7 @@ def program_of(container: InputContainer) -> TsProgram | None:
     """The program whose pictures players show; None where the film does not hold several."""
     if container.format.name != "mpegts" or len(container.streams) < 3:
         return None
-    described = _PROGRAM.findall(_description(container))
-    programs = [
-        TsProgram(int(number), name.strip(), frozenset(map(int, _STREAM.findall(lines))), len(described))
-        for number, lines in described
-        for name in [*_NAME.findall(lines), ""][:1]
-    ]
-    pictured = picture_stream(container)
+    programs, pictured = _programs(container), picture_stream(container)
     if len(programs) < 2 or pictured is None:
         return None
     return next((program for program in programs if pictured.index in program.indices), None)
@@ -81,8 +76,19 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
     return max(moving_streams(container), key=rank, default=None)
 
 
+@lru_cache(maxsize=4)  # a container takes no weak reference; closed ones are small
+def _programs(container: InputContainer) -> list[TsProgram]:
+    """All programs of a broadcast."""
+    described = _PROGRAM.findall(_description(container))
+    return [
+        TsProgram(int(number), name.strip(), frozenset(map(int, _STREAM.findall(lines))), len(described))
+        for number, lines in described
+        for name in [*_NAME.findall(lines), ""][:1]
+    ]
+
+
 def _description(container: InputContainer) -> str:
-    """FFmpeg's words, which it gives to its log alone."""
+    """FFmpeg's words, which it gives to its log alone, at a level that all threads share."""
     with _describing:
         level = av.logging.get_level()
         av.logging.set_level(av.logging.INFO)
