@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -171,6 +173,77 @@ def test_inputs_are_files_folders_patterns_and_lists(tmp_path: Path) -> None:
     assert bucket[tmp_path / "deep" / "er" / "c.webm"] == "s3://films/painted/er/c.webm"
     with pytest.raises(ConfigError, match=r"not as '\.txt'"):
         names("a.mp4", suffix=".txt")
+
+
+def test_a_batch_never_takes_its_own_outputs(tmp_path: Path) -> None:
+    """However the folder of the outputs is reached: from above, by a pattern, by the shell, by a link."""
+    films, out = tmp_path / "films", tmp_path / "films" / "out"
+    for name in ("a.mp4", "b.avi", "out/a.mp4", "out/b.mkv", "out/deep/c.mp4"):
+        (films / name).parent.mkdir(parents=True, exist_ok=True)
+        (films / name).write_bytes(b"-")
+    (tmp_path / "link").symlink_to(out)
+    expected = {films / "a.mp4": "a.mp4", films / "b.avi": "b.mkv"}
+    for folder in (str(out), str(tmp_path / "link"), f"{films}/../films/out"):
+        for inputs in ([films], [f"{films}/*"], [f"{films}/**/*.[am][vp]*"], sorted(films.iterdir())):
+            found = films_of([str(one) for one in inputs], [], folder, None)
+            assert found == {film: f"{folder}/{name}" for film, name in expected.items()}, inputs
+    for inputs in ([out], [out / "deep"], [f"{films}/o*"]):
+        with pytest.raises(ConfigError, match=r"no film outside .*out, where the outputs are: name"):
+            films_of([str(one) for one in inputs], [], str(out), None)
+    (films / "empty").mkdir()
+    with pytest.raises(ConfigError, match="contain no film: name"):
+        films_of([str(films / "empty")], [], str(out), None)
+    beside = films_of([f"{films}/*.avi"], [], str(films), None)
+    assert beside == {films / "b.avi": f"{films}/b.mkv"}
+
+
+def test_no_output_replaces_a_film(tmp_path: Path) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    for folder in (films / "deep", out / "deep"):
+        folder.mkdir(parents=True)
+    for path in (films / "a.mp4", films / "a.mkv", out / "deep" / "b.mkv", films / "deep" / "b.avi"):
+        path.write_bytes(b"-")
+    (tmp_path / "link").symlink_to(films)
+    for place in (films, tmp_path / "link"):
+        with pytest.raises(ConfigError, match=r"films/a\.mp4 would be replaced by its own painting"):
+            films_of([str(films / "a.mp4")], [], str(place), None)
+    with pytest.raises(ConfigError, match=r"out/deep/b\.mkv would be replaced by the painting of .*b\.avi"):
+        films_of([str(films), str(out / "deep" / "b.mkv")], [], str(out), None)
+    (out / "a.mp4").symlink_to(films / "a.mp4")
+    with pytest.raises(ConfigError, match=r"films/a\.mp4 would be replaced by its own painting"):
+        films_of([str(films / "a.mp4")], [], str(out), None)
+    with pytest.raises(ConfigError, match=r"a\.mp4 and .*a\.mkv would both become"):
+        films_of([str(films / "a.mkv"), str(films / "a.mp4")], [], str(out / "new"), ".mkv")
+
+
+def test_links_pipes_and_names_of_any_bytes(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    names = [b"-a.mp4", b"a b.mp4", b"[c]*.mp4", b"new\nline.mp4", b"quo'\"te.mp4", b"\xff\xfe.mp4"]
+    if sys.platform != "linux":
+        names.pop()  # a file system that wants UTF-8
+    for name in names:
+        Path(os.fsdecode(os.fsencode(films) + b"/" + name)).write_bytes(b"-")
+    (films / "loop").symlink_to(films)
+    (films / "around.mp4").symlink_to(films / "around.mp4")
+    (films / "other.mp4").symlink_to(films / "a b.mp4")
+    out = f"{tmp_path}/out"
+    every = {*map(os.fsdecode, names), "around.mp4", "other.mp4"}
+    assert films_of([str(films)], [], out, None) == {films / name: f"{out}/{name}" for name in every}
+    found = films_of([f"{films}/**/a b.mp4"], [], out, None)
+    assert list(found) == [films / "a b.mp4"], "again and again through the loop"
+    listed = tmp_path / "list.txt"
+    lines = [os.fsencode(films) + b"/" + name for name in names if b"\n" not in name]
+    listed.write_bytes("\ufeff".encode() + b"\r\n".join(lines))
+    assert len(films_of([], [listed], out, None)) == len(lines)
+    listed.write_bytes(str(films).encode("utf-16"))
+    with pytest.raises(ConfigError, match="not a text in UTF-8"):
+        films_of([], [listed], out, None)
+    if sys.platform != "win32":
+        os.mkfifo(films / "pipe.mp4")
+        assert films / "pipe.mp4" not in films_of([str(films)], [], out, None)
+        with pytest.raises(ConfigError, match=r"pipe\.mp4 is a pipe or a device"):
+            films_of([str(films / "pipe.mp4")], [], out, None)
 
 
 class StandInWorkers:
