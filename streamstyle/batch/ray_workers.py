@@ -19,9 +19,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import msgspec
 from filelock import FileLock, Timeout
 
+from streamstyle.batch.message_json import decoded, encoded
 from streamstyle.batch.messages import FramesPainted, Notice, TaskLost, TaskOutcome
 from streamstyle.batch.tasks import Task
 from streamstyle.batch.workers import WorkerCallbacks, WorkerProcess
@@ -40,7 +40,7 @@ _START_NOTICE_SECONDS = 60.0
 _MAX_FAILED_STARTS = 3
 """Number of consecutive failures to start an actor after which no more are started."""
 
-_message_decoder = msgspec.json.Decoder(list[FramesPainted | Notice | TaskOutcome])
+_Messages = list[FramesPainted | Notice | TaskOutcome]
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ class Actor:
             notify=lambda sentence: self._messages.append(Notice(sentence)),
         )
         self._process.start()
-        outcome = self._process.perform(msgspec.json.decode(task, type=Task), callbacks)
-        return msgspec.json.encode([*self._drain_messages(), outcome])
+        outcome = self._process.perform(decoded(task, Task), callbacks)
+        return encoded([*self._drain_messages(), outcome])
 
     def messages(self) -> bytes:
         """Messages since the last call, as JSON; a second thread of the actor answers."""
-        return msgspec.json.encode(self._drain_messages())
+        return encoded(self._drain_messages())
 
     def __ray_shutdown__(self) -> None:
         """Called by Ray where the actor ends in order: end the process."""
@@ -153,7 +153,7 @@ class RayWorkers:
     def submit(self, task: Task) -> None:
         """See `Workers`."""
         actor = self._idle.pop()
-        self._busy[actor.perform.remote(msgspec.json.encode(task))] = actor, task
+        self._busy[actor.perform.remote(encoded(task))] = actor, task
 
     def wait(self, seconds: float) -> list[tuple[Task, TaskOutcome]]:
         """See `Workers`. Raises ConfigError where actors cannot be started."""
@@ -206,7 +206,7 @@ class RayWorkers:
     def _ended(self, result: Any) -> tuple[Task, TaskOutcome]:
         actor, task = self._busy.pop(result)
         try:
-            messages = _message_decoder.decode(self._ray.get(result))
+            messages = decoded(self._ray.get(result), _Messages)
         except self._ray.exceptions.RayError as error:
             with suppress(self._ray.exceptions.RayError):
                 self._ray.kill(actor)  # if its machine is alive and only the task is lost
@@ -227,7 +227,7 @@ class RayWorkers:
             for answer in answers:
                 task = self._asked.pop(answer)
                 with suppress(self._ray.exceptions.RayError):  # the task itself finds the lost actors
-                    self._pass_on(task, _message_decoder.decode(self._ray.get(answer)))
+                    self._pass_on(task, decoded(self._ray.get(answer), _Messages))
         asked = {id(task) for task in self._asked.values()}
         for actor, task in self._busy.values():
             if id(task) not in asked:

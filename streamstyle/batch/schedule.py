@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from streamstyle.batch.manifest import FilmRecord, OptionsMismatchError
+from streamstyle.batch.message_json import encoded
 from streamstyle.batch.messages import TaskDone, TaskFailed, TaskLost, TaskOutcome
 from streamstyle.batch.storage import storage_of
 from streamstyle.batch.tasks import FilmRequest, JoinTask, PaintTask, PlanResult, PlanTask, Task, WholeTask
@@ -109,7 +110,7 @@ class Schedule:
                 self._done(state, task, outcome)
 
     def _lost(self, state: FilmState, task: Task, outcome: TaskLost) -> None:
-        key = msgspec.json.encode(task)
+        key = encoded(task)
         self._tries[key] += 1
         if self._tries[key] < MAX_ATTEMPTS:
             self._urgent.append(task)
@@ -138,7 +139,7 @@ class Schedule:
 
     def _damaged(self, state: FilmState, task: Task, missing: dict[int, int]) -> None:
         """Let segments be painted again that have changed since."""
-        key, planned = msgspec.json.encode(task), state.planned
+        key, planned = encoded(task), state.planned
         assert planned is not None
         self._tries[key] += 1
         if self._tries[key] == MAX_ATTEMPTS:

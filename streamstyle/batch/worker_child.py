@@ -11,8 +11,7 @@ import signal
 import sys
 import time
 
-import msgspec
-
+from streamstyle.batch.message_json import decoded, encoded
 from streamstyle.batch.messages import FramesPainted, Message, Notice, done, failed
 from streamstyle.batch.performer import Performer
 from streamstyle.batch.tasks import Task
@@ -27,13 +26,12 @@ def main() -> int:
     """Do tasks until the input ends."""
     end_with(int(sys.argv[1]))
     keep_to(sys.argv[2])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C; the parent ends us if it wants to
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not blocked; the parent ends us if it wants to
     lines = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # libraries print there
-    encoder = msgspec.json.Encoder()
 
     def send(message: Message) -> None:
-        lines.write(encoder.encode(message) + b"\n")
+        lines.write(encoded(message) + b"\n")
 
     for line in sys.stdin.buffer:
         frames, due = 0, 0.0
@@ -47,7 +45,7 @@ def main() -> int:
 
         performer = Performer(on_frame, lambda sentence: send(Notice(sentence)))
         try:
-            send(done(performer.perform(msgspec.json.decode(line, type=Task))))
+            send(done(performer.perform(decoded(line, Task))))
         except StreamStyleError as error:
             send(failed(error))
     return 0

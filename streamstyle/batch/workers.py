@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-import msgspec
-
+from streamstyle.batch.message_json import decoded, encoded
 from streamstyle.batch.messages import (
     FramesPainted,
     Message,
@@ -24,7 +23,7 @@ from streamstyle.batch.messages import (
     TaskOutcome,
 )
 from streamstyle.batch.tasks import Task
-from streamstyle.children import package_environment
+from streamstyle.children import interrupts_blocked, package_environment
 from streamstyle.engines.machine import processors
 from streamstyle.errors import ConfigError
 from streamstyle.flow import Channel, Future
@@ -71,14 +70,18 @@ class LocalWorkers:
     """Implements `Workers` by child processes, each on its share of the processors."""
 
     def __init__(self, count: int, callbacks: WorkerCallbacks) -> None:
-        """Raises ConfigError for more workers than processors, and where none can be started."""
+        """Raises ConfigError for more workers than processors, and where one cannot be started."""
         if count > len(processors()):
             raise ConfigError(f"--workers {count} is more than the {len(processors())} processors here")
         self._callbacks = callbacks
         self._idle = [WorkerProcess(share if count > 1 else ()) for share in shares(count)]
-        for child in self._idle:
-            child.start()  # all at once, so that those who wait for the first plan are ready by then
         self._busy: dict[WorkerProcess, tuple[Task, Future[TaskOutcome]]] = {}
+        try:
+            for child in self._idle:
+                child.start()  # all at once, so that those who wait for the first plan are ready by then
+        except BaseException:
+            self.close()
+            raise
         self._ended: Channel[WorkerProcess] = Channel(count, "lossless")
 
     @property
@@ -132,12 +135,13 @@ class WorkerProcess:
             return
         self.close()
         try:
-            self._process = subprocess.Popen(
-                [*_COMMAND, str(os.getpid()), ",".join(map(str, self._places))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment(self._places),
-            )
+            with interrupts_blocked():
+                self._process = subprocess.Popen(
+                    [*_COMMAND, str(os.getpid()), ",".join(map(str, self._places))],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=environment(self._places),
+                )
         except OSError as error:
             raise ConfigError(f"no worker can be started: {error.strerror}") from error
 
@@ -148,10 +152,10 @@ class WorkerProcess:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(msgspec.json.encode(task) + b"\n")
+            process.stdin.write(encoded(task) + b"\n")
             process.stdin.flush()
             for line in process.stdout:
-                message = msgspec.json.decode(line, type=Message)
+                message = decoded(line, Message)
                 if isinstance(message, TaskDone | TaskFailed):
                     return message
                 if isinstance(message, FramesPainted):
@@ -159,7 +163,7 @@ class WorkerProcess:
                 else:
                     assert isinstance(message, Notice)
                     callbacks.notify(message.sentence)
-        except (OSError, ValueError, msgspec.DecodeError):
+        except (OSError, ValueError):
             process.kill()  # it is gone, or said half a line when it went
         return TaskLost(f"its worker {why_ended(process.wait())}")
 

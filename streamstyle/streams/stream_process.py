@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from streamstyle.batch.workers import environment, shares, why_ended
+from streamstyle.children import interrupts_blocked
 from streamstyle.streams.stream_file import StreamEntry
 from streamstyle.streams.stream_messages import StreamRequest, parse_state
 from streamstyle.web.room_state import first_state
@@ -68,18 +69,19 @@ class StreamProcess:
         mark = f"{secrets.token_hex(16)} "
         request = msgspec.json.encode(StreamRequest(self._stream.config, self.state, mark))
         gpu = {} if self._placing.gpu is None else {"CUDA_VISIBLE_DEVICES": self._placing.gpu}
-        self._process = subprocess.Popen(
-            [
-                *(*_COMMAND, str(os.getpid()), ",".join(map(str, self._placing.processors))),
-                *("--stream-process", "--address", "127.0.0.1:0", "--restart", *self._options),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            env=environment(self._placing.processors) | gpu,
-        )
+        with interrupts_blocked():
+            self._process = subprocess.Popen(
+                [
+                    *(*_COMMAND, str(os.getpid()), ",".join(map(str, self._placing.processors))),
+                    *("--stream-process", "--address", "127.0.0.1:0", "--restart", *self._options),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                env=environment(self._placing.processors) | gpu,
+            )
         if self._over:
             self.end()  # which came before there was a process
         with self._process as process:
