@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -21,8 +22,9 @@ from damaged_films import DAMAGES, make_damaged, whole_film
 from media_files import make_video
 from peers import children, killed_on_failure
 from segmented import SHOT, SHOTS, WAIT_TIMEOUT, make_shots, pictures, sounds, wait_for, workers_of
+from test_contained import state
 
-from streamstyle.batch.messages import TaskDone, TaskLost
+from streamstyle.batch.messages import TaskDone, TaskFailed, TaskLost
 from streamstyle.batch.performer import Performer
 from streamstyle.batch.tasks import (
     DamagedSegments,
@@ -33,13 +35,13 @@ from streamstyle.batch.tasks import (
     PlanTask,
     WholeTask,
 )
-from streamstyle.batch.workers import LocalWorkers, WorkerCallbacks
+from streamstyle.batch.workers import LocalWorkers, WorkerCallbacks, WorkerProcess
 from streamstyle.cli import batch
 from streamstyle.cli.main import main
 from streamstyle.cli.segments import settings_of
 from streamstyle.config import RunConfig
 from streamstyle.engines.machine import processors
-from streamstyle.errors import ConfigError
+from streamstyle.errors import ConfigError, SinkError, SourceError
 
 PROGRAM = [sys.executable, "-m", "streamstyle"]
 SETTINGS = ("--codec", "ffv1", "--network", "lite", "--set", "queue=2")
@@ -404,6 +406,136 @@ def test_all_workers_start_before_there_is_a_plan() -> None:
     finally:
         workers.close()
     assert not workers_of(os.getpid())
+
+
+@linux
+@pytest.mark.skipif(len(processors()) < 2, reason="needs two processors")
+def test_where_one_worker_cannot_be_started_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = WorkerProcess.start, list[WorkerProcess]()
+
+    def refused(worker: WorkerProcess) -> None:
+        if started:
+            peers.wait_for(lambda: bool(workers_of(os.getpid())), "the first worker", every=0.01)
+            raise ConfigError("no worker can be started: out of memory")
+        started.append(worker)
+        start(worker)
+
+    monkeypatch.setattr(WorkerProcess, "start", refused)
+    with pytest.raises(ConfigError, match="no worker can be started"):
+        LocalWorkers(2, WorkerCallbacks(lambda *_: None, lambda _: None))
+    assert started
+    assert not workers_of(os.getpid())
+
+
+@linux
+def test_ctrl_c_while_a_worker_starts_is_left_to_its_parent(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal tells the worker too, which then has not imported anything."""
+    workers = LocalWorkers(1, WorkerCallbacks(lambda *_: None, lambda _: None))
+    try:
+        peers.wait_for(lambda: bool(workers_of(os.getpid())), "the worker", every=0.01)
+        (child,) = workers_of(os.getpid())
+        os.kill(child, signal.SIGINT)
+        request = FilmRequest(
+            "no.mp4", str(tmp_path / "out.mkv"), str(tmp_path / "parts"), None, {}, 1.0, True
+        )
+        workers.submit(PlanTask(request))
+        while not (ended := workers.wait(1.0)):
+            os.kill(child, signal.SIGINT)
+    finally:
+        workers.close()
+    assert isinstance(ended[0][1], TaskFailed)
+    assert capfd.readouterr().err == ""
+
+
+@linux
+def test_a_batch_that_is_stopped_stands_still_until_it_is_continued(
+    film: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    script = "from streamstyle.cli.main import program; program()"
+    command = [
+        "batch",
+        str(film),
+        "-o",
+        str(out),
+        "--suffix",
+        ".mkv",
+        "--segment",
+        "1.6",
+        "--json",
+        *SETTINGS,
+    ]
+    with killed_on_failure(
+        subprocess.Popen([sys.executable, "-c", script, *command], stdout=subprocess.PIPE, process_group=0)
+    ) as process:
+        parts = out / ".streamstyle" / "film.mkv.parts"
+        assert wait_for(process, parts, 1)
+        os.killpg(process.pid, signal.SIGTSTP)
+        (worker,) = workers_of(process.pid)
+        peers.wait_for(lambda: {state(one) for one in (process.pid, worker)} == {"T"}, "both to stop")
+        os.killpg(process.pid, signal.SIGCONT)
+        (told,) = json.loads(process.communicate(timeout=WAIT_TIMEOUT)[0])["films"]
+    assert (process.returncode, told["state"]) == (0, "done")
+    assert pictures(out / "film.mkv") == pictures(undisturbed)
+
+
+@linux
+def test_a_film_with_a_name_of_any_bytes_or_length_is_painted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    films.mkdir()
+    names = [os.fsdecode(b"\xff\xfe a\n.mp4"), "\N{CLAPPER BOARD}" * 60 + ".mp4"]
+    for name in names:
+        make_video(films / name, frames=6)
+    command = ["batch", str(films), "-o", str(out), "--network", "lite", "--json"]
+    for ended in ("done", "before"):
+        assert main(command) == 0
+        told = json.loads(capsys.readouterr().out)["films"]
+        assert {film["output"]: film["state"] for film in told} == {str(out / name): ended for name in names}
+    assert all(len(pictures(out / name)) == 6 for name in names)
+
+
+def test_a_film_that_changes_while_it_is_painted_fails_alone(film: Path, tmp_path: Path) -> None:
+    """It is removed, replaced or still being written: frames of two films must not mix."""
+    mine, performer = tmp_path / "in.mp4", Performer(lambda: None, lambda _: None)
+    mine.write_bytes(film.read_bytes())
+    settings = settings_of(RunConfig(network="lite", codec="ffv1"))
+    request = FilmRequest(
+        str(mine), str(tmp_path / "out.mkv"), str(tmp_path / "parts"), None, settings, 1.6, True
+    )
+    performer.perform(PlanTask(request))
+    mine.write_bytes(film.read_bytes() + b"more")
+    for task in (PaintTask(request, 0), JoinTask(request), WholeTask(request)):
+        with pytest.raises(SourceError, match=r"in\.mp4 was changed while it was painted"):
+            performer.perform(task)
+    with pytest.raises(SourceError, match=r"painted from the film before it changed.*remove"):
+        performer.perform(PlanTask(request))
+    mine.unlink()
+    with pytest.raises(SourceError, match=r"in\.mp4 cannot be read: No such file"):
+        performer.perform(PaintTask(request, 0))
+
+
+@linux
+def test_a_full_disk_keeps_nothing_of_a_film_for_the_next_one_to_fail(film: Path, tmp_path: Path) -> None:
+    performer, settings = Performer(lambda: None, lambda _: None), RunConfig(network="lite", codec="ffv1")
+    out, parts = tmp_path / "out.mkv", tmp_path / "parts"
+    request = FilmRequest(str(film), str(out), str(parts), None, settings_of(settings), 60.0, False)
+    performer.perform(PlanTask(request))
+    performer.perform(WholeTask(request))  # has compiled all that is to be compiled
+    limit = out.stat().st_size * 3 // 4
+    out.unlink()
+    performer.perform(PlanTask(request))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(SinkError, match="The disk is full"):
+            performer.perform(WholeTask(request))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in parts.iterdir()] == ["manifest.json"]
 
 
 def test_no_more_workers_than_processors() -> None:

@@ -34,12 +34,22 @@ def model_of(config: RunConfig) -> Model:
 def options_of(source: Path, config: RunConfig) -> dict[str, Any]:
     """Settings, weights, style and film by name, as plain values. config: names the network. Raises
     SourceError, ConfigError, ModelError."""
+    settings = {name: value for name, value in asdict(config).items() if name not in _OF_THE_RUN}
+    return settings | _painter(config) | {"film": _state_of(source)}
+
+
+def check_unchanged(source: Path, options: dict[str, Any]) -> None:
+    """Raise SourceError for a film that is gone, or is not the one of these options any more."""
+    if _state_of(source) != options["film"]:
+        raise SourceError(f"{source} was changed while it was painted: start again when it is whole.")
+
+
+def _state_of(source: Path) -> str:
     try:
         state = source.stat()
     except OSError as error:
         raise SourceError(f"{source} cannot be read: {error.strerror}.") from error
-    settings = {name: value for name, value in asdict(config).items() if name not in _OF_THE_RUN}
-    return settings | _painter(config) | {"film": f"{state.st_size} bytes of {state.st_mtime_ns}"}
+    return f"{state.st_size} bytes of {state.st_mtime_ns}"
 
 
 @lru_cache(maxsize=2)

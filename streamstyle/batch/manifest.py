@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
+from streamstyle.batch.message_json import decoded, encoded
 from streamstyle.batch.storage import parted, storage_of
-from streamstyle.errors import ConfigError, SinkError
+from streamstyle.errors import ConfigError, SinkError, SourceError
 
 VERSION = 2
 MANIFEST = "manifest.json"
@@ -135,21 +136,20 @@ def read(address: str, kind: type[S]) -> S | None:
         return None
     folder, _ = parted(address)
     try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("version", VERSION)
+        version = decoded(data, dict[str, Any]).get("version", VERSION)
         if version != VERSION:
             raise OptionsMismatchError(
                 f"{address} was written by another version of this program ({version}, this one writes "
                 f"{VERSION}): remove {folder} and start again"
             )
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+        return cast(S, decoded(data, kind))
+    except ValueError as error:
         raise SinkError(f"{address} is damaged: remove {folder} and start again") from error
 
 
 def write(address: str, value: msgspec.Struct) -> None:
     """Write a file whole or not at all. Raises SinkError."""
-    data = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-    storage_of(address).write(address, data)
+    storage_of(address).write(address, encoded(value, indent=1) + b"\n")
 
 
 def digest(path: Path) -> str:
@@ -162,8 +162,11 @@ def digest(path: Path) -> str:
 
 
 def check_options(before: dict[str, Any], now: dict[str, Any], where: str, remedy: str) -> None:
-    """Raise OptionsMismatchError with the differences between the painted options and the new ones."""
+    """Raise OptionsMismatchError with the differences between the painted options and the new ones, and
+    SourceError where the film itself has changed, which says nothing of others."""
     differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    if differing == ["film"]:
+        raise SourceError(f"{where} was painted from the film before it changed. {remedy}")
     if differing:
         told = "; ".join(
             f"{name} was {_shown(before, name)} and is {_shown(now, name)}" for name in differing
@@ -173,5 +176,5 @@ def check_options(before: dict[str, Any], now: dict[str, Any], where: str, remed
 
 def _shown(options: dict[str, Any], name: str) -> str:
     value = options.get(name)
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = value if isinstance(value, str) else encoded(value).decode()
     return text if len(text) <= 40 else f"{text[:12]}..."

@@ -6,14 +6,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from platform import node
 
-from streamstyle.batch.film_options import model_of
+from streamstyle.batch.film_options import check_unchanged, model_of
 from streamstyle.batch.manifest import (
     MANIFEST,
     FilmManifest,
@@ -78,6 +78,7 @@ def paint_segment(folder: str, number: int, on_frame: OnFrame, notify: Notify) -
     """Paint a segment and record it; on_frame: called after each of its frames. Raises the first
     StreamStyleError of any stage."""
     manifest = manifest_of(folder)
+    check_unchanged(Path(manifest.source), manifest.options)
     segment, storage = manifest.segments[number], storage_of(folder)
     kinds = Counter[str]()
     flagged = 0
@@ -171,6 +172,7 @@ def join_film(folder: str, record: str) -> FilmRecord | DamagedSegments:
     manifest = manifest_of(folder)
     if (before := _done_before(manifest, record)) is not None:
         return before
+    check_unchanged(Path(manifest.source), manifest.options)
     records = [read(record_path(folder, segment.number), SegmentRecord) for segment in manifest.segments]
     done = [one for one in records if one is not None]
     engines = sorted({one.engine for one in done})
@@ -194,13 +196,25 @@ def join_film(folder: str, record: str) -> FilmRecord | DamagedSegments:
             for one in changed:
                 storage.remove(record_path(folder, one.number))
             return DamagedSegments({one.number: one.frames for one in changed})
-        joined = stack.enter_context(storage.scratch(folder)) / f"joined{Path(manifest.output).suffix}"
+        joined = stack.enter_context(_whole_film(manifest, folder))
         report = join_parts(paths, joined, info, encoding_of(config), manifest.end)
         frames = report.counters["frames"]
         if frames != sum(one.frames for one in done):
             raise SinkError(f"{folder} cannot be joined: a segment was changed. Remove it and begin again.")
         notes = tuple(dict.fromkeys([note for one in done for note in one.notes] + list(report.notes)))
         return _finished(manifest, joined, record, (frames, flagged), dict(anomalies), notes)
+
+
+@contextmanager
+def _whole_film(manifest: FilmManifest, folder: str) -> Iterator[Path]:
+    """A path of this machine for the film. What a failure leaves of it is removed, since it may be what fills
+    the disk."""
+    with storage_of(folder).scratch(folder) as scratch:
+        try:
+            yield scratch / f"joined{Path(manifest.output).suffix}"
+        finally:
+            for left in scratch.glob("joined*"):
+                left.unlink(missing_ok=True)
 
 
 def _is_whole(path: Path, record: SegmentRecord) -> bool:
@@ -216,15 +230,16 @@ def paint_whole(folder: str, record: str, on_frame: OnFrame, notify: Notify) -> 
     manifest = manifest_of(folder)
     if (before := _done_before(manifest, record)) is not None:
         return before
+    check_unchanged(Path(manifest.source), manifest.options)
     config = config_of(manifest)
-    with storage_of(folder).scratch(folder) as scratch:
-        joined = scratch / f"joined{Path(manifest.output).suffix}"
+    with _whole_film(manifest, folder) as joined:
         summary = run_job(
             *(Job(manifest.source, (str(joined),)), config),
             stop=StopRequest(),
             hooks=RunHooks(on_progress=lambda _: on_frame(), notify=notify),
             model=model_of(config),
         )
+        check_unchanged(Path(manifest.source), manifest.options)
         counts = summary.frames_out, summary.flagged_frames
         return _finished(manifest, joined, record, counts, summary.anomalies, summary.notes)
 

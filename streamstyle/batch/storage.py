@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -105,13 +106,22 @@ class LocalStorage:
 
     def size(self, address: str) -> int | None:
         """See `Storage`."""
-        path = Path(address)
-        return path.stat().st_size if path.is_file() else None
+        try:
+            state = Path(address).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise SinkError(f"cannot read {address}: {error.strerror}") from error
+        return state.st_size if stat.S_ISREG(state.st_mode) else None
 
     def names(self, folder: str) -> list[str]:
         """See `Storage`."""
-        path = Path(folder)
-        return sorted(one.name for one in path.iterdir()) if path.is_dir() else []
+        try:
+            return sorted(path.name for path in Path(folder).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise SinkError(f"cannot read {folder}: {error.strerror}") from error
 
     def remove(self, address: str) -> None:
         """See `Storage`."""

@@ -11,11 +11,11 @@ from streamstyle.errors import SinkError
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Write beside `path`, under a unique name, then rename into place; on failure remove the file. mode:
-    permissions, less the process's umask. Raises SinkError."""
+    """Write beside `path`, under a unique and short name, then rename into place; on failure remove the
+    file. mode: permissions, less the process's umask. Raises SinkError."""
     if not path.name:
         raise SinkError(f"cannot write {path}: it is a folder, name a file in it")
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f"{secrets.token_hex(8)}.part")  # its own may be as long as names can be
     try:
         part.touch(mode, exist_ok=False)
         part.write_bytes(data)
@@ -31,7 +31,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SinkError(f"cannot make the folder {path}: {error.strerror}") from error
+        raise SinkError(f"cannot make the folder {path}: {error.strerror}. Name another one.") from error
 
 
 def check_writable(path: Path) -> None:
