@@ -134,6 +134,15 @@ class RunConfig:
             "paint one frame of N and propagate it along the motion, 1 to 8", "N", "#painting-fewer-frames"
         ),
     ] = 1
+    canvas: Annotated[
+        Literal["follow", "still"],
+        Option(
+            "whether strokes and facets move with the camera, or stand on the screen, as they always do with "
+            "`--resume`",
+            "follow|still",
+            "styles.md#strokes-move-with-the-camera",
+        ),
+    ] = "follow"
     correct: Annotated[
         Literal["off", "repair"],
         Option("`repair` detects and repairs anomalies, `off` does neither", "repair|off", live=True),

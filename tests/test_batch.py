@@ -82,7 +82,7 @@ def test_a_film_in_segments_is_that_of_one_run(
 ) -> None:
     """Cut at every shot, each segment begins as the whole film goes on there: bit for bit."""
     whole, out = tmp_path / "whole.mkv", tmp_path / "out.mkv"
-    assert main(["run", str(film), str(whole), *SETTINGS, "--correct", "off"]) == 0
+    assert main(["run", str(film), str(whole), *SETTINGS, "--correct", "off", "--canvas", "still"]) == 0
     capsys.readouterr()
     assert main(in_segments(film, out, "--correct", "off")) == 0
     summary = json.loads(capsys.readouterr().out)
@@ -101,7 +101,7 @@ def test_repairs_and_joins_within_a_shot_stay_within_50_db(
     still = tmp_path / "shot.mp4"
     make_video(still, frames=150, gop=15, audio=["aac"])
     whole, out = tmp_path / "whole.mkv", tmp_path / "out.mkv"
-    assert main(["run", str(still), str(whole), *SETTINGS, *steadied]) == 0
+    assert main(["run", str(still), str(whole), *SETTINGS, *steadied, "--canvas", "still"]) == 0
     capsys.readouterr()
     assert main(in_segments(still, out, *steadied)) == 0
     assert json.loads(capsys.readouterr().out)["segments"] > 1

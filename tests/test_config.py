@@ -91,7 +91,13 @@ def test_the_user_guide_has_the_table_of_settings() -> None:
 @pytest.mark.parametrize("name", [name for name, each in settings().items() if each.option.flag])
 def test_every_option_of_a_setting_reaches_the_config(name: str) -> None:
     setting = settings()[name]
-    texts = {"codec": "av1", "background": "ff0000", "correct": "off", "deinterlace": "field"}
+    texts = {
+        "codec": "av1",
+        "background": "ff0000",
+        "correct": "off",
+        "deinterlace": "field",
+        "canvas": "still",
+    }
     text = texts.get(name, "1" if setting.number else "auto")
     given = ["--" + name.replace("_", "-"), *([] if setting.is_flag else [text])]
     parsed = build_parser().parse_args(["run", "in.mp4", "out.mp4", *given])

@@ -40,7 +40,7 @@ from streamstyle.nets.generator import (
 from streamstyle.nets.noise import PATTERNS, canvas
 from streamstyle.nets.transformer import TransformerNet
 from streamstyle.styles.bundle import load_bundle
-from streamstyle.types import Engine, Picture, StyleCondition
+from streamstyle.types import Engine, FramePart, Picture, StyleCondition
 
 CUDA_ON_CPU = "cuda on the cpu"  # the same code, lanes and slots, where there is no GPU
 SIZES = [(64, 64), (120, 160), (95, 131), (360, 640)]
@@ -505,12 +505,29 @@ def test_a_tile_is_painted_as_that_part_of_the_whole_frame(engine_name: str, net
     expected = whole.start(pixels, condition).result()
     tile.norm_stats = whole.norm_stats
     for left in (0, 64):
-        frozen = replace(condition, ema_decay=1.0, origin=(0, left))
+        frozen = replace(condition, ema_decay=1.0, part=FramePart((128, 256), (0, left)))
         part = slice(left + receptive_radius, 256 if left else 192 - receptive_radius)
         styled = tile.start(np.ascontiguousarray(pixels[:, left : left + 192]), frozen).result()
         assert psnr(styled[:, part.start - left : part.stop - left], expected[:, part]) > 50
     whole.close()
     tile.close()
+
+
+def test_strokes_move_with_the_camera(engine_name: str, network: Network) -> None:
+    """A picture that has moved, with its canvas, is the painting moved: the strokes stick to it."""
+    receptive_radius = GeneratorConfig.from_json(network.architecture).receptive_radius
+    pixels, condition = picture(128, 288), still(network.codes[0])
+    engine = network.open_stateful(engine_name, 128, 256)
+    before = engine.start(np.ascontiguousarray(pixels[:, :256]), condition).result()
+    inside = slice(32 + receptive_radius, 256 - receptive_radius)
+
+    def alike(shift: tuple[float, float]) -> float:
+        condition_then = replace(condition, ema_decay=1.0, canvas_shift=shift)
+        after = engine.start(np.ascontiguousarray(pixels[:, 32:]), condition_then).result()
+        return psnr(after[:, inside.start - 32 : inside.stop - 32], before[:, inside])
+
+    assert alike((0.0, 0.0)) + 6 < alike((0.0, -32.0)) > 45
+    engine.close()
 
 
 def test_modulated_statistics_change_the_frames_with_a_factor_only(

@@ -17,7 +17,7 @@ from streamstyle.nets.generator import (
     Generator,
     GeneratorConfig,
 )
-from streamstyle.nets.noise import CANVAS_CHANNELS, PATTERNS, WOVEN_CHANNELS, canvas
+from streamstyle.nets.noise import CANVAS_CHANNELS, PATTERNS, WOVEN_CHANNELS, canvas, fields
 from streamstyle.nets.phases import PhaseConv, UpsampleConv
 
 SMALL = GeneratorConfig(widths=(8, 8, 16), blocks=1)
@@ -184,8 +184,10 @@ def test_a_mask_of_0_paints_with_the_first_code_and_of_255_with_the_second() -> 
     assert not torch.equal(first, second)
 
 
-def test_a_smaller_frame_gets_the_top_left_part_of_the_canvas() -> None:
-    np.testing.assert_allclose(canvas(64, 96), canvas(128, 160)[:, :8, :12], atol=1e-5)
+def test_a_canvas_is_the_top_left_part_of_its_fields() -> None:
+    drawn = fields(64, 96)
+    assert drawn.woven.shape[1:] == (64, 64), "those of a small frame are larger"
+    np.testing.assert_array_equal(canvas(64, 96)[:WOVEN_CHANNELS], drawn.woven[:, :8, :12])
     assert not np.array_equal(canvas(64, 96, seed=1), canvas(64, 96))
 
 

@@ -792,7 +792,7 @@ def test_tones_count_as_far_as_they_are_flatter_than_asked() -> None:
 
 def test_patterns_of_a_canvas_are_found_by_their_kind() -> None:
     kinds = patterns_of(torch.from_numpy(canvas(192, 256, 3))[None])
-    drawn = torch.from_numpy(fields_of_canvas(192, 256, 3).patterns)[None]
+    drawn = torch.from_numpy(fields_of_canvas(192, 256, 3).patterns[:, :96, :128])[None]
     assert {kind: len(found[0]) for kind, found in kinds.items() if len(found[0]) > 1} == {"joints": 2}
     assert tuple(kinds) == get_args(PatternKind)
     assert torch.equal(torch.cat(list(kinds.values()), dim=1), drawn)

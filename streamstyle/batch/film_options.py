@@ -20,9 +20,9 @@ from streamstyle.styles.library import model_names
 
 _OF_THE_RUN = {
     *("source", "sinks", "live", "latency", "metrics", "queue", "live_queue"),
-    *("source_timeout", "stand_in_after", "slate_after", "network"),
+    *("source_timeout", "stand_in_after", "slate_after", "network", "canvas"),
 }
-"""Settings that change no picture of a film, and the network, which its weights stand for."""
+"""Settings that change no picture of a film in segments, and the network, which its weights stand for."""
 
 
 @lru_cache(maxsize=2)

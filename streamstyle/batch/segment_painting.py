@@ -68,10 +68,11 @@ def manifest_of(folder: str) -> FilmManifest:
 
 
 def config_of(manifest: FilmManifest) -> RunConfig:
-    """The settings that the film is painted with."""
+    """The settings that the film is painted with. The canvas stands still: whoever paints a segment does not
+    know how the camera has moved before."""
     names = {field.name for field in fields(RunConfig)}
     kept = {name: value for name, value in manifest.options.items() if name in names}
-    return RunConfig(**kept, network=manifest.network or "auto")
+    return RunConfig(**kept, canvas="still", network=manifest.network or "auto")
 
 
 def paint_segment(folder: str, number: int, on_frame: OnFrame, notify: Notify) -> SegmentRecord:

@@ -53,7 +53,7 @@ class BaselineEngine:
         started = time.perf_counter()
         codes, mask = self._conditioning.of(condition)
         painted = self._network(
-            (self._padding.pad(pixels).copy()[None], codes, mask, self._conditioning.canvas_at())
+            (self._padding.pad(pixels).copy()[None], codes, mask, self._conditioning.canvas_of(condition))
         )
         styled = self._padding.crop(painted[0])
         self.busy_seconds += time.perf_counter() - started

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from streamstyle.engines.padding import Padding
 from streamstyle.errors import EngineError
 from streamstyle.nets.noise import SIZE_MULTIPLE, Fields, fields
-from streamstyle.types import StyleCondition
+from streamstyle.types import FramePart, StyleCondition
 
 
 class Conditioning:
@@ -23,10 +23,11 @@ class Conditioning:
         self._code_size = code_size
         self._stateful = stateful
         height, width = padding.padded_size
-        self._whole = fields(height, width)
-        self._size = height // SIZE_MULTIPLE, width // SIZE_MULTIPLE
-        self._fields: dict[tuple[int, int], Fields] = {}
-        self._canvases: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._frame = FramePart((height, width), (0, 0))
+        self._drawn = self._frame.size, fields(height, width)
+        self._shift = (0.0, 0.0)
+        self._fields: dict[FramePart, Fields] = {}
+        self._canvases: dict[FramePart, NDArray[np.float32]] = {}
         self._no_mask = np.zeros((1, 1, height // 2, width // 2), np.uint8)
         self._condition: StyleCondition | None = None
         self._inputs: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
@@ -43,27 +44,28 @@ class Conditioning:
             self._condition = condition
         return self._inputs
 
-    def canvas_at(self, origin: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
-        """The canvas under a picture, see `StyleCondition.origin`: float32 (1, CANVAS_CHANNELS, H/8, W/8) of
-        the padded size. The same array at every call."""
-        if origin not in self._canvases:
-            self._canvases[origin] = self._part(origin).packed()[None]
-        return self._canvases[origin]
+    def fields_of(self, condition: StyleCondition) -> Fields:
+        """The fields under a picture, of the padded size; the same object while part and shift stay."""
+        part = condition.part or self._frame
+        if condition.canvas_shift != self._shift:
+            self._shift = condition.canvas_shift
+            self._fields, self._canvases = {}, {}
+        if part not in self._fields:
+            if part.size != self._drawn[0]:
+                self._drawn = part.size, fields(*part.size)
+            top, left = (
+                (at - moved) / SIZE_MULTIPLE for at, moved in zip(part.origin, self._shift, strict=True)
+            )
+            rows, columns = (side // SIZE_MULTIPLE for side in self._padding.padded_size)
+            self._fields[part] = self._drawn[1].window(top, left, rows, columns)
+        return self._fields[part]
 
-    def fields_at(self, origin: tuple[int, int]) -> Fields:
-        """The fields of that canvas; the same at every call."""
-        if origin not in self._fields:
-            self._fields[origin] = self._part(origin)
-        return self._fields[origin]
-
-    def _part(self, origin: tuple[int, int]) -> Fields:
-        """Fields that are too small are drawn again, so begin with the tile at the lower right of a frame."""
-        (rows, columns), drawn = self._size, self._whole.woven.shape[1:]
-        top, left = (at // SIZE_MULTIPLE for at in origin)
-        if top + rows > drawn[0] or left + columns > drawn[1]:
-            height, width = max(top + rows, drawn[0]), max(left + columns, drawn[1])
-            self._whole = fields(SIZE_MULTIPLE * height, SIZE_MULTIPLE * width)
-        return self._whole.part(top, left, rows, columns)
+    def canvas_of(self, condition: StyleCondition) -> NDArray[np.float32]:
+        """The same packed: float32 (1, CANVAS_CHANNELS, H/8, W/8)."""
+        drawn, part = self.fields_of(condition), condition.part or self._frame
+        if part not in self._canvases:
+            self._canvases[part] = drawn.packed()[None]
+        return self._canvases[part]
 
     def _check(self, ema_decay: float) -> None:
         if not 0 <= ema_decay <= 1:

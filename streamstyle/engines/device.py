@@ -23,7 +23,7 @@ from streamstyle.engines.request import EngineRequest
 from streamstyle.engines.slots import GraphRecorder, Network, SlotPool
 from streamstyle.errors import EngineError
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
-from streamstyle.nets.noise import SIZE_MULTIPLE
+from streamstyle.nets.noise import CANVAS_CHANNELS, SIZE_MULTIPLE
 from streamstyle.types import AnalysisPair, EngineSpec, InferenceFuture, Picture, StyleCondition
 
 
@@ -72,16 +72,14 @@ class DeviceEngine:
         self, config: GeneratorConfig, device: torch.device
     ) -> tuple[list[Tensor], dict[int, Tensor]]:
         height, width = self._padding.padded_size
-        canvas = torch.from_numpy(self._conditioning.canvas_at()).to(device)
         like = [
             torch.empty((1, height, width, 3), dtype=torch.uint8, device=device),
             torch.empty((1, 2, config.layout.size), device=device),
             torch.empty((1, 1, height // 2, width // 2), dtype=torch.uint8, device=device),
-            canvas,
+            torch.empty((1, CANVAS_CHANNELS, height // SIZE_MULTIPLE, width // SIZE_MULTIPLE), device=device),
         ]
         if not self._spec.stateful:
-            return like, {3: canvas}
-        # Frames may be tiles of a larger one then, each with another part of the canvas under it.
+            return like, {}
         return [*like, self._state, torch.empty((1, 1), device=device)], {4: self._state}
 
     @property
@@ -97,7 +95,7 @@ class DeviceEngine:
     def start(self, pixels: Picture, condition: StyleCondition) -> InferenceFuture:
         """See `streamstyle.types.Engine`."""
         codes, mask = self._conditioning.of(condition)
-        canvas = self._conditioning.canvas_at(condition.origin)
+        canvas = self._conditioning.canvas_of(condition)
         with self._failing(), torch.no_grad():
             slot = self._slots.take()
             ema_decay = condition.ema_decay if self._has_past else 0.0

@@ -132,7 +132,7 @@ class OpenVinoEngine:
         request, packer = slot.request, slot.packer
         completion = self._completion(request)
         packer.pack(self._padding.pad(pixels))
-        fields = self._conditioning.fields_at(condition.origin)
+        fields = self._conditioning.fields_of(condition)
         read = 2 if self._spec.masks else 1  # codes
         styles = (codes, mask) if self._spec.masks else (codes[:, 0],)
         mixed = [] if self._mixer is None else [self._mixer.mixed(codes[0, :read], fields)]

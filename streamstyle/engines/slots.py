@@ -54,7 +54,7 @@ class Slot:
             self.host[2].numpy()[...] = mask
             self.codes = codes
             changed += [1, 2]
-        if 3 in self.host and canvas is not self.canvas:
+        if canvas is not self.canvas:
             self.host[3].numpy()[...] = canvas
             self.canvas = canvas
             changed.append(3)

@@ -27,7 +27,7 @@ from streamstyle.engines.upsampling import reduced
 from streamstyle.errors import EngineError, EngineMemoryError
 from streamstyle.nets.layout import CodeLayout, GeneratorConfig
 from streamstyle.nets.noise import SIZE_MULTIPLE
-from streamstyle.types import Engine, EngineSpec, InferenceFuture, Picture, StyleCondition
+from streamstyle.types import Engine, EngineSpec, FramePart, InferenceFuture, Picture, StyleCondition
 
 _MIN_DEVIATION = 1e-3
 _MIN_STEP = 64
@@ -116,10 +116,11 @@ class TiledEngine:
             self._state.norm_stats = past
         self._inner.norm_stats = past
         painted = np.empty_like(picture)
-        for y, x in reversed(self._tiles):  # so that the canvas is drawn once, see `Conditioning`
+        for y, x in self._tiles:
             part = slice(y.start, y.start + self._tile[0]), slice(x.start, x.start + self._tile[1])
             under = None if mask is None else mask[part]
-            frozen = replace(condition, mask=under, ema_decay=1.0, origin=(y.start, x.start))
+            at = FramePart(self._padding.padded_size, (y.start, x.start))
+            frozen = replace(condition, mask=under, ema_decay=1.0, part=at)
             styled = self._inner.start(np.ascontiguousarray(picture[part]), frozen).result()
             painted[y.kept, x.kept] = styled[_shifted(y), _shifted(x)]
         result = self._padding.crop(painted)
@@ -131,12 +132,14 @@ class TiledEngine:
         """Statistics of the whole frame at its own scale: those of the reduced frame, corrected at five
         places."""
         height, width = self._tile
+        # The canvas of the frame, so that no other one has to be drawn.
+        whole = replace(condition, ema_decay=0.0, part=FramePart(self._padding.padded_size, (0, 0)))
         if self._codes is None or not np.array_equal(self._codes, condition.codes):
             self._codes, self._measured, self._next = condition.codes, [], 0
 
         def measured(of: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> NDArray[np.float64]:
-            part = replace(condition, mask=None if mask is None else of(mask), ema_decay=0.0)
-            self._inner.start(of(picture), part).result()
+            under = None if mask is None else of(mask)
+            self._inner.start(of(picture), replace(whole, mask=under)).result()
             norm_stats = self._inner.norm_stats
             assert norm_stats is not None
             return norm_stats.astype(np.float64)

@@ -53,7 +53,7 @@ class TorchEngine:
         started = time.perf_counter()
         # from_numpy refuses read-only arrays with a warning; the copy is small beside the network.
         frames = torch.from_numpy(self._padding.pad(pixels).copy())[None]
-        canvas = torch.from_numpy(self._conditioning.canvas_at(condition.origin))
+        canvas = torch.from_numpy(self._conditioning.canvas_of(condition))
         codes, mask = map(torch.from_numpy, self._conditioning.of(condition))
         try:
             with torch.inference_mode():

@@ -35,6 +35,7 @@ class UpsamplingEngine:
     def __init__(self, inner: Engine, height: int, width: int, working: tuple[int, int]) -> None:
         """working: (height, width) of `inner`."""
         self._inner = inner
+        self._size = height, width
         self._working = working
         self._upsampled = GuidedUpsampling(height, width, working)
         self._condition: tuple[StyleCondition, StyleCondition] | None = None
@@ -75,10 +76,13 @@ class UpsamplingEngine:
 
     def _reduced_condition(self, condition: StyleCondition) -> StyleCondition:
         """The same object while the condition stays, so that engines recognise it."""
-        if condition.mask is None:
+        if condition.mask is None and not any(condition.canvas_shift):
             return condition
         if self._condition is None or self._condition[0] is not condition:
-            self._condition = condition, replace(condition, mask=reduced(condition.mask, *self._working))
+            mask = None if condition.mask is None else reduced(condition.mask, *self._working)
+            (down, right), (height, width) = condition.canvas_shift, self._size
+            shift = down * self._working[0] / height, right * self._working[1] / width
+            self._condition = condition, replace(condition, mask=mask, canvas_shift=shift)
         return self._condition[1]
 
     def close(self) -> None:

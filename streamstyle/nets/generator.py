@@ -10,11 +10,11 @@ Shape of the network (`h`, `w` multiples of 8, `c0, c1, c2` from `GeneratorConfi
         -> + scale * the stem's features (`skip`), + patterns
         -> up 3, or up `head`, + conv of RGB -> conv 3 (1/1) -> + gain * RGB
 
-The canvas is a fixed field of noise and cells at 1/8 of the size, and of patterns at 1/2 (`canvas`). A wall
+The canvas is a field of noise and cells at 1/8 of the size, and of patterns at 1/2 (`canvas`). A wall
 or a sky gives the network nothing to paint strokes, facets or dots from; the canvas does, and because it
-does not change from frame to frame they stand still. A style says how much of each pattern every feature
-gets, everywhere and where the network opens a gate. The canvas also keeps the normalisation from amplifying
-the sensor noise of a uniform picture.
+changes from frame to frame only as the camera moves, they stay where they are. A style says how much of
+each pattern every feature gets, everywhere and where the network opens a gate. The canvas also keeps the
+normalisation from amplifying the sensor noise of a uniform picture.
 
 Sources: conditional instance normalisation, Dumoulin et al. 2017, eq. 5; depthwise block after
 ConvNeXt (Liu et al. 2022, fig. 4); bilinear resize before convolution against checkerboards, Odena

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 
 import cv2
 import numpy as np
@@ -32,8 +33,7 @@ PATTERN_SCALE = 4
 """A pattern has as many positions to each side of a cell of the canvas: it is half as large as the frame."""
 CANVAS_CHANNELS = WOVEN_CHANNELS + PATTERNS * PATTERN_SCALE**2
 
-_MARGIN = 88  # cells before the frame in which noise begins: no value depends on the frame's size
-_AROUND = 8  # cells beyond the frame from which brush strokes come
+_LEAST = 64  # cells to each side, so that a small frame's strokes turn as those of a large one do
 _BENDS = (8.0, 20.0)  # how far a stroke field runs before it turns: sigma of its angles in cells
 _BLOBS = (1.5, 4.0)  # sigma in cells
 _FACETS = (18, 56, 56)  # sides of cells, in positions of a pattern; the large ones overlap
@@ -45,19 +45,19 @@ _LINES_MOVE = 14.0  # pixels
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """Parts of a canvas, not yet packed."""
+    """Parts of a canvas, not yet packed. Seamless: each edge continues at the opposite one."""
 
     woven: NDArray[np.float32]
     """(WOVEN_CHANNELS, rows, columns)."""
     patterns: NDArray[np.float32]
     """(PATTERNS, PATTERN_SCALE * rows, PATTERN_SCALE * columns)."""
 
-    def part(self, top: int, left: int, rows: int, columns: int) -> Fields:
-        """So many rows and columns of it, from row `top` and column `left` on."""
-        woven = self.woven[:, top : top + rows, left : left + columns]
-        top, left, rows, columns = (PATTERN_SCALE * side for side in (top, left, rows, columns))
-        part = self.patterns[:, top : top + rows, left : left + columns]
-        return Fields(np.ascontiguousarray(woven), np.ascontiguousarray(part))
+    def window(self, top: float, left: float, rows: int, columns: int) -> Fields:
+        """So many rows and columns of it, from row `top` and column `left` on; any number, in cells.
+        Interpolated between positions."""
+        n = PATTERN_SCALE
+        drawn = _window(self.patterns, n * top, n * left, n * rows, n * columns)
+        return Fields(_window(self.woven, top, left, rows, columns), drawn)
 
     def packed(self) -> NDArray[np.float32]:
         """As one array (CANVAS_CHANNELS, rows, columns): the patterns as blocks of PATTERN_SCALE x
@@ -74,19 +74,19 @@ class Fields:
 def canvas(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
     """The field to paint from, for frames of `height` x `width` (multiples of 8): float32 (CANVAS_CHANNELS,
     height/8, width/8), see `fields`."""
-    return fields(height, width, seed).packed()
+    rows, columns = height // SIZE_MULTIPLE, width // SIZE_MULTIPLE
+    return fields(height, width, seed).window(0, 0, rows, columns).packed()
 
 
 def fields(height: int, width: int, seed: int = 0) -> Fields:
-    """The fields to paint from, for frames of `height` x `width` (multiples of 8).
+    """The fields to paint from, at least as large as frames of `height` x `width` (multiples of 8).
 
     Mean 0, deviation about 1 but for joints, which are 0 or 1. Woven: small and large blobs; small and large
     cells, of each the distance to the joint and two numbers of its own. Nothing finer: what changes from cell
     to cell at 1/8 of the size becomes droplets. Patterns: dots, lines, joints and shaded facets of small
-    and large cells, fine and broad brush strokes along fields that bend tightly and widely. A smaller frame
-    gets the top left part of what a seed gives, so that a frame and a crop of it agree.
+    and large cells, fine and broad brush strokes along fields that bend tightly and widely.
     """
-    rows, columns = height // SIZE_MULTIPLE, width // SIZE_MULTIPLE
+    rows, columns = (max(side // SIZE_MULTIPLE, _LEAST) for side in (height, width))
     fine = rows * PATTERN_SCALE, columns * PATTERN_SCALE
     woven = np.empty((WOVEN_CHANNELS, rows, columns), np.float32)
     with ThreadPoolExecutor() as pool:
@@ -101,10 +101,9 @@ def fields(height: int, width: int, seed: int = 0) -> Fields:
         at = CELL_CHANNELS.start + 3 * i
         for channel, x in enumerate(((cell[0] - mean) / deviation, *cell[1:3]), at):
             woven[channel] = cv2.resize(x, (columns, rows), interpolation=cv2.INTER_AREA)
-    bent = _LINES_MOVE * _smooth(seed, 20, _LINES_BEND, rows + 1, columns + 1)
     drawn = [
         patterns.dots(*fine),
-        patterns.lines(_enlarged(bent)),
+        patterns.lines(_LINES_MOVE * _enlarged(_smooth(seed, 20, _LINES_BEND, rows, columns))),
         *(patterns.joints(cell[0]) for cell in cells),
         *(cell[3] for cell in cells),
         *brushed,
@@ -112,44 +111,68 @@ def fields(height: int, width: int, seed: int = 0) -> Fields:
     return Fields(woven, np.stack(drawn))
 
 
+def _window(
+    field: NDArray[np.float32], top: float, left: float, rows: int, columns: int
+) -> NDArray[np.float32]:
+    """A window of seamless fields (N, H, W), interpolated between positions: (N, rows, columns)."""
+    y, x = math.floor(top), math.floor(left)
+    down, right = top - y, left - x
+    if not (down or right):
+        return _rolled(field, y, x, rows, columns)
+    part = _rolled(field, y, x, rows + 1, columns + 1)
+    kernels = [np.array([1 - by, by], np.float32) for by in (right, down)]
+    moved = np.empty((len(field), rows, columns), np.float32)
+    for whole, plane in zip(part, moved, strict=True):
+        plane[:] = cv2.sepFilter2D(whole, cv2.CV_32F, kernels[0], kernels[1], anchor=(0, 0))[:-1, :-1]
+    return moved
+
+
+def _rolled(field: NDArray[np.float32], y: int, x: int, rows: int, columns: int) -> NDArray[np.float32]:
+    """A window of seamless fields (N, H, W): (N, rows, columns)."""
+    height, width = field.shape[1:]
+    out = np.empty((len(field), rows, columns), np.float32)
+    for down, across in product(_runs(y, rows, height), _runs(x, columns, width)):
+        out[:, down[1], across[1]] = field[:, down[0], across[0]]
+    return out
+
+
+def _runs(first: int, count: int, size: int) -> list[tuple[slice, slice]]:
+    """`count` places from `first` on, counted around `size`: slices of it, and where they come to lie."""
+    runs, done = [], 0
+    while done < count:
+        at = (first + done) % size
+        length = min(size - at, count - done)
+        runs.append((slice(at, at + length), slice(done, done + length)))
+        done += length
+    return runs
+
+
 def _brushed(seed: int, brush: int, rows: int, columns: int) -> NDArray[np.float32]:
     """Brush strokes along a field of angles: (4 * rows, 4 * columns)."""
-    wide = rows + 2 * _AROUND + 1, columns + 2 * _AROUND + 1
-    along = _enlarged(math.pi * _smooth(seed, 12 + brush, _BENDS[brush], *wide, before=_AROUND))
-    return patterns.strokes(along, *_BRUSHES[brush], _AROUND * PATTERN_SCALE, seed + 200 + brush)
+    along = _enlarged(math.pi * _smooth(seed, 12 + brush, _BENDS[brush], rows, columns))
+    return patterns.strokes(along, *_BRUSHES[brush], seed + 200 + brush)
 
 
 def _enlarged(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Interpolated to the size of patterns: (rows + 1, columns + 1) to (4 * rows, 4 * columns)."""
-    # One cell more, cut off again: at the end of a picture the interpolation has no next cell to go to.
-    height, width = (side * PATTERN_SCALE for side in cells.shape)
-    large = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
-    return large[:-PATTERN_SCALE, :-PATTERN_SCALE].astype(np.float32, copy=False)
+    """Interpolated to the size of patterns: (rows, columns) to (4 * rows, 4 * columns)."""
+    wide = np.pad(cells, 1, mode="wrap")
+    height, width = (side * PATTERN_SCALE for side in wide.shape)
+    large = cv2.resize(wide, (width, height), interpolation=cv2.INTER_LINEAR)
+    inside = slice(PATTERN_SCALE, -PATTERN_SCALE)
+    return large[inside, inside].astype(np.float32, copy=False)
 
 
-def _smooth(
-    seed: int, channel: int, sigma: float, rows: int, columns: int, *, before: int = 0
-) -> NDArray[np.float32]:
-    """Blurred white noise of deviation 1 (rows, columns). before: cells before the frame where it begins."""
-    reach = round(4 * sigma)  # of OpenCV's kernel
-    start = _MARGIN - before - reach
-    white = _white(seed, channel, rows + 2 * reach, start + columns + 2 * reach, first=start)
-    return _blurred(white[:, start:], sigma)[reach:-reach, reach:-reach]
-
-
-def _white(seed: int, channel: int, rows: int, columns: int, *, first: int = 0) -> NDArray[np.float32]:
-    """Standard normal (rows, columns), from row `first` on; fewer rows or columns give the top left part."""
-    field = np.empty((rows, columns), np.float32)
-    for row, values in enumerate(field, first):
-        rng = np.random.default_rng(np.array([seed, channel, row], np.uint32))
-        rng.standard_normal(dtype=np.float32, out=values)
-    return field
-
-
-def _blurred(white: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Blurred white noise, brought back to deviation 1: a Gaussian's norm is 1/(2 sigma sqrt(pi))."""
-    blurred = cv2.GaussianBlur(white, (0, 0), sigma) * (2 * sigma * math.sqrt(math.pi))
-    return blurred.astype(np.float32, copy=False)
+def _smooth(seed: int, channel: int, sigma: float, rows: int, columns: int) -> NDArray[np.float32]:
+    """Blurred white noise of mean 0 and deviation 1 (rows, columns). sigma: in cells, less in a small field,
+    of which nothing would be left otherwise."""
+    white = np.random.default_rng([seed, channel]).standard_normal((rows, columns), dtype=np.float32)
+    down, across = (min(sigma, side / 5) for side in (rows, columns))
+    reach = math.ceil(4 * down), math.ceil(4 * across)
+    wide = np.pad(white, [(r, r) for r in reach], mode="wrap")
+    blurred = cv2.GaussianBlur(wide, (0, 0), sigmaX=across, sigmaY=down)
+    inside = blurred[reach[0] : -reach[0], reach[1] : -reach[1]]
+    smooth: NDArray[np.float32] = ((inside - inside.mean()) / inside.std()).astype(np.float32, copy=False)
+    return smooth
 
 
 def coloured_noise(

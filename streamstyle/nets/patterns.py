@@ -1,13 +1,15 @@
-"""Patterns at half the size of the frame that stand still on the screen: dots and lines for prints, cells for
-facets and tiles, brush strokes.
+"""Patterns at half the size of the frame: dots and lines for prints, cells for facets and tiles, brush
+strokes.
 
 A small network cannot invent straight joints, round dots or bristles on a plain wall, but it can mix them
-into its features where a style asks for them. Fewer rows or columns give the top left part of each.
+into its features where a style asks for them. All are seamless: the right edge continues at the left one, and
+the lower edge at the upper one.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,15 +42,14 @@ def cells(rows: int, columns: int, side: int, seed: int) -> NDArray[np.float32]:
     Mean 0, deviation 1, but for the distance.
     """
     margin = _AROUND * side
-    down, across = (-(-(size + 2 * margin) // side) for size in (rows, columns))
-    drawn = _uniform(seed, down, across)
-    y, x = np.mgrid[:down, :across] * side + side / 2
-    at = np.stack([y, x], axis=2) + _JITTER * side * drawn[..., :2]
-    points = at.round().astype(int).reshape(-1, 2)
-    empty = np.full((down * side, across * side), 255, np.uint8)
+    size = np.array([rows, columns])
+    drawn, pitch = _uniform(seed, size, side)
+    places = np.moveaxis(np.indices(drawn.shape[:2]), 0, 2) + 0.5 + _JITTER * drawn[..., :2]
+    points, of_point = _repeated((places * pitch).reshape(-1, 2).astype(int), size, margin)
+    tone, other = (math.sqrt(3) * drawn[..., 2:].reshape(-1, 2)[of_point]).T
+    empty = np.full(size + 2 * margin, 255, np.uint8)
     empty[points[:, 0], points[:, 1]] = 0
     labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
-    tone, other = drawn[..., 2:].reshape(-1, 2).T * math.sqrt(3)
     direction, slope = other * (math.pi / math.sqrt(3)), 0.66 / (_FACET_DEVIATION * side)
     down_by, right_by = slope * np.sin(direction), slope * np.cos(direction)
     start = 0.75 * tone - (down_by * points[:, 0] + right_by * points[:, 1])
@@ -80,10 +81,8 @@ def joints(distance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def dots(rows: int, columns: int) -> NDArray[np.float32]:
     """A printer's screen: a wave along each of two turned axes, added. Mean 0, deviation 1."""
-    y, x = (np.float32(4 * math.pi / DOT_PITCH) * at.astype(np.float32) for at in np.ogrid[:rows, :columns])
-    sine, cosine = np.float32(math.sin(DOT_ANGLE)), np.float32(math.cos(DOT_ANGLE))
-    wave: NDArray[np.float32] = np.cos(x * cosine + y * sine) + np.cos(y * cosine - x * sine)
-    return wave
+    sine, cosine = (2 / DOT_PITCH * turn(DOT_ANGLE) for turn in (math.sin, math.cos))
+    return np.cos(_phase(rows, columns, sine, cosine)) + np.cos(_phase(rows, columns, cosine, -sine))
 
 
 def lines(moved: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,45 +90,51 @@ def lines(moved: NDArray[np.float32]) -> NDArray[np.float32]:
 
     moved: how far each position is moved across the lines, in pixels (rows, columns).
     """
-    y, x = (at.astype(np.float32) for at in np.ogrid[: moved.shape[0], : moved.shape[1]])
-    across = 2 * (0.6 * x + 0.8 * y) + moved
-    wave: NDArray[np.float32] = math.sqrt(2) * np.cos(2 * math.pi / LINE_PITCH * across)
-    return wave.astype(np.float32)
+    phase = _phase(len(moved), moved.shape[1], 1.6 / LINE_PITCH, 1.2 / LINE_PITCH)
+    wave: NDArray[np.float32] = np.cos(phase + np.float32(2 * math.pi / LINE_PITCH) * moved)
+    return np.float32(math.sqrt(2)) * wave
 
 
-def strokes(
-    angle: NDArray[np.float32], width: int, length: int, around: int, seed: int
-) -> NDArray[np.float32]:
+def _phase(rows: int, columns: int, down: float, right: float) -> NDArray[np.float32]:
+    """Phase in radians of a wave of about so many cycles a position, whole ones over rows and columns."""
+    y, x = (np.float32(2 * math.pi / size) * np.arange(size, dtype=np.float32) for size in (rows, columns))
+    return np.float32(round(rows * down)) * y[:, None] + np.float32(round(columns * right)) * x
+
+
+def strokes(angle: NDArray[np.float32], width: int, length: int, seed: int) -> NDArray[np.float32]:
     """Brush strokes along a field of directions, one over the other, each of a tone of its own with a
     lighter ridge along it (after Hertzmann 1998, Painterly rendering with curved brush strokes of multiple
     sizes). Mean near 0, deviation near 1.
 
-    angle: radians (rows, columns), and `around` positions more on every side, which are cut off: at least
-    length / 2 + 2 * width. width, length: of a stroke, in positions.
+    angle: radians (rows, columns). width, length: of a stroke, in positions.
     """
-    rows, columns = angle.shape
-    apart = math.sqrt(width * length / _COVERAGE)
-    drawn = _uniform(seed, math.ceil(rows / apart), math.ceil(columns / apart))
-    places = np.moveaxis(np.indices(drawn.shape[:2])[::-1], 0, 2) + 0.5 * drawn[..., 1::-1]
-    curves = _streamlines(angle, (apart * places).astype(np.float32), length / (2 * _BENDS))
-    curves = curves.reshape(-1, 2 * _BENDS + 1, 2)
+    size = np.array(angle.shape)
+    around = length + 2 * width
+    drawn, pitch = _uniform(seed, size, math.sqrt(width * length / _COVERAGE))
+    places = (np.moveaxis(np.indices(drawn.shape[:2]), 0, 2) + 0.5 * drawn[..., :2]) * pitch
+    wide = np.pad(angle, around, mode="wrap")
+    middles = np.ascontiguousarray(places[..., ::-1] + around, np.float32)
+    curves = _streamlines(wide, middles, length / (2 * _BENDS)).reshape(-1, 2 * _BENDS + 1, 2)
+    at, of_stroke = _repeated(places.reshape(-1, 2), size, around)
+    curves = curves[of_stroke] + (at[:, ::-1] - middles.reshape(-1, 2)[of_stroke])[:, None]
     run = curves[:, -1] - curves[:, 0]
     aside = np.stack([-run[:, 1], run[:, 0]], axis=1) * (0.25 * width / length)
     both = [np.round(2**_FRACTION_BITS * x).astype(np.int32) for x in (curves, curves + aside[:, None])]
-    tone, layer = (((1 + drawn[..., 2:].reshape(-1, 2)) / 2) * (_TONES, _LAYERS)).astype(int).T
-    # Strokes of the same layer and tone are drawn at once: the order must not depend on the field's size.
-    # Tones are shuffled, so that light strokes do not lie on dark ones more often.
+    numbers = drawn[..., 2:].reshape(-1, 2)[of_stroke]
+    tone, layer = (((1 + numbers) / 2) * (_TONES, _LAYERS)).astype(int).T
+    # Strokes of one layer and tone are drawn at once, so that a repeated stroke lies over and under the same
+    # ones. Tones are shuffled, so that light strokes do not lie on dark ones more often.
     turn = layer * _TONES + 7 * tone % _TONES
     order = np.argsort(turn, kind="stable")
     ends = np.searchsorted(turn[order], np.arange(1, _LAYERS * _TONES))
-    picture = np.full((rows, columns), 128, np.uint8)
+    picture = np.full(wide.shape, 128, np.uint8)
     thicknesses = width, max(1, width // 2)
-    for at, some in enumerate(np.split(order, ends)):
-        level = 255 * (7 * at % _TONES + 0.5) / _TONES  # 7 * 7 is 1 modulo _TONES
+    for number, some in enumerate(np.split(order, ends)):
+        level = 255 * (7 * number % _TONES + 0.5) / _TONES  # 7 * 7 is 1 modulo _TONES
         for lines, lighter, thick in zip(both, (0, _RIDGE), thicknesses, strict=True):
             lit = min(level + lighter, 255)
             cv2.polylines(picture, list(lines[some]), False, lit, thick, cv2.LINE_AA, _FRACTION_BITS)
-    inside = picture[around : rows - around, around : columns - around].astype(np.float32)
+    inside = picture[around:-around, around:-around].astype(np.float32)
     return (inside - _STROKES_MEAN) / np.float32(_STROKES_DEVIATION)
 
 
@@ -154,9 +159,23 @@ def _sampled(
     return sampled.astype(np.float32, copy=False)
 
 
-def _uniform(seed: int, rows: int, columns: int) -> NDArray[np.float32]:
-    """Uniform in -1..1, four a point: (rows, columns, 4); fewer rows or columns give the top left part."""
-    field = np.empty((rows, columns, 4), np.float32)
-    for row in range(rows):
-        field[row] = np.random.default_rng([seed, 1000, row]).random((columns, 4), dtype=np.float32)
-    return 2 * field - 1
+def _uniform(
+    seed: int, size: NDArray[np.int_], side: float
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Uniform in -1..1, four numbers for each square of about `side` x `side` positions that `size` (rows,
+    columns) is divided into, (down, across, 4); and the sides of these squares."""
+    count = np.maximum(1, np.round(size / side)).astype(int)
+    field = np.random.default_rng([seed, 1000]).random((*count, 4), dtype=np.float32)
+    return 2 * field - 1, size / count
+
+
+def _repeated(
+    points: NDArray[Any], size: NDArray[np.int_], margin: int
+) -> tuple[NDArray[Any], NDArray[np.int_]]:
+    """Points (N, 2) of a seamless field of this size (rows, columns) and their copies up to `margin` beyond
+    its edges, counted from the margin's corner; and the index of each one's original."""
+    reach = -(-margin // size)
+    shifts = [(y, x) for y in range(-reach[0], reach[0] + 1) for x in range(-reach[1], reach[1] + 1)]
+    copies = points + (size * shifts)[:, None].astype(points.dtype) + points.dtype.type(margin)
+    found = ((copies >= 0) & (copies < size + 2 * margin)).all(axis=2)
+    return copies[found], np.nonzero(found)[1]

@@ -1,14 +1,18 @@
-"""Conditions of painting besides the codes: a region, and the decay of the statistics."""
+"""Conditions of painting besides the codes: a region, decay of the statistics, the place of the canvas."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from streamstyle.config import RunConfig
 from streamstyle.errors import ConfigError
 from streamstyle.styles.bundle import ORIGINAL
+from streamstyle.temporal.camera_motion import CameraMotion
 from streamstyle.temporal.scene_smoothing import SceneSmoothing
-from streamstyle.types import Engine, Frame, Region, StreamInfo
+from streamstyle.types import Engine, Frame, Region, StreamInfo, StyleCondition
 
 
 def region_opener(config: RunConfig) -> Callable[[int, int], Region] | None:
@@ -67,3 +71,23 @@ def ema_decay_of(config: RunConfig, engine: Engine, *, live: bool) -> Callable[[
     """
     smoothed = config.consistency > 0 and (live or engine.spec.stateful)
     return SceneSmoothing(config.consistency).of if smoothed else None
+
+
+class MovingCanvas:
+    """Conditions of frames, with the canvas moved as the camera has moved.
+
+    condition: gives those of frames, in order. The same object comes again while nothing changes.
+    """
+
+    def __init__(self, condition: Callable[[Frame], StyleCondition]) -> None:
+        self._condition = condition
+        self._camera = CameraMotion()
+        self._given = self._moved = StyleCondition(np.zeros((2, 0), np.float32))
+
+    def __call__(self, frame: Frame) -> StyleCondition:
+        """The condition of the next frame."""
+        given, shift = self._condition(frame), self._camera.shift(frame.pixels)
+        if given is not self._given or shift != self._moved.canvas_shift:
+            self._given = given
+            self._moved = replace(given, canvas_shift=shift) if any(shift) else given
+        return self._moved

@@ -47,6 +47,16 @@ class EngineSpec:
 
 
 @dataclass(frozen=True)
+class FramePart:
+    """A part of a larger frame."""
+
+    size: tuple[int, int]
+    """(height, width) of the larger frame, multiples of 8."""
+    origin: tuple[int, int]
+    """(row, column) where the part begins in it, multiples of 8."""
+
+
+@dataclass(frozen=True)
 class StyleCondition:
     """Style of one frame: two codes, where each holds, and settings. All may change with every frame."""
 
@@ -66,9 +76,10 @@ class StyleCondition:
     """True if they change because the picture has hardly any contrast, so that a change of edges is meant."""
     colour: float = 0.0
     """0..1, share of the frame's own colours."""
-    origin: tuple[int, int] = (0, 0)
-    """(row, column) in a larger frame that the picture is a tile of, multiples of 8; for engines whose
-    statistics can be set."""
+    part: FramePart | None = None
+    """The part that the picture is of a larger frame, painted in tiles; None if it is the whole frame."""
+    canvas_shift: tuple[float, float] = (0.0, 0.0)
+    """(down, right) in pixels: how far strokes and facets have moved with the camera, see `CameraMotion`."""
 
 
 class Region(Protocol):
