@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from streamstyle.types import Picture
 
 _SIDE = 320  # pixels of the longer side that points are tracked at
-_POINTS, _APART = 120, 12  # tracked, and pixels between two of them
+_POINTS, _APART = 80, 14  # tracked, and pixels between two of them
+_WINDOW, _HALVINGS = (11, 11), 2  # around a point: enough for 40 pixels beyond what is expected
 _LEAST_POINTS = 16
 _ALIKE = 1.0  # pixels by which points that move with the camera differ
 _AGREEING = 0.6  # share of points that must move alike
 _SPREAD = 0.55  # of the frame's width, between the outermost of them: a person in the middle is no camera
-_RENEWED = 0.8  # share of points below which new ones are chosen
 _FAR = 0.15  # of the longer side: new points are chosen after that
 _STEP = 0.25  # pixels of the frame, in which the shift is told
 
@@ -75,19 +75,21 @@ class CameraMotion:
         guess = (reference.points + (self._moved - reference.shift)[::-1]).astype(np.float32)
         flags = cv2.OPTFLOW_USE_INITIAL_FLOW
         found, status, _ = cv2.calcOpticalFlowPyrLK(
-            reference.luma, luma, reference.points, guess, winSize=(15, 15), maxLevel=3, flags=flags
+            reference.luma, luma, reference.points, guess, winSize=_WINDOW, maxLevel=_HALVINGS, flags=flags
         )
         known = status[:, 0] == 1
         motion = (found - reference.points)[known, 0]
         if len(motion) < _LEAST_POINTS:
             return False
         alike = np.abs(motion - np.median(motion, axis=0)).max(axis=1) < _ALIKE
-        agreeing = alike.sum() / len(known)
-        if agreeing < _AGREEING or np.ptp(found[known, 0, 0][alike]) < _SPREAD * luma.shape[1]:
+        if (
+            alike.sum() < _AGREEING * len(known)
+            or np.ptp(found[known, 0, 0][alike]) < _SPREAD * luma.shape[1]
+        ):
             return False
-        by = motion[alike].mean(axis=0)[::-1]
+        by = np.median(motion[alike], axis=0)[::-1]
         self._moved = reference.shift + by
-        if agreeing < _RENEWED or np.abs(by).max() > _FAR * max(luma.shape):
+        if np.abs(by).max() > _FAR * max(luma.shape):
             self._reference = _reference(luma, self._moved)
         return True
 
