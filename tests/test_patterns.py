@@ -133,8 +133,8 @@ def test_a_window_goes_around_the_edges_and_between_positions() -> None:
         whole = [np.roll(x, (-int(n * top), -int(n * left)), axis=(1, 2)) for n, x in ((4, drawn.patterns),)]
         np.testing.assert_array_equal(found.patterns, whole[0][:, :40, :48])
     halfway = drawn.window(0, 0.125, 10, 12).patterns
-    here, next_ = drawn.patterns[:, :40, :48], drawn.patterns[:, :40, 1:49]
-    np.testing.assert_allclose(halfway, (here + next_) / 2, atol=1e-5)
+    before, here, next_, last = (np.roll(drawn.patterns, -i, axis=2)[:, :40, :48] for i in (-1, 0, 1, 2))
+    np.testing.assert_allclose(halfway, (9 * (here + next_) - before - last) / 16, atol=1e-5)
 
 
 def test_patterns_lie_in_the_canvas_as_the_network_unfolds_them() -> None:
