@@ -37,7 +37,7 @@ from streamstyle.media.open import open_source
 from streamstyle.metrics.perceptual import perceptual_distance, taps
 from streamstyle.nets.features import load_features
 from streamstyle.pipeline.chain import detector_and_limiter
-from streamstyle.pipeline.conditions import ema_decay_of
+from streamstyle.pipeline.conditions import MovingCanvas, ema_decay_of
 from streamstyle.pipeline.model import Model, load_model
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.repair_stage import RepairStage
@@ -187,15 +187,18 @@ def open_style(style: str) -> Callable[[Film], Film]:
     engine = model.open_engine(SIZE[1], SIZE[0]) if imported else _network(stateful=False)
 
     def paint(film: Film) -> Film:
-        process = Process(engine, style_scheduler(model))
+        process = Process(engine, conditions_of(model))
         return [frame.pixels for frame in process(timed(film, _FPS))]
 
     return paint
 
 
-def style_scheduler(model: Model, ema_decay: Callable[[Frame], float] | None = None) -> StyleScheduler:
-    """The style scheduler of a run with this model. ema_decay: see `StyleTarget`."""
-    return StyleScheduler(StyleTarget(model.codes, None, ema_decay, ""), model.plain)
+def conditions_of(
+    model: Model, ema_decay: Callable[[Frame], float] | None = None
+) -> Callable[[Frame], StyleCondition]:
+    """The conditions of frames in a run with this model. ema_decay: see `StyleTarget`."""
+    scheduler = StyleScheduler(StyleTarget(model.codes, None, ema_decay, ""), model.plain)
+    return scheduler if model.network is None else MovingCanvas(scheduler)
 
 
 def stabilised(film: Film, fps: float, engine: Engine, model: Model, consistency: float) -> Film:
@@ -203,9 +206,9 @@ def stabilised(film: Film, fps: float, engine: Engine, model: Model, consistency
     statistics if it can have them."""
     config = RunConfig(consistency=consistency)
     detector, flash_limiter = detector_and_limiter(config, normalises=model.normalises)
-    scheduler = style_scheduler(model, ema_decay_of(config, engine, live=False))
+    condition = conditions_of(model, ema_decay_of(config, engine, live=False))
     repair = None if detector is None else RepairStage(detector, RepairCorrector(), flash_limiter)
-    process = Process(engine, scheduler, repair, repainter=repainter_of(engine))
+    process = Process(engine, condition, repair, repainter=repainter_of(engine))
     return [frame.pixels for frame in process(timed(film, fps))]
 
 
@@ -218,7 +221,7 @@ def open_painter(style: str, other_style: str) -> StylePainter:
         return open_style(other_style)(film)
 
     def conditions(film: Film) -> list[StyleCondition]:
-        return list(map(style_scheduler(model), timed(film, _FPS)))
+        return list(map(conditions_of(model), timed(film, _FPS)))
 
     def modulate(film: Film, factors: Sequence[float]) -> Film:
         return list(paint_modulated(_network(stateful=True), film, conditions(film), factors))
