@@ -56,6 +56,7 @@ class FindingsHistory:
         self._since = 0.0
         self._points: deque[dict[str, float]] = deque(maxlen=_MAX_POINTS)
         self._findings: deque[RecordedFinding] = deque(maxlen=_MAX_FINDINGS)
+        self._latest: RecordedFinding | None = None  # of this run
         self.point = 0
         self.finding_count = 0
 
@@ -69,7 +70,7 @@ class FindingsHistory:
             self._add({Kind.FLASH: anomaly.scores[Kind.FLASH] / anomaly.thresholds[Kind.FLASH]})
         kinds = tuple(event.kinds)
         with self._lock:
-            last = self._findings[-1] if self._findings else None
+            last = self._latest
             if last is not None and last.kinds == kinds and frame.time - last.last < _MERGE_WITHIN:
                 last.last, last.frames = frame.time, last.frames + 1
                 return
@@ -77,11 +78,10 @@ class FindingsHistory:
         sentence = self._in_words(event)
         with self._lock:
             self.finding_count += 1
-            self._findings.append(
-                RecordedFinding(
-                    self.finding_count, frame.time, frame.time, kinds, sentence, event.action, thumbnail
-                )
+            self._latest = RecordedFinding(
+                self.finding_count, frame.time, frame.time, kinds, sentence, event.action, thumbnail
             )
+            self._findings.append(self._latest)
 
     def points_after(self, number: int) -> tuple[int, list[dict[str, float]]]:
         """The newest point's number, and the points after `number` that are still kept."""
@@ -95,9 +95,9 @@ class FindingsHistory:
             return [found.to_json() for found in self._findings if found.number >= max(number, 1)]
 
     def clear(self) -> None:
-        """Drop the previous run's data."""
+        """Begin another run: nothing of the previous one goes on."""
         with self._lock:
-            self._worst = {}
+            self._worst, self._latest = {}, None
 
     def _add(self, ratios: Mapping[Kind, float]) -> None:
         now = time.monotonic()
