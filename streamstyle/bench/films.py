@@ -37,7 +37,7 @@ from streamstyle.media.open import open_source
 from streamstyle.metrics.perceptual import perceptual_distance, taps
 from streamstyle.nets.features import load_features
 from streamstyle.pipeline.chain import detector_and_limiter
-from streamstyle.pipeline.conditions import MovingCanvas, ema_decay_of
+from streamstyle.pipeline.conditions import ema_decay_of, with_canvas
 from streamstyle.pipeline.model import Model, load_model
 from streamstyle.pipeline.process import Process
 from streamstyle.pipeline.repair_stage import RepairStage
@@ -198,7 +198,7 @@ def conditions_of(
 ) -> Callable[[Frame], StyleCondition]:
     """The conditions of frames in a run with this model. ema_decay: see `StyleTarget`."""
     scheduler = StyleScheduler(StyleTarget(model.codes, None, ema_decay, ""), model.plain)
-    return scheduler if model.network is None else MovingCanvas(scheduler)
+    return with_canvas(scheduler, RunConfig(), model.network)
 
 
 def stabilised(film: Film, fps: float, engine: Engine, model: Model, consistency: float) -> Film:

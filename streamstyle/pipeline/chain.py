@@ -18,7 +18,7 @@ from streamstyle.explain.overlay import Overlay
 from streamstyle.explain.run_report import AnomalyReport
 from streamstyle.flow import Wakeup
 from streamstyle.flow.timing import StageTimer
-from streamstyle.pipeline.conditions import MovingCanvas, ema_decay_of
+from streamstyle.pipeline.conditions import ema_decay_of, with_canvas
 from streamstyle.pipeline.event_log import EventLog
 from streamstyle.pipeline.job import Job
 from streamstyle.pipeline.model import Model
@@ -39,12 +39,10 @@ from streamstyle.types import (
     AnomalyEvent,
     Detector,
     Engine,
-    Frame,
     Observer,
     Region,
     Repainter,
     StreamInfo,
-    StyleCondition,
 )
 
 
@@ -119,7 +117,7 @@ def chain_opener(
         wakeup = Wakeup() if info.live else None
         process = Process(
             FilmColourEngine(engine),
-            timers.condition.timed(_conditions(scheduler, config, model)),
+            timers.condition.timed(with_canvas(scheduler, config, model.network)),
             repair,
             overlay=None if overlay is None else timers.overlay.timed(overlay.draw_),
             repainter=None if repainter is None else FilmColourRepainter(repainter),
@@ -133,12 +131,6 @@ def chain_opener(
         )
 
     return open_for
-
-
-def _conditions(
-    scheduler: StyleScheduler, config: RunConfig, model: Model
-) -> Callable[[Frame], StyleCondition]:
-    return MovingCanvas(scheduler) if config.canvas == "follow" and model.network is not None else scheduler
 
 
 def _open_engine(

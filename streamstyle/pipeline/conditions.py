@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from streamstyle.config import RunConfig
+from streamstyle.engines.request import NetworkWeights
 from streamstyle.errors import ConfigError
 from streamstyle.styles.bundle import ORIGINAL
 from streamstyle.temporal.camera_motion import CameraMotion
@@ -91,3 +92,10 @@ class MovingCanvas:
             self._given = given
             self._moved = replace(given, canvas_shift=shift) if any(shift) else given
         return self._moved
+
+
+def with_canvas(
+    condition: Callable[[Frame], StyleCondition], config: RunConfig, network: NetworkWeights | None
+) -> Callable[[Frame], StyleCondition]:
+    """Conditions whose canvas moves as the settings say. network: None for painters without a canvas."""
+    return MovingCanvas(condition) if config.canvas == "follow" and network is not None else condition

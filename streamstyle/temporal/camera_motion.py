@@ -1,4 +1,4 @@
-"""How far the camera has turned, from the frames of the source."""
+"""How far the picture has moved with the camera, from the frames of the source."""
 
 from __future__ import annotations
 
